@@ -1,0 +1,8 @@
+"""Cross-lingual transfer in named entity recognition: fine-tune, score, track, register."""
+
+import os
+
+__version__ = "0.1.0"
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # MLflow reads it while it is imported
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its thread pool does not survive a fork

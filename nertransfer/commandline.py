@@ -1,0 +1,169 @@
+"""Command line <-> typed configuration.
+
+The parser is made from the dataclass, so names, defaults and help exist once. It follows
+MLflow's conventions for project parameters: lists are comma-separated, an empty value means
+"not given", booleans are the words true and false.
+"""
+
+import argparse
+import dataclasses
+import logging
+import signal
+import sys
+import typing
+from collections.abc import Callable, Sequence
+
+from nertransfer.config import RECIPES, Recipe, default_recipe
+from nertransfer.errors import InputError
+
+T = typing.TypeVar("T")
+
+RECIPE_HELP = (
+    f"named recipe ({', '.join(RECIPES)}) that gives the parameters below that are not given; "
+    "empty: planted for data=planted, else published"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One command-line parameter; ``text`` is its default as it stands on a command line."""
+
+    name: str
+    text: str | None
+    help: str
+    annotation: object
+
+
+def to_text(value: object) -> str:
+    """A value as it is written on the command line and in MLproject."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def parameters(config: type) -> list[Parameter]:
+    """The flat list of the parameters of a configuration, nested groups included."""
+    found: list[Parameter] = []
+    hints = typing.get_type_hints(config)
+    for field in dataclasses.fields(config):
+        annotation = hints[field.name]
+        if annotation is Recipe:
+            found.append(Parameter("recipe", "", RECIPE_HELP, str))
+            found += [dataclasses.replace(p, text="", help=_recipe_help(p)) for p in parameters(Recipe)]
+        elif dataclasses.is_dataclass(annotation):
+            found += parameters(annotation)
+        else:
+            default = None if field.default is dataclasses.MISSING else to_text(field.default)
+            found.append(Parameter(field.name, default, field.metadata["help"], annotation))
+    return found
+
+
+def _recipe_help(parameter: Parameter) -> str:
+    values = ", ".join(f"{name} {to_text(getattr(r, parameter.name))}" for name, r in RECIPES.items())
+    return f"{parameter.help} (empty: the recipe's: {values})"
+
+
+def _convert(parameter: Parameter, text: str) -> object:
+    """``text`` as the parameter's type; raises InputError that names both."""
+    annotation = parameter.annotation
+    if typing.get_origin(annotation) is tuple:
+        one = dataclasses.replace(parameter, annotation=typing.get_args(annotation)[0])
+        return tuple(_convert(one, part.strip()) for part in text.split(",") if part.strip())
+    if typing.get_origin(annotation) is typing.Literal:
+        allowed = typing.get_args(annotation)
+        if text not in allowed:
+            raise InputError(f"{parameter.name}={text!r} is not allowed: one of {', '.join(allowed)}")
+        return text
+    if annotation is bool:
+        if text.lower() not in ("true", "false"):
+            raise InputError(f"{parameter.name}={text!r} is not allowed: true or false")
+        return text.lower() == "true"
+    try:
+        return typing.cast(Callable[[str], object], annotation)(text)
+    except ValueError:
+        kind = "a whole number" if annotation is int else "a number"
+        raise InputError(f"{parameter.name}={text!r} is not {kind}") from None
+
+
+def build(config: type[T], given: dict[str, str]) -> T:
+    """The configuration from texts by parameter name; empty and absent take the default."""
+    by_name = {p.name: p for p in parameters(config)}
+    unknown = sorted(set(given) - set(by_name))
+    if unknown:
+        raise InputError(f"unknown parameter {', '.join(unknown)}: one of {', '.join(by_name)}")
+    values = {name: _convert(by_name[name], text) for name, text in given.items() if text.strip()}
+    return typing.cast(T, _construct(config, values))
+
+
+def _construct(config: type, values: dict[str, object]) -> object:
+    hints = typing.get_type_hints(config)
+    arguments: dict[str, object] = {}
+    for field in dataclasses.fields(config):
+        annotation = hints[field.name]
+        if annotation is Recipe:
+            name = str(values.get("recipe") or default_recipe(str(values.get("data", "planted"))))
+            if name not in RECIPES:
+                raise InputError(f"recipe={name!r} is not allowed: one of {', '.join(RECIPES)}")
+            given = {f.name: values[f.name] for f in dataclasses.fields(Recipe) if f.name in values}
+            arguments[field.name] = dataclasses.replace(RECIPES[name], **given)
+        elif dataclasses.is_dataclass(annotation):
+            arguments[field.name] = _construct(typing.cast(type, annotation), values)
+        elif field.name in values:
+            arguments[field.name] = values[field.name]
+        elif field.default is dataclasses.MISSING:
+            raise InputError(f"parameter {field.name} is missing: {field.metadata['help']}")
+    return config(**arguments)
+
+
+def flat(config: object) -> dict[str, str]:
+    """Every resolved parameter of a configuration as text, by name."""
+    found: dict[str, str] = {}
+    for field in dataclasses.fields(typing.cast(typing.Any, config)):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            found |= flat(value)
+        else:
+            found[field.name] = to_text(value)
+    return found
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports what it cannot parse like any other bad input, without pages of usage before it."""
+
+    def error(self, message: str) -> typing.NoReturn:
+        raise InputError(f"{message}; --help lists the parameters")
+
+
+def parser(config: type, description: str) -> argparse.ArgumentParser:
+    """An argument parser with one ``--<name> <value>`` per parameter, all optional to argparse."""
+    made = _Parser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    for p in parameters(config):
+        default = "required" if p.text is None else f"default: {p.text}" if p.text else "default: empty"
+        made.add_argument(f"--{p.name}", metavar="VALUE", help=f"{p.help} [{default}]".replace("%", "%%"))
+    return made
+
+
+def run(config: type[T], main: Callable[[T], None], description: str, argv: Sequence[str] | None = None) -> None:
+    """Parse, build, call ``main``; bad input ends with one line and status 2, an interrupt or SIGTERM with 130."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("nertransfer").setLevel(logging.INFO)
+    logging.getLogger("accelerate").setLevel(logging.ERROR)  # warns at every checkpoint with tied weights
+    try:
+        arguments = vars(parser(config, description).parse_args(argv))
+        main(build(config, {name: text for name, text in arguments.items() if text is not None}))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to continue", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    """A cluster's or a user's polite kill ends a run like Ctrl-C: marked as killed, resumable."""
+    raise KeyboardInterrupt

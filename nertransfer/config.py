@@ -1,0 +1,297 @@
+"""Typed configurations of the entry points: every parameter, its default, its limits.
+
+Each entry point has one frozen dataclass. The fields that are dataclasses themselves group
+parameters that several entry points share; on the command line all are flat. A default is
+written here and nowhere else (MLproject repeats them, and a test compares). Values that
+contradict each other or are out of range raise `InputError` when the object is built.
+"""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from nertransfer.errors import InputError
+from nertransfer.languages import check_code
+from nertransfer.schema import SCORED_SPLITS
+
+
+def option(default: Any, help: str) -> Any:
+    """A dataclass field with its command-line help; the help names the unit where there is one."""
+    return field(default=default, metadata={"help": help})
+
+
+def required(help: str) -> Any:
+    """A field without a default."""
+    return field(metadata={"help": help})
+
+
+def check(condition: bool, parameter: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise InputError(f"{parameter}={value!r} is not allowed: {allowed}")
+
+
+def check_unique(parameter: str, values: tuple[Any, ...]) -> None:
+    repeated = sorted({str(v) for v in values if values.count(v) > 1})
+    check(not repeated, parameter, ",".join(map(str, values)), f"{', '.join(repeated)} is named twice")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one cell is fine-tuned. Defaults: the published study (Beukman 2021; Adelani et al. 2021)."""
+
+    epochs: int = option(50, "passes over the train split")
+    batch_size: int = option(
+        32, "rows (sentences, or windows of long ones) per optimiser step, over all processes"
+    )
+    max_length: int = option(200, "window length, in sub-tokens with the special ones")
+    learning_rate: float = option(5e-5, "peak learning rate of AdamW")
+    warmup_ratio: float = option(
+        0.0, "fraction of all steps over which the learning rate rises; then linear to 0"
+    )
+    weight_decay: float = option(0.0, "decoupled weight decay of AdamW")
+    max_grad_norm: float = option(1.0, "gradients are clipped to this norm")
+    precision: Literal["fp32", "bf16", "fp16"] = option(
+        "fp32", "arithmetic of forward and backward passes"
+    )
+    epoch_choice: Literal["last", "best"] = option(
+        "last", "keep the last epoch's weights, or those of the best source-dev F1"
+    )
+
+    def __post_init__(self) -> None:
+        check(self.epochs >= 1, "epochs", self.epochs, "a whole number of at least 1")
+        check(self.batch_size >= 1, "batch_size", self.batch_size, "a whole number of at least 1")
+        check(self.max_length >= 8, "max_length", self.max_length, "at least 8 sub-tokens")
+        check(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "between 0 and 1")
+        check(0 <= self.warmup_ratio < 1, "warmup_ratio", self.warmup_ratio, "from 0 to below 1")
+        check(0 <= self.weight_decay < 1, "weight_decay", self.weight_decay, "from 0 to below 1")
+        check(self.max_grad_norm > 0, "max_grad_norm", self.max_grad_norm, "above 0")
+
+
+RECIPES = {
+    "published": Recipe(),
+    "planted": Recipe(epochs=8, batch_size=16, learning_rate=2e-3, max_length=128, warmup_ratio=0.1),
+}
+"""Named recipes: parameters that are not given take their value from one of these."""
+
+PLANTED = "planted"
+CORPUS_NAMES = (PLANTED, "masakhaner", "masakhaner2")
+
+
+def default_recipe(data: str) -> str:
+    """Name of the recipe that is used when none is named."""
+    return PLANTED if data == PLANTED else "published"
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which corpora."""
+
+    data: str = option(
+        PLANTED,
+        "corpora: a folder <language>/{train,dev,test}.txt, or masakhaner, masakhaner2 or planted",
+    )
+    languages: tuple[str, ...] = option((), "languages to use, comma-separated; empty: all")
+    allow_empty_words: bool = option(
+        False, "accept lines with a tag but no word in a folder of one's own; scored as unknown words"
+    )
+    work_dir: str = option("work", "folder for checkpoints, generated corpora and weights not yet stored")
+
+    def __post_init__(self) -> None:
+        check(bool(self.data.strip()), "data", self.data, f"a folder or one of {', '.join(CORPUS_NAMES)}")
+        for code in self.languages:
+            check_code(code)
+        check_unique("languages", self.languages)
+
+    @property
+    def name(self) -> str:
+        """Short name of the corpora: the folder's own name, or the known name."""
+        return self.data if self.data in CORPUS_NAMES else Path(self.data).resolve().name
+
+
+@dataclass(frozen=True)
+class TrackingOptions:
+    """Which study, on which MLflow store."""
+
+    study: str = option("", "name of the MLflow experiment; empty: the name of the data")
+    tracking_uri: str = option(
+        "",
+        "MLflow tracking server or store; empty: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here",
+    )
+
+    def __post_init__(self) -> None:
+        check(self.study == self.study.strip() and "/" not in self.study, "study", self.study,
+              "a name without '/' and without spaces around it")
+        check(
+            self.tracking_uri in ("", "databricks")
+            or ("://" in self.tracking_uri and not self.tracking_uri.startswith("file:")),
+            "tracking_uri",
+            self.tracking_uri,
+            "an http(s) address or a database such as sqlite:///mlflow.db; MLflow no longer writes plain folders",
+        )
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a fine-tuning runs; none of these changes its result beyond float order."""
+
+    gradient_accumulation: int = option(
+        1, "micro-batches per optimiser step; divides the memory needed, not the batch"
+    )
+    dev_each_epoch: bool = option(False, "track source-dev F1 after every epoch")
+    checkpoint_minutes: float = option(
+        5.0, "least time between two checkpoints, in minutes, at an epoch's end; 0: every epoch; negative: none"
+    )
+    evaluation_tokens: int = option(8192, "most sub-tokens, padding included, in a scoring batch")
+    device: Literal["auto", "cpu"] = option("auto", "auto takes a GPU where there is one")
+
+    def __post_init__(self) -> None:
+        check(self.gradient_accumulation >= 1, "gradient_accumulation", self.gradient_accumulation,
+              "a whole number of at least 1")
+        check(not math.isnan(self.checkpoint_minutes), "checkpoint_minutes", self.checkpoint_minutes, "a number")
+        check(self.evaluation_tokens >= 512, "evaluation_tokens", self.evaluation_tokens, "at least 512 sub-tokens")
+
+
+def _check_recipe_and_run(recipe: Recipe, run: RunOptions) -> None:
+    check(
+        recipe.batch_size % run.gradient_accumulation == 0,
+        "gradient_accumulation",
+        run.gradient_accumulation,
+        f"a divisor of batch_size={recipe.batch_size}",
+    )
+    check(not (recipe.precision == "fp16" and run.device == "cpu"), "precision", recipe.precision,
+          "fp32 or bf16 with device=cpu")
+
+
+def _check_seeds(seeds: tuple[int, ...]) -> None:
+    check(bool(seeds), "seeds", "", "at least one")
+    for seed in seeds:
+        check(0 <= seed < 2**31, "seed", seed, "from 0 to 2147483647")
+    check_unique("seeds", seeds)
+
+
+SELECTION_HELP = "split whose source F1 picks the best seed; test only to reproduce the published cards"
+TARGETS_HELP = "languages to score, comma-separated; empty: all of the data"
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A grid of starts x sources x seeds, scored on targets, registered and analysed."""
+
+    data: DataOptions = field(default_factory=DataOptions)
+    starts: tuple[str, ...] = option(
+        ("base",),
+        "starts, comma-separated: base, a language code of the catalogue, a hub id, a folder, or name=any of these",
+    )
+    sources: tuple[str, ...] = option((), "languages to fine-tune on, comma-separated; empty: all of the data")
+    targets: tuple[str, ...] = option((), TARGETS_HELP)
+    seeds: tuple[int, ...] = option((0, 1, 2), "seeds, comma-separated; one fine-tuning each")
+    recipe: Recipe = field(default_factory=Recipe)
+    run: RunOptions = field(default_factory=RunOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    selection_split: Literal["dev", "test"] = option("dev", SELECTION_HELP)
+    output: str = option("reports", "folder of the report; the study's name is appended")
+
+    def __post_init__(self) -> None:
+        _check_recipe_and_run(self.recipe, self.run)
+        _check_seeds(self.seeds)
+        check(bool(self.starts), "starts", "", "at least one")
+        for parameter in ("starts", "sources", "targets"):
+            check_unique(parameter, getattr(self, parameter))
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One cell: fine-tune a start on a source, score every target, track."""
+
+    source: str = required("language whose train split is fine-tuned on")
+    start: str = option("base", "base, a language code of the catalogue, a hub id, a folder, or name=any of these")
+    seed: int = option(0, "seed of the new head, of the batch order and of dropout")
+    targets: tuple[str, ...] = option((), TARGETS_HELP)
+    num_processes: int = option(1, "processes that share the batch: one per GPU, or gloo processes on CPU")
+    data: DataOptions = field(default_factory=DataOptions)
+    recipe: Recipe = field(default_factory=Recipe)
+    run: RunOptions = field(default_factory=RunOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+    def __post_init__(self) -> None:
+        _check_recipe_and_run(self.recipe, self.run)
+        _check_seeds((self.seed,))
+        check_unique("targets", self.targets)
+        check(self.num_processes >= 1, "num_processes", self.num_processes, "a whole number of at least 1")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Score a model that exists on targets."""
+
+    model: str = required(
+        "runs:/<run id> of a cell, models:/<name>@<alias>, a folder, or a hub id of a token classifier"
+    )
+    targets: tuple[str, ...] = option((), TARGETS_HELP)
+    splits: tuple[str, ...] = option(SCORED_SPLITS, "splits to score, comma-separated")
+    max_length: int = option(Recipe.max_length, "window length, in sub-tokens with the special ones")
+    data: DataOptions = field(default_factory=DataOptions)
+    run: RunOptions = field(default_factory=RunOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+    def __post_init__(self) -> None:
+        check(bool(self.splits) and set(self.splits) <= set(SCORED_SPLITS), "splits", ",".join(self.splits),
+              f"some of {', '.join(SCORED_SPLITS)}")
+        check(self.max_length >= 8, "max_length", self.max_length, "at least 8 sub-tokens")
+        check_unique("splits", self.splits)
+        check_unique("targets", self.targets)
+
+
+@dataclass(frozen=True)
+class AdaptConfig:
+    """Continue masked-language modelling of a start on one language's plain text."""
+
+    language: str = required("language of the text; the new start's name")
+    start: str = option("base", "base, a language code of the catalogue, a hub id, a folder, or name=any of these")
+    text: str = option("", "UTF-8 text file, one sentence a line; empty: the text of the planted corpora")
+    output: str = option("", "folder of the new start; empty: <work_dir>/starts/<language>")
+    epochs: int = option(3, "passes over the text")
+    batch_size: int = option(32, "lines per step")
+    max_length: int = option(256, "sub-tokens per line with the special ones; longer lines are split")
+    learning_rate: float = option(5e-5, "peak learning rate of AdamW, linear to 0")
+    masking: float = option(0.15, "fraction of sub-tokens that are masked")
+    seed: int = option(0, "seed of masking, order and dropout")
+    data: DataOptions = field(default_factory=DataOptions)
+    run: RunOptions = field(default_factory=RunOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+    def __post_init__(self) -> None:
+        check_code(self.language)
+        check(self.epochs >= 1, "epochs", self.epochs, "a whole number of at least 1")
+        check(self.batch_size >= 1, "batch_size", self.batch_size, "a whole number of at least 1")
+        check(self.max_length >= 8, "max_length", self.max_length, "at least 8 sub-tokens")
+        check(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "between 0 and 1")
+        check(0 < self.masking < 1, "masking", self.masking, "between 0 and 1")
+        _check_seeds((self.seed,))
+
+
+@dataclass(frozen=True)
+class RegisterConfig:
+    """Put the best seed of every (start, source) of a study into the model registry."""
+
+    data: DataOptions = field(default_factory=DataOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    selection_split: Literal["dev", "test"] = option("dev", SELECTION_HELP)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Read corpora strictly and describe them."""
+
+    data: DataOptions = field(default_factory=DataOptions)
+    output: str = option("reports", "folder of the table; <name of the data>/data.csv is appended")
+
+
+@dataclass(frozen=True)
+class AnalyseConfig:
+    """Read a study from the tracking server and write its report."""
+
+    data: DataOptions = field(default_factory=DataOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    output: str = option("reports", "folder of the report; the study's name is appended")

@@ -1,0 +1,69 @@
+"""IOB2 tags: what is one, which categories a tag set has, the label list of a model."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from nertransfer.errors import InputError
+
+OUTSIDE = "O"
+ALL = "ALL"
+"""Stands for "all categories together" in keys and result tables; no category may be called so."""
+
+_CATEGORY = re.compile(r"[A-Za-z0-9_.\-]+")
+
+
+def category_of(tag: str) -> str | None:
+    """The category of ``tag``, or None for ``O``.
+
+    Raises InputError unless ``tag`` is ``O``, ``B-<category>`` or ``I-<category>`` with a
+    category of ASCII letters, digits, ``_``, ``.`` and ``-`` other than the reserved ``ALL``.
+    """
+    if tag == OUTSIDE:
+        return None
+    category = tag[2:]
+    if tag[:2] not in ("B-", "I-") or not _CATEGORY.fullmatch(category) or category == ALL:
+        raise InputError(
+            f"tag {tag!r} is not O, B-<category> or I-<category> "
+            f"(category: letters, digits, '_', '.', '-'; not {ALL!r})"
+        )
+    return category
+
+
+def categories_of(tags: Iterable[str]) -> tuple[str, ...]:
+    """The categories that occur in ``tags``, sorted."""
+    return tuple(sorted({c for tag in set(tags) if (c := category_of(tag)) is not None}))
+
+
+def label_list(categories: Sequence[str]) -> tuple[str, ...]:
+    """The labels of a token classifier: ``O`` first, then B- and I- of each category."""
+    return (OUTSIDE, *(f"{prefix}-{c}" for c in categories for prefix in "BI"))
+
+
+def is_stray(previous: str, tag: str) -> bool:
+    """Whether ``tag`` is an I- tag that continues nothing: invalid in IOB2.
+
+    ``previous`` is the tag of the word before it, ``O`` at the start of a sentence.
+    """
+    return tag.startswith("I-") and previous[2:] != tag[2:]
+
+
+def stray_positions(tags: Sequence[str]) -> list[int]:
+    """Indices of the stray I- tags of one sentence."""
+    return [i for i, tag in enumerate(tags) if is_stray(tags[i - 1] if i else OUTSIDE, tag)]
+
+
+def spans(tags: Sequence[str]) -> list[tuple[int, int, str]]:
+    """Entities of one sentence as (first word, end word exclusive, category).
+
+    A stray I- tag begins an entity, as in conlleval and seqeval's default mode.
+    """
+    found: list[tuple[int, int, str]] = []
+    for i, tag in enumerate(tags):
+        if tag == OUTSIDE:
+            continue
+        if tag.startswith("B-") or is_stray(tags[i - 1] if i else OUTSIDE, tag):
+            found.append((i, i + 1, tag[2:]))
+        else:
+            first, _, category = found[-1]
+            found[-1] = (first, i + 1, category)
+    return found
