@@ -1,0 +1,134 @@
+"""Download of the published corpora: pinned commit, checksums, cache.
+
+MasakhaNER 1.0 (Adelani et al. 2021, ten languages) and 2.0 (Adelani et al. 2022, twenty) from
+their repository https://github.com/masakhane-io/masakhane-ner at `COMMIT`. The SHA-256 of
+every file is in ``nertransfer/checksums/<name>.sha256``, as `sha256sum` writes it. The cache is
+pooch's for this platform, or the folder in the environment variable NERTRANSFER_CACHE.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pooch
+import requests
+from tqdm import tqdm
+
+from nertransfer.errors import InputError
+from nertransfer.languages import MASAKHANER, MASAKHANER2
+from nertransfer.progress import progress_bar
+from nertransfer.schema import SPLITS
+
+COMMIT = "204fbd64b1fbbbec5bf2ee04cf0d688b68d59279"
+CACHE_VARIABLE = "NERTRANSFER_CACHE"
+TIMEOUT_SECONDS = 30
+
+_RAW = f"https://raw.githubusercontent.com/masakhane-io/masakhane-ner/{COMMIT}/"
+_PAGE = f"https://github.com/masakhane-io/masakhane-ner/tree/{COMMIT}/"
+_CHECKSUMS = Path(__file__).parent / "checksums"
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where a published corpus comes from; its files are ``<base_url><language>/<split>.txt``.
+
+    ``page`` is the address where a person finds them.
+    """
+
+    title: str
+    base_url: str
+    page: str
+    languages: tuple[str, ...]
+    citation: str
+    licence: str = "CC BY-NC 4.0"
+
+
+CORPORA = {
+    "masakhaner": Published(
+        "MasakhaNER 1.0",
+        _RAW + "data/",
+        _PAGE + "data",
+        MASAKHANER,
+        "Adelani et al. (2021), MasakhaNER: Named Entity Recognition for African Languages, TACL 9",
+    ),
+    "masakhaner2": Published(
+        "MasakhaNER 2.0",
+        _RAW + "MasakhaNER2.0/data/",
+        _PAGE + "MasakhaNER2.0/data",
+        MASAKHANER2,
+        "Adelani et al. (2022), MasakhaNER 2.0: Africa-centric Transfer Learning for Named Entity Recognition, EMNLP",
+    ),
+}
+LANGUAGES = {name: published.languages for name, published in CORPORA.items()}
+
+
+def cache_folder() -> Path:
+    """The folder of all downloads: $NERTRANSFER_CACHE, or the platform's cache folder."""
+    return Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("nertransfer")).expanduser()
+
+
+def registry(name: str) -> dict[str, str]:
+    """``sha256:<hex>`` of every file ``<language>/<split>.txt`` of a published corpus."""
+    lines = (_CHECKSUMS / f"{name}.sha256").read_text(encoding="utf-8").splitlines()
+    return {path: f"sha256:{digest}" for digest, path in (line.split() for line in lines)}
+
+
+def ensure(name: str, languages: Sequence[str]) -> Path:
+    """The folder ``<language>/<split>.txt`` of a published corpus with the files of ``languages`` in it.
+
+    Files are downloaded where the cache lacks them or has others than the checksums say, each one
+    beside its place and moved there when its checksum is right. Raises InputError that says how
+    to do without the download when it fails, and for a corpus or language that does not exist.
+    """
+    if name not in CORPORA:
+        raise InputError(f"data={name!r} is not a published corpus: one of {', '.join(CORPORA)}")
+    published = CORPORA[name]
+    unknown = [code for code in languages if code not in published.languages]
+    if unknown:
+        raise InputError(f"{published.title} has no {', '.join(unknown)}; it has {', '.join(published.languages)}")
+    folder = cache_folder() / name
+    known = registry(name)
+    files = [f"{code}/{split}.txt" for code in languages for split in SPLITS]
+    wanted = [f for f in files if not _is_cached(folder / f, known[f])]
+    if not wanted:
+        return folder
+    # pooch logs a line for every file it fetches; the bar and the line below say the same.
+    pooch.get_logger().setLevel(logging.WARNING)
+    tqdm.write(
+        f"Downloading {published.title} ({', '.join(languages)}) into {folder}. Licence: {published.licence} "
+        f"(no commercial use). Cite: {published.citation}.",
+        file=sys.stderr,
+    )
+    fetcher = pooch.create(path=folder, base_url=published.base_url, registry=known)
+    download = pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS)
+    with progress_bar(len(wanted), published.title, "file") as bar:
+        for file in wanted:
+            try:
+                fetcher.fetch(file, downloader=download)
+            except (requests.RequestException, OSError, ValueError) as error:
+                raise InputError(_advice(name, published, file, folder, error)) from error
+            bar.update()
+    return folder
+
+
+def _is_cached(path: Path, known_hash: str) -> bool:
+    return path.is_file() and pooch.file_hash(str(path), alg="sha256") == known_hash.removeprefix("sha256:")
+
+
+def _advice(name: str, published: Published, file: str, folder: Path, error: Exception) -> str:
+    url = published.base_url + file
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        reason = f"{url} answers with status {error.response.status_code}"
+    elif isinstance(error, requests.RequestException):
+        reason = f"{url} cannot be reached ({type(error).__name__})"
+    elif isinstance(error, ValueError):
+        reason = f"{url} sends another file than expected: its SHA-256 is not the pinned {registry(name)[file]}"
+    else:
+        reason = f"{folder / file} cannot be written ({error})"
+    return (
+        f"data={name}: {reason}. No wrong file was stored. To do without the download, get "
+        f"<language>/{{{','.join(SPLITS)}}}.txt from {published.page} elsewhere and pass their folder as data=<folder>"
+    )
