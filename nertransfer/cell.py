@@ -1,0 +1,248 @@
+"""One cell: its key, and the way from a start and a corpus to weights, predictions and scores.
+
+The training core in one piece: no tracking and no registry, so it runs where MLflow is not installed.
+"""
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+import torch
+from accelerate import Accelerator
+from transformers import PreTrainedTokenizerBase
+
+from nertransfer import starts
+from nertransfer.config import Recipe, RunOptions
+from nertransfer.corpus import Corpus, Split
+from nertransfer.encoding import Encoded, encode
+from nertransfer.errors import InputError
+from nertransfer.evaluation import predict
+from nertransfer.finetune import History, clear_checkpoint, fit
+from nertransfer.labels import ALL, label_list
+from nertransfer.progress import progress_bar
+from nertransfer.schema import SCORED_SPLITS
+from nertransfer.scoring import Scores, score
+
+RESULT_VERSION = 1
+"""Raised by hand whenever a change of this code may change numbers; part of every cell key."""
+
+_VERSIONED = ("torch", "transformers", "tokenizers", "accelerate")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fine-tuning. ``identity`` is the start's, so a renamed start is the same cell only by ``key``."""
+
+    start: starts.Start
+    identity: starts.Identity
+    source: str
+    seed: int
+    recipe: Recipe
+    corpus_digests: tuple[str, ...]
+
+    @property
+    def configuration(self) -> str:
+        return f"{self.start.name}-{self.source}"
+
+    @property
+    def name(self) -> str:
+        """Short run name, such as ``swa-hau-s3``."""
+        return f"{self.configuration}-s{self.seed}"
+
+    @property
+    def recipe_digest(self) -> str:
+        return _digest(asdict(self.recipe))[:16]
+
+    @property
+    def key(self) -> str:
+        """Digest of all that can change the cell's weights: start, data, recipe, seed, versions."""
+        return _digest(
+            {
+                "start": self.identity.digest,
+                "corpus": self.corpus_digests,
+                "recipe": asdict(self.recipe),
+                "seed": self.seed,
+                "versions": {name: version(name).partition("+")[0] for name in _VERSIONED},
+                "result_version": RESULT_VERSION,
+            }
+        )[:32]
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def make_cell(
+    start: starts.Start, identity: starts.Identity, corpus: Corpus, seed: int, recipe: Recipe
+) -> Cell:
+    """The cell of a start on a corpus. The dev split is part of it only where it chooses the epoch.
+
+    Raises InputError when the recipe's window is longer than the start takes.
+    """
+    if recipe.max_length > identity.max_length:
+        raise InputError(
+            f"max_length={recipe.max_length} is not allowed: the start {start.name} takes at most "
+            f"{identity.max_length} sub-tokens"
+        )
+    digests = (corpus.train.digest, *((corpus.dev.digest,) if recipe.epoch_choice == "best" else ()))
+    return Cell(start, identity, corpus.language, seed, recipe, digests)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One score: a target's split, its predicted tags by sentence, and what they are worth.
+
+    ``unknown_words`` tokenise to nothing under this start, ``cut_words`` are longer than a window.
+    """
+
+    split: Split
+    predicted: list[list[str]]
+    scores: Scores
+    unknown_words: int
+    cut_words: int
+
+
+@dataclass
+class Resources:
+    """Wall seconds of the phases; ``peak_memory`` in bytes, of the GPU where there is one, else of the process."""
+
+    train_seconds: float = 0.0
+    score_seconds: float = 0.0
+    peak_memory: int = 0
+    device: str = ""
+    processes: int = 1
+    threads: int = 1
+
+
+@dataclass
+class CellResult:
+    """What a cell measured. ``scored`` has one entry per target and split; ``weights`` is the folder saved."""
+
+    cell: Cell
+    labels: tuple[str, ...]
+    history: History
+    scored: list[Scored]
+    resources: Resources
+    weights: Path
+
+
+@dataclass
+class Encoder:
+    """Encodes splits for one tokenizer and keeps them, so that a study encodes each corpus once a start."""
+
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+    kept: dict[str, Encoded] = field(default_factory=dict)
+
+    def __call__(self, split: Split) -> Encoded:
+        """The split without labels."""
+        key = f"{split.language}/{split.name}/{split.digest}"
+        if key not in self.kept:
+            self.kept[key] = encode([s.words for s in split.sentences], self.tokenizer, self.max_length)
+        return self.kept[key]
+
+    def with_labels(self, split: Split, labels: Sequence[str]) -> Encoded:
+        """The split with its gold labels; tags that are not among ``labels`` carry no loss."""
+        words, tags = ([s.words for s in split.sentences], [s.tags for s in split.sentences])
+        return encode(words, self.tokenizer, self.max_length, tags, {label: i for i, label in enumerate(labels)})
+
+
+def score_splits(
+    model: torch.nn.Module,
+    encoder: Encoder,
+    labels: Sequence[str],
+    splits: Sequence[Split],
+    accelerator: Accelerator,
+    tokens: int,
+    title: str = "",
+) -> list[Scored]:
+    """Tag and score every split; the number of scored words is that of the corpus, always."""
+    encoded = [encoder(split) for split in splits]
+    found: list[Scored] = []
+    windows = sum(len(e.windows) for e in encoded)
+    with progress_bar(windows, title, "row", show=accelerator.is_main_process) as bar:
+        for split, rows in zip(splits, encoded, strict=True):
+            predicted = predict(model, rows, labels, accelerator, tokens, bar)
+            scores = score([s.tags for s in split.sentences], predicted)
+            if scores.words != split.number_of_words:
+                raise RuntimeError(f"{scores.words} words scored of {split.number_of_words} in {split.language}")
+            found.append(Scored(split, predicted, scores, rows.unknown_words, rows.cut_words))
+    return found
+
+
+def splits_of(corpora: Mapping[str, Corpus], targets: Sequence[str], names: Sequence[str] = SCORED_SPLITS) -> list[Split]:
+    """The splits to score, target by target."""
+    return [corpora[target].splits[name] for target in targets for name in names]
+
+
+def run_cell(
+    cell: Cell,
+    corpus: Corpus,
+    splits: Sequence[Split],
+    run: RunOptions,
+    accelerator: Accelerator,
+    folder: Path,
+    encoder: Encoder | None = None,
+    on_epoch: Callable[[History], None] | None = None,
+) -> CellResult:
+    """Fine-tune, score while the model is in memory, save the weights under ``folder``.
+
+    ``folder`` also holds the checkpoint from which an interrupted cell goes on. All processes
+    return the same result; only the main one writes.
+    """
+    encoder = encoder or Encoder(starts.load_tokenizer(cell.start), cell.recipe.max_length)
+    labels = label_list(corpus.categories)
+    model = starts.load_for_tagging(cell.start, labels, cell.seed)
+    if accelerator.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+
+    def dev_f1(trained: torch.nn.Module) -> float:
+        predicted = predict(trained, encoder(corpus.dev), labels, accelerator, run.evaluation_tokens)
+        return score([s.tags for s in corpus.dev.sentences], predicted).default[ALL].f1
+
+    trained, history = fit(
+        model, encoder.with_labels(corpus.train, labels), cell.recipe, run, cell.seed, accelerator,
+        checkpoint=folder / "checkpoint", key=cell.key, dev_f1=dev_f1, on_epoch=on_epoch, title=cell.name,
+    )  # fmt: skip
+    began = time.perf_counter()
+    scored = score_splits(trained, encoder, labels, splits, accelerator, run.evaluation_tokens, f"{cell.name} scoring")
+    resources = Resources(
+        train_seconds=sum(history.seconds),
+        score_seconds=time.perf_counter() - began,
+        peak_memory=_peak_memory(accelerator),
+        device=_device_name(accelerator),
+        processes=accelerator.num_processes,
+        threads=torch.get_num_threads(),
+    )
+    if accelerator.is_main_process:
+        starts.save(accelerator.unwrap_model(trained), encoder.tokenizer, folder / "model")
+        clear_checkpoint(folder / "checkpoint")
+    accelerator.free_memory()
+    return CellResult(cell, labels, history, scored, resources, folder / "model")
+
+
+def _peak_memory(accelerator: Accelerator) -> int:
+    if accelerator.device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux
+
+
+def _device_name(accelerator: Accelerator) -> str:
+    return torch.cuda.get_device_name() if accelerator.device.type == "cuda" else str(accelerator.device.type)
+
+
+def make_accelerator(recipe: Recipe, run: RunOptions) -> Accelerator:
+    """The accelerator of a process; raises InputError when it was made with another precision before."""
+    precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)
+    return Accelerator(cpu=run.device == "cpu", mixed_precision=precision)

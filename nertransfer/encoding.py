@@ -1,0 +1,243 @@
+"""Sentences and a tokenizer -> windows of sub-tokens -> padded batches. Loses no word.
+
+A sentence that is longer than the window is cut into overlapping windows, between words. Each
+word belongs to exactly one window, the one that shows most of its context on its poorer side;
+its first sub-token there carries its label (Devlin et al. 2019, section 5.3). A word that the
+tokenizer turns into nothing becomes one unknown token.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from nertransfer.errors import InputError
+
+IGNORED = -100
+"""Label of positions that carry none; the default ``ignore_index`` of torch's cross-entropy."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A row of a batch.
+
+    ``ids``: sub-token ids with the special ones. ``positions[i]`` is the place in ``ids`` of
+    the first sub-token of the word ``words[i]``, counted over the whole split from 0; only words
+    that belong to this window are listed.
+    """
+
+    ids: tuple[int, ...]
+    positions: tuple[int, ...]
+    words: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One split, ready for any model with this tokenizer.
+
+    ``labels``: int64 array over all words of the split (IGNORED where the model has no such
+    label), or None. ``sentence_starts``: index of each sentence's first word, plus the total.
+    ``unknown_words``: words that tokenise to nothing; ``cut_words``: words with more
+    sub-tokens than a window holds, of which only the first ones are read.
+    """
+
+    windows: tuple[Window, ...]
+    labels: np.ndarray | None
+    sentence_starts: np.ndarray
+    pad_id: int
+    unknown_words: int
+    cut_words: int
+
+    @property
+    def number_of_words(self) -> int:
+        return int(self.sentence_starts[-1])
+
+
+def encode(
+    sentences: Sequence[Sequence[str]],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    tags: Sequence[Sequence[str]] | None = None,
+    label_ids: dict[str, int] | None = None,
+) -> Encoded:
+    """Encode the words of each sentence; with ``tags`` and ``label_ids`` also their labels.
+
+    Each distinct word is tokenised once, in one batched call, as
+    ``tokenizer(words, is_split_into_words=True)`` would tokenise it inside the sentence.
+    Raises InputError when ``max_length`` is beyond what the tokenizer's model takes or leaves
+    no room for words.
+    """
+    limit = tokenizer.model_max_length
+    if max_length > limit:
+        raise InputError(f"max_length={max_length} is not allowed: the start takes at most {limit} sub-tokens")
+    prefix, suffix = special_ids(tokenizer)
+    room = max_length - len(prefix) - len(suffix)
+    if room < 1:
+        raise InputError(f"max_length={max_length} is not allowed: leaves no room for words")
+    pieces = _pieces_of_words(sentences, tokenizer)
+    if tokenizer.unk_token_id is None and any(not ids for ids in pieces.values()):
+        raise InputError("some words tokenise to nothing, and the start's tokenizer has no unknown token")
+    unknown_words = sum(not pieces[word] for words in sentences for word in words)
+    cut_words = sum(len(pieces[word]) > room for words in sentences for word in words)
+    known = {word: ids[:room] or (tokenizer.unk_token_id,) for word, ids in pieces.items()}
+
+    windows: list[Window] = []
+    starts = np.zeros(len(sentences) + 1, dtype=np.int64)
+    for number, words in enumerate(sentences):
+        first = int(starts[number])
+        starts[number + 1] = first + len(words)
+        lengths = [len(known[word]) for word in words]
+        for begin, end, own_begin, own_end in window_bounds(lengths, room):
+            ids = list(prefix)
+            positions: list[int] = []
+            for i in range(begin, end):
+                if own_begin <= i < own_end:
+                    positions.append(len(ids))
+                ids.extend(known[words[i]])
+            ids.extend(suffix)
+            windows.append(Window(tuple(ids), tuple(positions), tuple(range(first + own_begin, first + own_end))))
+
+    owned = sum(len(window.words) for window in windows)
+    assert owned == starts[-1], f"{owned} words in windows, {starts[-1]} in sentences"
+    labels = None
+    if tags is not None and label_ids is not None:
+        labels = np.fromiter((label_ids.get(t, IGNORED) for ts in tags for t in ts), np.int64, int(starts[-1]))
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    return Encoded(tuple(windows), labels, starts, pad_id, unknown_words, cut_words)
+
+
+def window_bounds(lengths: Sequence[int], room: int) -> list[tuple[int, int, int, int]]:
+    """Windows over words of the given lengths (sub-tokens, each from 1 to ``room``).
+
+    Returns (begin, end, own_begin, own_end) per window: it shows words begin..end and owns
+    own_begin..own_end. Consecutive windows overlap by at most a quarter of ``room``, cut
+    between words; the owned ranges follow each other without gap or overlap.
+    """
+    if not lengths:
+        return []
+    shown: list[tuple[int, int]] = []
+    begin = 0
+    while True:
+        end, used = begin, 0
+        while end < len(lengths) and used + lengths[end] <= room:
+            used += lengths[end]
+            end += 1
+        shown.append((begin, end))
+        if end == len(lengths):
+            break
+        overlap, following = 0, end
+        while following - 1 > begin and overlap + lengths[following - 1] <= room // 4:
+            following -= 1
+            overlap += lengths[following]
+        # the next window must reach further than this one, whatever the words' lengths
+        begin = following if _fits_one_more(lengths, following, end, room) else end
+    bounds: list[tuple[int, int, int, int]] = []
+    own_begin = 0
+    for number, (begin, end) in enumerate(shown):
+        if number + 1 < len(shown):
+            next_begin = shown[number + 1][0]
+            own_end = next_begin + (end - next_begin + 1) // 2  # the middle of the overlap
+        else:
+            own_end = end
+        bounds.append((begin, end, own_begin, own_end))
+        own_begin = own_end
+    return bounds
+
+
+def _fits_one_more(lengths: Sequence[int], begin: int, end: int, room: int) -> bool:
+    return sum(lengths[begin : end + 1]) <= room
+
+
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Ids the tokenizer puts before and after one sequence, such as <s> and </s>."""
+    bare = _tokenise([["a"]], tokenizer, special=False)[0]
+    full = _tokenise([["a"]], tokenizer, special=True)[0]
+    for offset in range(len(full) - len(bare) + 1):
+        if full[offset : offset + len(bare)] == bare:
+            return tuple(full[:offset]), tuple(full[offset + len(bare) :])
+    raise InputError("the start's tokenizer changes words when it adds special tokens; it cannot be used for tagging")
+
+
+def _tokenise(words: list[list[str]], tokenizer: PreTrainedTokenizerBase, special: bool) -> list[list[int]]:
+    try:
+        return tokenizer(words, is_split_into_words=True, add_special_tokens=special)["input_ids"]
+    except (AssertionError, ValueError) as error:
+        raise InputError(f"the start's tokenizer cannot read sentences that are split into words: {error}") from None
+
+
+def _pieces_of_words(
+    sentences: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase
+) -> dict[str, tuple[int, ...]]:
+    words = list(dict.fromkeys(word for sentence in sentences for word in sentence))
+    known = [word for word in words if word]  # some tokenizers refuse the empty string
+    pieces = dict.fromkeys(words, ())
+    if known:
+        ids = _tokenise([[word] for word in known], tokenizer, special=False)
+        pieces |= {word: tuple(i) for word, i in zip(known, ids, strict=True)}
+    return pieces
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded rows of equal length.
+
+    ``input_ids`` and ``attention_mask``: int64 [rows, length]; ``labels``: int64
+    [rows, length], IGNORED where no word's first sub-token stands. ``rows``, ``columns`` and
+    ``words``: one entry a labelled word, where it stands and its index in the split.
+    """
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    labels: torch.Tensor
+    rows: torch.Tensor
+    columns: torch.Tensor
+    words: torch.Tensor
+
+
+def collate(encoded: Encoded, indices: Sequence[int]) -> Batch:
+    """The windows with the given indices as one padded batch on the CPU."""
+    windows = [encoded.windows[i] for i in indices]
+    length = max((len(w.ids) for w in windows), default=1)
+    ids = np.full((len(windows), length), encoded.pad_id, dtype=np.int64)
+    mask = np.zeros((len(windows), length), dtype=np.int64)
+    labels = np.full((len(windows), length), IGNORED, dtype=np.int64)
+    for row, window in enumerate(windows):
+        ids[row, : len(window.ids)] = window.ids
+        mask[row, : len(window.ids)] = 1
+    rows = np.repeat(np.arange(len(windows)), [len(w.positions) for w in windows])
+    columns = np.fromiter((p for w in windows for p in w.positions), np.int64, len(rows))
+    words = np.fromiter((n for w in windows for n in w.words), np.int64, len(rows))
+    if encoded.labels is not None:
+        labels[rows, columns] = encoded.labels[words]
+    return Batch(*map(torch.from_numpy, (ids, mask, labels, rows, columns, words)))
+
+
+def token_budget_batches(encoded: Encoded, tokens: int) -> Iterator[list[int]]:
+    """Indices of windows, longest first, in batches of at most ``tokens`` slots, padding included."""
+    order = sorted(range(len(encoded.windows)), key=lambda i: (-len(encoded.windows[i].ids), i))
+    begin = 0
+    while begin < len(order):
+        count = max(1, tokens // len(encoded.windows[order[begin]].ids))
+        yield order[begin : begin + count]
+        begin += count
+
+
+MEGABATCH = 20
+"""Batches that are sorted by length together: little padding left, order still random."""
+
+
+def epoch_batches(encoded: Encoded, batch_size: int, generator: torch.Generator) -> list[list[int]]:
+    """One epoch's batches of window indices, in random order, of similar lengths within a batch.
+
+    Windows are shuffled, cut into groups of MEGABATCH batches, sorted by length within a
+    group, cut into batches, and the batches shuffled.
+    """
+    order = torch.randperm(len(encoded.windows), generator=generator).tolist()
+    group = batch_size * MEGABATCH
+    batches: list[list[int]] = []
+    for begin in range(0, len(order), group):
+        part = sorted(order[begin : begin + group], key=lambda i: len(encoded.windows[i].ids))
+        batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]

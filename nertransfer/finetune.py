@@ -1,0 +1,276 @@
+"""The training loop, on Accelerate. No tracking, no scoring, no corpora: tensors in, weights out."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from torch.nn import functional
+from tqdm import tqdm
+
+from nertransfer.config import Recipe, RunOptions
+from nertransfer.encoding import IGNORED, Batch, Encoded, collate, epoch_batches
+from nertransfer.progress import progress_bar
+
+BatchMaker = Callable[[Encoded, Sequence[int], int], Batch]
+"""(split, window indices, seed of the batch) -> batch with labels."""
+
+
+@dataclass
+class History:
+    """What happened. One entry a step: ``losses`` (mean cross-entropy per labelled word, nats);
+    one an epoch: ``seconds`` (wall time of the training steps) and, where asked for, ``dev_f1``.
+    ``tokens`` is the number of real sub-tokens of one epoch. ``kept_epoch`` counts from 1."""
+
+    losses: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    dev_f1: list[float] = field(default_factory=list)
+    tokens: int = 0
+    steps_per_epoch: int = 0
+    kept_epoch: int = 0
+
+    @property
+    def epochs(self) -> int:
+        return len(self.seconds)
+
+
+def learning_rate(step: int, total: int, recipe: Recipe) -> float:
+    """Rate of optimiser step ``step`` of ``total`` (from 0): linear warm-up, then linear to 0."""
+    warmup = round(recipe.warmup_ratio * total)
+    if step < warmup:
+        return recipe.learning_rate * (step + 1) / (warmup + 1)
+    return recipe.learning_rate * (total - step) / max(1, total - warmup)
+
+
+def collate_labels(encoded: Encoded, indices: Sequence[int], _seed: int) -> Batch:
+    """Batches of fine-tuning: the gold label on each word's first sub-token."""
+    return collate(encoded, indices)
+
+
+def fit(
+    model: torch.nn.Module,
+    train: Encoded,
+    recipe: Recipe,
+    run: RunOptions,
+    seed: int,
+    accelerator: Accelerator,
+    make_batch: BatchMaker = collate_labels,
+    checkpoint: Path | None = None,
+    key: str = "",
+    dev_f1: Callable[[torch.nn.Module], float] | None = None,
+    on_epoch: Callable[[History], None] | None = None,
+    title: str = "",
+) -> tuple[torch.nn.Module, History]:
+    """Train ``model`` on ``train`` and return it, prepared on the device, with the history.
+
+    The loss is the mean cross-entropy over the labelled positions of a whole batch. The same
+    arguments give the same weights, bit for bit on a CPU with the same number of threads, also
+    when the work was cut short and goes on from ``checkpoint`` (a folder; only a checkpoint with
+    the same ``key`` is taken up; `clear_checkpoint` removes it). Processes share the rows of
+    every batch, so the loss and its gradient are those of one process up to float order and
+    dropout. ``dev_f1`` is called after an epoch where ``run.dev_each_epoch`` or
+    ``recipe.epoch_choice`` wants it; ``on_epoch`` on the main process after each.
+    Raises FloatingPointError when the loss is no longer finite.
+    """
+    wants_dev = run.dev_each_epoch or recipe.epoch_choice == "best"
+    if wants_dev and dev_f1 is None:
+        raise ValueError("dev_f1 is needed to follow or choose epochs")
+    optimiser = torch.optim.AdamW(_parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True)
+    model, optimiser = accelerator.prepare(model, optimiser)
+    torch.manual_seed(_mix(seed, _DROPOUT, accelerator.process_index))
+    history = History(tokens=sum(len(w.ids) for w in train.windows))
+    best: dict[str, torch.Tensor] = {}
+    if checkpoint is not None and (saved := _restore(accelerator, checkpoint, key)) is not None:
+        history, best = saved
+    history.steps_per_epoch = -(-len(train.windows) // recipe.batch_size)
+    total = recipe.epochs * history.steps_per_epoch
+    last_saved = time.monotonic()
+    with progress_bar(total, title, "step", len(history.losses), show=accelerator.is_main_process) as bar:
+        for epoch in range(history.epochs, recipe.epochs):
+            began = time.perf_counter()
+            losses = _train_epoch(model, optimiser, train, recipe, run, accelerator, make_batch, epoch, seed, bar)
+            history.losses += losses
+            history.seconds.append(time.perf_counter() - began)
+            history.kept_epoch = epoch + 1 if recipe.epoch_choice == "last" else history.kept_epoch
+            if wants_dev:
+                assert dev_f1 is not None
+                history.dev_f1.append(dev_f1(model))
+                if recipe.epoch_choice == "best" and history.dev_f1[-1] > max(history.dev_f1[:-1], default=-1.0):
+                    history.kept_epoch = epoch + 1
+                    best = _copy_of_weights(accelerator, model)
+            bar.set_postfix(loss=f"{np.mean(losses):.4f}", epoch=f"{epoch + 1}/{recipe.epochs}")
+            if on_epoch is not None and accelerator.is_main_process:
+                on_epoch(history)
+            due = time.monotonic() - last_saved >= 60 * run.checkpoint_minutes
+            if checkpoint is not None and run.checkpoint_minutes >= 0 and _agree(accelerator, due):
+                _save(accelerator, checkpoint, key, history, best)
+                last_saved = time.monotonic()
+    if best:
+        accelerator.unwrap_model(model).load_state_dict(best)
+    return model, history
+
+
+def clear_checkpoint(checkpoint: Path) -> None:
+    """Remove a checkpoint that is no longer needed."""
+    shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+_ORDER, _BATCH, _DROPOUT = range(3)
+"""What a random stream is for; keeps streams of one seed apart."""
+
+
+def _mix(*numbers: int) -> int:
+    """One well-spread 32-bit seed from several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Weight decay on matrices only, not on biases and layer norms, as in transformers' Trainer."""
+    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
+    others = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _train_epoch(
+    model: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    train: Encoded,
+    recipe: Recipe,
+    run: RunOptions,
+    accelerator: Accelerator,
+    make_batch: BatchMaker,
+    epoch: int,
+    seed: int,
+    bar: tqdm,
+) -> list[float]:
+    model.train()
+    order = torch.Generator().manual_seed(_mix(seed, _ORDER, epoch))
+    batches = epoch_batches(train, recipe.batch_size, order)
+    total = recipe.epochs * len(batches)
+    shares: list[torch.Tensor] = []
+    for number, indices in enumerate(batches):
+        step = epoch * len(batches) + number
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, total, recipe)
+        batch = make_batch(train, indices, _mix(seed, _BATCH, step))
+        shares.append(_step(model, optimiser, batch, recipe, run, accelerator))
+        bar.update()
+    losses = torch.stack(shares)  # the only transfer from the device in an epoch
+    if accelerator.num_processes > 1:
+        losses = accelerator.reduce(losses, reduction="sum")
+    values = losses.cpu().tolist()
+    if not np.all(np.isfinite(values)):
+        first = int(np.argmin(np.isfinite(values)))
+        raise FloatingPointError(
+            f"the loss is not finite at step {first + 1} of epoch {epoch + 1}: "
+            f"lower learning_rate={recipe.learning_rate} or use precision=fp32"
+        )
+    return values
+
+
+def _step(
+    model: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batch: Batch,
+    recipe: Recipe,
+    run: RunOptions,
+    accelerator: Accelerator,
+) -> torch.Tensor:
+    """One optimiser step on one global batch; returns this process's share of its mean loss."""
+    labelled = max(1, int((batch.labels != IGNORED).sum()))
+    share = torch.zeros((), device=accelerator.device)
+    micro_batches = list(_micro_batches(batch, run.gradient_accumulation, accelerator))
+    for number, (input_ids, attention_mask, labels) in enumerate(micro_batches):
+        last = number + 1 == len(micro_batches)
+        with nullcontext() if last else accelerator.no_sync(model):
+            logits = model(input_ids=input_ids, attention_mask=attention_mask).logits
+            summed = functional.cross_entropy(
+                logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+            )
+            loss = summed / labelled
+            # processes average their gradients; the sum is wanted
+            accelerator.backward(loss * accelerator.num_processes)
+        share += loss.detach()
+    accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
+    optimiser.step()
+    optimiser.zero_grad()
+    return share
+
+
+def _micro_batches(
+    batch: Batch, accumulation: int, accelerator: Accelerator
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """This process's rows in micro-batches (input ids, attention mask, labels) on the device.
+
+    All processes must run equally many passes, so one that has no row left runs the batch's
+    first row without labels.
+    """
+    rows = len(batch.input_ids)
+    mine = list(range(accelerator.process_index, rows, accelerator.num_processes))
+    most = -(-rows // accelerator.num_processes)
+    size = -(-most // accumulation)
+    for begin in range(0, most, size):
+        taken = mine[begin : begin + size]
+        labels = batch.labels[taken] if taken else torch.full_like(batch.labels[:1], IGNORED)
+        parts = batch.input_ids[taken or [0]], batch.attention_mask[taken or [0]], labels
+        yield tuple(part.to(accelerator.device, non_blocking=True) for part in parts)  # type: ignore[misc]
+
+
+def _copy_of_weights(accelerator: Accelerator, model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: t.detach().cpu().clone() for name, t in accelerator.unwrap_model(model).state_dict().items()}
+
+
+def _agree(accelerator: Accelerator, due: bool) -> bool:
+    """The main process's word on whether a checkpoint is due: clocks differ between processes."""
+    if accelerator.num_processes == 1:
+        return due
+    flag = torch.tensor(int(due and accelerator.is_main_process), device=accelerator.device)
+    return bool(accelerator.reduce(flag, reduction="sum").item())
+
+
+def _save(
+    accelerator: Accelerator, checkpoint: Path, key: str, history: History, best: dict[str, torch.Tensor]
+) -> None:
+    """Write beside the old checkpoint, then swap: at every moment one whole checkpoint exists."""
+    fresh = checkpoint.with_name(checkpoint.name + ".new")
+    if accelerator.is_main_process:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+    accelerator.wait_for_everyone()
+    accelerator.save_state(str(fresh))
+    if accelerator.is_main_process:
+        if best:
+            save_file(best, fresh / "best.safetensors")
+        state = {"key": key, "processes": accelerator.num_processes, "history": asdict(history)}
+        (fresh / "state.json").write_text(json.dumps(state))
+        old = checkpoint.with_name(checkpoint.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if checkpoint.exists():
+            checkpoint.rename(old)
+        fresh.rename(checkpoint)
+        shutil.rmtree(old, ignore_errors=True)
+    accelerator.wait_for_everyone()
+
+
+def _restore(
+    accelerator: Accelerator, checkpoint: Path, key: str
+) -> tuple[History, dict[str, torch.Tensor]] | None:
+    """Load weights, optimiser and random states in place; None where nothing fits."""
+    for folder in (checkpoint, checkpoint.with_name(checkpoint.name + ".old")):
+        try:
+            state = json.loads((folder / "state.json").read_text())
+        except (OSError, ValueError):
+            continue
+        if state["key"] != key or state["processes"] != accelerator.num_processes:
+            continue
+        accelerator.load_state(str(folder))
+        best = load_file(folder / "best.safetensors") if (folder / "best.safetensors").exists() else {}
+        return History(**state["history"]), best
+    return None

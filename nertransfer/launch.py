@@ -1,0 +1,41 @@
+"""Starts the processes of a multi-process fine-tuning: accelerate on GPUs, torchrun with gloo on CPU."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import torch
+
+from nertransfer.errors import InputError
+
+
+def inside() -> bool:
+    """Whether this process was started by a launcher."""
+    return "LOCAL_RANK" in os.environ
+
+
+def check_world(num_processes: int) -> None:
+    """Raise InputError when a launcher started another number of processes than was asked for."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if num_processes not in (1, world):
+        raise InputError(f"num_processes={num_processes} is not allowed: the launcher started {world}")
+
+
+def relaunch(num_processes: int, script: str, arguments: Sequence[str], device: str = "auto") -> int:
+    """Run ``script`` in ``num_processes`` processes and return the exit status.
+
+    Raises InputError when there are GPUs but fewer than processes.
+    """
+    gpus = torch.cuda.device_count() if device == "auto" else 0
+    if 0 < gpus < num_processes:
+        raise InputError(f"num_processes={num_processes} is not allowed: there are {gpus} GPUs here")
+    environment = dict(os.environ)
+    if gpus:
+        launcher = ["accelerate.commands.launch", "--multi_gpu", "--num_machines", "1",
+                    "--num_processes", str(num_processes), "--dynamo_backend", "no"]  # fmt: skip
+    else:
+        # `accelerate launch --cpu` starts a single process whatever number it is given
+        launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(num_processes)]
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_processes)))
+    return subprocess.run([sys.executable, "-m", *launcher, script, *arguments], env=environment, check=False).returncode

@@ -1,0 +1,166 @@
+"""Starts of the planted corpora: a small base pre-trained on all languages' text, and its adaptations.
+
+They stand in for xlm-roberta-base and its language-adapted continuations where no hub is
+reachable, a thousand times smaller. The architecture is ModernBERT (Warner et al. 2024): its
+rotary positions and local attention learn to look at neighbouring words in minutes on a CPU,
+where absolute positions as in XLM-R do not (docs/experiments.md has the comparison).
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import ModernBertConfig, ModernBertForMaskedLM, PreTrainedTokenizerFast
+
+from nertransfer import planted, starts
+from nertransfer.config import DataOptions, Recipe, RunOptions
+from nertransfer.corpus import folder_of
+from nertransfer.errors import InputError
+from nertransfer.finetune import clear_checkpoint
+from nertransfer.language_modelling import model_language
+
+logger = logging.getLogger("nertransfer")
+
+BASE = "base"
+WINDOW = 128
+"""Sub-tokens that the small base takes at most."""
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+"""In XLM-R's order, so that ids of special tokens are the same as there."""
+
+
+@dataclass(frozen=True)
+class PlantedStartSettings:
+    """Size of the small base and how it is trained; all of it is part of the starts' folder name."""
+
+    vocabulary: int = 3000
+    hidden_size: int = 96
+    layers: int = 3
+    heads: int = 4
+    feed_forward: int = 192
+    dropout: float = 0.0
+    masking: float = 0.15
+    seed: int = 0
+    pretraining: Recipe = field(
+        default_factory=lambda: Recipe(epochs=2, batch_size=32, max_length=WINDOW, learning_rate=1e-3, warmup_ratio=0.05)
+    )
+    adaptation: Recipe = field(
+        default_factory=lambda: Recipe(epochs=3, batch_size=32, max_length=WINDOW, learning_rate=5e-4, warmup_ratio=0.05)
+    )
+
+
+SETTINGS = PlantedStartSettings()
+
+
+def resolve_all(
+    texts: Sequence[str], data: DataOptions, accelerator: Accelerator, settings: PlantedStartSettings = SETTINGS
+) -> list[starts.Start]:
+    """The named starts, trained first where they do not exist yet: ``base``, a planted language, or any other start.
+
+    Raises InputError on a name that is none of these.
+    """
+    corpora = folder_of(data)
+    folder = Path(data.work_dir) / "starts" / f"planted-{_digest(corpora, settings)}"
+    catalogue = {name: str(folder / name) for name in (BASE, *(language.code for language in planted.LANGUAGES))}
+    found = starts.resolve_all(texts, catalogue)
+    wanted = {name for name, location in catalogue.items() if location in {start.location for start in found}}
+    _make(wanted, catalogue, corpora, settings, accelerator)
+    return found
+
+
+def _digest(corpora: Path, settings: PlantedStartSettings) -> str:
+    versions = {name: version(name).partition("+")[0] for name in ("torch", "tokenizers", "transformers")}
+    text = json.dumps([corpora.name, asdict(settings), versions], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _make(
+    wanted: set[str],
+    catalogue: Mapping[str, str],
+    corpora: Path,
+    settings: PlantedStartSettings,
+    accelerator: Accelerator,
+) -> None:
+    """Train the wanted starts that are not there; an interrupted one goes on from its checkpoint."""
+    absent = sorted(name for name in wanted if not Path(catalogue[name]).is_dir())
+    if absent and not Path(catalogue[BASE]).is_dir():
+        absent = [BASE, *(name for name in absent if name != BASE)]
+    for name in absent:
+        began = time.monotonic()
+        target = Path(catalogue[name])
+        if name == BASE:
+            lines = [line for language in planted.LANGUAGES for line in text_of(corpora, language.code)]
+            tokenizer = train_tokenizer(lines, settings.vocabulary)
+            model, recipe = _new_model(tokenizer, settings), settings.pretraining
+        else:
+            base = starts.Start(BASE, catalogue[BASE])
+            lines = text_of(corpora, name)
+            tokenizer, model = starts.load_tokenizer(base), starts.load_for_language_modelling(base)
+            recipe = settings.adaptation
+        checkpoint = target.with_name(f"{name}.checkpoint")
+        model, history = model_language(
+            model, tokenizer, lines, recipe, RunOptions(checkpoint_minutes=0.5), settings.masking, settings.seed,
+            accelerator, checkpoint, key=str(target), title=f"start {name}",
+        )  # fmt: skip
+        starts.save(model, tokenizer, target)
+        clear_checkpoint(checkpoint)
+        logger.info(
+            "start %s: %s on %d lines, loss %.2f, %.0f s", name,
+            "pre-trained" if name == BASE else "adapted", len(lines), history.losses[-1], time.monotonic() - began,
+        )  # fmt: skip
+
+
+def text_of(corpora: Path, language: str) -> list[str]:
+    """The unlabelled text of a planted language, one sentence a line."""
+    path = corpora / language / "text.txt"
+    if not path.is_file():
+        raise InputError(f"{path}: no unlabelled text; the planted corpora have one per language")
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def train_tokenizer(lines: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """A byte-pair vocabulary over words with a leading space mark, special tokens as in XLM-R."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=list(SPECIAL), show_progress=False)
+    tokenizer.train_from_iterator(lines, trainer)
+    bos, eos = (("<s>", 0), ("</s>", 2))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[bos, eos]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", cls_token="<s>", eos_token="</s>", sep_token="</s>",
+        unk_token="<unk>", pad_token="<pad>", mask_token="<mask>", model_max_length=WINDOW,
+    )  # fmt: skip
+
+
+def _new_model(tokenizer: PreTrainedTokenizerFast, settings: PlantedStartSettings) -> ModernBertForMaskedLM:
+    torch.manual_seed(settings.seed)
+    return ModernBertForMaskedLM(
+        ModernBertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=settings.hidden_size,
+            num_hidden_layers=settings.layers,
+            num_attention_heads=settings.heads,
+            intermediate_size=settings.feed_forward,
+            mlp_dropout=settings.dropout,
+            classifier_dropout=settings.dropout,
+            max_position_embeddings=WINDOW,
+            local_attention=16,
+            global_attn_every_n_layers=2,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            cls_token_id=tokenizer.cls_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            sep_token_id=tokenizer.sep_token_id,
+        )
+    )

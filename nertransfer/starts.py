@@ -1,0 +1,235 @@
+"""Starts: which checkpoint a name means, its fingerprint, and how encoder and head are loaded and saved."""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from nertransfer.errors import InputError
+from nertransfer.labels import category_of
+
+_DAVLAN = "Davlan/xlm-roberta-base-finetuned-"
+CATALOGUE = {
+    "base": "xlm-roberta-base",
+    "amh": _DAVLAN + "amharic",
+    "hau": _DAVLAN + "hausa",
+    "ibo": _DAVLAN + "igbo",
+    "kin": _DAVLAN + "kinyarwanda",
+    "lug": _DAVLAN + "luganda",
+    "luo": _DAVLAN + "luo",
+    "pcm": _DAVLAN + "naija",
+    "swa": _DAVLAN + "swahili",
+    "wol": _DAVLAN + "wolof",
+    "yor": _DAVLAN + "yoruba",
+}
+"""xlm-roberta-base (Conneau et al. 2020) and its continuations on one language (Alabi et al. 2022)."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
+
+
+@dataclass(frozen=True)
+class Start:
+    """``name`` as in tags, files and aliases; ``location`` a folder or hub id; ``revision`` of a hub id."""
+
+    name: str
+    location: str
+    revision: str | None = None
+
+
+def resolve(text: str, catalogue: Mapping[str, str] = CATALOGUE) -> Start:
+    """The start that ``[name=]what[@revision]`` means, without loading it.
+
+    ``what`` is a catalogue name, a folder, or a hub id ``owner/model``. Raises InputError when
+    it is none of these, or when the name cannot be used.
+    """
+    given, separator, what = text.partition("=")
+    name, what = (given, what) if separator else ("", text)
+    location, revision = what, None
+    if not Path(what).exists() and "@" in what:
+        location, _, revision = what.rpartition("@")
+    if location in catalogue:
+        name, location = name or location, catalogue[location]
+    elif Path(location).is_dir():
+        if not (Path(location) / "config.json").is_file():
+            raise InputError(f"start {text!r}: the folder has no config.json; a start is saved by save_pretrained")
+        name = name or slug(Path(location).resolve().name)
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+", location) and not location.startswith("."):
+        name = name or slug(location.rpartition("/")[2])
+    else:
+        raise InputError(
+            f"start {text!r} is unknown: one of {', '.join(catalogue)}, a folder that exists, "
+            "or a hub id owner/model; prefix it with name= to name it"
+        )
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"start {text!r}: {name!r} cannot be its name: a letter, then at most 47 letters, digits, '_', '-'; "
+            "give it one with name=..."
+        )
+    return Start(name, location, revision or None)
+
+
+def slug(text: str) -> str:
+    """``text`` with everything but letters, digits, ``_`` and ``-`` replaced by ``-``."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text)
+
+
+def resolve_all(texts: Sequence[str], catalogue: Mapping[str, str] = CATALOGUE) -> list[Start]:
+    """All starts of a study; raises InputError when two have the same name."""
+    found = [resolve(text, catalogue) for text in texts]
+    names = [start.name for start in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"two starts are called {name!r}; give one another name with name=...")
+    return found
+
+
+@contextmanager
+def quiet(bars: bool = False) -> Iterator[None]:
+    """No chatter about missing heads; progress ``bars`` only where something is downloaded."""
+    log = transformers.logging
+    verbosity, shown = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    if not bars:
+        log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(verbosity)
+        if shown:
+            log.enable_progress_bar()
+
+
+@contextmanager
+def _loading(start: Start) -> Iterator[dict[str, Any]]:
+    """Arguments for every from_pretrained; failures become one InputError."""
+    try:
+        with quiet(bars=not Path(start.location).is_dir()):
+            yield {"revision": start.revision, "trust_remote_code": False}
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"start {start.name!r} cannot be loaded from {start.location!r}: {first} "
+            "(weights must be safetensors; without a network give a folder saved by save_pretrained)"
+        ) from error
+
+
+_WEIGHTS: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32}
+
+
+def load_tokenizer(start: Start) -> PreTrainedTokenizerBase:
+    """The start's tokenizer; byte-level ones are told to expect a space before each word."""
+    with _loading(start) as arguments:
+        tokenizer = AutoTokenizer.from_pretrained(start.location, **arguments)
+        if getattr(tokenizer, "add_prefix_space", None) is False:
+            tokenizer = AutoTokenizer.from_pretrained(start.location, add_prefix_space=True, **arguments)
+        positions = getattr(AutoConfig.from_pretrained(start.location, **arguments), "max_position_embeddings", None)
+    if positions is not None and tokenizer.model_max_length > positions:
+        tokenizer.model_max_length = positions
+    return tokenizer
+
+
+def load_for_tagging(start: Start, labels: Sequence[str], seed: int) -> PreTrainedModel:
+    """The start's encoder in float32 under a new linear head for ``labels``, drawn with ``seed``."""
+    torch.manual_seed(seed)
+    with _loading(start) as arguments:
+        return AutoModelForTokenClassification.from_pretrained(
+            start.location,
+            num_labels=len(labels),
+            id2label=dict(enumerate(labels)),
+            label2id={label: i for i, label in enumerate(labels)},
+            ignore_mismatched_sizes=True,  # a start that was a tagger before gets a new head
+            **_WEIGHTS,
+            **arguments,
+        )
+
+
+def load_tagger(start: Start) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, tuple[str, ...]]:
+    """A fine-tuned tagger, its tokenizer and its labels in order of index.
+
+    Raises InputError when it is no token classifier or its labels are not IOB2 tags.
+    """
+    with _loading(start) as arguments:
+        config = AutoConfig.from_pretrained(start.location, **arguments)
+        if not any(name.endswith("ForTokenClassification") for name in config.architectures or ()):
+            raise ValueError(f"not a token classifier but {', '.join(config.architectures or ['nothing known'])}")
+        labels = tuple(config.id2label[i] for i in range(config.num_labels))
+        for label in labels:
+            category_of(label)
+        model = AutoModelForTokenClassification.from_pretrained(start.location, **_WEIGHTS, **arguments)
+    return model, load_tokenizer(start), labels
+
+
+def load_for_language_modelling(start: Start) -> PreTrainedModel:
+    """The start with its masked-language-modelling head (a new one where it has none)."""
+    with _loading(start) as arguments:
+        return AutoModelForMaskedLM.from_pretrained(start.location, **_WEIGHTS, **arguments)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """``fingerprint``: SHA-256 over the encoder's tensors alone, equal for equal weights under any name.
+    ``digest``: SHA-256 over fingerprint, tokenizer and configuration: all that can change a result.
+    ``max_length``: sub-tokens the start takes at most."""
+
+    fingerprint: str
+    digest: str
+    max_length: int
+
+
+def identify(start: Start) -> Identity:
+    """Fingerprint and digest of a start. Loads it once."""
+    with _loading(start) as arguments:
+        encoder = AutoModel.from_pretrained(start.location, **_WEIGHTS, **arguments)
+    weights = fingerprint(encoder)
+    configuration = {
+        key: value
+        for key, value in encoder.config.to_dict().items()
+        if key not in ("_name_or_path", "transformers_version", "architectures", "id2label", "label2id", "dtype")
+    }
+    tokenizer = load_tokenizer(start)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    vocabulary = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    text = json.dumps([weights, configuration, vocabulary, tokenizer.model_max_length], sort_keys=True, default=str)
+    return Identity(weights, hashlib.sha256(text.encode()).hexdigest(), tokenizer.model_max_length)
+
+
+def fingerprint(encoder: PreTrainedModel) -> str:
+    """SHA-256 over names, shapes and bytes of the encoder's tensors, without any pooler or head."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(encoder.base_model.state_dict().items()):
+        if name.startswith("pooler.") or not tensor.is_floating_point():
+            continue
+        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write weights (safetensors), configuration and tokenizer; the folder appears whole or not at all."""
+    fresh = folder.with_name(folder.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    with quiet():
+        model.save_pretrained(fresh)
+        tokenizer.save_pretrained(fresh)
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
+

@@ -1,0 +1,165 @@
+"""One cell: golden numbers, bit-identical repeats, kill and resume, several processes."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cell_process import RECIPE, as_json, measure
+from tiny import save_tiny_corpora, save_tiny_start
+
+from nertransfer import corpus, starts
+from nertransfer.cell import make_accelerator, make_cell
+from nertransfer.config import DataOptions, Recipe, RunOptions
+
+SCRIPT = Path(__file__).with_name("cell_process.py")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("cell")
+    return save_tiny_start(folder / "tiny"), save_tiny_corpora(folder / "data")
+
+
+def in_process(inputs: tuple[Path, Path], folder: Path, kill_after: int = 0, launcher: tuple[str, ...] = ()) -> int:
+    """Run the cell in processes of its own; returns the exit status. The result is in folder/result.json."""
+    arguments = [*map(str, inputs), str(folder), str(folder / "result.json"), str(kill_after)]
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, *launcher, str(SCRIPT), *arguments]
+    return subprocess.run(command, check=False, capture_output=True, timeout=180).returncode
+
+
+@pytest.fixture(scope="module")
+def undisturbed(inputs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> dict:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert in_process(inputs, folder) == 0
+    return json.loads((folder / "result.json").read_text())
+
+
+def test_golden_loss_curve_and_scores(undisturbed: dict) -> None:
+    """Values of the first release; a change of the arithmetic that is meant must raise RESULT_VERSION."""
+    first = [1.6254159212112427, 1.5012949705123901, 1.3450220823287964, 1.2438299655914307, 1.1223562955856323]
+    assert undisturbed["losses"][:5] == pytest.approx(first, abs=1e-4)  # other processors round differently
+    assert undisturbed["kept_epoch"] == 2 and undisturbed["dev_f1"] == [0.0, 1.0, 1.0, 1.0]
+    assert len(undisturbed["losses"]) == 4 * 5
+    assert undisturbed["words"] == [99, 99, 99, 99]  # dev and test of two languages
+
+
+def test_a_second_run_is_bit_identical(inputs: tuple[Path, Path], tmp_path: Path, undisturbed: dict) -> None:
+    assert as_json(measure(*inputs, tmp_path)) == undisturbed
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_killed_and_resumed_is_bit_identical(
+    inputs: tuple[Path, Path], tmp_path: Path, undisturbed: dict, epoch: int
+) -> None:
+    assert in_process(inputs, tmp_path, kill_after=epoch) == -9
+    assert (tmp_path / "checkpoint" / "state.json").is_file()
+    assert not (tmp_path / "result.json").exists()
+    assert in_process(inputs, tmp_path) == 0
+    assert json.loads((tmp_path / "result.json").read_text()) == undisturbed
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def test_a_checkpoint_that_was_being_replaced_when_the_power_went_is_found(
+    inputs: tuple[Path, Path], tmp_path: Path, undisturbed: dict
+) -> None:
+    assert in_process(inputs, tmp_path, kill_after=2) == -9
+    shutil.move(tmp_path / "checkpoint", tmp_path / "checkpoint.old")
+    assert in_process(inputs, tmp_path) == 0
+    assert json.loads((tmp_path / "result.json").read_text()) == undisturbed
+
+
+@pytest.fixture(scope="module")
+def without_dropout(inputs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A start whose batches can be split without drawing other random numbers."""
+    return save_tiny_start(tmp_path_factory.mktemp("dry") / "tiny", dropout=0.0), inputs[1]
+
+
+@pytest.fixture(scope="module")
+def one_process(without_dropout: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> dict:
+    return as_json(measure(*without_dropout, tmp_path_factory.mktemp("one")))
+
+
+def test_two_processes_share_the_batch_and_score_every_word_once(
+    without_dropout: tuple[Path, Path], tmp_path: Path, one_process: dict
+) -> None:
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    assert in_process(without_dropout, tmp_path, launcher=launcher) == 0
+    found = json.loads((tmp_path / "result.json").read_text())
+    assert found["processes"] == 2
+    assert found["words"] == one_process["words"]
+    assert found["losses"] == pytest.approx(one_process["losses"], abs=1e-4)
+    assert found["predicted"] == one_process["predicted"]
+
+
+def test_gradient_accumulation_changes_nothing_but_float_order(
+    without_dropout: tuple[Path, Path], tmp_path: Path, one_process: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cell_process
+
+    def accumulating(**options: object) -> RunOptions:
+        return RunOptions(**options, gradient_accumulation=4)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cell_process, "RunOptions", accumulating)
+    found = as_json(measure(*without_dropout, tmp_path))
+    assert found["losses"] == pytest.approx(one_process["losses"], abs=1e-4)
+
+
+def test_the_key_changes_with_all_that_can_change_the_result(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    start, data = inputs
+    corpora = corpus.load(DataOptions(data=str(data)))
+    found = starts.resolve(f"tiny={start}")
+    identity = starts.identify(found)
+    recipe = dataclasses.replace(RECIPE, epoch_choice="last")
+    cell = make_cell(found, identity, corpora["aaa"], 1, recipe)
+    other_start = starts.identify(starts.resolve(str(save_tiny_start(tmp_path / "other", seed=5))))
+    different = [
+        make_cell(found, identity, corpora["aaa"], 2, recipe),
+        make_cell(found, identity, corpora["bbb"], 1, recipe),
+        make_cell(found, other_start, corpora["aaa"], 1, recipe),
+        *(make_cell(found, identity, corpora["aaa"], 1, dataclasses.replace(recipe, **{name: value}))
+          for name, value in [("epochs", 5), ("batch_size", 4), ("max_length", 48), ("learning_rate", 1e-4),
+                              ("warmup_ratio", 0.1), ("weight_decay", 0.01), ("max_grad_norm", 2.0),
+                              ("precision", "bf16"), ("epoch_choice", "best")]),
+    ]  # fmt: skip
+    keys = [cell.key, *(c.key for c in different)]
+    assert len(set(keys)) == len(keys)
+    assert {f.name for f in dataclasses.fields(Recipe)} == {
+        "epochs", "batch_size", "max_length", "learning_rate", "warmup_ratio", "weight_decay", "max_grad_norm",
+        "precision", "epoch_choice",
+    }, "a new field of the recipe must be in this test"  # fmt: skip
+    renamed = make_cell(starts.resolve(f"another={start}"), identity, corpora["aaa"], 1, recipe)
+    assert renamed.key == cell.key  # a name changes nothing
+
+
+def test_equal_weights_have_equal_fingerprints_whatever_head_is_on_them(
+    inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    start = starts.resolve(str(inputs[0]))
+    tagger = starts.load_for_tagging(start, ("O", "B-X", "I-X"), seed=3)
+    starts.save(tagger, starts.load_tokenizer(start), tmp_path / "tagger")
+    assert starts.identify(starts.resolve(str(tmp_path / "tagger"))).fingerprint == starts.identify(start).fingerprint
+    other = starts.identify(starts.resolve(str(save_tiny_start(tmp_path / "other", seed=5))))
+    assert other.fingerprint != starts.identify(start).fingerprint
+
+
+def test_a_loss_that_is_not_finite_stops_with_advice(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    start, data = inputs
+    corpora = corpus.load(DataOptions(data=str(data)))
+    found = starts.resolve(f"tiny={start}")
+    recipe = Recipe(epochs=3, batch_size=8, learning_rate=0.99, max_grad_norm=1e30, max_length=32)
+    from nertransfer.cell import Encoder
+    from nertransfer.finetune import fit
+    from nertransfer.labels import label_list
+
+    labels = label_list(corpora["aaa"].categories)
+    model = starts.load_for_tagging(found, labels, 0)
+    model.classifier.weight.data.fill_(float("inf"))
+    run = RunOptions(device="cpu")
+    encoder = Encoder(starts.load_tokenizer(found), 32)
+    with pytest.raises(FloatingPointError, match="lower learning_rate"):
+        fit(model, encoder.with_labels(corpora["aaa"].train, labels), recipe, run, 0, make_accelerator(recipe, run))
