@@ -1,0 +1,26 @@
+"""Score a model that exists on any targets: a finished cell, a registered model, a folder or a hub id.
+
+    mlflow run . -e evaluate --env-manager local -P model=models:/ner-hau@champion -P data=path/to/masakhaner
+    python entrypoints/evaluate.py --model models:/ner-hau@champion --data path/to/masakhaner --targets swa,wol
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
+
+from nertransfer.commandline import run
+from nertransfer.config import EvaluateConfig
+
+
+def main(config: EvaluateConfig) -> None:
+    from nertransfer.rescoring import evaluate
+    from nertransfer.store import client, resolve_uri, study_name
+    from nertransfer.tracking import open_study, scores_table
+
+    study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
+    print(scores_table(evaluate(config, study)))
+
+
+if __name__ == "__main__":
+    run(EvaluateConfig, main, __doc__)

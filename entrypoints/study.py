@@ -1,0 +1,36 @@
+"""Run a whole study: every start x source x seed that is missing, then the registry, then the report.
+
+    mlflow run . --env-manager local
+    mlflow run . -e study --env-manager local -P data=path/to/masakhaner -P languages=hau,swa,wol -P seeds=1,2
+    python entrypoints/study.py --data path/to/masakhaner --starts base,swa --seeds 1,2,3,4,5
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
+
+from nertransfer.commandline import run
+from nertransfer.config import AnalyseConfig, StudyConfig
+
+
+def main(config: StudyConfig) -> None:
+    from analysis import report
+    from nertransfer.store import client, resolve_uri, study_name
+    from nertransfer.study import run_study
+    from nertransfer.tracking import open_study
+
+    study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
+    outcome = run_study(config, study)
+    for change in outcome.changes:
+        print(f"{change.model}: {change.text}")
+    print(f"{len(outcome.ran)} cells run, {len(outcome.found)} were done, {len(outcome.failed)} failed")
+    report.write(AnalyseConfig(data=config.data, tracking=config.tracking, output=config.output))
+    if outcome.failed:
+        for name, error in outcome.failed.items():
+            print(f"failed: {name}: {error}", file=sys.stderr)
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    run(StudyConfig, main, __doc__)

@@ -1,0 +1,38 @@
+"""Fine-tune one cell: a start on a source language with a seed; score every target; track it.
+
+    mlflow run . -e train --env-manager local -P source=hau -P data=path/to/masakhaner
+    python entrypoints/train.py --source hau --data path/to/masakhaner --start base --seed 1
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
+
+from nertransfer.commandline import run
+from nertransfer.config import TrainConfig
+
+
+def main(config: TrainConfig) -> None:
+    from nertransfer import launch
+
+    if config.num_processes > 1 and not launch.inside():
+        raise SystemExit(launch.relaunch(config.num_processes, __file__, sys.argv[1:], config.run.device))
+    launch.check_world(config.num_processes)
+
+    from nertransfer.cell import make_accelerator
+    from nertransfer.store import client, resolve_uri, study_name
+    from nertransfer.study import summary, train
+    from nertransfer.tracking import open_study
+
+    accelerator = make_accelerator(config.recipe, config.run)
+    study = None
+    if accelerator.is_main_process:
+        study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
+    result = train(config, study, accelerator)
+    if accelerator.is_main_process:
+        print(summary(result) if result else "this cell is finished already; nothing to do")
+
+
+if __name__ == "__main__":
+    run(TrainConfig, main, __doc__)

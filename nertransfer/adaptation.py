@@ -1,0 +1,86 @@
+"""Language adaptation as a tracked job: a start and plain text in, a new start's folder out."""
+
+import hashlib
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from nertransfer import planted_starts, starts
+from nertransfer.commandline import flat
+from nertransfer.config import PLANTED, AdaptConfig, Recipe, RunOptions
+from nertransfer.corpus import folder_of
+from nertransfer.errors import InputError
+from nertransfer.finetune import clear_checkpoint
+from nertransfer.language_modelling import model_language
+from nertransfer.schema import KIND_ADAPTATION, START, START_FINGERPRINT
+from nertransfer.study import resolve_starts
+from nertransfer.tracking import Study, configuration_params, curve_metrics, log, open_run
+
+
+def adapt(config: AdaptConfig, study: Study) -> Path:
+    """Continue masked-language modelling on one language's text, save the new start, track the run.
+
+    Returns the folder, which `train`, `study` and `adapt` take as a start. Interrupted work goes
+    on from its checkpoint; a folder that exists already is an error, so no start is ever
+    overwritten. Raises InputError on bad text or start, before anything is written.
+    """
+    output = Path(config.output or Path(config.data.work_dir) / "starts" / config.language)
+    if output.exists():
+        raise InputError(f"output={str(output)!r} is not allowed: it exists already; name a new folder")
+    lines, digest = _read_text(config)
+    recipe = Recipe(
+        epochs=config.epochs, batch_size=config.batch_size, max_length=config.max_length,
+        learning_rate=config.learning_rate,
+    )  # fmt: skip
+    accelerator = Accelerator(cpu=config.run.device == "cpu")
+    start = resolve_starts((config.start,), config.data, accelerator)[0]
+    tokenizer = starts.load_tokenizer(start)
+    if recipe.max_length > tokenizer.model_max_length:
+        recipe = replace(recipe, max_length=tokenizer.model_max_length)
+    before = starts.identify(start)
+    key = hashlib.sha256(json.dumps([before.digest, digest, flat(config)], sort_keys=True).encode()).hexdigest()
+    checkpoint = output.with_name(output.name + ".checkpoint")
+    tags = {START: start.name, "language": config.language, "base_fingerprint": before.fingerprint, "text_digest": digest}
+    with open_run(study, KIND_ADAPTATION, f"{start.name}-adapt-{config.language}", tags) as run_id:
+        log(study.client, run_id, params=configuration_params(flat(config)))
+        began = time.perf_counter()
+        model, history = model_language(
+            starts.load_for_language_modelling(start), tokenizer, lines, recipe,
+            replace(config.run, dev_each_epoch=False), config.masking, config.seed, accelerator, checkpoint, key,
+            f"adapting to {config.language}",
+        )  # fmt: skip
+        starts.save(model, tokenizer, output)
+        clear_checkpoint(checkpoint)
+        after = starts.identify(starts.Start(config.language, str(output)))
+        total = history.steps_per_epoch * recipe.epochs
+        log(
+            study.client, run_id, curve_metrics(history, total, recipe),
+            tags={START_FINGERPRINT: after.fingerprint, "seconds": f"{time.perf_counter() - began:.1f}"},
+        )  # fmt: skip
+    return output
+
+
+def _read_text(config: AdaptConfig) -> tuple[list[str], str]:
+    """The lines of the text and the SHA-256 of its bytes."""
+    if config.text:
+        path = Path(config.text)
+        if not path.is_file():
+            raise InputError(f"text={config.text!r} is not a file")
+    elif config.data.data == PLANTED:
+        folder = folder_of(config.data)
+        planted_starts.text_of(folder, config.language)  # names the languages that exist
+        path = folder / config.language / "text.txt"
+    else:
+        raise InputError("text is missing: a UTF-8 file with one sentence a line")
+    raw = path.read_bytes()
+    try:
+        lines = [line for line in raw.decode("utf-8-sig").split("\n") if line.strip()]
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise InputError(f"{path}:{line}: not UTF-8 at byte {error.start}") from None
+    if not lines:
+        raise InputError(f"{path}: the text is empty")
+    return lines, hashlib.sha256(raw).hexdigest()

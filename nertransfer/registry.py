@@ -1,0 +1,282 @@
+"""Picks the best seed of every (start, source), stores its weights and registers it.
+
+Registered model ``ner-<source>``: one version per (start, best seed); alias ``from-<start>`` on
+each start's best, ``champion`` on the best of all. The choice is by source F1 on the dev split
+unless the test split is asked for by name, and every version says which was used.
+"""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow
+import transformers
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from nertransfer import schema, starts
+from nertransfer.errors import InputError
+from nertransfer.progress import progress_bar
+from nertransfer.store import all_versions
+from nertransfer.tracking import NOTE, Study, cell_runs
+
+AGGREGATION = "simple"
+"""Sub-tokens are merged to entity spans this way (transformers' token-classification pipeline)."""
+
+REQUIREMENTS = ("mlflow", "torch", "transformers", "accelerate", "safetensors")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best seed of one start on one source, among ``compared`` seeds, by ``f1`` on the selection split."""
+
+    source: str
+    start: str
+    run: Run
+    f1: float
+    compared: tuple[int, ...]
+    selection_split: str
+
+    @property
+    def key(self) -> str:
+        return self.run.data.tags[schema.CELL_KEY]
+
+
+def choose(runs: Sequence[Run], selection_split: str = "dev") -> list[Choice]:
+    """The best seed of every (source, start) among finished cell runs, sorted by source and start.
+
+    By F1 of the source's ``selection_split``; equal scores go to the smallest seed, so the choice does not depend
+    on the order of the runs. Of several runs of one (start, source, seed) the newest counts.
+    """
+    groups: dict[tuple[str, str], dict[int, Run]] = {}
+    for run in sorted(runs, key=lambda r: (r.info.end_time or 0, r.info.run_id)):
+        tags = run.data.tags
+        groups.setdefault((tags[schema.SOURCE], tags[schema.START]), {})[int(tags[schema.SEED])] = run
+    found = []
+    for (source, start), by_seed in sorted(groups.items()):
+        metric = schema.ScoreName(selection_split, schema.F1, source).key
+        scored = {seed: run for seed, run in by_seed.items() if metric in run.data.metrics}
+        if not scored:
+            raise InputError(
+                f"no seed of {start}-{source} has {metric}: score the source's {selection_split} split first"
+            )
+        best = min(scored, key=lambda seed: (-scored[seed].data.metrics[metric], seed))
+        found.append(
+            Choice(source, start, scored[best], scored[best].data.metrics[metric], tuple(sorted(scored)), selection_split)
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that registering did, in words for people."""
+
+    model: str
+    text: str
+
+
+def register(study: Study, work_dir: Path, selection_split: str = "dev") -> list[Change]:
+    """Bring the registry in line with the study's finished cells; returns what changed.
+
+    Weights are taken from ``work_dir``, where the cells left them, and stored only for chosen seeds. A second call
+    changes nothing. Raises InputError, before anything is changed, when chosen weights are nowhere.
+    """
+    choices = choose(cell_runs(study, "FINISHED"), selection_split)
+    if not choices:
+        raise InputError(f"study {study.name!r} has no finished cell to register")
+    existing = {name: all_versions(study.client, name) for name in {schema.model_name(c.source) for c in choices}}
+    missing = [c for c in choices if _version_of(c, existing) is None and not weights_folder(work_dir, c.key).is_dir()]
+    if missing:
+        listed = ", ".join(f"{c.run.info.run_name} ({weights_folder(work_dir, c.key)})" for c in missing)
+        raise InputError(f"weights of the best seed are neither registered nor in work_dir: {listed}; train them again")
+    changes: list[Change] = []
+    chosen: dict[str, list[tuple[Choice, ModelVersion]]] = {}
+    with progress_bar(len(choices), "registering", "model") as bar:
+        for choice in choices:
+            name = schema.model_name(choice.source)
+            version = _version_of(choice, existing)
+            if version is None:
+                version = _add_version(study, choice, weights_folder(work_dir, choice.key))
+                changes.append(Change(name, f"version {version.version} is {_words(choice)}"))
+            chosen.setdefault(name, []).append((choice, version))
+            bar.update()
+    for name, versions in chosen.items():
+        champion = min(versions, key=lambda cv: (-cv[0].f1, cv[0].start))
+        wanted = {schema.start_alias(c.start): (c, v) for c, v in versions} | {schema.CHAMPION: champion}
+        changes += _move_aliases(study, name, wanted)
+    return changes
+
+
+def discard_weights(work_dir: Path, runs: Sequence[Run]) -> None:
+    """Delete local weights of finished cells: the best of their seeds are in the artifact store by now."""
+    for run in runs:
+        shutil.rmtree(weights_folder(work_dir, run.data.tags[schema.CELL_KEY]), ignore_errors=True)
+
+
+def cell_folder(work_dir: Path, key: str) -> Path:
+    """Where a cell keeps its checkpoint and, until they are registered, its weights."""
+    return work_dir / "cells" / key
+
+
+def weights_folder(work_dir: Path, key: str) -> Path:
+    return cell_folder(work_dir, key) / "model"
+
+
+def _version_of(choice: Choice, existing: Mapping[str, Sequence[ModelVersion]]) -> ModelVersion | None:
+    """The newest version made of this very cell, by key, whatever its run."""
+    versions = [v for v in existing[schema.model_name(choice.source)] if v.tags.get(schema.CELL_KEY) == choice.key]
+    return max(versions, key=lambda v: int(v.version), default=None)
+
+
+def _words(choice: Choice) -> str:
+    seeds = f"best of {len(choice.compared)} seeds" if len(choice.compared) > 1 else "the only seed"
+    return (
+        f"{choice.run.info.run_name}: {choice.selection_split} F1 {100 * choice.f1:.2f} %, {seeds} of start {choice.start}"
+    )
+
+
+def _add_version(study: Study, choice: Choice, weights: Path) -> ModelVersion:
+    client, name = study.client, schema.model_name(choice.source)
+    model_id = choice.run.data.tags[schema.MODEL_URI]
+    _store_weights(study, model_id, weights)
+    try:
+        client.create_registered_model(
+            name, description=f"Named entity recognition, fine-tuned on {choice.source}. One version per start: "
+            f"its best seed. `{schema.CHAMPION}` is the best of all starts."
+        )  # fmt: skip
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    metrics = choice.run.data.metrics
+    tags = {
+        schema.START: choice.start,
+        schema.SOURCE: choice.source,
+        schema.SEED: choice.run.data.tags[schema.SEED],
+        "seeds_compared": ",".join(map(str, choice.compared)),
+        "selection_split": choice.selection_split,
+        schema.CELL_KEY: choice.key,
+        schema.START_FINGERPRINT: choice.run.data.tags[schema.START_FINGERPRINT],
+        "study": study.name,
+    }
+    for split in schema.SCORED_SPLITS:
+        f1 = metrics.get(schema.ScoreName(split, schema.F1, choice.source).key)
+        if f1 is not None:
+            tags[f"{split}_f1"] = repr(f1)
+    description = f"{_words(choice)}.\n\n{choice.run.data.tags.get(NOTE, '')}"
+    with _fluent(study):  # the client looks the model up at the global address
+        return client.create_model_version(
+            name, source=f"models:/{model_id}", run_id=choice.run.info.run_id, tags=tags, description=description,
+            model_id=model_id,
+        )  # fmt: skip
+
+
+def _store_weights(study: Study, model_id: str, weights: Path) -> None:
+    """Put the weights under the cell's LoggedModel, as a pipeline that returns entity spans."""
+    model, tokenizer, _ = starts.load_tagger(starts.Start("weights", str(weights)))
+    pipeline = transformers.pipeline(
+        "token-classification", model=model, tokenizer=tokenizer, aggregation_strategy=AGGREGATION
+    )
+    with _fluent(study):
+        mlflow.transformers.log_model(
+            pipeline,
+            name=study.client.get_logged_model(model_id).name,
+            model_id=model_id,
+            model_config={"aggregation_strategy": AGGREGATION},
+            pip_requirements=_requirements(),
+        )
+
+
+@contextmanager
+def _fluent(study: Study) -> Iterator[None]:
+    """The fluent API reads its address from global state, and asks the hub for a card of what was trained here."""
+    before, offline = mlflow.get_tracking_uri(), os.environ.get("HF_HUB_OFFLINE")
+    log = logging.getLogger("mlflow.transformers")
+    level = log.level
+    mlflow.set_tracking_uri(study.uri)
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    log.setLevel(logging.ERROR)
+    try:
+        with starts.quiet():
+            yield
+    finally:
+        log.setLevel(level)
+        mlflow.set_tracking_uri(before)
+        if offline is None:
+            del os.environ["HF_HUB_OFFLINE"]
+        else:
+            os.environ["HF_HUB_OFFLINE"] = offline
+
+
+def _requirements() -> list[str]:
+    return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
+
+
+def _move_aliases(
+    study: Study, name: str, wanted: Mapping[str, tuple[Choice, ModelVersion]]
+) -> list[Change]:
+    current = study.client.get_registered_model(name).aliases
+    changes = []
+    for alias, (choice, version) in wanted.items():
+        before = current.get(alias)
+        if before is not None and int(before) == int(version.version):
+            continue
+        study.client.set_registered_model_alias(name, alias, str(version.version))
+        moved = f"moved from version {before} to" if before is not None else "points to"
+        changes.append(Change(name, f"alias {alias} {moved} version {version.version}: {_words(choice)}"))
+    return changes
+
+
+# --- weights of models that exist -------------------------------------------------------------
+
+
+@contextmanager
+def local_copy(model: str, study: Study, work_dir: Path) -> Iterator[starts.Start]:
+    """A model as a start that can be loaded; what was downloaded is gone when the block ends.
+
+    ``model``: ``runs:/<run id>`` of a cell, ``models:/<name>@<alias>`` (or ``/<version>``), or whatever
+    `starts.resolve` takes. Raises InputError when it is not there; says which registered models there are.
+    """
+    if not model.startswith(("runs:/", "models:/")):
+        yield starts.resolve(model)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            start = _fetch(model, study, work_dir, Path(folder))
+        except MlflowException as error:
+            raise InputError(
+                f"model={model!r} cannot be loaded: {str(error).splitlines()[0]}; "
+                f"registered models: {', '.join(_registered(study)) or 'none yet'}"
+            ) from error
+        yield start
+
+
+def _fetch(model: str, study: Study, work_dir: Path, folder: Path) -> starts.Start:
+    name = model.partition(":/")[2].strip("/")
+    if model.startswith("runs:/"):
+        run = study.client.get_run(name)
+        key = run.data.tags.get(schema.CELL_KEY)
+        if key is None:
+            raise InputError(f"model={model!r} is not allowed: the run is not a cell")
+        name = run.info.run_name
+        if weights_folder(work_dir, key).is_dir():
+            return starts.Start(name, str(weights_folder(work_dir, key)))
+        model = f"models:/{run.data.tags.get(schema.MODEL_URI, '')}"
+    mlflow.artifacts.download_artifacts(artifact_uri=model, dst_path=str(folder), tracking_uri=study.uri)
+    weights = folder / "model"
+    if not (weights / "config.json").is_file():
+        raise MlflowException("its weights are not stored (only those of the best seeds are)")
+    # MLflow keeps the tokenizer beside the model; transformers expects both in one folder
+    shutil.copytree(folder / "components" / "tokenizer", weights, dirs_exist_ok=True)
+    return starts.Start(starts.slug(name), str(weights))
+
+
+def _registered(study: Study) -> list[str]:
+    models = [study.client.get_registered_model(m.name) for m in study.client.search_registered_models()]
+    return [f"models:/{model.name}@{alias}" for model in models for alias in sorted(model.aliases)]

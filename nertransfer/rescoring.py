@@ -1,0 +1,32 @@
+"""Scores a model that exists: a finished cell, a registered model, a folder or a hub id."""
+
+from pathlib import Path
+
+from nertransfer import corpus as corpora_of
+from nertransfer import registry, schema, starts
+from nertransfer.cell import Encoder, Scored, make_accelerator, score_splits, splits_of
+from nertransfer.commandline import flat
+from nertransfer.config import EvaluateConfig, Recipe
+from nertransfer.study import languages_to_load, pick
+from nertransfer.tracking import Study, configuration_params, log, log_scores, open_run
+
+
+def evaluate(config: EvaluateConfig, study: Study) -> list[Scored]:
+    """Score the model on every target and split asked for, and track it as a run of kind ``evaluation``.
+
+    Raises InputError when the model is not there, is no token classifier, or its labels are not IOB2.
+    """
+    corpora = corpora_of.load(languages_to_load(config.data, config.targets))
+    targets = pick("targets", config.targets, corpora)
+    accelerator = make_accelerator(Recipe(max_length=config.max_length), config.run)
+    with registry.local_copy(config.model, study, Path(config.data.work_dir)) as start:
+        model, tokenizer, labels = starts.load_tagger(start)
+    tags = {"model": config.model} | {schema.CORPUS_DIGEST + name: corpora[name].digest for name in targets}
+    with open_run(study, schema.KIND_EVALUATION, f"evaluate-{start.name}"[:48], tags) as run_id:
+        log(study.client, run_id, params=configuration_params(flat(config)))
+        scored = score_splits(
+            accelerator.prepare(model), Encoder(tokenizer, config.max_length), labels,
+            splits_of(corpora, targets, config.splits), accelerator, config.run.evaluation_tokens, "scoring",
+        )  # fmt: skip
+        log_scores(study.client, run_id, scored)
+    return scored

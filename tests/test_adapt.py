@@ -1,0 +1,95 @@
+"""Adapting a start: a new start whose weights differ, tracked, resumable, never over an old one."""
+
+from pathlib import Path
+
+import pytest
+from tiny import save_tiny_corpora, save_tiny_start, tiny_tokenizer
+
+from nertransfer import starts
+from nertransfer.adaptation import adapt
+from nertransfer.commandline import build
+from nertransfer.config import AdaptConfig
+from nertransfer.errors import InputError
+from nertransfer.language_modelling import encode_text, masked_batches
+from nertransfer.store import all_runs, client
+from nertransfer.tracking import Study, open_study
+
+SETTINGS = {"language": "aaa", "text": "text.txt", "start": "tiny=tiny", "data": "data", "device": "cpu", "epochs": "8",
+            "learning_rate": "1e-2", "batch_size": "8", "output": "adapted"}  # fmt: skip
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    save_tiny_start(tmp_path / "tiny")
+    save_tiny_corpora(tmp_path / "data")
+    (tmp_path / "text.txt").write_text("abc abd abe\n\nbca bcb abc abd\n" * 20, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return open_study(client(f"sqlite:///{tmp_path}/mlflow.db"), "adapting")
+
+
+def test_an_adapted_start_has_learned_its_text_and_is_used_like_any_start(study: Study) -> None:
+    folder = adapt(build(AdaptConfig, SETTINGS), study)
+    before, after = (starts.identify(starts.resolve(f"x={f}")) for f in ("tiny", folder))
+    assert before.fingerprint != after.fingerprint
+    run = all_runs(study.client, study.experiment_id)[0]
+    assert run.info.status == "FINISHED"
+    assert (run.data.tags["base_fingerprint"], run.data.tags["start_fingerprint"]) == (before.fingerprint, after.fingerprint)
+    curve = [m.value for m in study.client.get_metric_history(run.info.run_id, "train_loss")]
+    assert sum(curve[-5:]) < 0.8 * sum(curve[:5])
+    assert not Path("adapted.checkpoint").exists()
+
+
+def test_adapting_twice_gives_the_same_weights(study: Study) -> None:
+    found = {starts.identify(starts.resolve(f"x={adapt(build(AdaptConfig, SETTINGS | {'output': o}), study)}")).fingerprint
+             for o in ("one", "two")}  # fmt: skip
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"text": "missing.txt"}, "text='missing.txt' is not a file"),
+        ({"text": "empty.txt"}, "empty.txt: the text is empty"),
+        ({"text": "latin.txt"}, "latin.txt:2: not UTF-8 at byte 4"),
+        ({"text": ""}, "text is missing"),
+        ({"output": "tiny"}, "output='tiny' is not allowed: it exists already"),
+        ({"start": "nowhere"}, "start 'nowhere' is unknown"),
+    ],
+)
+def test_bad_input_writes_nothing(study: Study, changes: dict[str, str], message: str) -> None:
+    Path("empty.txt").write_text("\n\n")
+    Path("latin.txt").write_bytes(b"abc\n\xe9\n")
+    with pytest.raises(InputError, match=message):
+        adapt(build(AdaptConfig, SETTINGS | changes), study)
+    assert all_runs(study.client, study.experiment_id) == [] and not Path("adapted").exists()
+
+
+def test_long_lines_are_cut_into_windows_without_losing_a_sub_token() -> None:
+    tokenizer = tiny_tokenizer()
+    lines = ["ab " * 50, "c"]
+    encoded = encode_text(lines, tokenizer, 16)
+    read = [i for window in encoded.windows for i in window.ids[1:-1]]
+    assert read == [i for line in lines for i in tokenizer(line, add_special_tokens=False)["input_ids"]]
+    assert max(len(window.ids) for window in encoded.windows) == 16
+
+
+def test_masking_hides_the_asked_fraction_never_special_tokens_and_depends_on_the_seed_alone() -> None:
+    tokenizer = tiny_tokenizer()
+    encoded = encode_text(["abcdefghijklmnop " * 3] * 60, tokenizer, 64)
+    make = masked_batches(tokenizer, 0.2)
+    indices = list(range(len(encoded.windows)))
+    batch, again, other = make(encoded, indices, 1), make(encoded, indices, 1), make(encoded, indices, 2)
+    chosen = batch.labels != -100
+    assert 0.15 < chosen.float().mean() < 0.25
+    assert not chosen[:, 0].any() and (batch.labels == again.labels).all() and (batch.labels != other.labels).any()
+    hidden = batch.input_ids[chosen] == tokenizer.mask_token_id
+    assert 0.7 < hidden.float().mean() < 0.9
+
+
+def test_a_start_without_a_mask_token_cannot_be_adapted() -> None:
+    import copy
+
+    tokenizer = copy.deepcopy(tiny_tokenizer())
+    tokenizer.mask_token = None
+    with pytest.raises(InputError, match="no mask token"):
+        masked_batches(tokenizer, 0.15)

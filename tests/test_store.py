@@ -1,0 +1,121 @@
+"""The store: which one, opened safely, refused clearly."""
+
+import multiprocessing
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from nertransfer import store
+from nertransfer.config import DataOptions, TrackingOptions
+from nertransfer.errors import InputError
+
+
+def sqlite(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def test_address_is_the_option_then_the_variable_then_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert store.resolve_uri(TrackingOptions()) == "sqlite:///mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://one:5000")
+    assert store.resolve_uri(TrackingOptions()) == "http://one:5000"
+    assert store.resolve_uri(TrackingOptions(tracking_uri="http://two:5000")) == "http://two:5000"
+
+
+def test_study_is_the_option_or_the_name_of_the_data(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    assert store.study_name(DataOptions(data=str(folder)), TrackingOptions()) == "mine"
+    assert store.study_name(DataOptions(data=str(folder)), TrackingOptions(study="other")) == "other"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://me:secret@host:5000/x", "https://host:5000/x"),
+        ("postgresql://me:se@cret@host/db", "postgresql://host/db"),
+        ("http://host:5000", "http://host:5000"),
+        ("sqlite:////a@b/mlflow.db", "sqlite:////a@b/mlflow.db"),
+    ],
+)
+def test_passwords_are_not_shown(uri: str, shown: str) -> None:
+    assert store.public_uri(uri) == shown
+
+
+def test_readers_create_nothing(tmp_path: Path) -> None:
+    missing = tmp_path / "none.db"
+    empty = tmp_path / "empty.db"
+    empty.touch()
+    for path in (missing, empty):
+        with pytest.raises(InputError, match="there is no MLflow database"):
+            store.client(sqlite(path), must_exist=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["empty.db"]
+    assert empty.stat().st_size == 0
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"the folder {tmp_path / 'no'} does not exist"):
+        store.client(sqlite(tmp_path / "no" / "mlflow.db"))
+    with pytest.raises(InputError, match="is a folder, not a database"):
+        store.client(sqlite(tmp_path))
+
+
+def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "notes.db"
+    path.write_text("no database\n" * 200, encoding="utf-8")
+    with pytest.raises(InputError, match="cannot be opened"):
+        store.client(sqlite(path), must_exist=True)
+    assert path.read_text(encoding="utf-8") == "no database\n" * 200
+
+
+def test_a_server_that_is_not_there_is_reported_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    with socket.socket() as taken:  # bound but not listening: connections are refused
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError) as caught:
+            store.client(f"http://me:secret@127.0.0.1:{port}")
+    assert f"http://127.0.0.1:{port}" in str(caught.value)
+    assert f"mlflow server --backend-store-uri sqlite:///mlflow.db --port {port}" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ  # long runs keep MLflow's patience
+
+
+def _open_and_write(uri: str, name: str) -> None:
+    store.client(uri).create_experiment(name)
+
+
+def test_several_processes_may_open_a_fresh_database(tmp_path: Path) -> None:
+    uri = sqlite(tmp_path / "fresh.db")
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_open_and_write, args=(uri, f"e{i}")) for i in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(90)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    opened = store.client(uri, must_exist=True)
+    names = {experiment.name for experiment in opened.search_experiments()}
+    assert {"e0", "e1", "e2"} <= names
+    assert store.all_versions(opened, "ner-hau") == []
+    experiment = opened.get_experiment_by_name("e0").experiment_id
+    assert store.all_runs(opened, experiment) == []
+
+
+def test_only_an_unused_run_of_the_experiment_is_inherited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = store.client(sqlite(tmp_path / "runs.db"))
+    here, there = opened.create_experiment("here", str(tmp_path)), opened.create_experiment("there", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    assert store.inherited_run(opened, here) is None
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
+    assert store.inherited_run(opened, here) is None
+    run_id = opened.create_run(here).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    assert store.inherited_run(opened, here) == run_id
+    assert store.inherited_run(opened, there) is None
+    opened.set_tag(run_id, "kind", "study")
+    assert store.inherited_run(opened, here) is None

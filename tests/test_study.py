@@ -1,0 +1,310 @@
+"""A study on a tiny start and tiny corpora: tracked, repeated, interrupted, registered, rescored."""
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+import transformers
+from tiny import save_tiny_corpora, save_tiny_start
+
+from nertransfer import registry, schema
+from nertransfer import study as studies
+from nertransfer.commandline import build
+from nertransfer.config import EvaluateConfig, StudyConfig, TrainConfig
+from nertransfer.errors import InputError
+from nertransfer.labels import ALL
+from nertransfer.rescoring import evaluate
+from nertransfer.store import client
+from nertransfer.tracking import Study, bury_the_dead, cell_runs, open_run, open_study
+
+ROOT = Path(__file__).resolve().parents[1]
+SETTINGS = {"epochs": "6", "learning_rate": "5e-3", "batch_size": "8", "max_length": "32", "device": "cpu",
+            "starts": "tiny=tiny", "seeds": "0,1", "data": "data", "study": "tiny-study"}  # fmt: skip
+
+
+def open_here(folder: Path) -> Study:
+    """The study in the folder's own store; MLflow keeps stores by address, so the address is absolute."""
+    return open_study(client(f"sqlite:///{folder}/mlflow.db"), "tiny-study")
+
+
+def configuration(**changes: str) -> StudyConfig:
+    return build(StudyConfig, SETTINGS | changes)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished study of two languages and two seeds: mlflow.db, mlruns, work, data, tiny."""
+    folder = tmp_path_factory.mktemp("study")
+    save_tiny_start(folder / "tiny")
+    save_tiny_corpora(folder / "data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        outcome = studies.run_study(configuration(), open_here(folder))
+    assert len(outcome.ran) == 4 and not outcome.failed
+    return folder
+
+
+@pytest.fixture
+def here(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """The finished study, opened in its folder, to be read only."""
+    monkeypatch.chdir(finished)
+    return open_here(finished)
+
+
+@pytest.fixture
+def fresh(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """An empty study beside the same start and data."""
+    for name in ("tiny", "data"):
+        shutil.copytree(finished / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return open_here(tmp_path)
+
+
+def test_a_cell_is_one_run_with_clean_tags_and_every_score_as_a_metric(here: Study) -> None:
+    runs = cell_runs(here, "FINISHED")
+    assert sorted(run.info.run_name for run in runs) == [f"tiny-{s}-s{n}" for s in ("aaa", "bbb") for n in (0, 1)]
+    run = runs[0]
+    tags, metrics, params = run.data.tags, run.data.metrics, run.data.params
+    assert (tags["start"], tags["source"], tags["seed"]) == ("tiny", "aaa", "0")
+    assert params["cfg/epochs"] == "6" and params["cfg/source"] == "aaa" and params["cfg/seed"] == "0"
+    for target in ("aaa", "bbb"):
+        assert len(tags[f"corpus_digest/{target}"]) == 64
+        for split in ("dev", "test"):
+            for measure in schema.OVERALL_MEASURES:
+                assert schema.ScoreName(split, measure, target).key in metrics
+            for category in ("PER", "LOC"):
+                assert schema.ScoreName(split, "f1", target, category).key in metrics
+    assert metrics["source_test_f1"] == metrics["test_f1/aaa"] > 0.5
+    for name in ("train_loss", "learning_rate", "tokens_per_second", "train_seconds", "score_seconds", "peak_memory_bytes"):
+        assert metrics[name] > 0
+    curve = here.client.get_metric_history(run.info.run_id, "train_loss")
+    assert len(curve) == 6 * 5 and curve[0].value > curve[-1].value
+    assert "| aaa (source) | test |" in tags["mlflow.note.content"]
+    assert {d.dataset.name for d in run.inputs.dataset_inputs} == {"aaa.dev", "aaa.test", "bbb.dev", "bbb.test"}
+
+
+def test_predictions_are_kept_word_by_word(here: Study, finished: Path) -> None:
+    run = cell_runs(here, "FINISHED")[0]
+    kept = mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="predictions/bbb.test.txt",
+                                               tracking_uri=here.uri)  # fmt: skip
+    gold = (finished / "data" / "bbb" / "test.txt").read_text().split("\n")
+    rows = Path(kept).read_text().split("\n")
+    assert [row.split(" ")[:2] if row else [] for row in rows[: len(gold)]] == [row.split(" ") if row else [] for row in gold]
+    assert all(row.count(" ") == 2 for row in rows if row)
+
+
+def test_the_logged_model_carries_the_metrics_with_their_datasets(here: Study) -> None:
+    run = cell_runs(here, "FINISHED")[0]
+    model = here.client.get_logged_model(run.data.tags[schema.MODEL_URI])
+    assert model.source_run_id == run.info.run_id
+    by_name = {(m.key, m.dataset_name) for m in model.metrics}
+    assert ("test_f1/bbb", "bbb.test") in by_name and ("dev_f1/aaa", "aaa.dev") in by_name
+
+
+def test_a_second_study_runs_nothing_and_changes_nothing(here: Study) -> None:
+    before = {run.info.run_id for run in cell_runs(here, "FINISHED")}
+    outcome = studies.run_study(configuration(), here)
+    assert (len(outcome.ran), len(outcome.found), outcome.changes) == (0, 4, [])
+    assert {run.info.run_id for run in cell_runs(here, "FINISHED")} == before
+
+
+def test_only_the_best_seeds_have_weights_and_none_are_left_in_the_work_folder(here: Study, finished: Path) -> None:
+    stored = sorted(path.parent.parent.parent.name for path in (finished / "mlruns").rglob("model.safetensors"))
+    chosen = {c.run.data.tags[schema.MODEL_URI] for c in registry.choose(cell_runs(here, "FINISHED"))}
+    assert len(stored) == 2 and set(stored) == chosen
+    assert not list((finished / "work").rglob("*.safetensors"))
+
+
+def test_registered_models_give_entity_spans_through_mlflow_and_transformers(here: Study, finished: Path) -> None:
+    mlflow.set_tracking_uri(here.uri)
+    pipeline = mlflow.transformers.load_model("models:/ner-aaa@champion", aggregation_strategy="simple")
+    sentence = (finished / "data" / "aaa" / "test.txt").read_text().split("\n\n")[0].split("\n")
+    text = " ".join(line.split(" ")[0] for line in sentence)
+    spans = pipeline(text)
+    assert spans and set(spans[0]) >= {"entity_group", "score", "word", "start", "end"}
+    assert spans[0]["entity_group"] in ("PER", "LOC")
+    with registry.local_copy("models:/ner-aaa@champion", here, Path("work")) as start:
+        plain = transformers.pipeline("token-classification", start.location, aggregation_strategy="simple")
+    assert plain(text) == spans
+
+
+def test_versions_say_what_they_are_and_aliases_point_to_the_best(here: Study) -> None:
+    runs = {run.data.tags["seed"]: run.data.metrics for run in cell_runs(here, "FINISHED") if run.data.tags["source"] == "aaa"}
+    version = here.client.get_model_version_by_alias("ner-aaa", "champion")
+    assert here.client.get_model_version_by_alias("ner-aaa", "from-tiny").version == version.version
+    best = max(sorted(runs), key=lambda seed: runs[seed]["dev_f1/aaa"])
+    assert version.tags["seed"] == best and version.tags["seeds_compared"] == "0,1"
+    assert version.tags["selection_split"] == "dev"
+    assert float(version.tags["dev_f1"]) == runs[best]["dev_f1/aaa"]
+    assert float(version.tags["test_f1"]) == runs[best]["test_f1/aaa"]
+    assert "best of 2 seeds" in version.description
+
+
+def test_a_better_seed_moves_the_alias_and_says_so(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(finished, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    study = open_here(tmp_path / "copy")
+    shared = {name: value for name, value in SETTINGS.items() if name not in ("starts", "seeds")}
+    config = build(TrainConfig, shared | {"start": "tiny=tiny", "source": "aaa", "seed": "7"})
+    studies.train(config, study, studies.make_accelerator(config.recipe, config.run))
+    newest = cell_runs(study, "FINISHED")[-1]
+    assert newest.data.tags["seed"] == "7"
+    for run in cell_runs(study, "FINISHED"):  # make the new one the best, whatever chance said
+        value = 0.99 if run.info.run_id == newest.info.run_id else 0.5
+        study.client.log_metric(run.info.run_id, "dev_f1/aaa", value, step=1)
+    changes = [change.text for change in registry.register(study, Path("work"))]
+    assert any(text.startswith("version 2 is tiny-aaa-s7") for text in changes)
+    assert any(text.startswith("alias champion moved from version 1 to version 2") for text in changes)
+    assert registry.register(study, Path("work")) == []
+
+
+def test_selection_never_looks_at_test_unless_told_to(here: Study) -> None:
+    runs = cell_runs(here, "FINISHED")
+    for run in runs:
+        seed = int(run.data.tags["seed"])
+        for target in ("aaa", "bbb"):
+            run.data.metrics[f"dev_f1/{target}"], run.data.metrics[f"test_f1/{target}"] = (0.9, 0.1) if seed else (0.8, 0.7)
+    assert {c.run.data.tags["seed"] for c in registry.choose(runs)} == {"1"}
+    assert {c.run.data.tags["seed"] for c in registry.choose(runs, "test")} == {"0"}
+
+
+@pytest.mark.parametrize("which", ["registered", "run", "folder"])
+def test_a_model_that_exists_scores_as_it_did_when_it_was_trained(here: Study, tmp_path: Path, which: str) -> None:
+    chosen = next(c for c in registry.choose(cell_runs(here, "FINISHED")) if c.source == "aaa")
+    model = {"registered": "models:/ner-aaa@champion", "run": f"runs:/{chosen.run.info.run_id}", "folder": ""}[which]
+    if which == "folder":
+        with registry.local_copy("models:/ner-aaa@champion", here, Path("work")) as start:
+            shutil.copytree(start.location, tmp_path / "weights")
+        model = str(tmp_path / "weights")
+    config = build(EvaluateConfig, {"model": model, "data": "data", "max_length": "32", "device": "cpu"})
+    for one in evaluate(config, here):
+        key = schema.ScoreName(one.split.name, "f1", one.split.language).key
+        assert one.scores.default[ALL].f1 == chosen.run.data.metrics[key]
+
+
+def test_a_run_that_fails_is_marked_and_its_error_kept(fresh: Study) -> None:
+    with pytest.raises(RuntimeError), open_run(fresh, schema.KIND_CELL, "broken"):
+        raise RuntimeError("out of luck")
+    run = cell_runs(fresh, "FAILED")[0]
+    assert run.data.tags["error"] == "RuntimeError: out of luck"
+
+
+def test_an_interrupted_run_is_marked_as_killed(fresh: Study) -> None:
+    with pytest.raises(KeyboardInterrupt), open_run(fresh, schema.KIND_CELL, "stopped"):
+        raise KeyboardInterrupt
+    assert [run.info.run_name for run in cell_runs(fresh, "KILLED")] == ["stopped"]
+
+
+def test_a_failing_cell_does_not_stop_the_others(fresh: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = studies.run_cell
+
+    def failing(cell: object, *arguments: object, **options: object) -> object:
+        if cell.name == "tiny-aaa-s1":  # type: ignore[attr-defined]
+            raise RuntimeError("out of memory")
+        return real(cell, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(studies, "run_cell", failing)
+    outcome = studies.run_study(configuration(epochs="1"), fresh)
+    assert list(outcome.failed) == ["tiny-aaa-s1"] and len(outcome.ran) == 3
+    monkeypatch.setattr(studies, "run_cell", real)
+    again = studies.run_study(configuration(epochs="1"), fresh)
+    assert again.ran == ["tiny-aaa-s1"] and len(again.found) == 3
+
+
+def test_runs_of_dead_processes_are_buried_and_those_of_the_living_left_alone(fresh: Study) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for name, pid in (("dead", dead.pid), ("living", os.getpid())):
+        fresh.client.create_run(
+            fresh.experiment_id, run_name=name,
+            tags={"kind": "cell", "host": __import__("socket").gethostname(), "pid": str(pid)},
+        )  # fmt: skip
+    assert bury_the_dead(fresh) == ["dead"]
+    assert [run.info.run_name for run in cell_runs(fresh, "RUNNING")] == ["living"]
+
+
+def test_a_changed_byte_of_the_source_is_another_cell(fresh: Study) -> None:
+    config = configuration(epochs="1", sources="aaa", seeds="0")
+    assert studies.run_study(config, fresh).ran == ["tiny-aaa-s0"]
+    path = Path("data/aaa/train.txt")
+    path.write_text(path.read_text().replace("da O", "du O", 1))
+    assert studies.run_study(config, fresh).ran == ["tiny-aaa-s0"]
+    assert len({run.data.tags["cell_key"] for run in cell_runs(fresh, "FINISHED")}) == 2
+
+
+def test_two_names_for_the_same_weights_are_noticed(fresh: Study, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.copytree("tiny", "twin")
+    with caplog.at_level(logging.WARNING, "nertransfer"):
+        config = configuration(starts="tiny=tiny,twin=twin")
+        studies.plan(config, studies.make_accelerator(config.recipe, config.run))
+    assert "tiny and twin have the same weights" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sources": "xyz"}, "sources=xyz is not in the data: one of aaa, bbb"),
+        ({"targets": "aaa,xyz"}, "targets=xyz is not in the data"),
+        ({"languages": "xyz"}, "xyz"),
+        ({"starts": "nowhere"}, "start 'nowhere' is unknown: one of base, "),
+        ({"starts": "tiny=tiny,tiny=data"}, "config.json"),
+        ({"starts": "a=tiny,a=tiny"}, "twice|two starts are called 'a'"),
+        ({"starts": "sp ace=tiny"}, "cannot be its name"),
+        ({"starts": "tiny=broken"}, "start 'tiny' cannot be loaded from 'broken'"),
+        ({"starts": "tiny=pickled"}, "weights must be safetensors"),
+        ({"max_length": "512"}, "max_length=512 is not allowed: the start tiny takes at most 64"),
+        ({"data": "nothing"}, "data='nothing' does not exist"),
+    ],
+)
+def test_bad_input_stops_a_study_before_any_run(fresh: Study, changes: dict[str, str], message: str) -> None:
+    shutil.copytree("tiny", "broken")
+    Path("broken/model.safetensors").write_bytes(b"not weights")
+    shutil.copytree("tiny", "pickled")
+    Path("pickled/model.safetensors").rename("pickled/pytorch_model.bin")
+    with pytest.raises(InputError, match=message):
+        studies.run_study(configuration(**changes), fresh)
+    assert fresh.client.search_runs([fresh.experiment_id]) == [] and not Path("work").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("models:/ner-aaa@nobody", "models:/ner-aaa@champion"),
+        ("models:/ner-zzz@champion", "registered models: "),
+        ("runs:/0123456789abcdef0123456789abcdef", "cannot be loaded"),
+        ("tiny", "not a token classifier but XLMRobertaForMaskedLM"),
+        ("no-such-model", "unknown"),
+    ],
+)
+def test_a_model_that_cannot_be_scored_says_why_and_what_there_is(here: Study, model: str, message: str) -> None:
+    config = build(EvaluateConfig, {"model": model, "data": "data", "max_length": "32", "device": "cpu"})
+    with pytest.raises(InputError, match=message):
+        evaluate(config, here)
+
+
+def test_registering_without_weights_changes_nothing_and_names_them(fresh: Study) -> None:
+    config = configuration(epochs="1", sources="aaa")
+    runner: Callable = registry.register
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "register", lambda *_: [])
+        studies.run_study(config, fresh)  # discards the weights, as after a registration elsewhere
+    with pytest.raises(InputError, match=r"neither registered nor in work_dir: tiny-aaa-s\d"):
+        runner(fresh, Path("work"))
+    assert list(fresh.client.search_registered_models()) == []
+
+
+def test_a_study_without_a_finished_cell_cannot_be_registered(fresh: Study) -> None:
+    with pytest.raises(InputError, match="no finished cell"):
+        registry.register(fresh, Path("work"))
+
+
+def test_a_deleted_study_is_not_written_to(fresh: Study) -> None:
+    fresh.client.delete_experiment(fresh.experiment_id)
+    with pytest.raises(InputError, match="was deleted"):
+        open_study(fresh.client, "tiny-study")
