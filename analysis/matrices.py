@@ -1,0 +1,366 @@
+"""Tidy frame -> transfer matrices and what is read off them. Pure: frames in, frames out.
+
+Percent throughout. A standard deviation is over seeds, with n - 1 in the denominator, and NaN
+for fewer than two. A missing number is never averaged over: an average of an incomplete set is
+NaN, and an average over languages uses only the seeds that have them all.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from nertransfer.labels import ALL
+from nertransfer.schema import CATEGORY_MEASURES, F1, SCORED_SPLITS, SUPPORT
+
+Statistic = Literal["mean", "sd", "n"]
+AVERAGE = "avg"
+ISOLATE = "isolate"
+"""Family of a language without relatives."""
+RELATIONS = ("within a family", "across families", "to or from an isolate")
+RESAMPLES = 10_000
+CONFIDENCE = 0.95
+CELL = ["start", "source", "seed"]
+_REASONS = {"FAILED": "failed", "KILLED": "killed", "RUNNING": "running", "SCHEDULED": "running"}
+
+Pairs = Collection[tuple[str, str]]
+"""(source, target) pairs."""
+
+
+@dataclass(frozen=True)
+class Cube:
+    """Scores of one start in percent; ``values`` has shape (seeds, sources, targets), NaN where missing."""
+
+    seeds: list[int]
+    sources: list[str]
+    targets: list[str]
+    values: np.ndarray
+
+    def with_averages(self) -> "Cube":
+        """The cube with an average row and column in every seed; NaN over what is incomplete."""
+        rows = np.concatenate([self.values, self.values.mean(axis=2, keepdims=True)], axis=2)
+        both = np.concatenate([rows, rows.mean(axis=1, keepdims=True)], axis=1)
+        return Cube(self.seeds, [*self.sources, AVERAGE], [*self.targets, AVERAGE], both)
+
+    def statistic(self, name: Statistic) -> pd.DataFrame:
+        """Mean, sd (ddof=1) or number of the seeds there are; rows sources, columns targets."""
+        return pd.DataFrame(
+            over_seeds(self.values)[("mean", "sd", "n").index(name)],
+            index=pd.Index(self.sources, name="source"),
+            columns=pd.Index(self.targets, name="target"),
+        )
+
+
+def over_seeds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, sd (ddof=1) and count over the first axis of (seeds, ...), NaN left out."""
+    n = np.sum(~np.isnan(values), axis=0)
+    # sorted, so that the last bit does not depend on which seed is which
+    ordered = np.sort(values, axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(n > 0, np.nansum(ordered, axis=0) / n, np.nan)
+        squares = np.nansum((ordered - mean) ** 2, axis=0)
+        sd = np.where(n > 1, np.sqrt(squares / (n - 1)), np.nan)
+    return mean, sd, n
+
+
+def cube(
+    frame: pd.DataFrame,
+    start: str,
+    sources: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    split: str = "test",
+    category: str = ALL,
+    measure: str = F1,
+) -> Cube:
+    """One start's scores by seed. ``sources`` and ``targets`` name and order the axes; None: as in the frame.
+
+    Raises ValueError when the frame has two rows for one place.
+    """
+    chosen = frame[(frame["start"] == start) & (frame["split"] == split)]
+    if "category" in frame:
+        chosen = chosen[chosen["category"] == category]
+    sources = list(dict.fromkeys(chosen["source"])) if sources is None else list(sources)
+    targets = list(dict.fromkeys(chosen["target"])) if targets is None else list(targets)
+    seeds = sorted(set(chosen["seed"]))
+    chosen = chosen[chosen["source"].isin(sources) & chosen["target"].isin(targets)]
+    if chosen.duplicated(["source", "target", "seed"]).any():
+        raise ValueError(f"start {start} has two scores for one source, target and seed")
+    values = np.full((len(seeds), len(sources), len(targets)), np.nan)
+    named = (("seed", seeds), ("source", sources), ("target", targets))
+    places = tuple(pd.Index(axis).get_indexer(chosen[name]) for name, axis in named)
+    values[places] = chosen[measure].to_numpy(float) * (1 if measure == SUPPORT else 100)
+    return Cube([int(seed) for seed in seeds], sources, targets, values)
+
+
+def transfer_matrix(
+    frame: pd.DataFrame,
+    start: str,
+    sources: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    *,
+    split: str = "test",
+    category: str = ALL,
+    measure: str = F1,
+    statistic: Statistic = "mean",
+    margins: bool = False,
+) -> pd.DataFrame:
+    """Rows source, columns target: percent (``n``: seeds), of one start.
+
+    ``margins`` adds the row and column ``avg``: the mean over the row or column, the diagonal
+    included; NaN where a number is missing from it. The sd of an average is the sd over seeds of
+    that average; its n counts the seeds that have the whole row or column.
+    """
+    found = cube(frame, start, sources, targets, split, category, measure)
+    if not margins:
+        return found.statistic(statistic)
+    matrix = found.with_averages().statistic(statistic)
+    if statistic != "mean":
+        return matrix
+    # the mean of the numbers shown, also where seeds are unequal
+    return with_average(found.statistic("mean"))
+
+
+def with_average(matrix: pd.DataFrame) -> pd.DataFrame:
+    """The matrix with the row and column ``avg``; NaN over a row or column that is incomplete."""
+    inner = matrix.to_numpy(float)
+    wide = np.column_stack([inner, inner.mean(axis=1)])
+    full = np.vstack([wide, np.append(inner.mean(axis=0), inner.mean())])
+    index = pd.Index([*matrix.index, AVERAGE], name=matrix.index.name)
+    return pd.DataFrame(full, index=index, columns=pd.Index([*matrix.columns, AVERAGE], name=matrix.columns.name))
+
+
+def zero_shot_averages(matrix: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Mean of each row and of each column of a matrix without margins, diagonal left out; NaN where incomplete."""
+    values = matrix.to_numpy(float)
+    own = np.array([[source == target for target in matrix.columns] for source in matrix.index], dtype=bool)
+    own = own.reshape(values.shape)
+    counts = ~own
+    sums = np.where(own, 0.0, values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rows = sums.sum(axis=1) / counts.sum(axis=1)
+        columns = sums.sum(axis=0) / counts.sum(axis=0)
+    return pd.Series(rows, index=matrix.index), pd.Series(columns, index=matrix.columns)
+
+
+def limits(matrices: Iterable[pd.DataFrame]) -> tuple[float, float]:
+    """Lowest and highest number of all, widened to whole fives: one colour scale for all figures."""
+    numbers = np.concatenate([np.empty(0), *(matrix.to_numpy(float).ravel() for matrix in matrices)])
+    numbers = numbers[~np.isnan(numbers)]
+    if not len(numbers):
+        return 0.0, 100.0
+    low, high = float(np.floor(numbers.min() / 5) * 5), float(np.ceil(numbers.max() / 5) * 5)
+    return (low, high) if high > low else (low, low + 5)
+
+
+# --- averages over pairs of languages ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Average:
+    """Mean over pairs, then over seeds, in percent; sd over seeds (ddof=1).
+
+    ``pairs`` is how many (source, target) pairs belong to it, ``n`` how many seeds have them all.
+    """
+
+    mean: float
+    sd: float
+    n: int
+    pairs: int
+
+
+def pair_average(found: Cube, pairs: Pairs) -> Average:
+    """The average over ``pairs`` of a cube; NaN where no seed has them all."""
+    places = [(found.sources.index(s), found.targets.index(t)) for s, t in pairs]
+    if not places or not len(found.seeds):
+        return Average(float("nan"), float("nan"), 0, len(places))
+    rows, columns = zip(*sorted(places), strict=True)
+    mean, sd, n = over_seeds(found.values[:, rows, columns].mean(axis=1))
+    return Average(float(mean), float(sd), int(n), len(places))
+
+
+def in_language(found: Cube) -> list[tuple[str, str]]:
+    """The pairs of a cube whose target is the source."""
+    return [(s, s) for s in found.sources if s in found.targets]
+
+
+def zero_shot(found: Cube) -> list[tuple[str, str]]:
+    """The pairs of a cube whose target is not the source."""
+    return [(s, t) for s in found.sources for t in found.targets if s != t]
+
+
+def relation(source: str, target: str, families: Mapping[str, str]) -> str:
+    """Which of `RELATIONS` two languages with known families have."""
+    if ISOLATE in (families[source], families[target]):
+        return RELATIONS[2]
+    return RELATIONS[0] if families[source] == families[target] else RELATIONS[1]
+
+
+RELATION_COLUMNS = ["start", "relation", "f1", "sd", "n_seeds", "n_pairs"]
+
+
+def by_relation(cubes: Mapping[str, Cube], families: Mapping[str, str]) -> pd.DataFrame:
+    """Mean zero-shot F1 of every start by how source and target are related; languages of known family only."""
+    rows = []
+    for start, found in cubes.items():
+        known = [(s, t) for s, t in zero_shot(found) if s in families and t in families]
+        for name in RELATIONS:
+            pairs = [(s, t) for s, t in known if relation(s, t, families) == name]
+            if pairs:
+                average = pair_average(found, pairs)
+                rows.append((start, name, average.mean, average.sd, average.n, average.pairs))
+    return pd.DataFrame(rows, columns=RELATION_COLUMNS)
+
+
+# --- the best source of every target -------------------------------------------------------------------
+
+
+def seed_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Percentile bootstrap interval (95 %) of the mean over seeds; NaN for fewer than two.
+
+    It says how much the mean would move with other seeds, not with other sentences or languages.
+    """
+    sample = np.sort(np.asarray(values, float))  # sorted: the order of the runs must not matter
+    if len(sample) < 2:
+        return float("nan"), float("nan")
+    drawn = np.random.default_rng(0).integers(len(sample), size=(RESAMPLES, len(sample)))
+    low, high = np.quantile(sample[drawn].mean(axis=1), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+BEST_COLUMNS = [
+    "start", "target", "best_source", "f1", "sd", "n_seeds", "seed_interval_low", "seed_interval_high",
+    "runner_up", "runner_up_f1", "difference", "in_language_f1", "sources_compared", "sources_missing",
+]  # fmt: skip
+
+
+def best_sources(cubes: Mapping[str, Cube]) -> pd.DataFrame:
+    """The best zero-shot source of every start and target by mean F1, beside the runner-up and in-language F1.
+
+    Percent. Ties go to the source that comes first. ``sources_missing`` counts the sources
+    without any seed, which may have been better.
+    """
+    rows = []
+    for start, found in cubes.items():
+        mean, sd, n = over_seeds(found.values)
+        for column, target in enumerate(found.targets):
+            rivals = [i for i, source in enumerate(found.sources) if source != target]
+            ranked = sorted((i for i in rivals if n[i, column]), key=lambda i: -mean[i, column])
+            if not ranked:
+                continue
+            best, second = ranked[0], ranked[1] if len(ranked) > 1 else None
+            scores = found.values[:, best, column]
+            runner_up = mean[second, column] if second is not None else float("nan")
+            own = mean[found.sources.index(target), column] if target in found.sources else float("nan")
+            rows.append(
+                (start, target, found.sources[best], mean[best, column], sd[best, column], int(n[best, column]),
+                 *seed_interval(scores[~np.isnan(scores)]), found.sources[second] if second is not None else "",
+                 runner_up, mean[best, column] - runner_up, own, len(ranked), len(rivals) - len(ranked))
+            )  # fmt: skip
+    return pd.DataFrame(rows, columns=BEST_COLUMNS)
+
+
+# --- categories and modes --------------------------------------------------------------------------------
+
+CATEGORY_COLUMNS = ["category", "start", "setting", "f1", "sd", "n_seeds", "n_pairs"]
+SETTINGS = {"in-language": in_language, "zero-shot": zero_shot}
+
+
+Axes = Mapping[str, tuple[list[str], list[str]]]
+"""Sources and targets of every start's matrix."""
+
+
+def by_category(frame: pd.DataFrame, axes: Axes, split: str = "test") -> pd.DataFrame:
+    """Mean F1 by category, start and setting, in percent.
+
+    A category counts for the targets whose gold tags have it.
+    """
+    rows = []
+    scored = frame[frame["split"] == split]
+    for category in dict.fromkeys(scored["category"]):
+        of_category = scored[(scored["category"] == category) & (scored[SUPPORT] > 0)]
+        having = set(of_category["target"])
+        for start, (sources, targets) in axes.items():
+            found = cube(frame, start, sources, [t for t in targets if t in having], split, category)
+            for setting, pairs in SETTINGS.items():
+                if pairs(found):
+                    average = pair_average(found, pairs(found))
+                    rows.append((category, start, setting, average.mean, average.sd, average.n, average.pairs))
+    return pd.DataFrame(rows, columns=CATEGORY_COLUMNS)
+
+
+# --- what is missing, what is odd ---------------------------------------------------------------------------
+
+MISSING_COLUMNS = [*CELL, "target", "split", "reason"]
+
+
+def missing(frame: pd.DataFrame, cells: pd.DataFrame, plan: Mapping[str, Sequence]) -> pd.DataFrame:
+    """Every planned (start, source, seed, target, split) without a score, and why.
+
+    Reasons: never run, failed, killed, running (by the last run of the cell), not scored (the run
+    finished without this target).
+    """
+    there = set(frame.loc[frame["category"] == ALL, [*CELL, "target", "split"]].itertuples(index=False, name=None))
+    states: dict[tuple[str, str, int], str] = {}
+    for start, source, seed, status in cells[[*CELL, "status"]].itertuples(index=False, name=None):
+        if states.get((start, source, seed)) != "FINISHED":
+            states[(start, source, seed)] = status
+    rows = [
+        (start, source, seed, target, split, _reason(states.get((start, source, seed))))
+        for start in plan["starts"]
+        for source in plan["sources"]
+        for seed in plan["seeds"]
+        for target in plan["targets"]
+        for split in SCORED_SPLITS
+        if (start, source, seed, target, split) not in there
+    ]
+    return pd.DataFrame(rows, columns=MISSING_COLUMNS)
+
+
+def _reason(status: str | None) -> str:
+    if status is None:
+        return "never run"
+    return "not scored" if status == "FINISHED" else _REASONS.get(status, status.lower())
+
+
+def missing_cells(absent: pd.DataFrame) -> pd.DataFrame:
+    """`missing` with one row per cell: start, source, seed, reason, and how many scores lack."""
+    return (
+        absent.groupby([*CELL, "reason"], sort=False).size().reset_index(name="scores")
+        if len(absent)
+        else pd.DataFrame(columns=[*CELL, "reason", "scores"])
+    )
+
+
+def identical_cells(frame: pd.DataFrame) -> list[list[tuple[str, str, int]]]:
+    """Groups of cells, (start, source, seed), whose scores are all equal.
+
+    Such cells are a copied run, a seed that seeds nothing, or models that predict nothing.
+    """
+    columns = ["target", "split", "category", *CATEGORY_MEASURES]
+    groups: dict[bytes, list[tuple[str, str, int]]] = {}
+    for cell, rows in frame.groupby(CELL, sort=False):
+        ordered = rows[columns].sort_values(["target", "split", "category"])
+        groups.setdefault(ordered.to_csv(index=False).encode(), []).append(cell)  # type: ignore[arg-type]
+    return [sorted(cells) for cells in groups.values() if len(cells) > 1]
+
+
+def seed_counts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Number of seeds by (start, source): columns start, source, seeds."""
+    return frame.groupby(["start", "source"], sort=False)["seed"].nunique().reset_index(name="seeds")
+
+
+def axes(frame: pd.DataFrame, plan: Mapping[str, Sequence], languages: Sequence[str]) -> Axes:
+    """Sources and targets of every start's matrix, in the order of ``languages``.
+
+    A planned start has all planned ones, also where nothing came of them; others have what exists.
+    """
+    found = {}
+    for start in dict.fromkeys([*plan["starts"], *frame["start"]]):
+        rows = frame[frame["start"] == start]
+        planned = start in plan["starts"]
+        sources = set(rows["source"]) | (set(plan["sources"]) if planned else set())
+        targets = set(rows["target"]) | (set(plan["targets"]) if planned else set())
+        found[start] = ([x for x in languages if x in sources], [x for x in languages if x in targets])
+    return found

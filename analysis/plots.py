@@ -1,0 +1,175 @@
+"""Matrix -> figure. Draws what it is given: no aggregation, and no file is written.
+
+Sizes are for print: 6.3 inches are the text width of an A4 or letter page.
+"""
+
+import io
+import math
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from analysis.matrices import AVERAGE
+from analysis.tables import MISSING, number
+
+WIDTH = 6.3  # inches
+GAP = 0.35  # between the body and its averages, in cells
+SEQUENTIAL = "viridis"
+DIVERGING = "RdBu"
+SD_UP_TO = 12  # languages on the longer axis: beyond, the sd does not fit
+DECIMAL_UP_TO = 12
+NUMBERS_UP_TO = 25
+PNG_DPI = 200
+_STYLE = {
+    "font.family": "DejaVu Sans",
+    "pdf.fonttype": 42,  # TrueType: text in the PDF can be searched and edited
+    "hatch.linewidth": 0.5,
+    "axes.unicode_minus": True,
+}
+
+
+def heatmap(
+    mean: pd.DataFrame,
+    sd: pd.DataFrame | None,
+    title: str,
+    label: str,
+    limits: tuple[float, float],
+    *,
+    diverging: bool = False,
+) -> Figure:
+    """A transfer matrix as a heat map of 6.3 inches.
+
+    ``mean`` and ``sd`` have sources as rows and targets as columns, in percent; a last row and
+    column called ``avg`` are set apart. ``label`` stands at the colour bar. Numbers that are
+    missing are hatched; the diagonal is outlined. Up to 12 languages every place shows its mean
+    and, small below it, its sd; up to 25 the rounded mean; beyond, colour alone.
+    """
+    with matplotlib.rc_context(_STYLE):
+        rows, columns = _places(list(mean.index)), _places(list(mean.columns))
+        figure, axes, bar = _frame(rows[-1] + 1, columns[-1] + 1)
+        norm = Normalize(*limits)
+        colours = matplotlib.colormaps[DIVERGING if diverging else SEQUENTIAL]
+        for i, y in enumerate(rows):
+            for j, x in enumerate(columns):
+                own = mean.index[i] == mean.columns[j] != AVERAGE
+                spread = sd.iloc[i, j] if sd is not None else math.nan
+                _cell(axes, (x, y), mean.iloc[i, j], spread, norm, colours, max(mean.shape) - 1, own, diverging)
+        _finish(axes, mean, rows, columns, title)
+        image = matplotlib.cm.ScalarMappable(norm, colours)
+        scale = figure.colorbar(image, cax=bar)
+        scale.outline.set_visible(False)
+        scale.ax.tick_params(labelsize=7, length=2, width=0.5)
+        scale.set_label(label, fontsize=8)
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG; the same bytes for the same figure."""
+    return _encode(figure, "png", {"Software": None})
+
+
+def pdf(figure: Figure) -> bytes:
+    """The figure as PDF with embedded TrueType fonts; the same bytes for the same figure."""
+    return _encode(figure, "pdf", {"CreationDate": None, "ModDate": None})
+
+
+def _encode(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
+    stream = io.BytesIO()
+    with matplotlib.rc_context(_STYLE):
+        figure.savefig(stream, format=kind, dpi=PNG_DPI, metadata=metadata)
+    return stream.getvalue()
+
+
+def _places(names: list[str]) -> list[float]:
+    """Left or upper edge of every row or column in cells; averages stand a gap apart."""
+    return [i + (GAP if name == AVERAGE else 0) for i, name in enumerate(names)]
+
+
+def _frame(height: float, width: float) -> tuple[Figure, Axes, Axes]:
+    """Figure, axes for square cells, and axes for the colour bar, for so many cells."""
+    left, right, bottom, top = 0.72, 0.95, 0.08, 0.72  # inches around the cells
+    side = min((WIDTH - left - right) / width, 0.62)
+    total = side * height + bottom + top
+    figure = Figure(figsize=(WIDTH, total), facecolor="white")
+    FigureCanvasAgg(figure)
+    # few languages make a small matrix: it stands in the middle
+    left += (WIDTH - left - right - side * width) / 2
+    axes = figure.add_axes((left / WIDTH, bottom / total, side * width / WIDTH, side * height / total))
+    axes.set_xlim(0, width)
+    axes.set_ylim(height, 0)
+    bar_left = left + side * width + 0.14
+    bar = figure.add_axes((bar_left / WIDTH, bottom / total, 0.12 / WIDTH, side * height / total))
+    return figure, axes, bar
+
+
+def _cell(
+    axes: Axes,
+    corner: tuple[float, float],
+    value: float,
+    spread: float,
+    norm: Normalize,
+    colours: matplotlib.colors.Colormap,
+    languages: int,
+    own: bool,
+    signed: bool,
+) -> None:
+    x, y = corner
+    inset = 0.02
+    place = ((x + inset, y + inset), 1 - 2 * inset, 1 - 2 * inset)
+    if math.isnan(value):
+        axes.add_patch(Rectangle(*place, facecolor="#f1f1f1", edgecolor="#a0a0a0", hatch="/////", linewidth=0))
+        if languages <= NUMBERS_UP_TO:
+            box = {"facecolor": "#f1f1f1", "edgecolor": "none", "pad": 0.8}
+            axes.text(x + 0.5, y + 0.5, MISSING, ha="center", va="center", fontsize=_size(languages) - 1, bbox=box)
+        return
+    colour = colours(norm(value))
+    axes.add_patch(Rectangle(*place, facecolor=colour, edgecolor="none"))
+    ink = _ink(colour)
+    if own:
+        outline = 0.07
+        frame = ((x + outline, y + outline), 1 - 2 * outline, 1 - 2 * outline)
+        width = 1.0 if languages <= NUMBERS_UP_TO else 0.6
+        axes.add_patch(Rectangle(*frame, fill=False, edgecolor=ink, linewidth=width))
+    if languages > NUMBERS_UP_TO:
+        return
+    decimals = 1 if languages <= DECIMAL_UP_TO else 0
+    lines = [(number(value, decimals, signed), _size(languages))]
+    if languages <= SD_UP_TO and not math.isnan(spread):
+        lines.append((f"±{number(spread)}", 7))
+    for (text, size), up in zip(lines, (4.2, -4.8) if len(lines) == 2 else (0,), strict=True):  # points from the middle
+        axes.annotate(
+            text, (x + 0.5, y + 0.5), (0, up), textcoords="offset points",
+            ha="center", va="center", fontsize=size, color=ink,
+        )  # fmt: skip
+
+
+def _size(languages: int) -> float:
+    """Font size of the numbers in points, so that they fit their places at 6.3 inches."""
+    return 8.0 if languages <= 10 else 7.5 if languages <= DECIMAL_UP_TO else 7.0 if languages <= 22 else 6.0
+
+
+def _ink(colour: tuple[float, float, float, float]) -> str:
+    """Black or white, whichever has the higher contrast (WCAG 2) on an RGBA colour."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    luminance = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+    return "black" if (luminance + 0.05) / 0.05 >= 1.05 / (luminance + 0.05) else "white"
+
+
+def _finish(axes: Axes, mean: pd.DataFrame, rows: list[float], columns: list[float], title: str) -> None:
+    longest = max(mean.shape) - 1
+    size = 8 if longest <= NUMBERS_UP_TO else 6
+    turned = longest > 14 or max(len(str(name)) for name in mean.columns) > 5
+    axes.set_xticks([x + 0.5 for x in columns], list(mean.columns), fontsize=size, rotation=90 if turned else 0)
+    axes.set_yticks([y + 0.5 for y in rows], list(mean.index), fontsize=size)
+    axes.tick_params(length=0, pad=2, top=True, labeltop=True, bottom=False, labelbottom=False)
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel("target", fontsize=8, labelpad=5)
+    axes.set_ylabel("source", fontsize=8, labelpad=3)
+    axes.set_title(title, fontsize=9.5, fontweight="bold", pad=6)
+    axes.spines[:].set_visible(False)

@@ -1,0 +1,292 @@
+"""Tracking server -> tidy frames. Reads all cells with one search; writes nothing."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from nertransfer import schema
+from nertransfer.errors import InputError
+from nertransfer.labels import ALL
+from nertransfer.languages import LANGUAGES
+from nertransfer.store import all_runs, client
+
+CELL = ["start", "source", "seed"]
+FRAME_COLUMNS = [*CELL, "target", "split", "category", *schema.CATEGORY_MEASURES]
+OVERALL_MEASURES = [m for m in schema.OVERALL_MEASURES if m not in schema.CATEGORY_MEASURES]
+OVERALL_COLUMNS = [*CELL, "target", "split", *OVERALL_MEASURES]
+CELL_COLUMNS = [
+    *CELL, "status", "used", "run_id", "run_name", "cell_key", "start_fingerprint", "recipe_digest",
+    "ended", "seconds", "train_seconds", "score_seconds",
+]  # fmt: skip
+DUPLICATE_COLUMNS = [*CELL, "run_id", "kept_run_id", "reason"]
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """All that a study has on the tracking server.
+
+    ``frame``: a row per (start, source, seed, target, split, category), category ``ALL`` for all
+    together; precision, recall and F1 as fractions, support in entities. ``overall``: a row per
+    (start, source, seed, target, split) with strict and span scores and the rate of invalid tags.
+    ``cells``: a row per run, ``used`` where its scores are in the frames, seconds of wall time,
+    ``ended`` in UTC. ``duplicates``: finished runs that are not used. ``plan``: the planned grid,
+    lists by ``starts``, ``sources``, ``targets`` and ``seeds``; the product of what exists where
+    no study was planned. ``languages``: all of them in the order of every table. ``families``:
+    by language, where known. ``warnings``: what else is odd, in words.
+    """
+
+    study: str
+    experiment_id: str
+    frame: pd.DataFrame
+    overall: pd.DataFrame
+    cells: pd.DataFrame
+    duplicates: pd.DataFrame
+    plan: dict[str, list]
+    planned: bool
+    languages: list[str]
+    families: dict[str, str]
+    warnings: list[str]
+
+
+def read(tracking_uri: str, study: str) -> StudyResults:
+    """Read the study called ``study``.
+
+    All frames are sorted (starts as planned with ``base`` first, languages, seed, split, category
+    with ``ALL`` first), so they do not depend on the order of the runs. Raises InputError when
+    there is no such store or study, or when no cell of it is finished.
+    """
+    server = client(tracking_uri, must_exist=True)
+    experiment_id = _experiment_id(server, tracking_uri, study)
+    # MLflow's filters know no "or", and no "in" for tags
+    conditions = [f"tags.{schema.KIND} = '{kind}'" for kind in (schema.KIND_CELL, schema.KIND_STUDY)]
+    runs = [run for condition in conditions for run in all_runs(server, experiment_id, condition)]
+    runs.sort(key=lambda run: (run.info.end_time or 0, run.info.start_time, run.info.run_id))
+    return from_runs(study, experiment_id, runs)
+
+
+def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResults:
+    """The results in ``runs``, oldest first. Raises InputError when no cell is finished."""
+    every_cell = [run for run in runs if run.data.tags.get(schema.KIND) == schema.KIND_CELL]
+    cells = [run for run in every_cell if _identity(run) is not None]
+    warnings = [
+        f"run {run.info.run_id} has no readable start, source and seed tags; ignored"
+        for run in every_cell
+        if _identity(run) is None
+    ]
+    kept = {_identity(run): run for run in cells if run.info.status == "FINISHED"}  # the latest stays
+    if not kept:
+        states = pd.Series([run.info.status for run in cells], dtype=str).value_counts()
+        found = ", ".join(f"{n} {status}" for status, n in sorted(states.items())) or "no cell at all"
+        raise InputError(f"study {study!r} has no finished cell to analyse (found: {found})")
+    scores = pd.concat([_melt(run) for run in kept.values()], ignore_index=True)
+    planned = _planned_grid([run for run in runs if run.data.tags.get(schema.KIND) == schema.KIND_STUDY])
+    families = _families(cells)
+    order = _Order(planned, kept, scores, families)
+    return StudyResults(
+        study=study,
+        experiment_id=experiment_id,
+        frame=order.sort(_wide(scores, schema.CATEGORY_MEASURES, FRAME_COLUMNS)),
+        overall=order.sort(_wide(scores[scores["category"] == ALL], OVERALL_MEASURES, OVERALL_COLUMNS)),
+        cells=order.sort(_cells_frame(cells, kept)),
+        duplicates=order.sort(_duplicates(cells, kept)),
+        plan=order.grid(),
+        planned=planned is not None,
+        languages=order.languages,
+        families={name: families[name] for name in order.languages if name in families},
+        warnings=warnings + _inconsistencies(list(kept.values())),
+    )
+
+
+def _experiment_id(server: MlflowClient, uri: str, study: str) -> str:
+    experiment = server.get_experiment_by_name(study)
+    if experiment is not None and experiment.lifecycle_stage == "active":
+        return experiment.experiment_id
+    names = sorted(e.name for e in server.search_experiments())
+    deleted = " was deleted" if experiment is not None else " does not exist"
+    raise InputError(f"study {study!r}{deleted} on this tracking server; existing ones: {', '.join(names) or 'none'}")
+
+
+def _identity(run: Run) -> tuple[str, str, int] | None:
+    """(start, source, seed) of a cell run; None where the tags do not say."""
+    tags = run.data.tags
+    start, source, seed = (tags.get(name, "") for name in (schema.START, schema.SOURCE, schema.SEED))
+    return (start, source, int(seed)) if start and source and seed.isdecimal() and seed.isascii() else None
+
+
+# --- scores ------------------------------------------------------------------------------------
+
+
+def _melt(run: Run) -> pd.DataFrame:
+    """The score metrics of a run, a row per metric: cell, target, split, category, measure, value."""
+    names = ((schema.parse_score_key(key), value) for key, value in run.data.metrics.items())
+    rows = [
+        (*_identity(run), n.target, n.split, n.category, n.measure, value)  # type: ignore[misc]
+        for n, value in names
+        if n is not None
+    ]
+    return pd.DataFrame(rows, columns=[*CELL, "target", "split", "category", "measure", "value"])
+
+
+def _wide(scores: pd.DataFrame, measures: Iterable[str], columns: list[str]) -> pd.DataFrame:
+    """One column per measure. Rows without an F1 are left out: such a split counts as not scored."""
+    measures = list(measures)
+    index = [name for name in columns if name not in measures]
+    chosen = scores[scores["measure"].isin(measures)]
+    wide = chosen.pivot(index=index, columns="measure", values="value").reindex(columns=measures)
+    if schema.F1 in measures:
+        wide = wide[wide[schema.F1].notna()]
+    wide = wide.astype(float).reset_index().rename_axis(columns=None)
+    if schema.SUPPORT in measures and wide[schema.SUPPORT].notna().all():
+        wide[schema.SUPPORT] = wide[schema.SUPPORT].round().astype("int64")
+    return wide[columns]
+
+
+# --- the grid, and the order of everything --------------------------------------------------------
+
+
+def _planned_grid(studies: Sequence[Run]) -> dict[str, list] | None:
+    """Starts, sources, targets and seeds of the latest study run that tells them; None without one."""
+    names = ("starts", "sources", "targets", "seeds")
+    for run in sorted(studies, key=lambda run: (run.info.start_time, run.info.run_id), reverse=True):
+        texts = [run.data.params.get(schema.CONFIG + name, "") for name in names]
+        lists = [[part.strip() for part in text.split(",") if part.strip()] for text in texts]
+        grid: dict[str, list] = dict(zip(names, lists, strict=True))
+        if all(grid.values()) and all(seed.isdecimal() for seed in grid["seeds"]):
+            return grid | {"seeds": sorted(int(seed) for seed in grid["seeds"])}
+    return None
+
+
+def _families(cells: Sequence[Run]) -> dict[str, str]:
+    """Family by language: as the runs' tags say (the newest wins), else as the list of known languages does."""
+    tagged = {
+        key.removeprefix(schema.FAMILY): value
+        for run in cells
+        for key, value in run.data.tags.items()
+        if key.startswith(schema.FAMILY) and value
+    }
+    return {code: language.family for code, language in LANGUAGES.items()} | tagged
+
+
+class _Order:
+    """The order of starts and languages, the same in every frame."""
+
+    def __init__(
+        self,
+        planned: Mapping[str, list] | None,
+        kept: Iterable[tuple[str, str, int]],
+        scores: pd.DataFrame,
+        families: Mapping[str, str],
+    ) -> None:
+        identities = list(kept)
+        planned = planned or {}
+        self._found = {
+            "starts": sorted({start for start, _, _ in identities}),
+            "sources": sorted({source for _, source, _ in identities}),
+            "targets": sorted(set(scores["target"])),
+            "seeds": sorted({seed for _, _, seed in identities}),
+        }
+        self._planned = planned
+        starts = dict.fromkeys([*planned.get("starts", []), *self._found["starts"]])
+        self.starts = sorted(starts, key=lambda name: name != BASE)  # stable: the rest keeps its order
+        axes = ("sources", "targets")
+        given = [name for grid in (planned, self._found) for axis in axes for name in grid.get(axis, [])]
+        self.languages = list(dict.fromkeys(given))
+        if any(name in families for name in self.languages):
+            # languages of unknown family come last
+            self.languages.sort(key=lambda name: (name not in families, families.get(name, ""), name))
+
+    def grid(self) -> dict[str, list]:
+        """The planned grid in this order; without a plan, what was found."""
+        grid = {name: list(self._planned.get(name) or found) for name, found in self._found.items()}
+        grid["starts"].sort(key=self.starts.index)
+        grid["sources"].sort(key=self.languages.index)
+        grid["targets"].sort(key=self.languages.index)
+        return grid
+
+    def sort(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The frame's rows in order of all columns that name something, index renewed."""
+        ranks = {
+            "start": {name: i for i, name in enumerate(self.starts)},
+            "source": {name: i for i, name in enumerate(self.languages)},
+            "target": {name: i for i, name in enumerate(self.languages)},
+            "split": {name: i for i, name in enumerate(schema.SCORED_SPLITS)},
+        }
+        by = [c for c in ("start", "source", "seed", "target", "split", "category", "ended", "run_id") if c in frame]
+
+        def key(column: pd.Series) -> pd.Series:
+            if column.name in ranks:  # a failed cell may name what is nowhere else: last
+                return column.map(ranks[str(column.name)]).fillna(len(ranks[str(column.name)])).astype(float)
+            return column.where(column != ALL, "") if column.name == "category" else column
+
+        return frame.sort_values(by, key=key, kind="stable", ignore_index=True)
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+def _cells_frame(cells: Sequence[Run], kept: Mapping[tuple[str, str, int] | None, Run]) -> pd.DataFrame:
+    used = {run.info.run_id for run in kept.values()}
+    rows = []
+    for run in cells:
+        info, tags, metrics = run.info, run.data.tags, run.data.metrics
+        seconds = (info.end_time - info.start_time) / 1000 if info.end_time else float("nan")
+        ended = _utc(info.end_time) if info.end_time else ""
+        rows.append(
+            (*_identity(run), info.status, info.run_id in used, info.run_id, info.run_name or "",  # type: ignore[misc]
+             tags.get(schema.CELL_KEY, ""), tags.get(schema.START_FINGERPRINT, ""), tags.get(schema.RECIPE_DIGEST, ""),
+             ended, seconds, metrics.get("train_seconds", float("nan")), metrics.get("score_seconds", float("nan")))
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=CELL_COLUMNS)
+
+
+def _utc(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _duplicates(cells: Sequence[Run], kept: Mapping[tuple[str, str, int] | None, Run]) -> pd.DataFrame:
+    """Finished runs of a cell that has a later finished run."""
+    rows = []
+    for run in cells:
+        latest = kept.get(_identity(run))
+        if run.info.status != "FINISHED" or latest is None or run is latest:
+            continue
+        same = run.data.tags.get(schema.CELL_KEY) == latest.data.tags.get(schema.CELL_KEY)
+        reason = "same cell key, run again" if same else "another cell key: start, data or recipe differ"
+        rows.append((*_identity(run), run.info.run_id, latest.info.run_id, reason))  # type: ignore[misc]
+    return pd.DataFrame(rows, columns=DUPLICATE_COLUMNS)
+
+
+def _inconsistencies(kept: Sequence[Run]) -> list[str]:
+    """What makes the used runs less comparable than a table suggests, in words."""
+    found = []
+    recipes = {run.data.tags.get(schema.RECIPE_DIGEST) for run in kept}
+    if len(recipes) > 1:
+        found.append(f"recipes differ: the cells were fine-tuned with {len(recipes)} different recipes (see cells.csv)")
+    found += _several(kept, schema.CORPUS_DIGEST, "corpora differ: {} has {} different digests among the cells")
+    starts: dict[str, set[str]] = {}
+    fingerprints: dict[str, set[str]] = {}
+    for run in kept:
+        fingerprint = run.data.tags.get(schema.START_FINGERPRINT)
+        if fingerprint:
+            starts.setdefault(run.data.tags[schema.START], set()).add(fingerprint)
+            fingerprints.setdefault(fingerprint, set()).add(run.data.tags[schema.START])
+    for start, several in sorted(starts.items()):
+        if len(several) > 1:
+            found.append(f"weights differ: start {start} has {len(several)} different fingerprints among the cells")
+    for names in sorted(sorted(names) for names in fingerprints.values() if len(names) > 1):
+        found.append(f"starts {' and '.join(names)} have the same weights under different names")
+    return found
+
+
+def _several(kept: Sequence[Run], prefix: str, message: str) -> list[str]:
+    values: dict[str, set[str]] = {}
+    for run in kept:
+        for key, value in run.data.tags.items():
+            if key.startswith(prefix):
+                values.setdefault(key.removeprefix(prefix), set()).add(value)
+    return [message.format(name, len(found)) for name, found in sorted(values.items()) if len(found) > 1]

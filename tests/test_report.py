@@ -1,0 +1,227 @@
+"""The report of a study: files, page, artifacts; and that a failed one changes nothing."""
+
+import csv
+import io
+import re
+import runpy
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import analysis_store as made
+import pytest
+from mlflow import MlflowClient
+
+from analysis import report, tables
+from nertransfer.config import AnalyseConfig, TrackingOptions
+from nertransfer.errors import InputError
+from nertransfer.store import all_runs, client
+
+HOSTILE = "<script>alert('x')<& .."
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("report")
+    address = f"sqlite:///{folder / 'mlflow.db'}"
+    opened = client(address)
+    made.log_flawed_study(opened, "flawed", folder / "artifacts")
+    hostile = opened.create_experiment(HOSTILE, artifact_location=(folder / "artifacts").as_uri())
+    for cell in (("<b>bold", "nya", 0), ("../../up", "nya", 0)):
+        made.log_cell(opened, hostile, cell, ["nya"], tags={"cell_key": "<i>key", "family/nya": "<u>family"})
+    opened.create_experiment("empty", artifact_location=(folder / "artifacts").as_uri())
+    return address
+
+
+def write(uri: str, study: str, output: Path) -> Path:
+    return report.write(AnalyseConfig(tracking=TrackingOptions(study=study, tracking_uri=uri), output=str(output)))
+
+
+def analysis_runs(opened: MlflowClient, study: str) -> list:
+    experiment = opened.get_experiment_by_name(study).experiment_id
+    return all_runs(opened, experiment, "tags.kind = 'analysis'")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def index(uri: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(uri, "flawed", tmp_path_factory.mktemp("out"))
+
+
+class Page(HTMLParser):
+    """Collects the text, and every attribute that makes a browser fetch something."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.tags: list[str] = []
+        self.fetched: list[str] = []
+        self.links: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.fetched += [v or "" for k, v in attrs if k in ("src", "srcset", "data", "poster", "background")]
+        self.links += [v or "" for k, v in attrs if k == "href"]
+        if tag in ("link", "script", "iframe", "object"):
+            self.fetched.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_files(index: Path) -> None:
+    names = set(contents(index.parent))
+    tabular = {"results", "overall", "best_source", "by_relation", "by_category", "missing", "duplicates", "cells"}
+    figures = [*made.STARTS, "aaa-minus-base", "bbb-minus-base"]
+    assert names == (
+        {"index.html"} | {f"{name}.csv" for name in tabular}
+        | {f"transfer/{start}{kind}.csv" for start in made.STARTS for kind in ("", ".sd")}
+        | {f"figures/{name}.{kind}" for name in figures for kind in ("png", "pdf")}
+    )  # fmt: skip
+    for name in figures:
+        assert (index.parent / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (index.parent / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_transfer_table_has_the_numbers(index: Path) -> None:
+    rows = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/base.csv").open())}
+    assert list(rows) == ["zed", "nya", "aaa", "bbb", "avg"]
+    values = {
+        (a, b): sum(100 * made.f1("base", a, seed, b) for seed in made.SEEDS) / 3
+        for a in made.LANGUAGES
+        for b in made.LANGUAGES
+    }
+    for (source, target), value in values.items():
+        assert float(rows[source][target]) == pytest.approx(value, abs=1e-6)
+    row = sum(values["nya", b] for b in made.LANGUAGES) / 4
+    assert float(rows["nya"]["avg"]) == pytest.approx(row, abs=1e-6)
+
+
+def test_page_tells_what_is_missing_and_fetches_nothing(index: Path) -> None:
+    page = Page(index.read_text(encoding="utf-8"))
+    text = " ".join(" ".join(page.texts).split())
+    assert "2 cells missing: 1 failed, 1 never run" in text and "1 duplicate" in text
+    assert "aaa-bbb, seed 1: failed" in text and "bbb-zed, seed 2: never run" in text
+    assert "2 seeds for aaa-bbb and bbb-zed; 3 seeds for the others" in text
+    assert len(page.fetched) == 5 and all(source.startswith("data:image/png;base64,") for source in page.fetched)
+    style = re.search(r"<style>(.*?)</style>", index.read_text(encoding="utf-8"), re.DOTALL)
+    assert style and "url(" not in style[1] and "@import" not in style[1]
+    for link in page.links:  # every link leads to a part of the page or to a file beside it
+        assert link.startswith("#") or (index.parent / link).is_file(), link
+
+
+def test_rerun_gives_the_same_bytes_and_keeps_other_files(
+    uri: str, index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "flawed" / "transfer").mkdir(parents=True)
+    (tmp_path / "flawed" / "data.csv").write_text("mine")
+    (tmp_path / "flawed" / "transfer" / "stale.csv").write_text("of a start that is gone")
+    again = write(uri, "flawed", tmp_path)
+    assert contents(tmp_path / "flawed") == contents(index.parent) | {"data.csv": b"mine"}
+    assert [p.name for p in tmp_path.iterdir()] == ["flawed"]  # nothing temporary stays
+    assert capsys.readouterr().out == f"report: {again} (2 cells missing: 1 failed, 1 never run)\n"
+
+
+def test_report_is_an_artifact_of_an_analysis_run(uri: str, index: Path) -> None:
+    opened = client(uri)
+    run = analysis_runs(opened, "flawed")[-1]
+    assert run.info.status == "FINISHED"
+    stored = Path(opened.download_artifacts(run.info.run_id, "report"))
+    assert contents(stored) == contents(index.parent)
+
+
+def test_a_run_opened_by_mlflow_is_used(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = client(uri)
+    before = len(analysis_runs(opened, HOSTILE))
+    experiment = opened.get_experiment_by_name(HOSTILE).experiment_id
+    run_id = opened.create_run(experiment).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    write(uri, HOSTILE, tmp_path)
+    assert opened.get_run(run_id).data.tags["kind"] == "analysis"
+    assert len(analysis_runs(opened, HOSTILE)) == before + 1
+
+
+def test_hostile_names_stay_names(uri: str, tmp_path: Path) -> None:
+    index = write(uri, HOSTILE, tmp_path / "out")
+    assert index.parent.parent == tmp_path / "out" and re.fullmatch(r"[A-Za-z0-9_.-]+", index.parent.name)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    text = index.read_text(encoding="utf-8")
+    page = Page(text)
+    assert not {"script", "u"} & set(page.tags)
+    assert not any(raw in text for raw in ("<b>bold", "<i>key", "<u>family", "<script"))
+    assert HOSTILE in page.texts and any("<b>bold" in text for text in page.texts)
+    for name in contents(index.parent):
+        assert re.fullmatch(r"[A-Za-z0-9_./-]+", name) and ".." not in name.split("/")
+
+
+def test_command_line(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = str(Path(__file__).resolve().parents[1] / "entrypoints" / "analyse.py")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [script, "--study", HOSTILE, "--tracking_uri", uri])
+    runpy.run_path(script, run_name="__main__")
+    assert len(list((tmp_path / "reports").rglob("index.html"))) == 1
+    monkeypatch.setattr(sys, "argv", [script, "--study", "unknown", "--tracking_uri", uri, "--output", "other"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(script, run_name="__main__")
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and error.startswith("error: study 'unknown'") and error.count("\n") == 1
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_failed_analysis_changes_nothing(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(uri, HOSTILE, tmp_path)
+    before = contents(tmp_path)
+    for study in ("empty", "unknown"):
+        with pytest.raises(InputError):
+            write(uri, study, tmp_path)
+
+    def fail(figure: object) -> bytes:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(report.plots, "pdf", fail)
+    with pytest.raises(RuntimeError, match="no ink"):
+        write(uri, HOSTILE, tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_an_artifact_store_out_of_reach_keeps_the_report_and_marks_the_run(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: MlflowClient, *arguments: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(MlflowClient, "log_artifacts", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write(uri, HOSTILE, tmp_path)
+    assert len(list(tmp_path.rglob("index.html"))) == 1
+    assert "FAILED" in {run.info.status for run in analysis_runs(client(uri), HOSTILE)}
+
+
+def test_runs_are_linked_on_servers_only() -> None:
+    assert report._run_url("sqlite:///mlflow.db", "3") == ""
+    assert report._run_url("http://me:pw@host:5000/", "3") == "http://host:5000/#/experiments/3/runs/"
+
+
+@pytest.mark.parametrize("name", ["base", "swa-2.1", "a" * 100])
+def test_harmless_names_name_files(name: str) -> None:
+    assert report.safe_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a\\b", "ü", "a" * 101, "x\n"])
+def test_other_names_are_made_harmless(name: str) -> None:
+    safe = report.safe_name(name)
+    assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", safe) and safe != name
+
+
+def test_numbers_for_people() -> None:
+    assert [tables.number(v) for v in (-0.04, 12.345, float("nan"))] == ["0.0", "12.3", "n/a"]
+    assert [tables.number(v, signed=True) for v in (1.25, -1.26, 0.0)] == ["+1.2", "\u22121.3", "0.0"]
+    assert tables.listing(["a", "b", "c"]) == "a, b and c"
+    frame = next(csv.reader(io.StringIO(tables.csv_text(report.pd.DataFrame({"x": [0.1 + 0.2]})).split("\n")[1])))
+    assert frame == ["0.30000000000000004"]
