@@ -1,0 +1,86 @@
+# Short verbs for a checkout: `make` lists them. A fresh machine needs Python 3.11-3.13, pip, git and make.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# one pip at a time in the environment, also under make -j
+.NOTPARALLEL:
+.PHONY: help study test data lint ui mlproject clean
+
+# The first that starts: a pyenv shim may be on PATH without a Python behind it.
+PYTHON ?= $(shell for p in python3.11 python3; do "$$p" -c pass >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+VENV := .venv
+RUN := $(VENV)/bin/python
+# -qq: errors only; pip warns once per package where an index of the machine lacks it
+PIP := $(RUN) -m pip install -qq --disable-pip-version-check --no-input
+TORCH = $(shell sed -n '/^torch==/p' constraints.txt)
+RUFF := ruff==0.17.6
+PORT ?= 5000
+ARGS ?=
+
+export MLFLOW_DISABLE_TELEMETRY := true
+export TOKENIZERS_PARALLELISM := false
+export PYTHONUNBUFFERED := 1
+
+help:  ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@echo 'ARGS passes arguments on, for example: make study ARGS="--seeds 0 --data masakhaner"'
+
+# on the planted corpora: the small base and its adaptation to one language
+study: $(VENV)/study.stamp  ## fine-tune, score, register and analyse a grid (ARGS: --help lists the parameters)
+	$(RUN) entrypoints/study.py $(if $(findstring --data,$(ARGS)),,--starts base,qka) $(ARGS)
+
+test: export NERTRANSFER_DATA ?= ../shared/data
+test: $(VENV)/test.stamp  ## run the tests (ARGS: pytest's own)
+	$(RUN) -m pytest $(ARGS)
+
+data: $(VENV)/study.stamp  ## read corpora strictly and describe them
+	$(RUN) entrypoints/data.py $(ARGS)
+
+lint: $(VENV)/lint.stamp  ## check style with ruff
+	$(RUN) -m ruff check .
+
+# One worker and no job runner: starts three times faster, and one reader needs no more.
+ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
+ui: $(VENV)/study.stamp  ## browse runs, tables and models on this machine (PORT=5000)
+	@echo 'open http://127.0.0.1:$(PORT)/?workflowType=machine_learning (Ctrl-C stops)'
+	$(RUN) -m mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 --backend-store-uri sqlite:///mlflow.db
+
+mlproject:  ## rewrite MLproject from nertransfer/config.py
+	$(PYTHON) docs/make_mlproject.py
+
+clean:  ## remove the environment and caches; results (mlflow.db, mlruns, reports, work) stay
+	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the environment: a stamp is written only after its step has succeeded, so an interrupted one runs again ---
+
+$(VENV)/python.stamp:
+	@test -n "$(PYTHON)" || { echo 'error: no Python found; install Python 3.11 or give make PYTHON=...' >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is $$("$(PYTHON)" --version 2>&1);" \
+	  'install Python 3.11 or give make PYTHON=...' >&2; exit 1; }
+	@echo 'making the environment $(VENV) with $(PYTHON)'
+	@rm -rf $(VENV)
+	@"$(PYTHON)" -m venv $(VENV)
+	@touch $@
+
+# torch first and on its own: it is most of the download, and pip then need not look at it again
+$(VENV)/torch.stamp: $(VENV)/python.stamp constraints.txt
+	@echo 'installing $(TORCH) (the first time takes minutes)'
+	@$(PIP) '$(TORCH)' -c constraints.txt
+	@touch $@
+
+$(VENV)/study.stamp: $(VENV)/torch.stamp pyproject.toml constraints.txt
+	@echo 'installing nertransfer and its other dependencies (the first time takes minutes)'
+	@$(PIP) -c constraints.txt -e .
+	@touch $@
+
+# the test environment is the study's and more, so it satisfies both stamps
+$(VENV)/test.stamp: $(VENV)/torch.stamp pyproject.toml constraints.txt
+	@echo 'installing nertransfer with its test tools (the first time takes minutes)'
+	@$(PIP) -c constraints.txt -e '.[test]'
+	@touch $(VENV)/study.stamp $@
+
+$(VENV)/lint.stamp: $(VENV)/python.stamp Makefile
+	@echo 'installing $(RUFF)'
+	@$(PIP) $(RUFF)
+	@touch $@

@@ -1,0 +1,220 @@
+"""The project's own files agree with one another: pins, MLproject, entry points, no machine's paths."""
+
+import ast
+import importlib.util
+import re
+import shlex
+import subprocess
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from mlflow.projects import env_type
+from mlflow.projects._project_spec import Project, load_project
+from mlflow.utils.environment import _PythonEnv
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from nertransfer.commandline import build, parameters, parser
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = sorted((ROOT / "entrypoints").glob("[!_]*.py"))
+REQUIRED = {"source": "swa", "model": "models:/ner-swa@champion", "language": "swa"}
+"""A value for every parameter that has no default."""
+
+
+def load_script(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+MAKE = load_script(ROOT / "docs" / "make_mlproject.py")
+
+
+# --- pins ------------------------------------------------------------------------------------------
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    """Package -> version; fails unless every line is one exact pin and no package is named twice."""
+    found: dict[str, str] = {}
+    for line in lines:
+        requirement = Requirement(line)
+        (specifier,) = requirement.specifier
+        name = canonicalize_name(requirement.name)
+        assert specifier.operator == "==" and "*" not in specifier.version, f"{line} is no exact pin"
+        assert name not in found, f"{name} is pinned twice"
+        found[name] = specifier.version
+    return found
+
+
+def project_metadata() -> dict[str, object]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def constraint_pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return pins([line for line in lines if line.strip() and not line.startswith("#")])
+
+
+def conda_dependencies() -> list[object]:
+    return yaml.safe_load((ROOT / "conda.yaml").read_text(encoding="utf-8"))["dependencies"]
+
+
+def test_direct_dependencies_are_pinned_the_same_everywhere() -> None:
+    project = project_metadata()
+    direct = pins(project["dependencies"])
+    conda = pins([line for line in conda_dependencies()[-1]["pip"] if not line.startswith("-c ")])
+    assert conda == direct
+    constraints = constraint_pins()
+    for requirements in [project["dependencies"], *project["optional-dependencies"].values()]:
+        assert {name: constraints.get(name) for name in pins(requirements)} == pins(requirements)
+
+
+def test_an_inexact_or_doubled_pin_is_noticed() -> None:
+    for lines in (["torch>=2"], ["torch==2.*"], ["torch==2.0", "Torch==2.1"]):
+        with pytest.raises(AssertionError):
+            pins(lines)
+
+
+def test_mlflow_reads_the_environment_without_conda() -> None:
+    environment = _PythonEnv.get_dependencies_from_conda_yaml(ROOT / "conda.yaml")
+    assert environment["python"] == "3.11"
+    assert environment["build_dependencies"] == ["pip"]
+    assert environment["dependencies"] == conda_dependencies()[-1]["pip"]
+    assert [d for d in conda_dependencies() if isinstance(d, str)] == ["python=3.11", "pip"]
+
+
+def test_makefile_takes_torch_from_the_constraints() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "/^torch==/p" in makefile and "torch" in constraint_pins()
+
+
+# --- MLproject -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def project() -> Project:
+    return load_project(str(ROOT))
+
+
+def test_mlproject_is_the_generated_one() -> None:
+    written = (ROOT / "MLproject").read_text(encoding="utf-8")
+    assert written == MAKE.mlproject(), "run: make mlproject"
+
+
+def test_mlflow_loads_the_project(project: Project) -> None:
+    assert project.name == "nertransfer"
+    assert project.env_type == env_type.CONDA
+    assert set(project._entry_points) == set(MAKE.ENTRY_POINTS)
+    written = (ROOT / "MLproject").read_text(encoding="utf-8")
+    # MLflow quotes values for the shell; a quote around {x} would be undone by them
+    assert not re.search(r"['\"]\{\w+\}|\{\w+\}['\"]", written)
+
+
+def test_main_is_the_study(project: Project) -> None:
+    main, study = project.get_entry_point("main"), project.get_entry_point("study")
+    assert main.command == study.command
+    assert {n: (p.type, p.default) for n, p in main.parameters.items()} == {
+        n: (p.type, p.default) for n, p in study.parameters.items()
+    }
+
+
+@pytest.mark.parametrize("name", MAKE.ENTRY_POINTS)
+def test_defaults_alone_give_the_default_configuration(project: Project, name: str) -> None:
+    script, configuration = MAKE.ENTRY_POINTS[name]
+    given = {p.name: REQUIRED[p.name] for p in parameters(configuration) if p.text is None}
+    python, path, *arguments = shlex.split(project.get_entry_point(name).compute_command(given, None))
+    assert (python, path) == ("python", f"entrypoints/{script}.py")
+    parsed = vars(parser(configuration, "").parse_args(arguments))
+    assert None not in parsed.values(), "a parameter is missing from the command"
+    assert build(configuration, parsed) == build(configuration, given)
+
+
+@pytest.mark.parametrize("name", MAKE.ENTRY_POINTS)
+def test_values_reach_the_program_unchanged(project: Project, name: str) -> None:
+    """Spaces, quotes, dollars and braces survive MLflow's formatting and the shell."""
+    odd = """my data; $HOME "x" 'y' {z}"""
+    configuration = MAKE.ENTRY_POINTS[name][1]
+    given = {p.name: REQUIRED[p.name] for p in parameters(configuration) if p.text is None} | {"data": odd}
+    arguments = shlex.split(project.get_entry_point(name).compute_command(given, None))[2:]
+    assert parser(configuration, "").parse_args(arguments).data == odd
+
+
+# --- entry points -----------------------------------------------------------------------------------------
+
+
+def docstring(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+
+
+def test_every_script_is_an_entry_point() -> None:
+    assert {path.stem for path in SCRIPTS} <= {script for script, _ in MAKE.ENTRY_POINTS.values()}
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_script_is_short_and_opens_with_its_commands(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
+    assert f"python entrypoints/{path.stem}.py" in docstring(path)
+    assert f"mlflow run . -e {path.stem} " in docstring(path)
+
+
+def documented_commands() -> list[str]:
+    """Every ``mlflow run .`` and ``python entrypoints/`` line of the scripts' docstrings and the README."""
+    texts = [docstring(path) for path in SCRIPTS]
+    readme = ROOT / "README.md"
+    if readme.is_file():
+        texts.append(readme.read_text(encoding="utf-8").replace("\\\n", " "))
+    pattern = re.compile(r"^[ $]*((?:mlflow run \.|python entrypoints/)[^`#\n]*)", re.MULTILINE)
+    return sorted({match.strip() for text in texts for match in pattern.findall(text)})
+
+
+@pytest.mark.parametrize("command", documented_commands())
+def test_documented_command_parses(command: str) -> None:
+    words = shlex.split(command)
+    if words[0] == "python":
+        configuration = MAKE.ENTRY_POINTS[Path(words[1]).stem][1]
+        given = {k: v for k, v in vars(parser(configuration, "").parse_args(words[2:])).items() if v is not None}
+        if "--help" not in words:
+            build(configuration, given)
+    else:
+        name = words[words.index("-e") + 1] if "-e" in words else "main"
+        given = dict(value.split("=", 1) for flag, value in pairwise(words) if flag == "-P")
+        build(MAKE.ENTRY_POINTS[name][1], given)
+
+
+# --- files -------------------------------------------------------------------------------------------------
+
+
+MACHINE_PATH = re.compile(r"(?<![\w.~}\])>/-])/(?:home|root|work|tmp)/\w")
+
+
+def test_machine_path_pattern() -> None:
+    for text in ("see /" + "home/me", '"/' + 'tmp/x"', "=/" + "work/a", "file:///" + "root/b"):
+        assert MACHINE_PATH.search(text.replace("file://", "")), text
+    for text in ("/" + "work/", "shared/" + "work/x", "https://x.org/" + "home/y", "<dir>/" + "tmp/x", "./" + "tmp/x"):
+        assert not MACHINE_PATH.search(text), text
+
+
+def test_no_path_of_one_machine() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: which files belong to the project is not known")
+    # safe.directory: the checkout may belong to another user than the one who tests
+    listing = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")
+    files = [ROOT / name for name in names if name and (ROOT / name).is_file()]
+    assert ROOT / "pyproject.toml" in files
+    found = []
+    for path in files:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # not a text file
+        lines = [line.strip() for line in text.splitlines() if MACHINE_PATH.search(line)]
+        found += [f"{path.relative_to(ROOT)}: {line}" for line in lines]
+    assert found == []
