@@ -208,9 +208,7 @@ def _page(
         if name.endswith(".png")
     }
     grids = {
-        s.name: tables.grid(
-            s.mean, s.sd, s.n, s.seeds, limits, matrices.zero_shot_averages(s.cube.statistic("mean"))
-        )
+        s.name: tables.grid(s.mean, s.sd, s.n, s.seeds, limits, matrices.zero_shot_averages(s.cube.statistic("mean")))
         for s in sections
     }
     cells = matrices.missing_cells(absent)

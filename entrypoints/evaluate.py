@@ -1,7 +1,7 @@
 """Score a model that exists on any targets: a finished cell, a registered model, a folder or a hub id.
 
-    mlflow run . -e evaluate --env-manager local -P model=models:/ner-hau@champion -P data=path/to/masakhaner
-    python entrypoints/evaluate.py --model models:/ner-hau@champion --data path/to/masakhaner --targets swa,wol
+mlflow run . -e evaluate --env-manager local -P model=models:/ner-hau@champion -P data=path/to/masakhaner
+python entrypoints/evaluate.py --model models:/ner-hau@champion --data path/to/masakhaner --targets swa,wol
 """
 
 import sys

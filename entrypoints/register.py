@@ -1,7 +1,7 @@
 """Register the best seed of every (start, source) of a study; explains every move of an alias.
 
-    mlflow run . -e register --env-manager local -P study=planted
-    python entrypoints/register.py --study planted
+mlflow run . -e register --env-manager local -P study=planted
+python entrypoints/register.py --study planted
 """
 
 import sys

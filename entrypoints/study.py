@@ -1,8 +1,8 @@
 """Run a whole study: every start x source x seed that is missing, then the registry, then the report.
 
-    mlflow run . --env-manager local
-    mlflow run . -e study --env-manager local -P data=path/to/masakhaner -P languages=hau,swa,wol -P seeds=1,2
-    python entrypoints/study.py --data path/to/masakhaner --starts base,swa --seeds 1,2,3,4,5
+mlflow run . --env-manager local
+mlflow run . -e study --env-manager local -P data=path/to/masakhaner -P languages=hau,swa,wol -P seeds=1,2
+python entrypoints/study.py --data path/to/masakhaner --starts base,swa --seeds 1,2,3,4,5
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Fine-tune one cell: a start on a source language with a seed; score every target; track it.
 
-    mlflow run . -e train --env-manager local -P source=hau -P data=path/to/masakhaner
-    python entrypoints/train.py --source hau --data path/to/masakhaner --start base --seed 1
+mlflow run . -e train --env-manager local -P source=hau -P data=path/to/masakhaner
+python entrypoints/train.py --source hau --data path/to/masakhaner --start base --seed 1
 """
 
 import sys

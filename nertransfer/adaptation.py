@@ -10,7 +10,7 @@ from accelerate import Accelerator
 
 from nertransfer import planted_starts, starts
 from nertransfer.commandline import flat
-from nertransfer.config import PLANTED, AdaptConfig, Recipe, RunOptions
+from nertransfer.config import PLANTED, AdaptConfig, Recipe
 from nertransfer.corpus import folder_of
 from nertransfer.errors import InputError
 from nertransfer.finetune import clear_checkpoint
@@ -43,7 +43,12 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
     before = starts.identify(start)
     key = hashlib.sha256(json.dumps([before.digest, digest, flat(config)], sort_keys=True).encode()).hexdigest()
     checkpoint = output.with_name(output.name + ".checkpoint")
-    tags = {START: start.name, "language": config.language, "base_fingerprint": before.fingerprint, "text_digest": digest}
+    tags = {
+        START: start.name,
+        "language": config.language,
+        "base_fingerprint": before.fingerprint,
+        "text_digest": digest,
+    }
     with open_run(study, KIND_ADAPTATION, f"{start.name}-adapt-{config.language}", tags) as run_id:
         log(study.client, run_id, params=configuration_params(flat(config)))
         began = time.perf_counter()

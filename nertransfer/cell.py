@@ -78,9 +78,7 @@ def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def make_cell(
-    start: starts.Start, identity: starts.Identity, corpus: Corpus, seed: int, recipe: Recipe
-) -> Cell:
+def make_cell(start: starts.Start, identity: starts.Identity, corpus: Corpus, seed: int, recipe: Recipe) -> Cell:
     """The cell of a start on a corpus. The dev split is part of it only where it chooses the epoch.
 
     Raises InputError when the recipe's window is longer than the start takes.
@@ -176,7 +174,9 @@ def score_splits(
     return found
 
 
-def splits_of(corpora: Mapping[str, Corpus], targets: Sequence[str], names: Sequence[str] = SCORED_SPLITS) -> list[Split]:
+def splits_of(
+    corpora: Mapping[str, Corpus], targets: Sequence[str], names: Sequence[str] = SCORED_SPLITS
+) -> list[Split]:
     """The splits to score, target by target."""
     return [corpora[target].splits[name] for target in targets for name in names]
 

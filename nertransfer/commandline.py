@@ -138,9 +138,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser(config: type, description: str) -> argparse.ArgumentParser:
     """An argument parser with one ``--<name> <value>`` per parameter, all optional to argparse."""
-    made = _Parser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    made = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     for p in parameters(config):
         default = "required" if p.text is None else f"default: {p.text}" if p.text else "default: empty"
         made.add_argument(f"--{p.name}", metavar="VALUE", help=f"{p.help} [{default}]".replace("%", "%%"))

@@ -41,19 +41,13 @@ class Recipe:
     """How one cell is fine-tuned. Defaults: the published study (Beukman 2021; Adelani et al. 2021)."""
 
     epochs: int = option(50, "passes over the train split")
-    batch_size: int = option(
-        32, "rows (sentences, or windows of long ones) per optimiser step, over all processes"
-    )
+    batch_size: int = option(32, "rows (sentences, or windows of long ones) per optimiser step, over all processes")
     max_length: int = option(200, "window length, in sub-tokens with the special ones")
     learning_rate: float = option(5e-5, "peak learning rate of AdamW")
-    warmup_ratio: float = option(
-        0.0, "fraction of all steps over which the learning rate rises; then linear to 0"
-    )
+    warmup_ratio: float = option(0.0, "fraction of all steps over which the learning rate rises; then linear to 0")
     weight_decay: float = option(0.0, "decoupled weight decay of AdamW")
     max_grad_norm: float = option(1.0, "gradients are clipped to this norm")
-    precision: Literal["fp32", "bf16", "fp16"] = option(
-        "fp32", "arithmetic of forward and backward passes"
-    )
+    precision: Literal["fp32", "bf16", "fp16"] = option("fp32", "arithmetic of forward and backward passes")
     epoch_choice: Literal["last", "best"] = option(
         "last", "keep the last epoch's weights, or those of the best source-dev F1"
     )
@@ -120,8 +114,12 @@ class TrackingOptions:
     )
 
     def __post_init__(self) -> None:
-        check(self.study == self.study.strip() and "/" not in self.study, "study", self.study,
-              "a name without '/' and without spaces around it")
+        check(
+            self.study == self.study.strip() and "/" not in self.study,
+            "study",
+            self.study,
+            "a name without '/' and without spaces around it",
+        )
         check(
             self.tracking_uri in ("", "databricks")
             or ("://" in self.tracking_uri and not self.tracking_uri.startswith("file:")),
@@ -135,9 +133,7 @@ class TrackingOptions:
 class RunOptions:
     """How a fine-tuning runs; none of these changes its result beyond float order."""
 
-    gradient_accumulation: int = option(
-        1, "micro-batches per optimiser step; divides the memory needed, not the batch"
-    )
+    gradient_accumulation: int = option(1, "micro-batches per optimiser step; divides the memory needed, not the batch")
     dev_each_epoch: bool = option(False, "track source-dev F1 after every epoch")
     checkpoint_minutes: float = option(
         5.0, "least time between two checkpoints, in minutes, at an epoch's end; 0: every epoch; negative: none"
@@ -146,8 +142,12 @@ class RunOptions:
     device: Literal["auto", "cpu"] = option("auto", "auto takes a GPU where there is one")
 
     def __post_init__(self) -> None:
-        check(self.gradient_accumulation >= 1, "gradient_accumulation", self.gradient_accumulation,
-              "a whole number of at least 1")
+        check(
+            self.gradient_accumulation >= 1,
+            "gradient_accumulation",
+            self.gradient_accumulation,
+            "a whole number of at least 1",
+        )
         check(not math.isnan(self.checkpoint_minutes), "checkpoint_minutes", self.checkpoint_minutes, "a number")
         check(self.evaluation_tokens >= 512, "evaluation_tokens", self.evaluation_tokens, "at least 512 sub-tokens")
 
@@ -159,8 +159,12 @@ def _check_recipe_and_run(recipe: Recipe, run: RunOptions) -> None:
         run.gradient_accumulation,
         f"a divisor of batch_size={recipe.batch_size}",
     )
-    check(not (recipe.precision == "fp16" and run.device == "cpu"), "precision", recipe.precision,
-          "fp32 or bf16 with device=cpu")
+    check(
+        not (recipe.precision == "fp16" and run.device == "cpu"),
+        "precision",
+        recipe.precision,
+        "fp32 or bf16 with device=cpu",
+    )
 
 
 def _check_seeds(seeds: tuple[int, ...]) -> None:
@@ -236,8 +240,12 @@ class EvaluateConfig:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
     def __post_init__(self) -> None:
-        check(bool(self.splits) and set(self.splits) <= set(SCORED_SPLITS), "splits", ",".join(self.splits),
-              f"some of {', '.join(SCORED_SPLITS)}")
+        check(
+            bool(self.splits) and set(self.splits) <= set(SCORED_SPLITS),
+            "splits",
+            ",".join(self.splits),
+            f"some of {', '.join(SCORED_SPLITS)}",
+        )
         check(self.max_length >= 8, "max_length", self.max_length, "at least 8 sub-tokens")
         check_unique("splits", self.splits)
         check_unique("targets", self.targets)

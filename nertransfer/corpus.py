@@ -46,8 +46,7 @@ class Sentence:
     def __post_init__(self) -> None:
         if not self.words or len(self.words) != len(self.tags):
             raise InputError(
-                f"a sentence has {len(self.words)} words and {len(self.tags)} tags; "
-                "it needs equally many, at least one"
+                f"a sentence has {len(self.words)} words and {len(self.tags)} tags; it needs equally many, at least one"
             )
 
 

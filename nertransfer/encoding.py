@@ -172,7 +172,7 @@ def _pieces_of_words(
 ) -> dict[str, tuple[int, ...]]:
     words = list(dict.fromkeys(word for sentence in sentences for word in sentence))
     known = [word for word in words if word]  # some tokenizers refuse the empty string
-    pieces = dict.fromkeys(words, ())
+    pieces: dict[str, tuple[int, ...]] = dict.fromkeys(words, ())
     if known:
         ids = _tokenise([[word] for word in known], tokenizer, special=False)
         pieces |= {word: tuple(i) for word, i in zip(known, ids, strict=True)}

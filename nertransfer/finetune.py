@@ -259,9 +259,7 @@ def _save(
     accelerator.wait_for_everyone()
 
 
-def _restore(
-    accelerator: Accelerator, checkpoint: Path, key: str
-) -> tuple[History, dict[str, torch.Tensor]] | None:
+def _restore(accelerator: Accelerator, checkpoint: Path, key: str) -> tuple[History, dict[str, torch.Tensor]] | None:
     """Load weights, optimiser and random states in place; None where nothing fits."""
     for folder in (checkpoint, checkpoint.with_name(checkpoint.name + ".old")):
         try:

@@ -38,4 +38,6 @@ def relaunch(num_processes: int, script: str, arguments: Sequence[str], device: 
         # `accelerate launch --cpu` starts a single process whatever number it is given
         launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(num_processes)]
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_processes)))
-    return subprocess.run([sys.executable, "-m", *launcher, script, *arguments], env=environment, check=False).returncode
+    # after `--` no parameter of ours is taken for an abbreviation of one of the launcher's
+    command = [sys.executable, "-m", *launcher, "--", script, *arguments]
+    return subprocess.run(command, env=environment, check=False).returncode

@@ -675,9 +675,7 @@ def _length_table(settings: PlantedSettings) -> _Table:
     sigma = settings.length_sigma
     mu = math.log(settings.mean_length) - sigma**2 / 2
     lengths = range(2, settings.longest + 1)
-    return _table(
-        [str(n) for n in lengths], [math.exp(-(((math.log(n) - mu) / sigma) ** 2) / 2) / n for n in lengths]
-    )
+    return _table([str(n) for n in lengths], [math.exp(-(((math.log(n) - mu) / sigma) ** 2) / 2) / n for n in lengths])
 
 
 def corpus(settings: PlantedSettings, code: str) -> dict[str, list[Sentence]]:

@@ -49,10 +49,14 @@ class PlantedStartSettings:
     masking: float = 0.15
     seed: int = 0
     pretraining: Recipe = field(
-        default_factory=lambda: Recipe(epochs=2, batch_size=32, max_length=WINDOW, learning_rate=1e-3, warmup_ratio=0.05)
+        default_factory=lambda: Recipe(
+            epochs=2, batch_size=32, max_length=WINDOW, learning_rate=1e-3, warmup_ratio=0.05
+        )
     )
     adaptation: Recipe = field(
-        default_factory=lambda: Recipe(epochs=3, batch_size=32, max_length=WINDOW, learning_rate=5e-4, warmup_ratio=0.05)
+        default_factory=lambda: Recipe(
+            epochs=3, batch_size=32, max_length=WINDOW, learning_rate=5e-4, warmup_ratio=0.05
+        )
     )
 
 

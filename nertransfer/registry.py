@@ -69,7 +69,9 @@ def choose(runs: Sequence[Run], selection_split: str = "dev") -> list[Choice]:
             )
         best = min(scored, key=lambda seed: (-scored[seed].data.metrics[metric], seed))
         found.append(
-            Choice(source, start, scored[best], scored[best].data.metrics[metric], tuple(sorted(scored)), selection_split)
+            Choice(
+                source, start, scored[best], scored[best].data.metrics[metric], tuple(sorted(scored)), selection_split
+            )
         )
     return found
 
@@ -137,9 +139,8 @@ def _version_of(choice: Choice, existing: Mapping[str, Sequence[ModelVersion]]) 
 
 def _words(choice: Choice) -> str:
     seeds = f"best of {len(choice.compared)} seeds" if len(choice.compared) > 1 else "the only seed"
-    return (
-        f"{choice.run.info.run_name}: {choice.selection_split} F1 {100 * choice.f1:.2f} %, {seeds} of start {choice.start}"
-    )
+    score = f"{choice.selection_split} F1 {100 * choice.f1:.2f} %"
+    return f"{choice.run.info.run_name}: {score}, {seeds} of start {choice.start}"
 
 
 def _add_version(study: Study, choice: Choice, weights: Path) -> ModelVersion:
@@ -218,18 +219,16 @@ def _requirements() -> list[str]:
     return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
 
 
-def _move_aliases(
-    study: Study, name: str, wanted: Mapping[str, tuple[Choice, ModelVersion]]
-) -> list[Change]:
+def _move_aliases(study: Study, name: str, wanted: Mapping[str, tuple[Choice, ModelVersion]]) -> list[Change]:
     current = study.client.get_registered_model(name).aliases
     changes = []
-    for alias, (choice, version) in wanted.items():
+    for alias, (choice, chosen) in wanted.items():
         before = current.get(alias)
-        if before is not None and int(before) == int(version.version):
+        if before is not None and int(before) == int(chosen.version):
             continue
-        study.client.set_registered_model_alias(name, alias, str(version.version))
+        study.client.set_registered_model_alias(name, alias, str(chosen.version))
         moved = f"moved from version {before} to" if before is not None else "points to"
-        changes.append(Change(name, f"alias {alias} {moved} version {version.version}: {_words(choice)}"))
+        changes.append(Change(name, f"alias {alias} {moved} version {chosen.version}: {_words(choice)}"))
     return changes
 
 

@@ -63,8 +63,8 @@ def score(gold: TagSequences, predicted: TagSequences) -> Scores:
     default = [set(get_entities([pair[side] for pair in kept])) for side in (0, 1)]
     strict = [_strict_entities([pair[side] for pair in kept]) for side in (0, 1)]
     return Scores(
-        default=_by_category(*default, categories),
-        strict=_by_category(*strict, categories),
+        default=_by_category(default[0], default[1], categories),
+        strict=_by_category(strict[0], strict[1], categories),
         span_f1=_compare(*({entity[1:] for entity in side} for side in default)).f1,
         invalid_tag_rate=invalid / words if words else 0.0,
         words=words,

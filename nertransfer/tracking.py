@@ -121,7 +121,9 @@ def configuration_params(flat: Mapping[str, str]) -> dict[str, str]:
 # --- cells -----------------------------------------------------------------------------------
 
 
-def cell_tags(cell: Cell, corpora: Mapping[str, Corpus], families: Mapping[str, Language] = LANGUAGES) -> dict[str, str]:
+def cell_tags(
+    cell: Cell, corpora: Mapping[str, Corpus], families: Mapping[str, Language] = LANGUAGES
+) -> dict[str, str]:
     """The tags that say which cell a run is; digests and families of every language it meets."""
     return (
         {
@@ -181,7 +183,9 @@ class CellRecorder:
         client, run_id, cell = self.study.client, self.run_id, self.cell
         if self._epochs_logged < result.history.epochs:
             self.on_epoch(result.history)
-        tags = {name: value for name, value in client.get_run(run_id).data.tags.items() if not name.startswith("mlflow.")}
+        tags = {
+            name: value for name, value in client.get_run(run_id).data.tags.items() if not name.startswith("mlflow.")
+        }
         model = client.create_logged_model(
             self.study.experiment_id, name=cell.name, source_run_id=run_id, tags=tags, model_type="token-classification"
         )
@@ -192,8 +196,11 @@ class CellRecorder:
             run_id,
             resource_metrics(result.resources)
             + [Metric("kept_epoch", result.history.kept_epoch, _now(), 0)]
-            + [Metric(f"source_{s.split.name}_f1", s.scores.default[ALL].f1, _now(), 0)
-               for s in result.scored if s.split.language == cell.source],  # fmt: skip
+            + [
+                Metric(f"source_{s.split.name}_f1", s.scores.default[ALL].f1, _now(), 0)
+                for s in result.scored
+                if s.split.language == cell.source
+            ],
             tags={schema.MODEL_URI: model.model_id, NOTE: cell_note(result)},
         )
         return model.model_id
@@ -218,7 +225,9 @@ def log_scores(client: MlflowClient, run_id: str, scored: Sequence[Scored], mode
         dataset = _dataset(one)
         inputs.append(DatasetInput(dataset, []))
         metrics += [
-            Metric(name.key, value, _now(), 0, model_id=model_id, dataset_name=dataset.name, dataset_digest=dataset.digest)
+            Metric(
+                name.key, value, _now(), 0, model_id=model_id, dataset_name=dataset.name, dataset_digest=dataset.digest
+            )
             for name, value in score_values(one)
         ]
     client.log_inputs(run_id, datasets=inputs)

@@ -210,9 +210,7 @@ def test_data_must_be_named() -> None:
         config.DataOptions(data=" ")
 
 
-@pytest.mark.parametrize(
-    ("configuration", "name"), [(TRAIN, "source"), (EVALUATE, "model"), (ADAPT, "language")]
-)
+@pytest.mark.parametrize(("configuration", "name"), [(TRAIN, "source"), (EVALUATE, "model"), (ADAPT, "language")])
 @pytest.mark.parametrize("given", [{}, {"data": "planted"}])
 def test_required_parameters(configuration: type, name: str, given: dict[str, str]) -> None:
     for extra in ({}, {name: ""}, {name: "  "}):

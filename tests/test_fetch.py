@@ -128,9 +128,7 @@ def test_a_file_that_is_not_there_tells_the_status(server: Server, upstream: Pat
         fetch.ensure("masakhaner", ("swa",))
 
 
-def test_no_network_says_how_to_do_without(
-    upstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_network_says_how_to_do_without(upstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve(upstream) as gone:
         address = f"http://127.0.0.1:{gone.server_port}/"
     monkeypatch.setitem(fetch.CORPORA, "masakhaner", replace(fetch.CORPORA["masakhaner"], base_url=address))

