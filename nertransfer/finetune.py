@@ -79,6 +79,8 @@ def fit(
     ``recipe.epoch_choice`` wants it; ``on_epoch`` on the main process after each.
     Raises FloatingPointError when the loss is no longer finite.
     """
+    # a checkpoint holds every model the accelerator knows: forget those of earlier work that ended or failed
+    accelerator.free_memory()
     wants_dev = run.dev_each_epoch or recipe.epoch_choice == "best"
     if wants_dev and dev_f1 is None:
         raise ValueError("dev_f1 is needed to follow or choose epochs")

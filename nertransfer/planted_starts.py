@@ -113,8 +113,10 @@ def _make(
             model, tokenizer, lines, recipe, RunOptions(checkpoint_minutes=0.5), settings.masking, settings.seed,
             accelerator, checkpoint, key=str(target), title=f"start {name}",
         )  # fmt: skip
-        starts.save(model, tokenizer, target)
-        clear_checkpoint(checkpoint)
+        if accelerator.is_main_process:
+            starts.save(model, tokenizer, target)
+            clear_checkpoint(checkpoint)
+        accelerator.wait_for_everyone()
         logger.info(
             "start %s: %s on %d lines, loss %.2f, %.0f s", name,
             "pre-trained" if name == BASE else "adapted", len(lines), history.losses[-1], time.monotonic() - began,

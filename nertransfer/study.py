@@ -102,8 +102,7 @@ def train(config: TrainConfig, study: Study | None, accelerator: Accelerator) ->
     corpora = corpora_of.load(languages_to_load(config.data, (config.source,), config.targets))
     pick("source", (config.source,), corpora)
     targets = pick("targets", config.targets, corpora)
-    with accelerator.main_process_first():
-        start = resolve_starts((config.start,), config.data, accelerator)[0]
+    start = resolve_starts((config.start,), config.data, accelerator)[0]
     cell = make_cell(start, starts.identify(start), corpora[config.source], config.seed, config.recipe)
     planned = Plan([cell], corpora, {name: corpora[name] for name in targets})
     done = study is not None and cell.key in finished_cells(study, planned.targets)

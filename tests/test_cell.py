@@ -12,8 +12,10 @@ from cell_process import RECIPE, as_json, measure
 from tiny import save_tiny_corpora, save_tiny_start
 
 from nertransfer import corpus, starts
-from nertransfer.cell import make_accelerator, make_cell
+from nertransfer.cell import Encoder, make_accelerator, make_cell
 from nertransfer.config import DataOptions, Recipe, RunOptions
+from nertransfer.finetune import History, fit
+from nertransfer.labels import label_list
 
 SCRIPT = Path(__file__).with_name("cell_process.py")
 
@@ -147,15 +149,29 @@ def test_equal_weights_have_equal_fingerprints_whatever_head_is_on_them(
     assert other.fingerprint != starts.identify(start).fingerprint
 
 
+def test_a_checkpoint_holds_its_own_model_only_also_after_a_failure(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    start, data = inputs
+    corpora = corpus.load(DataOptions(data=str(data)))
+    found = starts.resolve(f"tiny={start}")
+    labels = label_list(corpora["aaa"].categories)
+    train = Encoder(starts.load_tokenizer(found), 32).with_labels(corpora["aaa"].train, labels)
+    recipe, run = Recipe(epochs=1, batch_size=8, max_length=32), RunOptions(device="cpu", checkpoint_minutes=0)
+    accelerator = make_accelerator(recipe, run)
+
+    def fail(_history: History) -> None:
+        raise RuntimeError("out of luck")
+
+    with pytest.raises(RuntimeError):
+        fit(starts.load_for_tagging(found, labels, 0), train, recipe, run, 0, accelerator, on_epoch=fail)
+    fit(starts.load_for_tagging(found, labels, 0), train, recipe, run, 0, accelerator, checkpoint=tmp_path / "kept")
+    assert [path.name for path in (tmp_path / "kept").glob("*.safetensors")] == ["model.safetensors"]
+
+
 def test_a_loss_that_is_not_finite_stops_with_advice(inputs: tuple[Path, Path], tmp_path: Path) -> None:
     start, data = inputs
     corpora = corpus.load(DataOptions(data=str(data)))
     found = starts.resolve(f"tiny={start}")
     recipe = Recipe(epochs=3, batch_size=8, learning_rate=0.99, max_grad_norm=1e30, max_length=32)
-    from nertransfer.cell import Encoder
-    from nertransfer.finetune import fit
-    from nertransfer.labels import label_list
-
     labels = label_list(corpora["aaa"].categories)
     model = starts.load_for_tagging(found, labels, 0)
     model.classifier.weight.data.fill_(float("inf"))

@@ -160,7 +160,11 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     (STUDY, {"checkpoint_minutes": "nan"}, "checkpoint_minutes=nan is not allowed: a number"),
     (EVALUATE, {"evaluation_tokens": "511"}, "evaluation_tokens=511 is not allowed: at least 512 sub-tokens"),
     # contradictions between parameters
-    (STUDY, {"gradient_accumulation": "5"}, "gradient_accumulation=5 is not allowed: a divisor of batch_size=32"),
+    (
+        STUDY,
+        {"batch_size": "32", "gradient_accumulation": "5"},
+        "gradient_accumulation=5 is not allowed: a divisor of batch_size=32",
+    ),
     (TRAIN, {"batch_size": "3", "gradient_accumulation": "2"}, "gradient_accumulation=2 is not allowed: a divisor"),
     (STUDY, {"precision": "fp16", "device": "cpu"}, "precision='fp16' is not allowed: fp32 or bf16 with device=cpu"),
     (TRAIN, {"precision": "fp16", "device": "cpu"}, "precision='fp16' is not allowed: fp32 or bf16 with device=cpu"),

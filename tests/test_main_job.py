@@ -119,8 +119,9 @@ def test_ctrl_c_marks_the_run_as_killed_and_the_same_command_continues(tmp_path:
 
     save_tiny_start(tmp_path / "tiny")
     save_tiny_corpora(tmp_path / "data", sentences=200)
-    options = {"source": "aaa", "start": "tiny=tiny", "data": "data", "max_length": "32", "device": "cpu", "study": "stopped",
-               "checkpoint_minutes": "0", "epochs": "2000", "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}  # fmt: skip
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    options = {"source": "aaa", "start": "tiny=tiny", "data": "data", "max_length": "32", "device": "cpu",
+               "study": "stopped", "checkpoint_minutes": "0", "epochs": "2000", "tracking_uri": store}  # fmt: skip
     given = [text for name, value in options.items() for text in (f"--{name}", value)]
     command = [sys.executable, str(ROOT / "entrypoints" / "train.py"), *given]
     running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
