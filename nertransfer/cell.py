@@ -243,6 +243,9 @@ def _device_name(accelerator: Accelerator) -> str:
 
 
 def make_accelerator(recipe: Recipe, run: RunOptions) -> Accelerator:
-    """The accelerator of a process; raises InputError when it was made with another precision before."""
+    """The accelerator of a process; raises InputError when the device cannot compute in that precision."""
     precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)
-    return Accelerator(cpu=run.device == "cpu", mixed_precision=precision)
+    try:
+        return Accelerator(cpu=run.device == "cpu", mixed_precision=precision)
+    except ValueError as error:  # accelerate's own words
+        raise InputError(f"precision={recipe.precision!r} is not allowed here: {error}") from error

@@ -113,6 +113,17 @@ def test_train_with_two_processes_tracks_one_run_and_scores_every_word(tmp_path:
             assert two[0].data.metrics[name] == pytest.approx(value, abs=1e-9), name
 
 
+def test_mixed_precision_trains_and_scores_every_word(tmp_path: Path) -> None:
+    save_tiny_start(tmp_path / "tiny")
+    save_tiny_corpora(tmp_path / "data")
+    done = start(tmp_path, str(ROOT / "entrypoints" / "train.py"), "--source", "aaa", "--start", "tiny=tiny", "--data",
+                 "data", "--epochs", "6", "--max_length", "32", "--batch_size", "8", "--learning_rate", "5e-3",
+                 "--precision", "bf16", "--dev_each_epoch", "true")  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    metrics = cell_runs(opened(tmp_path, "data"), "FINISHED")[0].data.metrics
+    assert metrics["test_f1/aaa"] > 0.5 and metrics["epoch_dev_f1"] == metrics["dev_f1/aaa"]
+
+
 def test_ctrl_c_marks_the_run_as_killed_and_the_same_command_continues(tmp_path: Path) -> None:
     import signal
     import time

@@ -1,0 +1,89 @@
+"""Starts: what a name means, what is refused, what offline use says."""
+
+from pathlib import Path
+
+import pytest
+from tiny import save_tiny_start
+
+from nertransfer import starts
+from nertransfer.config import Recipe
+from nertransfer.errors import InputError
+from nertransfer.finetune import learning_rate
+from nertransfer.languages import MASAKHANER
+from nertransfer.starts import CATALOGUE, Start, resolve, resolve_all
+
+
+def test_the_catalogue_is_the_base_and_one_start_per_masakhaner_language() -> None:
+    assert list(CATALOGUE) == ["base", *MASAKHANER]
+    assert resolve("base") == Start("base", "xlm-roberta-base")
+    assert resolve("swa") == Start("swa", "Davlan/xlm-roberta-base-finetuned-swahili")
+    assert resolve("pcm").location.endswith("-naija")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("base@e73636d", Start("base", "xlm-roberta-base", "e73636d")),
+        ("owner/model", Start("model", "owner/model")),
+        ("owner/model-v1.5@main", Start("model-v1-5", "owner/model-v1.5", "main")),
+        ("afro=Davlan/afro-xlmr-base", Start("afro", "Davlan/afro-xlmr-base")),
+        ("mine=swa@abc", Start("mine", CATALOGUE["swa"], "abc")),
+    ],
+)
+def test_names_locations_and_revisions(text: str, expected: Start) -> None:
+    assert resolve(text) == expected
+
+
+def test_a_folder_is_named_after_itself_and_may_contain_an_at_sign(tmp_path: Path) -> None:
+    folder = save_tiny_start(tmp_path / "my start@2")
+    assert resolve(str(folder)) == Start("my-start-2", str(folder))
+    assert resolve(f"mine={folder}") == Start("mine", str(folder))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("afrikaans", "start 'afrikaans' is unknown: one of base, amh"),
+        ("../owner/model", "unknown"),
+        ("1st=base", "'1st' cannot be its name"),
+        ("a/b=base", "cannot be its name"),
+        ("x" * 60 + "=base", "cannot be its name"),
+    ],
+)
+def test_what_is_no_start_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        resolve(text)
+
+
+def test_two_starts_of_one_name_are_refused() -> None:
+    with pytest.raises(InputError, match="two starts are called 'model'"):
+        resolve_all(["a/model", "b/model"])
+
+
+def test_without_a_network_the_message_says_to_give_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match=r"'base' cannot be loaded from 'xlm-roberta-base'.*give a folder"):
+        starts.load_tokenizer(resolve("base"))
+
+
+def test_weights_are_saved_as_safetensors_and_nothing_else(tmp_path: Path) -> None:
+    start = resolve(str(save_tiny_start(tmp_path / "tiny")))
+    starts.save(starts.load_for_tagging(start, ("O", "B-X", "I-X"), 0), starts.load_tokenizer(start), tmp_path / "saved")
+    names = {path.name for path in (tmp_path / "saved").iterdir()}
+    assert "model.safetensors" in names and not any(name.endswith((".bin", ".pt", ".pkl")) for name in names)
+    _, _, labels = starts.load_tagger(resolve(str(tmp_path / "saved")))
+    assert labels == ("O", "B-X", "I-X")
+
+
+def test_the_head_depends_on_the_seed_alone(tmp_path: Path) -> None:
+    start = resolve(str(save_tiny_start(tmp_path / "tiny")))
+    heads = [starts.load_for_tagging(start, ("O", "B-X"), seed).classifier.weight for seed in (1, 1, 2)]
+    assert (heads[0] == heads[1]).all() and not (heads[0] == heads[2]).any()
+
+
+def test_the_published_schedule_falls_from_its_peak_to_zero_and_warm_up_rises_first() -> None:
+    published = [learning_rate(step, 100, Recipe()) for step in range(100)]
+    assert published[0] == 5e-5 and published[50] == pytest.approx(2.5e-5) and published[99] == pytest.approx(5e-7)
+    warm = [learning_rate(step, 100, Recipe(warmup_ratio=0.1)) for step in range(100)]
+    assert warm[10] == max(warm) == pytest.approx(5e-5)
+    assert warm[0] < warm[5] < warm[10] > warm[11] > warm[99] > 0
