@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from nertransfer import schema
+from nertransfer.current import current_cells, place_of, planned_recipe
 from nertransfer.errors import InputError
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
@@ -72,19 +73,25 @@ def read(tracking_uri: str, study: str) -> StudyResults:
 def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResults:
     """The results in ``runs``, oldest first. Raises InputError when no cell is finished."""
     every_cell = [run for run in runs if run.data.tags.get(schema.KIND) == schema.KIND_CELL]
-    cells = [run for run in every_cell if _identity(run) is not None]
+    cells = [run for run in every_cell if place_of(run) is not None]
     warnings = [
         f"run {run.info.run_id} has no readable start, source and seed tags; ignored"
         for run in every_cell
-        if _identity(run) is None
+        if place_of(run) is None
     ]
-    kept = {_identity(run): run for run in cells if run.info.status == "FINISHED"}  # the latest stays
+    studies = [run for run in runs if run.data.tags.get(schema.KIND) == schema.KIND_STUDY]
+    finished = [run for run in cells if run.info.status == "FINISHED"]
+    kept = current_cells(finished, studies)
+    recipe = planned_recipe(studies)
+    others = sum(recipe is not None and run.data.tags.get(schema.RECIPE_DIGEST) != recipe for run in finished)
+    if others:
+        warnings.append(f"{others} finished cells have another recipe than the latest study and are left out")
     if not kept:
         states = pd.Series([run.info.status for run in cells], dtype=str).value_counts()
         found = ", ".join(f"{n} {status}" for status, n in sorted(states.items())) or "no cell at all"
         raise InputError(f"study {study!r} has no finished cell to analyse (found: {found})")
     scores = pd.concat([_melt(run) for run in kept.values()], ignore_index=True)
-    planned = _planned_grid([run for run in runs if run.data.tags.get(schema.KIND) == schema.KIND_STUDY])
+    planned = _planned_grid(studies)
     families = _families(cells)
     order = _Order(planned, kept, scores, families)
     return StudyResults(
@@ -111,13 +118,6 @@ def _experiment_id(server: MlflowClient, uri: str, study: str) -> str:
     raise InputError(f"study {study!r}{deleted} on this tracking server; existing ones: {', '.join(names) or 'none'}")
 
 
-def _identity(run: Run) -> tuple[str, str, int] | None:
-    """(start, source, seed) of a cell run; None where the tags do not say."""
-    tags = run.data.tags
-    start, source, seed = (tags.get(name, "") for name in (schema.START, schema.SOURCE, schema.SEED))
-    return (start, source, int(seed)) if start and source and seed.isdecimal() and seed.isascii() else None
-
-
 # --- scores ------------------------------------------------------------------------------------
 
 
@@ -125,7 +125,7 @@ def _melt(run: Run) -> pd.DataFrame:
     """The score metrics of a run, a row per metric: cell, target, split, category, measure, value."""
     names = ((schema.parse_score_key(key), value) for key, value in run.data.metrics.items())
     rows = [
-        (*_identity(run), n.target, n.split, n.category, n.measure, value)  # type: ignore[misc]
+        (*place_of(run), n.target, n.split, n.category, n.measure, value)  # type: ignore[misc]
         for n, value in names
         if n is not None
     ]
@@ -237,7 +237,7 @@ def _cells_frame(cells: Sequence[Run], kept: Mapping[tuple[str, str, int] | None
         seconds = (info.end_time - info.start_time) / 1000 if info.end_time else float("nan")
         ended = _utc(info.end_time) if info.end_time else ""
         rows.append(
-            (*_identity(run), info.status, info.run_id in used, info.run_id, info.run_name or "",  # type: ignore[misc]
+            (*place_of(run), info.status, info.run_id in used, info.run_id, info.run_name or "",  # type: ignore[misc]
              tags.get(schema.CELL_KEY, ""), tags.get(schema.START_FINGERPRINT, ""), tags.get(schema.RECIPE_DIGEST, ""),
              ended, seconds, metrics.get("train_seconds", float("nan")), metrics.get("score_seconds", float("nan")))
         )  # fmt: skip
@@ -252,12 +252,12 @@ def _duplicates(cells: Sequence[Run], kept: Mapping[tuple[str, str, int] | None,
     """Finished runs of a cell that has a later finished run."""
     rows = []
     for run in cells:
-        latest = kept.get(_identity(run))
+        latest = kept.get(place_of(run))
         if run.info.status != "FINISHED" or latest is None or run is latest:
             continue
         same = run.data.tags.get(schema.CELL_KEY) == latest.data.tags.get(schema.CELL_KEY)
         reason = "same cell key, run again" if same else "another cell key: start, data or recipe differ"
-        rows.append((*_identity(run), run.info.run_id, latest.info.run_id, reason))  # type: ignore[misc]
+        rows.append((*place_of(run), run.info.run_id, latest.info.run_id, reason))  # type: ignore[misc]
     return pd.DataFrame(rows, columns=DUPLICATE_COLUMNS)
 
 

@@ -1,7 +1,7 @@
 """Adapt a start to a language: continue masked-language modelling on plain text; save a new start.
 
-mlflow run . -e adapt --env-manager local -P language=hau -P text=hausa.txt -P start=base
-python entrypoints/adapt.py --language hau --text hausa.txt --start base --output starts/hau
+mlflow run . -e adapt --env-manager local -P language=hau -P text=hausa.txt -P start=base -P data=masakhaner
+python entrypoints/adapt.py --language hau --text hausa.txt --start base --data masakhaner --output starts/hau
 """
 
 import sys

@@ -14,12 +14,12 @@ from nertransfer.config import RegisterConfig
 
 
 def main(config: RegisterConfig) -> None:
-    from nertransfer.registry import register
+    from nertransfer.registry import finished_places, register
     from nertransfer.store import client, resolve_uri, study_name
     from nertransfer.tracking import open_study
 
     study = open_study(client(resolve_uri(config.tracking), must_exist=True), study_name(config.data, config.tracking))
-    changes = register(study, Path(config.data.work_dir), config.selection_split)
+    changes = register(study, finished_places(study), Path(config.data.work_dir), config.selection_split)
     for change in changes:
         print(f"{change.model}: {change.text}")
     if not changes:

@@ -53,7 +53,7 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
         log(study.client, run_id, params=configuration_params(flat(config)))
         began = time.perf_counter()
         model, history = model_language(
-            starts.load_for_language_modelling(start), tokenizer, lines, recipe,
+            starts.load_for_language_modelling(start, config.seed), tokenizer, lines, recipe,
             replace(config.run, dev_each_epoch=False), config.masking, config.seed, accelerator, checkpoint, key,
             f"adapting to {config.language}",
         )  # fmt: skip

@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from nertransfer.corpus import Corpus, Split
 from nertransfer.encoding import Encoded, encode
 from nertransfer.errors import InputError
 from nertransfer.evaluation import predict
-from nertransfer.finetune import History, clear_checkpoint, fit
+from nertransfer.finetune import History, fit
 from nertransfer.labels import ALL, label_list
 from nertransfer.progress import progress_bar
 from nertransfer.schema import SCORED_SPLITS
@@ -56,8 +56,9 @@ class Cell:
         return f"{self.configuration}-s{self.seed}"
 
     @property
-    def recipe_digest(self) -> str:
-        return _digest(asdict(self.recipe))[:16]
+    def place(self) -> tuple[str, str, str]:
+        """What makes two finished runs the same for a study: key, start's name, source's name."""
+        return self.key, self.start.name, self.source
 
     @property
     def key(self) -> str:
@@ -74,6 +75,11 @@ class Cell:
         )[:32]
 
 
+def recipe_digest(recipe: Recipe) -> str:
+    """Sixteen hexadecimal digits that stand for a recipe."""
+    return _digest(asdict(recipe))[:16]
+
+
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
@@ -88,6 +94,8 @@ def make_cell(start: starts.Start, identity: starts.Identity, corpus: Corpus, se
             f"max_length={recipe.max_length} is not allowed: the start {start.name} takes at most "
             f"{identity.max_length} sub-tokens"
         )
+    if identity.commit:  # every later load takes the very commit that was identified
+        start = replace(start, revision=identity.commit)
     digests = (corpus.train.digest, *((corpus.dev.digest,) if recipe.epoch_choice == "best" else ()))
     return Cell(start, identity, corpus.language, seed, recipe, digests)
 
@@ -181,6 +189,11 @@ def splits_of(
     return [corpora[target].splits[name] for target in targets for name in names]
 
 
+def checkpoint_folder(folder: Path) -> Path:
+    """Where a cell with this folder keeps its checkpoint."""
+    return folder / "checkpoint"
+
+
 def run_cell(
     cell: Cell,
     corpus: Corpus,
@@ -193,8 +206,9 @@ def run_cell(
 ) -> CellResult:
     """Fine-tune, score while the model is in memory, save the weights under ``folder``.
 
-    ``folder`` also holds the checkpoint from which an interrupted cell goes on. All processes
-    return the same result; only the main one writes.
+    ``folder`` also holds the checkpoint from which an interrupted cell goes on; the caller clears
+    it (`checkpoint_folder`) once the result is safe. All processes return the same result; only
+    the main one writes.
     """
     encoder = encoder or Encoder(starts.load_tokenizer(cell.start), cell.recipe.max_length)
     labels = label_list(corpus.categories)
@@ -208,7 +222,7 @@ def run_cell(
 
     trained, history = fit(
         model, encoder.with_labels(corpus.train, labels), cell.recipe, run, cell.seed, accelerator,
-        checkpoint=folder / "checkpoint", key=cell.key, dev_f1=dev_f1, on_epoch=on_epoch, title=cell.name,
+        checkpoint=checkpoint_folder(folder), key=cell.key, dev_f1=dev_f1, on_epoch=on_epoch, title=cell.name,
     )  # fmt: skip
     began = time.perf_counter()
     scored = score_splits(trained, encoder, labels, splits, accelerator, run.evaluation_tokens, f"{cell.name} scoring")
@@ -221,8 +235,9 @@ def run_cell(
         threads=torch.get_num_threads(),
     )
     if accelerator.is_main_process:
-        starts.save(accelerator.unwrap_model(trained), encoder.tokenizer, folder / "model")
-        clear_checkpoint(folder / "checkpoint")
+        tagger = accelerator.unwrap_model(trained)
+        setattr(tagger.config, starts.WINDOW, cell.recipe.max_length)
+        starts.save(tagger, encoder.tokenizer, folder / "model")
     accelerator.free_memory()
     return CellResult(cell, labels, history, scored, resources, folder / "model")
 
@@ -246,6 +261,10 @@ def make_accelerator(recipe: Recipe, run: RunOptions) -> Accelerator:
     """The accelerator of a process; raises InputError when the device cannot compute in that precision."""
     precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)
     try:
-        return Accelerator(cpu=run.device == "cpu", mixed_precision=precision)
+        accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=precision)
     except ValueError as error:  # accelerate's own words
         raise InputError(f"precision={recipe.precision!r} is not allowed here: {error}") from error
+    if precision != "no" and not accelerator.native_amp:
+        # accelerate would silently compute in fp32, and the cell would say otherwise
+        raise InputError(f"precision={recipe.precision!r} is not allowed on {accelerator.device}: fp32 or bf16")
+    return accelerator

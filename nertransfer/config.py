@@ -234,7 +234,9 @@ class EvaluateConfig:
     )
     targets: tuple[str, ...] = option((), TARGETS_HELP)
     splits: tuple[str, ...] = option(SCORED_SPLITS, "splits to score, comma-separated")
-    max_length: int = option(Recipe.max_length, "window length, in sub-tokens with the special ones")
+    max_length: int = option(
+        0, "window length, in sub-tokens with the special ones; 0: the one the model was fine-tuned with"
+    )
     data: DataOptions = field(default_factory=DataOptions)
     run: RunOptions = field(default_factory=RunOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
@@ -246,7 +248,9 @@ class EvaluateConfig:
             ",".join(self.splits),
             f"some of {', '.join(SCORED_SPLITS)}",
         )
-        check(self.max_length >= 8, "max_length", self.max_length, "at least 8 sub-tokens")
+        check(
+            self.max_length == 0 or self.max_length >= 8, "max_length", self.max_length, "at least 8 sub-tokens, or 0"
+        )
         check_unique("splits", self.splits)
         check_unique("targets", self.targets)
 

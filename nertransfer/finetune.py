@@ -110,7 +110,9 @@ def fit(
             bar.set_postfix(loss=f"{np.mean(losses):.4f}", epoch=f"{epoch + 1}/{recipe.epochs}")
             if on_epoch is not None and accelerator.is_main_process:
                 on_epoch(history)
-            due = time.monotonic() - last_saved >= 60 * run.checkpoint_minutes
+            # a long training is also saved at its very end, for what comes after it may fail
+            waited = sum(history.seconds) if epoch + 1 == recipe.epochs else time.monotonic() - last_saved
+            due = waited >= 60 * run.checkpoint_minutes
             if checkpoint is not None and run.checkpoint_minutes >= 0 and _agree(accelerator, due):
                 _save(accelerator, checkpoint, key, history, best)
                 last_saved = time.monotonic()

@@ -71,7 +71,8 @@ def resolve_all(
     Raises InputError on a name that is none of these.
     """
     corpora = folder_of(data)
-    folder = Path(data.work_dir) / "starts" / f"planted-{_digest(corpora, settings)}"
+    digest = _digest(corpora, settings, str(accelerator.mixed_precision))
+    folder = Path(data.work_dir) / "starts" / f"planted-{digest}"
     catalogue = {name: str(folder / name) for name in (BASE, *(language.code for language in planted.LANGUAGES))}
     found = starts.resolve_all(texts, catalogue)
     wanted = {name for name, location in catalogue.items() if location in {start.location for start in found}}
@@ -79,9 +80,9 @@ def resolve_all(
     return found
 
 
-def _digest(corpora: Path, settings: PlantedStartSettings) -> str:
+def _digest(corpora: Path, settings: PlantedStartSettings, precision: str) -> str:
     versions = {name: version(name).partition("+")[0] for name in ("torch", "tokenizers", "transformers")}
-    text = json.dumps([corpora.name, asdict(settings), versions], sort_keys=True)
+    text = json.dumps([corpora.name, asdict(settings), precision, versions], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -106,7 +107,7 @@ def _make(
         else:
             base = starts.Start(BASE, catalogue[BASE])
             lines = text_of(corpora, name)
-            tokenizer, model = starts.load_tokenizer(base), starts.load_for_language_modelling(base)
+            tokenizer, model = starts.load_tokenizer(base), starts.load_for_language_modelling(base, settings.seed)
             recipe = settings.adaptation
         checkpoint = target.with_name(f"{name}.checkpoint")
         model, history = model_language(

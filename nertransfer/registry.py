@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,10 +22,11 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from nertransfer import schema, starts
+from nertransfer.current import Place, current_cells
 from nertransfer.errors import InputError
 from nertransfer.progress import progress_bar
 from nertransfer.store import all_versions
-from nertransfer.tracking import NOTE, Study, cell_runs
+from nertransfer.tracking import NOTE, Study, cell_runs, kind_runs
 
 AGGREGATION = "simple"
 """Sub-tokens are merged to entity spans this way (transformers' token-classification pipeline)."""
@@ -49,16 +50,15 @@ class Choice:
         return self.run.data.tags[schema.CELL_KEY]
 
 
-def choose(runs: Sequence[Run], selection_split: str = "dev") -> list[Choice]:
-    """The best seed of every (source, start) among finished cell runs, sorted by source and start.
+def choose(cells: Mapping[Place, Run], selection_split: str = "dev") -> list[Choice]:
+    """The best seed of every (source, start), sorted by source and start.
 
     By F1 of the source's ``selection_split``; equal scores go to the smallest seed, so the choice does not depend
-    on the order of the runs. Of several runs of one (start, source, seed) the newest counts.
+    on the order of the runs.
     """
     groups: dict[tuple[str, str], dict[int, Run]] = {}
-    for run in sorted(runs, key=lambda r: (r.info.end_time or 0, r.info.run_id)):
-        tags = run.data.tags
-        groups.setdefault((tags[schema.SOURCE], tags[schema.START]), {})[int(tags[schema.SEED])] = run
+    for (start, source, seed), run in cells.items():
+        groups.setdefault((source, start), {})[seed] = run
     found = []
     for (source, start), by_seed in sorted(groups.items()):
         metric = schema.ScoreName(selection_split, schema.F1, source).key
@@ -84,20 +84,39 @@ class Change:
     text: str
 
 
-def register(study: Study, work_dir: Path, selection_split: str = "dev") -> list[Change]:
-    """Bring the registry in line with the study's finished cells; returns what changed.
+def finished_places(study: Study) -> dict[Place, Run]:
+    """The finished run that counts for every (start, source, seed) of the study."""
+    return current_cells(cell_runs(study, "FINISHED"), kind_runs(study, schema.KIND_STUDY))
+
+
+def without_weights(study: Study, cells: Mapping[Place, Run], work_dir: Path, selection_split: str) -> list[Choice]:
+    """The chosen seeds whose weights are neither registered nor in ``work_dir``."""
+    choices = choose(cells, selection_split)
+    existing = _existing_versions(study, choices)
+    return [c for c in choices if _version_of(c, existing) is None and not weights_folder(work_dir, c.key).is_dir()]
+
+
+def _existing_versions(study: Study, choices: Sequence[Choice]) -> dict[str, list[ModelVersion]]:
+    return {name: all_versions(study.client, name) for name in {schema.model_name(c.source) for c in choices}}
+
+
+def register(study: Study, cells: Mapping[Place, Run], work_dir: Path, selection_split: str = "dev") -> list[Change]:
+    """Bring the registry in line with finished cells (`finished_places`); returns what changed.
 
     Weights are taken from ``work_dir``, where the cells left them, and stored only for chosen seeds. A second call
     changes nothing. Raises InputError, before anything is changed, when chosen weights are nowhere.
     """
-    choices = choose(cell_runs(study, "FINISHED"), selection_split)
+    choices = choose(cells, selection_split)
     if not choices:
         raise InputError(f"study {study.name!r} has no finished cell to register")
-    existing = {name: all_versions(study.client, name) for name in {schema.model_name(c.source) for c in choices}}
-    missing = [c for c in choices if _version_of(c, existing) is None and not weights_folder(work_dir, c.key).is_dir()]
+    existing = _existing_versions(study, choices)
+    missing = without_weights(study, cells, work_dir, selection_split)
     if missing:
         listed = ", ".join(f"{c.run.info.run_name} ({weights_folder(work_dir, c.key)})" for c in missing)
-        raise InputError(f"weights of the best seed are neither registered nor in work_dir: {listed}; train them again")
+        raise InputError(
+            f"weights of the best seed are neither registered nor in work_dir: {listed}; "
+            "the study entry point with the same parameters trains them again"
+        )
     changes: list[Change] = []
     chosen: dict[str, list[tuple[Choice, ModelVersion]]] = {}
     with progress_bar(len(choices), "registering", "model") as bar:
@@ -107,6 +126,8 @@ def register(study: Study, work_dir: Path, selection_split: str = "dev") -> list
             if version is None:
                 version = _add_version(study, choice, weights_folder(work_dir, choice.key))
                 changes.append(Change(name, f"version {version.version} is {_words(choice)}"))
+            elif _describe(study, choice, version):
+                changes.append(Change(name, f"version {version.version} now says: {_words(choice)}"))
             chosen.setdefault(name, []).append((choice, version))
             bar.update()
     for name, versions in chosen.items():
@@ -116,7 +137,7 @@ def register(study: Study, work_dir: Path, selection_split: str = "dev") -> list
     return changes
 
 
-def discard_weights(work_dir: Path, runs: Sequence[Run]) -> None:
+def discard_weights(work_dir: Path, runs: Iterable[Run]) -> None:
     """Delete local weights of finished cells: the best of their seeds are in the artifact store by now."""
     for run in runs:
         shutil.rmtree(weights_folder(work_dir, run.data.tags[schema.CELL_KEY]), ignore_errors=True)
@@ -156,12 +177,10 @@ def _add_version(study: Study, choice: Choice, weights: Path) -> ModelVersion:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     metrics = choice.run.data.metrics
-    tags = {
+    tags = _selection_tags(choice) | {
         schema.START: choice.start,
         schema.SOURCE: choice.source,
         schema.SEED: choice.run.data.tags[schema.SEED],
-        "seeds_compared": ",".join(map(str, choice.compared)),
-        "selection_split": choice.selection_split,
         schema.CELL_KEY: choice.key,
         schema.START_FINGERPRINT: choice.run.data.tags[schema.START_FINGERPRINT],
         "study": study.name,
@@ -170,12 +189,29 @@ def _add_version(study: Study, choice: Choice, weights: Path) -> ModelVersion:
         f1 = metrics.get(schema.ScoreName(split, schema.F1, choice.source).key)
         if f1 is not None:
             tags[f"{split}_f1"] = repr(f1)
-    description = f"{_words(choice)}.\n\n{choice.run.data.tags.get(NOTE, '')}"
     with _fluent(study):  # the client looks the model up at the global address
         return client.create_model_version(
-            name, source=f"models:/{model_id}", run_id=choice.run.info.run_id, tags=tags, description=description,
-            model_id=model_id,
+            name, source=f"models:/{model_id}", run_id=choice.run.info.run_id, tags=tags, model_id=model_id,
+            description=_description(choice),
         )  # fmt: skip
+
+
+def _selection_tags(choice: Choice) -> dict[str, str]:
+    return {"seeds_compared": ",".join(map(str, choice.compared)), "selection_split": choice.selection_split}
+
+
+def _description(choice: Choice) -> str:
+    return f"{_words(choice)}.\n\n{choice.run.data.tags.get(NOTE, '')}"
+
+
+def _describe(study: Study, choice: Choice, version: ModelVersion) -> bool:
+    """Say anew how a version that exists was chosen, where that has changed; returns whether it had."""
+    changed = {k: v for k, v in _selection_tags(choice).items() if version.tags.get(k) != v}
+    for key, value in changed.items():
+        study.client.set_model_version_tag(version.name, str(version.version), key, value)
+    if changed:
+        study.client.update_model_version(version.name, str(version.version), _description(choice))
+    return bool(changed)
 
 
 def _store_weights(study: Study, model_id: str, weights: Path) -> None:

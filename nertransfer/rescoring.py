@@ -18,15 +18,18 @@ def evaluate(config: EvaluateConfig, study: Study) -> list[Scored]:
     """
     corpora = corpora_of.load(languages_to_load(config.data, config.targets))
     targets = pick("targets", config.targets, corpora)
-    accelerator = make_accelerator(Recipe(max_length=config.max_length), config.run)
+    accelerator = make_accelerator(Recipe(), config.run)
     with registry.local_copy(config.model, study, Path(config.data.work_dir)) as start:
         model, tokenizer, labels = starts.load_tagger(start)
+    window = config.max_length or getattr(model.config, starts.WINDOW, None)
+    encoder = Encoder(tokenizer, window or min(Recipe.max_length, tokenizer.model_max_length))
+    encoder(corpora[targets[0]].splits[config.splits[0]])  # a window the model cannot take is found before any run
     tags = {"model": config.model} | {schema.CORPUS_DIGEST + name: corpora[name].digest for name in targets}
     with open_run(study, schema.KIND_EVALUATION, f"evaluate-{start.name}"[:48], tags) as run_id:
         log(study.client, run_id, params=configuration_params(flat(config)))
         scored = score_splits(
-            accelerator.prepare(model), Encoder(tokenizer, config.max_length), labels,
-            splits_of(corpora, targets, config.splits), accelerator, config.run.evaluation_tokens, "scoring",
+            accelerator.prepare(model), encoder, labels, splits_of(corpora, targets, config.splits), accelerator,
+            config.run.evaluation_tokens, "scoring",
         )  # fmt: skip
         log_scores(study.client, run_id, scored)
     return scored

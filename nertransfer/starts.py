@@ -19,6 +19,7 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoModelForTokenClassification,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -41,6 +42,9 @@ CATALOGUE = {
     "yor": _DAVLAN + "yoruba",
 }
 """xlm-roberta-base (Conneau et al. 2020) and its continuations on one language (Alabi et al. 2022)."""
+
+WINDOW = "nertransfer_window"
+"""Entry of a tagger's configuration: the window it was fine-tuned with, in sub-tokens."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
 
@@ -140,25 +144,37 @@ def load_tokenizer(start: Start) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(start.location, **arguments)
         if getattr(tokenizer, "add_prefix_space", None) is False:
             tokenizer = AutoTokenizer.from_pretrained(start.location, add_prefix_space=True, **arguments)
-        positions = getattr(AutoConfig.from_pretrained(start.location, **arguments), "max_position_embeddings", None)
-    if positions is not None and tokenizer.model_max_length > positions:
-        tokenizer.model_max_length = positions
+        config = AutoConfig.from_pretrained(start.location, **arguments)
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None:
+        if "roberta" in config.model_type or config.model_type == "camembert":
+            positions -= config.pad_token_id + 1  # their positions are counted from behind the padding's
+        tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
     return tokenizer
 
 
 def load_for_tagging(start: Start, labels: Sequence[str], seed: int) -> PreTrainedModel:
-    """The start's encoder in float32 under a new linear head for ``labels``, drawn with ``seed``."""
+    """The start's encoder in float32 under a new head for ``labels``, drawn with ``seed``."""
     torch.manual_seed(seed)
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
     with _loading(start) as arguments:
+        config = AutoConfig.from_pretrained(start.location, **arguments)
+        if _is_tagger(config):  # from_pretrained would keep its old head: only the encoder is taken over
+            encoder = AutoModel.from_pretrained(start.location, **_WEIGHTS, **arguments)
+            config.id2label, config.label2id = names["id2label"], names["label2id"]
+            tagger = AutoModelForTokenClassification.from_config(config, dtype=torch.float32)
+            tagger.base_model.load_state_dict(encoder.state_dict(), strict=False)
+            return tagger
         return AutoModelForTokenClassification.from_pretrained(
             start.location,
-            num_labels=len(labels),
-            id2label=dict(enumerate(labels)),
-            label2id={label: i for i, label in enumerate(labels)},
-            ignore_mismatched_sizes=True,  # a start that was a tagger before gets a new head
+            **names,
             **_WEIGHTS,
             **arguments,
         )
+
+
+def _is_tagger(config: PreTrainedConfig) -> bool:
+    return any(name.endswith("ForTokenClassification") for name in config.architectures or ())
 
 
 def load_tagger(start: Start) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, tuple[str, ...]]:
@@ -168,7 +184,7 @@ def load_tagger(start: Start) -> tuple[PreTrainedModel, PreTrainedTokenizerBase,
     """
     with _loading(start) as arguments:
         config = AutoConfig.from_pretrained(start.location, **arguments)
-        if not any(name.endswith("ForTokenClassification") for name in config.architectures or ()):
+        if not _is_tagger(config):
             raise ValueError(f"not a token classifier but {', '.join(config.architectures or ['nothing known'])}")
         labels = tuple(config.id2label[i] for i in range(config.num_labels))
         for label in labels:
@@ -177,8 +193,9 @@ def load_tagger(start: Start) -> tuple[PreTrainedModel, PreTrainedTokenizerBase,
     return model, load_tokenizer(start), labels
 
 
-def load_for_language_modelling(start: Start) -> PreTrainedModel:
-    """The start with its masked-language-modelling head (a new one where it has none)."""
+def load_for_language_modelling(start: Start, seed: int) -> PreTrainedModel:
+    """The start with its masked-language-modelling head; where it has none a new one, drawn with ``seed``."""
+    torch.manual_seed(seed)
     with _loading(start) as arguments:
         return AutoModelForMaskedLM.from_pretrained(start.location, **_WEIGHTS, **arguments)
 
@@ -187,11 +204,12 @@ def load_for_language_modelling(start: Start) -> PreTrainedModel:
 class Identity:
     """``fingerprint``: SHA-256 over the encoder's tensors alone, equal for equal weights under any name.
     ``digest``: SHA-256 over fingerprint, tokenizer and configuration: all that can change a result.
-    ``max_length``: sub-tokens the start takes at most."""
+    ``max_length``: sub-tokens the start takes at most. ``commit``: of the hub, where it came from there."""
 
     fingerprint: str
     digest: str
     max_length: int
+    commit: str | None = None
 
 
 def identify(start: Start) -> Identity:
@@ -202,13 +220,14 @@ def identify(start: Start) -> Identity:
     configuration = {
         key: value
         for key, value in encoder.config.to_dict().items()
-        if key not in ("_name_or_path", "transformers_version", "architectures", "id2label", "label2id", "dtype")
+        if key not in ("_name_or_path", "transformers_version", "id2label", "label2id", "dtype")
     }
     tokenizer = load_tokenizer(start)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     vocabulary = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
     text = json.dumps([weights, configuration, vocabulary, tokenizer.model_max_length], sort_keys=True, default=str)
-    return Identity(weights, hashlib.sha256(text.encode()).hexdigest(), tokenizer.model_max_length)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Identity(weights, digest, tokenizer.model_max_length, getattr(encoder.config, "_commit_hash", None))
 
 
 def fingerprint(encoder: PreTrainedModel) -> str:

@@ -10,22 +10,33 @@ from accelerate import Accelerator
 
 from nertransfer import corpus as corpora_of
 from nertransfer import planted_starts, registry, schema, starts
-from nertransfer.cell import Cell, CellResult, Encoder, make_accelerator, make_cell, run_cell, splits_of
+from nertransfer.cell import (
+    Cell,
+    CellResult,
+    Encoder,
+    checkpoint_folder,
+    make_accelerator,
+    make_cell,
+    recipe_digest,
+    run_cell,
+    splits_of,
+)
 from nertransfer.commandline import flat
 from nertransfer.config import PLANTED, DataOptions, RunOptions, StudyConfig, TrainConfig
 from nertransfer.corpus import Corpus
 from nertransfer.errors import InputError
+from nertransfer.finetune import clear_checkpoint
 from nertransfer.languages import LANGUAGES, Language
 from nertransfer.planted import LANGUAGES as PLANTED_LANGUAGES
 from nertransfer.tracking import (
     CellRecorder,
     Study,
     bury_the_dead,
-    cell_runs,
     cell_tags,
     configuration_params,
     finished_cells,
     log,
+    mark_as_asked,
     open_run,
 )
 
@@ -105,8 +116,10 @@ def train(config: TrainConfig, study: Study | None, accelerator: Accelerator) ->
     start = resolve_starts((config.start,), config.data, accelerator)[0]
     cell = make_cell(start, starts.identify(start), corpora[config.source], config.seed, config.recipe)
     planned = Plan([cell], corpora, {name: corpora[name] for name in targets})
-    done = study is not None and cell.key in finished_cells(study, planned.targets)
-    if _tell_all(accelerator, done):
+    found = finished_cells(study, planned.targets).get(cell.place) if study is not None else None
+    if study is not None and found is not None:
+        mark_as_asked(study, [found])
+    if _tell_all(accelerator, found is not None):
         return None
     return _Runner(planned, config.data, config.run, flat(config), study, accelerator).run(cell)
 
@@ -134,8 +147,8 @@ class Outcome:
 def run_study(config: StudyConfig, study: Study) -> Outcome:
     """Run every cell that the store lacks, register the best seeds, and keep only their weights.
 
-    A cell that fails does not stop the others; nothing is registered for a study with failures
-    beyond what its finished cells allow.
+    A cell that fails does not stop the others; the best of those that finished are registered. A
+    best seed whose weights are gone, because another seed was the best before, is fine-tuned again.
     """
     accelerator = make_accelerator(config.recipe, config.run)
     planned = plan(config, accelerator)
@@ -145,31 +158,46 @@ def run_study(config: StudyConfig, study: Study) -> Outcome:
         "sources": ",".join(dict.fromkeys(cell.source for cell in planned.cells)),
         "targets": ",".join(planned.targets),
     }
-    with open_run(study, schema.KIND_STUDY, "study", {"languages": ",".join(planned.corpora)}) as run_id:
+    tags = {"languages": ",".join(planned.corpora), schema.RECIPE_DIGEST: recipe_digest(config.recipe)}
+    with open_run(study, schema.KIND_STUDY, "study", tags) as run_id:
         log(study.client, run_id, params=configuration_params(resolved))
         for name in bury_the_dead(study):
             logger.warning("run %s was left running by a process that is gone; marked as killed", name)
         done = finished_cells(study, planned.targets)
-        missing = [cell for cell in planned.cells if cell.key not in done]
-        outcome = Outcome([], [cell.name for cell in planned.cells if cell.key in done], {}, [])
+        missing = [cell for cell in planned.cells if cell.place not in done]
+        outcome = Outcome([], [cell.name for cell in planned.cells if cell.place in done], {}, [])
+        mark_as_asked(study, (done[cell.place] for cell in planned.cells if cell.place in done))
         logger.info("%d cells: %d done, %d to run", len(planned.cells), len(outcome.found), len(missing))
         runner = _Runner(planned, config.data, config.run, flat(config), study, accelerator)
-        began = time.monotonic()
-        for number, cell in enumerate(missing, start=1):
-            try:
-                result = runner.run(cell)
-            except InputError:
-                raise
-            except Exception as error:
-                logger.error("%s failed: %s: %s", cell.name, type(error).__name__, error)
-                outcome.failed[cell.name] = f"{type(error).__name__}: {error}"
-                continue
-            outcome.ran.append(cell.name)
-            left = (time.monotonic() - began) / number * (len(missing) - number)
-            logger.info("[%d/%d] %s, about %s left", number, len(missing), summary(result), _duration(left))
-        outcome.changes = registry.register(study, work_dir, config.selection_split)
-        registry.discard_weights(work_dir, cell_runs(study, "FINISHED"))
+        _run_all(runner, missing, outcome)
+        cells = registry.finished_places(study)
+        lost = {c.key for c in registry.without_weights(study, cells, work_dir, config.selection_split)}
+        again = [cell for cell in planned.cells if cell.key in lost and cell.name not in outcome.failed]
+        if again:
+            logger.info("weights of %s are gone; fine-tuning again", ", ".join(cell.name for cell in again))
+            _run_all(runner, again, outcome)
+            cells = registry.finished_places(study)
+        if cells:
+            outcome.changes = registry.register(study, cells, work_dir, config.selection_split)
+        registry.discard_weights(work_dir, cells.values())
     return outcome
+
+
+def _run_all(runner: "_Runner", cells: Sequence[Cell], outcome: Outcome) -> None:
+    """Run cells one after the other; those that fail are noted in the outcome."""
+    began = time.monotonic()
+    for number, cell in enumerate(cells, start=1):
+        try:
+            result = runner.run(cell)
+        except InputError:
+            raise
+        except Exception as error:
+            logger.error("%s failed: %s: %s", cell.name, type(error).__name__, error)
+            outcome.failed[cell.name] = f"{type(error).__name__}: {error}"
+            continue
+        outcome.ran.append(cell.name)
+        left = (time.monotonic() - began) / number * (len(cells) - number)
+        logger.info("[%d/%d] %s, about %s left", number, len(cells), summary(result), _duration(left))
 
 
 def summary(result: CellResult) -> str:
@@ -225,13 +253,17 @@ class _Runner:
             recorder = CellRecorder(self.study, run_id, cell)
             result = self._measure(cell, recorder)
             recorder.finish(result)
+        clear_checkpoint(checkpoint_folder(self._folder(cell)))  # everything is in the store now
         return result
 
+    def _folder(self, cell: Cell) -> Path:
+        return registry.cell_folder(Path(self.data.work_dir), cell.key)
+
     def _measure(self, cell: Cell, recorder: CellRecorder | None) -> CellResult:
-        folder = registry.cell_folder(Path(self.data.work_dir), cell.key)
-        splits = splits_of(self.planned.corpora, list(self.planned.targets))
+        # the source's own splits are always scored: the best seed is chosen on them
+        splits = splits_of(self.planned.corpora, list(dict.fromkeys([*self.planned.targets, cell.source])))
         return run_cell(
-            cell, self.planned.corpora[cell.source], splits, self.options, self.accelerator, folder,
+            cell, self.planned.corpora[cell.source], splits, self.options, self.accelerator, self._folder(cell),
             self._encoder_of(cell), recorder.on_epoch if recorder else None,
         )  # fmt: skip
 

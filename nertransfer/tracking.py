@@ -12,7 +12,7 @@ import socket
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import distributions
@@ -25,13 +25,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 
 from nertransfer import schema
-from nertransfer.cell import Cell, CellResult, Resources, Scored
+from nertransfer.cell import Cell, CellResult, Resources, Scored, recipe_digest
 from nertransfer.corpus import Corpus
 from nertransfer.errors import InputError
 from nertransfer.finetune import History, learning_rate
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES, Language
-from nertransfer.store import all_runs, inherited_run
+from nertransfer.store import all_runs, inherited_run, public_uri
 
 NOTE = "mlflow.note.content"
 METRICS_PER_BATCH = 1000  # limits of one log_batch call
@@ -115,7 +115,8 @@ def log(
 
 def configuration_params(flat: Mapping[str, str]) -> dict[str, str]:
     """The resolved configuration as params, under their own prefix: ``mlflow run`` logs the bare names."""
-    return {schema.CONFIG + name: value for name, value in flat.items()}
+    shown = {name: public_uri(value) if name == "tracking_uri" else value for name, value in flat.items()}
+    return {schema.CONFIG + name: value for name, value in shown.items()}
 
 
 # --- cells -----------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ def cell_tags(
             schema.CONFIGURATION: cell.configuration,
             schema.CELL_KEY: cell.key,
             schema.START_FINGERPRINT: cell.identity.fingerprint,
-            schema.RECIPE_DIGEST: cell.recipe_digest,
+            schema.RECIPE_DIGEST: recipe_digest(cell.recipe),
             "start_location": cell.start.location,
         }
         | ({"start_revision": cell.start.revision} if cell.start.revision else {})
@@ -334,30 +335,44 @@ def _now() -> int:
 # --- what is there already -----------------------------------------------------------------------
 
 
-def cell_runs(study: Study, status: str) -> list[Run]:
-    """All cell runs of the study with a status, oldest first."""
-    condition = f"tags.{schema.KIND} = '{schema.KIND_CELL}' and attributes.status = '{status}'"
-    runs = all_runs(study.client, study.experiment_id, condition)
+def kind_runs(study: Study, kind: str, condition: str = "") -> list[Run]:
+    """All runs of one kind in the study, oldest first; ``condition`` is a further MLflow filter."""
+    runs = all_runs(study.client, study.experiment_id, f"tags.{schema.KIND} = '{kind}'{condition}")
     return sorted(runs, key=lambda run: (run.info.end_time or 0, run.info.start_time, run.info.run_id))
 
 
-def finished_cells(study: Study, targets: Mapping[str, Corpus]) -> dict[str, Run]:
-    """The newest finished run by cell key, of those that scored every target as it is now."""
+def cell_runs(study: Study, status: str) -> list[Run]:
+    """All cell runs of the study with a status, oldest first."""
+    return kind_runs(study, schema.KIND_CELL, f" and attributes.status = '{status}'")
+
+
+def finished_cells(study: Study, targets: Mapping[str, Corpus]) -> dict[tuple[str, str, str], Run]:
+    """The newest finished run by (cell key, start, source), of those that scored every target as it is now.
+
+    The names are part of it: a start or a source under another name is another place in the grid.
+    """
     digests = {schema.CORPUS_DIGEST + name: corpus.digest for name, corpus in targets.items()}
     return {
-        run.data.tags[schema.CELL_KEY]: run
+        (run.data.tags[schema.CELL_KEY], run.data.tags[schema.START], run.data.tags[schema.SOURCE]): run
         for run in cell_runs(study, "FINISHED")
         if digests.items() <= run.data.tags.items()
         and all(schema.ScoreName("test", schema.F1, target).key in run.data.metrics for target in targets)
     }
 
 
+def mark_as_asked(study: Study, runs: Iterable[Run]) -> None:
+    """Note that these finished cells were asked for now: they count, whatever ran in between."""
+    now = str(_now())
+    for run in runs:
+        study.client.set_tag(run.info.run_id, schema.ASKED_AT, now)
+
+
 def bury_the_dead(study: Study) -> list[str]:
-    """Mark as KILLED the cell runs that a process of this machine left RUNNING; returns their names."""
+    """Mark as KILLED the runs that a process of this machine left RUNNING; returns their names."""
     buried = []
-    for run in cell_runs(study, "RUNNING"):
+    for run in all_runs(study.client, study.experiment_id, "attributes.status = 'RUNNING'"):
         tags = run.data.tags
-        here = tags.get(schema.HOST) == socket.gethostname()
+        here = schema.PID in tags and tags.get(schema.HOST) == socket.gethostname()
         if here and not _alive(int(tags.get(schema.PID, "0")), run.info.start_time):
             study.client.set_terminated(run.info.run_id, "KILLED")
             buried.append(run.info.run_name)

@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from nertransfer import corpus, starts  # noqa: E402
-from nertransfer.cell import CellResult, make_accelerator, make_cell, run_cell, splits_of  # noqa: E402
+from nertransfer.cell import CellResult, checkpoint_folder, make_accelerator, make_cell, run_cell, splits_of  # noqa: E402
 from nertransfer.config import DataOptions, Recipe, RunOptions  # noqa: E402
-from nertransfer.finetune import History  # noqa: E402
+from nertransfer.finetune import History, clear_checkpoint  # noqa: E402
 
 RECIPE = Recipe(epochs=4, batch_size=8, learning_rate=5e-3, max_length=32, epoch_choice="best")
 
@@ -56,4 +56,5 @@ if __name__ == "__main__":
     start, data, folder, output = map(Path, sys.argv[1:5])
     found = measure(start, data, folder, int(sys.argv[5]) if len(sys.argv) > 5 else 0)
     if int(os.environ.get("RANK", "0")) == 0:
+        clear_checkpoint(checkpoint_folder(folder))
         output.write_text(json.dumps(as_json(found)))

@@ -186,7 +186,7 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     (EVALUATE, {"splits": ","}, "splits='' is not allowed: some of dev, test"),
     (EVALUATE, {"splits": "dev,dev"}, "splits='dev,dev' is not allowed: dev is named twice"),
     (EVALUATE, {"targets": "hau,hau"}, "targets='hau,hau' is not allowed: hau is named twice"),
-    (EVALUATE, {"max_length": "0"}, "max_length=0 is not allowed: at least 8 sub-tokens"),
+    (EVALUATE, {"max_length": "7"}, "max_length=7 is not allowed: at least 8 sub-tokens"),
     # AdaptConfig
     (ADAPT, {"language": "a/b"}, "language 'a/b' is not a usable code"),
     (ADAPT, {"epochs": "0"}, "epochs=0 is not allowed: a whole number of at least 1"),

@@ -1,5 +1,6 @@
 """Starts: what a name means, what is refused, what offline use says."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,8 @@ def test_without_a_network_the_message_says_to_give_a_folder(monkeypatch: pytest
 
 def test_weights_are_saved_as_safetensors_and_nothing_else(tmp_path: Path) -> None:
     start = resolve(str(save_tiny_start(tmp_path / "tiny")))
-    starts.save(starts.load_for_tagging(start, ("O", "B-X", "I-X"), 0), starts.load_tokenizer(start), tmp_path / "saved")
+    tagger = starts.load_for_tagging(start, ("O", "B-X", "I-X"), 0)
+    starts.save(tagger, starts.load_tokenizer(start), tmp_path / "saved")
     names = {path.name for path in (tmp_path / "saved").iterdir()}
     assert "model.safetensors" in names and not any(name.endswith((".bin", ".pt", ".pkl")) for name in names)
     _, _, labels = starts.load_tagger(resolve(str(tmp_path / "saved")))
@@ -79,6 +81,34 @@ def test_the_head_depends_on_the_seed_alone(tmp_path: Path) -> None:
     start = resolve(str(save_tiny_start(tmp_path / "tiny")))
     heads = [starts.load_for_tagging(start, ("O", "B-X"), seed).classifier.weight for seed in (1, 1, 2)]
     assert (heads[0] == heads[1]).all() and not (heads[0] == heads[2]).any()
+
+
+def test_a_start_that_was_a_tagger_gets_a_new_head_drawn_with_the_seed(tmp_path: Path) -> None:
+    start = resolve(str(save_tiny_start(tmp_path / "tiny")))
+    tagger = starts.load_for_tagging(start, ("O", "B-X", "I-X"), 0)
+    starts.save(tagger, starts.load_tokenizer(start), tmp_path / "tagger")
+    again = [starts.load_for_tagging(resolve(str(tmp_path / "tagger")), ("O", "B-Y", "I-Y"), s) for s in (1, 1, 2)]
+    heads = [model.classifier.weight for model in (tagger, *again)]
+    assert (heads[1] == heads[2]).all()
+    assert not (heads[0] == heads[1]).any() and not (heads[1] == heads[3]).any()
+    assert starts.fingerprint(again[0]) == starts.fingerprint(tagger)
+    assert again[0].config.id2label == {0: "O", 1: "B-Y", 2: "I-Y"}
+
+
+def test_a_missing_language_modelling_head_is_drawn_with_the_seed(tmp_path: Path) -> None:
+    start = resolve(str(save_tiny_start(tmp_path / "tiny")))
+    starts.save(starts.load_for_tagging(start, ("O", "B-X"), 0), starts.load_tokenizer(start), tmp_path / "headless")
+    headless = resolve(str(tmp_path / "headless"))
+    heads = [starts.load_for_language_modelling(headless, seed).lm_head.dense.weight for seed in (1, 1, 2)]
+    assert (heads[0] == heads[1]).all() and not (heads[0] == heads[2]).any()
+
+
+def test_the_window_of_a_roberta_start_leaves_out_the_positions_it_cannot_use(tmp_path: Path) -> None:
+    folder = save_tiny_start(tmp_path / "tiny")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    del settings["model_max_length"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert starts.load_tokenizer(resolve(str(folder))).model_max_length == 64  # of 66 positions
 
 
 def test_the_published_schedule_falls_from_its_peak_to_zero_and_warm_up_rises_first() -> None:

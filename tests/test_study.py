@@ -1,5 +1,6 @@
 """A study on a tiny start and tiny corpora: tracked, repeated, interrupted, registered, rescored."""
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -20,8 +21,8 @@ from nertransfer.config import EvaluateConfig, StudyConfig, TrainConfig
 from nertransfer.errors import InputError
 from nertransfer.labels import ALL
 from nertransfer.rescoring import evaluate
-from nertransfer.store import client
-from nertransfer.tracking import Study, bury_the_dead, cell_runs, open_run, open_study
+from nertransfer.store import all_runs, client
+from nertransfer.tracking import Study, bury_the_dead, cell_runs, configuration_params, open_run, open_study
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = {"epochs": "6", "learning_rate": "5e-3", "batch_size": "8", "max_length": "32", "device": "cpu",
@@ -125,7 +126,7 @@ def test_a_second_study_runs_nothing_and_changes_nothing(here: Study) -> None:
 
 def test_only_the_best_seeds_have_weights_and_none_are_left_in_the_work_folder(here: Study, finished: Path) -> None:
     stored = sorted(path.parent.parent.parent.name for path in (finished / "mlruns").rglob("model.safetensors"))
-    chosen = {c.run.data.tags[schema.MODEL_URI] for c in registry.choose(cell_runs(here, "FINISHED"))}
+    chosen = {c.run.data.tags[schema.MODEL_URI] for c in registry.choose(registry.finished_places(here))}
     assert len(stored) == 2 and set(stored) == chosen
     assert not list((finished / "work").rglob("*.safetensors"))
 
@@ -173,27 +174,27 @@ def test_a_better_seed_moves_the_alias_and_says_so(
     for run in cell_runs(study, "FINISHED"):  # make the new one the best, whatever chance said
         value = 0.99 if run.info.run_id == newest.info.run_id else 0.5
         study.client.log_metric(run.info.run_id, "dev_f1/aaa", value, step=1)
-    changes = [change.text for change in registry.register(study, Path("work"))]
+    changes = [change.text for change in registry.register(study, registry.finished_places(study), Path("work"))]
     assert any(text.startswith("version 2 is tiny-aaa-s7") for text in changes)
     assert any(text.startswith("alias champion moved from version 1 to version 2") for text in changes)
-    assert registry.register(study, Path("work")) == []
+    assert registry.register(study, registry.finished_places(study), Path("work")) == []
 
 
 def test_selection_never_looks_at_test_unless_told_to(here: Study) -> None:
-    runs = cell_runs(here, "FINISHED")
-    for run in runs:
+    cells = registry.finished_places(here)
+    for run in cells.values():
         seed = int(run.data.tags["seed"])
         for target in ("aaa", "bbb"):
             run.data.metrics[f"dev_f1/{target}"], run.data.metrics[f"test_f1/{target}"] = (
                 (0.9, 0.1) if seed else (0.8, 0.7)
             )
-    assert {c.run.data.tags["seed"] for c in registry.choose(runs)} == {"1"}
-    assert {c.run.data.tags["seed"] for c in registry.choose(runs, "test")} == {"0"}
+    assert {c.run.data.tags["seed"] for c in registry.choose(cells)} == {"1"}
+    assert {c.run.data.tags["seed"] for c in registry.choose(cells, "test")} == {"0"}
 
 
 @pytest.mark.parametrize("which", ["registered", "run", "folder"])
 def test_a_model_that_exists_scores_as_it_did_when_it_was_trained(here: Study, tmp_path: Path, which: str) -> None:
-    chosen = next(c for c in registry.choose(cell_runs(here, "FINISHED")) if c.source == "aaa")
+    chosen = next(c for c in registry.choose(registry.finished_places(here)) if c.source == "aaa")
     model = {"registered": "models:/ner-aaa@champion", "run": f"runs:/{chosen.run.info.run_id}", "folder": ""}[which]
     if which == "folder":
         with registry.local_copy("models:/ner-aaa@champion", here, Path("work")) as start:
@@ -203,6 +204,66 @@ def test_a_model_that_exists_scores_as_it_did_when_it_was_trained(here: Study, t
     for one in evaluate(config, here):
         key = schema.ScoreName(one.split.name, "f1", one.split.language).key
         assert one.scores.default[ALL].f1 == chosen.run.data.metrics[key]
+
+
+def test_a_model_is_rescored_with_the_window_it_was_trained_with(here: Study) -> None:
+    model = {"model": "models:/ner-aaa@champion", "data": "data", "device": "cpu", "targets": "bbb", "splits": "test"}
+    chosen = next(c for c in registry.choose(registry.finished_places(here)) if c.source == "aaa")
+    (one,) = evaluate(build(EvaluateConfig, model), here)
+    assert one.scores.default[ALL].f1 == chosen.run.data.metrics["test_f1/bbb"]
+    before = len(all_runs(here.client, here.experiment_id))
+    with pytest.raises(InputError, match="max_length=500 is not allowed"):
+        evaluate(build(EvaluateConfig, model | {"max_length": "500"}), here)
+    assert len(all_runs(here.client, here.experiment_id)) == before
+
+
+def test_the_study_asked_for_last_counts_and_recipes_never_mix(fresh: Study) -> None:
+    long, short = configuration(sources="aaa"), configuration(sources="aaa", epochs="1")
+    studies.run_study(long, fresh)
+    first = {place: run.info.run_id for place, run in registry.finished_places(fresh).items()}
+    studies.run_study(short, fresh)
+    second = {place: run.info.run_id for place, run in registry.finished_places(fresh).items()}
+    assert first.keys() == second.keys() and not set(first.values()) & set(second.values())
+    outcome = studies.run_study(long, fresh)
+    assert outcome.ran == [] and {p: r.info.run_id for p, r in registry.finished_places(fresh).items()} == first
+    champion = fresh.client.get_model_version_by_alias("ner-aaa", "champion")
+    assert champion.run_id in first.values()
+
+
+def test_a_source_outside_the_targets_is_scored_too_for_the_best_seed_is_chosen_on_it(fresh: Study) -> None:
+    outcome = studies.run_study(configuration(sources="aaa", targets="bbb", epochs="1", seeds="0"), fresh)
+    assert outcome.ran == ["tiny-aaa-s0"] and not outcome.failed
+    assert {"dev_f1/aaa", "test_f1/bbb"} <= cell_runs(fresh, "FINISHED")[0].data.metrics.keys()
+
+
+def test_weights_that_are_gone_are_trained_again_when_another_selection_needs_them(fresh: Study) -> None:
+    config = configuration(sources="aaa", epochs="1")
+    studies.run_study(config, fresh)
+    for run in cell_runs(fresh, "FINISHED"):  # on test, the other seed is the best
+        chosen = fresh.client.get_model_version_by_alias("ner-aaa", "champion").run_id == run.info.run_id
+        fresh.client.log_metric(run.info.run_id, "test_f1/aaa", 0.1 if chosen else 0.9, step=1)
+    outcome = studies.run_study(dataclasses.replace(config, selection_split="test"), fresh)
+    assert len(outcome.ran) == 1 and not outcome.failed
+
+
+def test_a_version_says_how_it_was_chosen_also_when_it_is_chosen_again(fresh: Study) -> None:
+    studies.run_study(configuration(sources="aaa", epochs="1", seeds="0"), fresh)
+    assert fresh.client.get_model_version("ner-aaa", "1").tags["seeds_compared"] == "0"
+    changes = registry.register(fresh, registry.finished_places(fresh), Path("work"), "test")
+    assert [change.text.split(":")[0] for change in changes] == ["version 1 now says"]
+    version = fresh.client.get_model_version("ner-aaa", "1")
+    assert version.tags["selection_split"] == "test" and "test F1" in version.description
+
+
+def test_a_start_under_another_name_is_another_place_in_the_grid(fresh: Study) -> None:
+    studies.run_study(configuration(sources="aaa", epochs="1", seeds="0"), fresh)
+    outcome = studies.run_study(configuration(sources="aaa", epochs="1", seeds="0", starts="mine=tiny"), fresh)
+    assert outcome.ran == ["mine-aaa-s0"]
+
+
+def test_passwords_of_the_store_are_not_logged() -> None:
+    params = configuration_params({"tracking_uri": "http://user:secret@host:5000", "epochs": "3"})
+    assert params == {"cfg/tracking_uri": "http://host:5000", "cfg/epochs": "3"}
 
 
 def test_a_run_that_fails_is_marked_and_its_error_kept(fresh: Study) -> None:
@@ -312,13 +373,13 @@ def test_registering_without_weights_changes_nothing_and_names_them(fresh: Study
         patch.setattr(registry, "register", lambda *_: [])
         studies.run_study(config, fresh)  # discards the weights, as after a registration elsewhere
     with pytest.raises(InputError, match=r"neither registered nor in work_dir: tiny-aaa-s\d"):
-        runner(fresh, Path("work"))
+        runner(fresh, registry.finished_places(fresh), Path("work"))
     assert list(fresh.client.search_registered_models()) == []
 
 
 def test_a_study_without_a_finished_cell_cannot_be_registered(fresh: Study) -> None:
     with pytest.raises(InputError, match="no finished cell"):
-        registry.register(fresh, Path("work"))
+        registry.register(fresh, registry.finished_places(fresh), Path("work"))
 
 
 def test_a_deleted_study_is_not_written_to(fresh: Study) -> None:
