@@ -28,8 +28,8 @@ from nertransfer.progress import progress_bar
 from nertransfer.store import all_versions
 from nertransfer.tracking import NOTE, Study, cell_runs, kind_runs
 
-AGGREGATION = "simple"
-"""Sub-tokens are merged to entity spans this way (transformers' token-classification pipeline)."""
+AGGREGATION = "first"
+"""How transformers' pipeline merges sub-tokens: a word has the label of its first one, as in training."""
 
 REQUIREMENTS = ("mlflow", "torch", "transformers", "accelerate", "safetensors")
 

@@ -133,14 +133,14 @@ def test_only_the_best_seeds_have_weights_and_none_are_left_in_the_work_folder(h
 
 def test_registered_models_give_entity_spans_through_mlflow_and_transformers(here: Study, finished: Path) -> None:
     mlflow.set_tracking_uri(here.uri)
-    pipeline = mlflow.transformers.load_model("models:/ner-aaa@champion", aggregation_strategy="simple")
+    pipeline = mlflow.transformers.load_model("models:/ner-aaa@champion", aggregation_strategy="first")
     sentence = (finished / "data" / "aaa" / "test.txt").read_text().split("\n\n")[0].split("\n")
     text = " ".join(line.split(" ")[0] for line in sentence)
     spans = pipeline(text)
     assert spans and set(spans[0]) >= {"entity_group", "score", "word", "start", "end"}
     assert spans[0]["entity_group"] in ("PER", "LOC")
     with registry.local_copy("models:/ner-aaa@champion", here, Path("work")) as start:
-        plain = transformers.pipeline("token-classification", start.location, aggregation_strategy="simple")
+        plain = transformers.pipeline("token-classification", start.location, aggregation_strategy="first")
     assert plain(text) == spans
 
 
