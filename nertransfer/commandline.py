@@ -13,6 +13,7 @@ import sys
 import typing
 from collections.abc import Callable, Sequence
 
+from nertransfer import interrupts
 from nertransfer.config import RECIPES, Recipe, default_recipe
 from nertransfer.errors import InputError
 
@@ -147,7 +148,9 @@ def parser(config: type, description: str) -> argparse.ArgumentParser:
 
 def run(config: type[T], main: Callable[[T], None], description: str, argv: Sequence[str] | None = None) -> None:
     """Parse, build, call ``main``; bad input ends with one line and status 2, an interrupt or SIGTERM with 130."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    # a cluster's polite kill ends a run like Ctrl-C: marked as killed, resumable
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupts.handle)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("nertransfer").setLevel(logging.INFO)
     logging.getLogger("accelerate").setLevel(logging.ERROR)  # warns at every checkpoint with tied weights
@@ -160,8 +163,3 @@ def run(config: type[T], main: Callable[[T], None], description: str, argv: Sequ
     except KeyboardInterrupt:
         print("interrupted; run the same command again to continue", file=sys.stderr)
         raise SystemExit(130) from None
-
-
-def _interrupt(_signal: int, _frame: object) -> None:
-    """A cluster's or a user's polite kill ends a run like Ctrl-C: marked as killed, resumable."""
-    raise KeyboardInterrupt

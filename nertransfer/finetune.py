@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from tqdm import tqdm
 
+from nertransfer import interrupts
 from nertransfer.config import Recipe, RunOptions
 from nertransfer.encoding import IGNORED, Batch, Encoded, collate, epoch_batches
 from nertransfer.progress import progress_bar
@@ -96,6 +97,7 @@ def fit(
     last_saved = time.monotonic()
     with progress_bar(total, title, "step", len(history.losses), show=accelerator.is_main_process) as bar:
         for epoch in range(history.epochs, recipe.epochs):
+            interrupts.check()
             began = time.perf_counter()
             losses = _train_epoch(model, optimiser, train, recipe, run, accelerator, make_batch, epoch, seed, bar)
             history.losses += losses

@@ -1,8 +1,10 @@
 """One cell: golden numbers, bit-identical repeats, kill and resume, several processes."""
 
+import contextlib
 import dataclasses
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from cell_process import RECIPE, as_json, measure
 from tiny import save_tiny_corpora, save_tiny_start
 
-from nertransfer import corpus, starts
+from nertransfer import corpus, interrupts, starts
 from nertransfer.cell import Encoder, make_accelerator, make_cell
 from nertransfer.config import DataOptions, Recipe, RunOptions
 from nertransfer.finetune import History, fit
@@ -165,6 +167,14 @@ def test_a_checkpoint_holds_its_own_model_only_also_after_a_failure(inputs: tupl
         fit(starts.load_for_tagging(found, labels, 0), train, recipe, run, 0, accelerator, on_epoch=fail)
     fit(starts.load_for_tagging(found, labels, 0), train, recipe, run, 0, accelerator, checkpoint=tmp_path / "kept")
     assert [path.name for path in (tmp_path / "kept").glob("*.safetensors")] == ["model.safetensors"]
+
+
+def test_an_interrupt_that_was_dropped_stops_the_next_epoch(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    with contextlib.suppress(KeyboardInterrupt):  # as Python does with one that falls into a destructor
+        interrupts.handle(signal.SIGINT, None)
+    with pytest.raises(KeyboardInterrupt):
+        measure(*inputs, tmp_path)
+    measure(*inputs, tmp_path)  # once, not for ever
 
 
 def test_a_loss_that_is_not_finite_stops_with_advice(inputs: tuple[Path, Path], tmp_path: Path) -> None:

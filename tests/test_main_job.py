@@ -140,13 +140,8 @@ def test_ctrl_c_marks_the_run_as_killed_and_the_same_command_continues(tmp_path:
     while not list(tmp_path.glob("work/cells/*/checkpoint/state.json")):  # the run exists and has got somewhere
         assert running.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
-    for attempt in range(4):  # Python drops an interrupt that falls into a destructor; people press again
-        running.send_signal(signal.SIGINT)
-        try:
-            _, error = running.communicate(timeout=60)
-            break
-        except subprocess.TimeoutExpired:
-            assert attempt < 3, "four interrupts did not end the training"
+    running.send_signal(signal.SIGINT)
+    _, error = running.communicate(timeout=120)
     assert running.returncode == 130 and "run the same command again to continue" in error
     assert "Traceback" not in error
     study = opened(tmp_path, "stopped")

@@ -1,0 +1,18 @@
+"""An interrupt that is not lost: Python drops an exception that is raised inside a destructor."""
+
+_asked = False
+
+
+def handle(_signal: int, _frame: object) -> None:
+    """Signal handler: interrupt now, and remember it for `check` in case this one is dropped."""
+    global _asked
+    _asked = True
+    raise KeyboardInterrupt
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt once if one was asked for and did not get through."""
+    global _asked
+    if _asked:
+        _asked = False
+        raise KeyboardInterrupt
