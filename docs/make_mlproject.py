@@ -42,9 +42,12 @@ def entry_point(name: str) -> str:
     script, configuration = ENTRY_POINTS[name]
     lines = [f"  {name}:", "    parameters:"]
     command = [f"python entrypoints/{script}.py"]
-    for p in parameters(configuration):
+    found = parameters(configuration)
+    # What MLflow passes on counts as given: where a study file may say something else, nothing is given.
+    from_file = any(p.name == "study_file" for p in found)
+    for p in found:
         # A JSON string is a YAML string, whatever it looks like (5e-05, true, a comma list, nothing).
-        default = "" if p.text is None else f", default: {json.dumps(p.text)}"
+        default = "" if p.text is None else f", default: {json.dumps('' if from_file else p.text)}"
         lines.append(f"      {p.name}: {{type: string{default}}}")
         command.append(f"--{p.name} {{{p.name}}}")
     # >- folds the lines into one, joined by spaces

@@ -15,8 +15,7 @@ from nertransfer.config import AdaptConfig
 
 def main(config: AdaptConfig) -> None:
     from nertransfer.adaptation import adapt
-    from nertransfer.store import client, resolve_uri, study_name
-    from nertransfer.tracking import open_study
+    from nertransfer.store import client, open_study, resolve_uri, study_name
 
     study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
     folder = adapt(config, study)

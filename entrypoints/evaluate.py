@@ -14,9 +14,9 @@ from nertransfer.config import EvaluateConfig
 
 
 def main(config: EvaluateConfig) -> None:
+    from nertransfer.measurements import scores_table
     from nertransfer.rescoring import evaluate
-    from nertransfer.store import client, resolve_uri, study_name
-    from nertransfer.tracking import open_study, scores_table
+    from nertransfer.store import client, open_study, resolve_uri, study_name
 
     study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
     print(scores_table(evaluate(config, study)))

@@ -15,8 +15,7 @@ from nertransfer.config import RegisterConfig
 
 def main(config: RegisterConfig) -> None:
     from nertransfer.registry import finished_places, register
-    from nertransfer.store import client, resolve_uri, study_name
-    from nertransfer.tracking import open_study
+    from nertransfer.store import client, open_study, resolve_uri, study_name
 
     study = open_study(client(resolve_uri(config.tracking), must_exist=True), study_name(config.data, config.tracking))
     changes = register(study, finished_places(study), Path(config.data.work_dir), config.selection_split)

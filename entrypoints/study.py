@@ -15,10 +15,13 @@ from nertransfer.config import AnalyseConfig, StudyConfig
 
 
 def main(config: StudyConfig) -> None:
+    from nertransfer import pool
+
+    if not config.plan and config.executor == "local":
+        pool.prepare()  # workers import beside this process, not after it
     from analysis import report
-    from nertransfer.store import client, resolve_uri, study_name
+    from nertransfer.store import client, open_study, resolve_uri, study_name
     from nertransfer.study import run_study
-    from nertransfer.tracking import open_study
 
     study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
     outcome = run_study(config, study)

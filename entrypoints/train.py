@@ -21,17 +21,17 @@ def main(config: TrainConfig) -> None:
     launch.check_world(config.num_processes)
 
     from nertransfer.cell import make_accelerator
-    from nertransfer.store import client, resolve_uri, study_name
-    from nertransfer.study import summary, train
-    from nertransfer.tracking import open_study
+    from nertransfer.store import client, open_study, resolve_uri, study_name
+    from nertransfer.study import train
 
     accelerator = make_accelerator(config.recipe, config.run)
     study = None
     if accelerator.is_main_process:
         study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
-    result = train(config, study, accelerator)
+    outcome = train(config, study, accelerator)
     if accelerator.is_main_process:
-        print(summary(result) if result else "this cell is finished already; nothing to do")
+        words = {"found": "it is finished already", "taken": "another process works on it now"}
+        print(outcome.summary or f"{outcome.cell}: {words.get(outcome.state, outcome.state)}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ from nertransfer.finetune import clear_checkpoint
 from nertransfer.language_modelling import model_language
 from nertransfer.schema import KIND_ADAPTATION, START, START_FINGERPRINT
 from nertransfer.study import resolve_starts
-from nertransfer.tracking import Study, configuration_params, curve_metrics, log, open_run
+from nertransfer.measurements import Measurements, curve
+from nertransfer.store import Study
+from nertransfer.tracking import configuration_params, deliver, log, open_run
 
 
 def adapt(config: AdaptConfig, study: Study) -> Path:
@@ -60,11 +62,11 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
         starts.save(model, tokenizer, output)
         clear_checkpoint(checkpoint)
         after = starts.identify(starts.Start(config.language, str(output)))
-        total = history.steps_per_epoch * recipe.epochs
-        log(
-            study.client, run_id, curve_metrics(history, total, recipe),
-            tags={START_FINGERPRINT: after.fingerprint, "seconds": f"{time.perf_counter() - began:.1f}"},
-        )  # fmt: skip
+        seconds = f"{time.perf_counter() - began:.1f}"
+        found = Measurements(
+            key, curve(history, recipe), tags={START_FINGERPRINT: after.fingerprint, "seconds": seconds}
+        )
+        deliver(study.client, run_id, found)
     return output
 
 

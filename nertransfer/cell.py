@@ -3,6 +3,7 @@
 The training core in one piece: no tracking and no registry, so it runs where MLflow is not installed.
 """
 
+import functools
 import hashlib
 import json
 import sys
@@ -69,10 +70,15 @@ class Cell:
                 "corpus": self.corpus_digests,
                 "recipe": asdict(self.recipe),
                 "seed": self.seed,
-                "versions": {name: version(name).partition("+")[0] for name in _VERSIONED},
+                "versions": _versions(),
                 "result_version": RESULT_VERSION,
             }
         )[:32]
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    return {name: version(name).partition("+")[0] for name in _VERSIONED}
 
 
 def recipe_digest(recipe: Recipe) -> str:

@@ -12,6 +12,7 @@ import signal
 import sys
 import typing
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from nertransfer import interrupts
 from nertransfer.config import RECIPES, Recipe, default_recipe
@@ -75,17 +76,17 @@ def _convert(parameter: Parameter, text: str) -> object:
     if typing.get_origin(annotation) is typing.Literal:
         allowed = typing.get_args(annotation)
         if text not in allowed:
-            raise InputError(f"{parameter.name}={text!r} is not allowed: one of {', '.join(allowed)}")
+            raise InputError(f"{parameter.name}={text!r} is not allowed: one of {', '.join(allowed)}", parameter.name)
         return text
     if annotation is bool:
         if text.lower() not in ("true", "false"):
-            raise InputError(f"{parameter.name}={text!r} is not allowed: true or false")
+            raise InputError(f"{parameter.name}={text!r} is not allowed: true or false", parameter.name)
         return text.lower() == "true"
     try:
         return typing.cast(Callable[[str], object], annotation)(text)
     except ValueError:
         kind = "a whole number" if annotation is int else "a number"
-        raise InputError(f"{parameter.name}={text!r} is not {kind}") from None
+        raise InputError(f"{parameter.name}={text!r} is not {kind}", parameter.name, text) from None
 
 
 def build(config: type[T], given: dict[str, str]) -> T:
@@ -106,7 +107,7 @@ def _construct(config: type, values: dict[str, object]) -> object:
         if annotation is Recipe:
             name = str(values.get("recipe") or default_recipe(str(values.get("data", "planted"))))
             if name not in RECIPES:
-                raise InputError(f"recipe={name!r} is not allowed: one of {', '.join(RECIPES)}")
+                raise InputError(f"recipe={name!r} is not allowed: one of {', '.join(RECIPES)}", "recipe")
             given = {f.name: values[f.name] for f in dataclasses.fields(Recipe) if f.name in values}
             arguments[field.name] = dataclasses.replace(RECIPES[name], **given)
         elif dataclasses.is_dataclass(annotation):
@@ -146,19 +147,33 @@ def parser(config: type, description: str) -> argparse.ArgumentParser:
     return made
 
 
+def command(config: object) -> list[str]:
+    """The arguments that give an entry point this very configuration; empty values are left out."""
+    return [text for name, value in flat(config).items() if value for text in (f"--{name}", value)]
+
+
 def run(config: type[T], main: Callable[[T], None], description: str, argv: Sequence[str] | None = None) -> None:
     """Parse, build, call ``main``; bad input ends with one line and status 2, an interrupt or SIGTERM with 130."""
     # a cluster's polite kill ends a run like Ctrl-C: marked as killed, resumable
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, interrupts.handle)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("nertransfer").setLevel(logging.INFO)
     logging.getLogger("accelerate").setLevel(logging.ERROR)  # warns at every checkpoint with tied weights
+    file = None
     try:
         arguments = vars(parser(config, description).parse_args(argv))
-        main(build(config, {name: text for name, text in arguments.items() if text is not None}))
+        given = {name: text for name, text in arguments.items() if text is not None and text.strip()}
+        if "study_file" in given:
+            from nertransfer import studyfile  # needs a YAML library, which writing MLproject does not
+
+            file = studyfile.read(Path(given["study_file"]), [p.name for p in parameters(config)])
+            file.lines = {key: line for key, line in file.lines.items() if key[0] not in given}
+            given = file.texts | given
+        main(build(config, given))
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        place = file.place(error.parameter, error.item) if file is not None and error.parameter else ""
+        print(f"error: {place}{': ' if place else ''}{error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted; run the same command again to continue", file=sys.stderr)

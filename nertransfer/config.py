@@ -28,12 +28,16 @@ def required(help: str) -> Any:
 
 def check(condition: bool, parameter: str, value: object, allowed: str) -> None:
     if not condition:
-        raise InputError(f"{parameter}={value!r} is not allowed: {allowed}")
+        raise InputError(f"{parameter}={value!r} is not allowed: {allowed}", parameter, str(value))
 
 
 def check_unique(parameter: str, values: tuple[Any, ...]) -> None:
     repeated = sorted({str(v) for v in values if values.count(v) > 1})
-    check(not repeated, parameter, ",".join(map(str, values)), f"{', '.join(repeated)} is named twice")
+    if repeated:
+        shown = ",".join(map(str, values))
+        raise InputError(
+            f"{parameter}={shown!r} is not allowed: {', '.join(repeated)} is named twice", parameter, repeated[0]
+        )
 
 
 @dataclass(frozen=True)
@@ -174,24 +178,75 @@ def _check_seeds(seeds: tuple[int, ...]) -> None:
     check_unique("seeds", seeds)
 
 
+KEEP_HELP = "keep the weights of every cell in work_dir, not only of the best seed of its start and source so far"
 SELECTION_HELP = "split whose source F1 picks the best seed; test only to reproduce the published cards"
 TARGETS_HELP = "languages to score, comma-separated; empty: all of the data"
+NUM_PROCESSES_HELP = "processes that share the batch: one per GPU, or gloo processes on CPU"
+
+
+@dataclass(frozen=True)
+class SlurmOptions:
+    """What a task of the array asks Slurm for; used by executor=slurm and executor=script alone."""
+
+    slurm_partition: str = option("", "partition of the tasks; empty: the cluster's default")
+    slurm_minutes: int = option(60, "time limit of a task, in minutes; a task that reaches it is requeued and goes on")
+    slurm_gpus: int = option(1, "GPUs of a task; 0: none")
+    slurm_cpus: int = option(4, "processor cores of a task")
+    slurm_memory_gb: int = option(16, "main memory of a task, in GB; 0: the partition's default")
+    slurm_parallel: int = option(32, "tasks of the array that run at the same time, at most")
+    slurm_signal_seconds: int = option(120, "seconds before the time limit at which a task stops and is requeued")
+    slurm_deadline_minutes: float = option(
+        10.0, "a task that left the queue without a result, or gives no sign of life, counts as lost after so long"
+    )
+    slurm_options: tuple[str, ...] = option((), "further sbatch options, comma-separated: account=abc,qos=long")
+    slurm_setup: str = option("", "shell lines to run before each task, such as module load")
+
+    def __post_init__(self) -> None:
+        for parameter in ("slurm_minutes", "slurm_cpus", "slurm_parallel", "slurm_signal_seconds"):
+            check(getattr(self, parameter) >= 1, parameter, getattr(self, parameter), "a whole number of at least 1")
+        for parameter in ("slurm_gpus", "slurm_memory_gb"):
+            check(getattr(self, parameter) >= 0, parameter, getattr(self, parameter), "a whole number of at least 0")
+        check(
+            self.slurm_signal_seconds < 60 * self.slurm_minutes,
+            "slurm_signal_seconds",
+            self.slurm_signal_seconds,
+            f"less than the time limit of slurm_minutes={self.slurm_minutes}",
+        )
+        check(self.slurm_deadline_minutes > 0, "slurm_deadline_minutes", self.slurm_deadline_minutes, "above 0")
+        for text in self.slurm_options:
+            name, separator, value = text.partition("=")
+            named = bool(separator and name.strip() and value.strip()) and not name.startswith("-")
+            check(named, "slurm_options", text, "name=value, without the dashes")
 
 
 @dataclass(frozen=True)
 class StudyConfig:
     """A grid of starts x sources x seeds, scored on targets, registered and analysed."""
 
+    study_file: str = option("", "YAML file that gives any of these parameters; what is given beside it goes first")
+    plan: bool = option(False, "print the grid, what of it is done, and what the rest would cost; run nothing")
     data: DataOptions = field(default_factory=DataOptions)
     starts: tuple[str, ...] = option(
         ("base",),
-        "starts, comma-separated: base, a language code of the catalogue, a hub id, a folder, or name=any of these",
+        "starts, comma-separated: base, own (the one adapted to the source), a language code of the catalogue, "
+        "a hub id, a folder, or name=any of these",
+    )
+    pivots: tuple[str, ...] = option((), "sources on which every source's own start is fine-tuned too")
+    adapted: tuple[str, ...] = option(
+        (), "what 'own' means for a language: language=start, comma-separated; else the catalogue's"
     )
     sources: tuple[str, ...] = option((), "languages to fine-tune on, comma-separated; empty: all of the data")
     targets: tuple[str, ...] = option((), TARGETS_HELP)
     seeds: tuple[int, ...] = option((0, 1, 2), "seeds, comma-separated; one fine-tuning each")
     recipe: Recipe = field(default_factory=Recipe)
     run: RunOptions = field(default_factory=RunOptions)
+    executor: Literal["local", "slurm", "script"] = option(
+        "local", "where cells run: on this machine, as a Slurm array, or as sbatch files to submit by hand"
+    )
+    workers: int = option(0, "cells at the same time on this machine; 0: one for every GPU, one without a GPU")
+    num_processes: int = option(1, NUM_PROCESSES_HELP)
+    slurm: SlurmOptions = field(default_factory=SlurmOptions)
+    keep_weights: bool = option(False, KEEP_HELP)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     selection_split: Literal["dev", "test"] = option("dev", SELECTION_HELP)
     output: str = option("reports", "folder of the report; the study's name is appended")
@@ -200,8 +255,15 @@ class StudyConfig:
         _check_recipe_and_run(self.recipe, self.run)
         _check_seeds(self.seeds)
         check(bool(self.starts), "starts", "", "at least one")
-        for parameter in ("starts", "sources", "targets"):
+        for parameter in ("starts", "pivots", "adapted", "sources", "targets"):
             check_unique(parameter, getattr(self, parameter))
+        for text in self.adapted:
+            language, separator, start = text.partition("=")
+            check(bool(separator and start.strip()), "adapted", text, "language=start")
+            check_code(language)
+        check_unique("adapted", tuple(text.partition("=")[0] for text in self.adapted))
+        check(self.workers >= 0, "workers", self.workers, "a whole number of at least 0")
+        check(self.num_processes >= 1, "num_processes", self.num_processes, "a whole number of at least 1")
 
 
 @dataclass(frozen=True)
@@ -212,11 +274,13 @@ class TrainConfig:
     start: str = option("base", "base, a language code of the catalogue, a hub id, a folder, or name=any of these")
     seed: int = option(0, "seed of the new head, of the batch order and of dropout")
     targets: tuple[str, ...] = option((), TARGETS_HELP)
-    num_processes: int = option(1, "processes that share the batch: one per GPU, or gloo processes on CPU")
+    num_processes: int = option(1, NUM_PROCESSES_HELP)
     data: DataOptions = field(default_factory=DataOptions)
     recipe: Recipe = field(default_factory=Recipe)
     run: RunOptions = field(default_factory=RunOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    selection_split: Literal["dev", "test"] = option("dev", SELECTION_HELP)
+    keep_weights: bool = option(False, KEEP_HELP)
 
     def __post_init__(self) -> None:
         _check_recipe_and_run(self.recipe, self.run)

@@ -318,9 +318,8 @@ def folder_of(options: DataOptions) -> Path:
     if options.data == PLANTED:
         from nertransfer import planted  # only where it is asked for: it needs numpy
 
-        settings = planted.PlantedSettings()
-        folder = Path(options.work_dir) / PLANTED / planted.digest(settings)
-        planted.write(folder, settings)
+        folder = planted_folder(options)
+        planted.write(folder, planted.PlantedSettings())
         return folder
     if options.data in fetch.LANGUAGES:
         return fetch.ensure(options.data, _named_languages(options))
@@ -329,9 +328,44 @@ def folder_of(options: DataOptions) -> Path:
         what = "is a file" if folder.exists() else "does not exist"
         raise InputError(
             f"data={options.data!r} {what}; it must be a folder {LAYOUT}, or one of {PLANTED}, "
-            f"{', '.join(fetch.LANGUAGES)}"
+            f"{', '.join(fetch.LANGUAGES)}",
+            "data",
         )
     return folder
+
+
+def planted_folder(options: DataOptions) -> Path:
+    """Where the planted corpora are generated."""
+    from nertransfer import planted
+
+    return Path(options.work_dir) / PLANTED / planted.digest(planted.PlantedSettings())
+
+
+def names(options: DataOptions) -> tuple[str, ...]:
+    """The languages of the asked corpora in their order, without reading, downloading or generating one.
+
+    Raises InputError on a folder that is not there or has no corpora, and on unknown languages.
+    """
+    if options.data == PLANTED:
+        from nertransfer import planted
+
+        existing: tuple[str, ...] = tuple(sorted(language.code for language in planted.LANGUAGES))
+    elif options.data in fetch.LANGUAGES:
+        existing = fetch.LANGUAGES[options.data]
+    else:
+        folder = folder_of(options)
+        existing = _languages_in(folder)
+        if not existing:
+            raise InputError(_no_corpora(folder), "data")
+    _check_known(options.languages, existing, options.data)
+    return options.languages or existing
+
+
+def are_at_hand(options: DataOptions) -> bool:
+    """Whether the corpora can be read without downloading or generating anything."""
+    if options.data == PLANTED:
+        return planted_folder(options).is_dir()
+    return options.data not in fetch.LANGUAGES or fetch.is_complete(options.data, names(options))
 
 
 def _named_languages(options: DataOptions) -> tuple[str, ...]:
@@ -344,7 +378,9 @@ def _check_known(asked: Sequence[str], existing: Sequence[str], where: str) -> N
     unknown = [code for code in asked if code not in existing]
     if unknown:
         raise InputError(
-            f"languages={','.join(asked)}: {where} has no {', '.join(unknown)}; it has {', '.join(existing)}"
+            f"languages={','.join(asked)}: {where} has no {', '.join(unknown)}; it has {', '.join(existing)}",
+            "languages",
+            unknown[0],
         )
 
 
@@ -379,11 +415,7 @@ def load(options: DataOptions) -> dict[str, Corpus]:
     if published:
         languages = _named_languages(options)
     else:
-        existing = _languages_in(folder)
-        if not existing:
-            raise InputError(_no_corpora(folder))
-        _check_known(options.languages, existing, f"data folder {folder}")
-        languages = options.languages or existing
+        languages = names(options)
     for code in languages:
         check_code(code)
     missing = [path for c in languages for s in SPLITS if not (path := folder / c / f"{s}.txt").is_file()]

@@ -114,6 +114,13 @@ def ensure(name: str, languages: Sequence[str]) -> Path:
     return folder
 
 
+def is_complete(name: str, languages: Sequence[str]) -> bool:
+    """Whether the cache has the files of these languages as the checksums say."""
+    folder, known = cache_folder() / name, registry(name)
+    return all(_is_cached(folder / f"{code}/{split}.txt", known[f"{code}/{split}.txt"])
+               for code in languages for split in SPLITS)  # fmt: skip
+
+
 def _is_cached(path: Path, known_hash: str) -> bool:
     return path.is_file() and pooch.file_hash(str(path), alg="sha256") == known_hash.removeprefix("sha256:")
 

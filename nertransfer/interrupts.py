@@ -1,6 +1,7 @@
 """An interrupt that is not lost: Python drops an exception that is raised inside a destructor."""
 
 _asked = False
+_handled = False
 
 
 def handle(_signal: int, _frame: object) -> None:
@@ -8,6 +9,14 @@ def handle(_signal: int, _frame: object) -> None:
     global _asked
     _asked = True
     raise KeyboardInterrupt
+
+
+def handle_once(signal: int, frame: object) -> None:
+    """Like `handle` for the first signal; later ones are ignored, so that they do not cut short what it set off."""
+    global _handled
+    if not _handled:
+        _handled = True
+        handle(signal, frame)
 
 
 def check() -> None:

@@ -22,16 +22,23 @@ def check_world(num_processes: int) -> None:
         raise InputError(f"num_processes={num_processes} is not allowed: the launcher started {world}")
 
 
+def gpus(device: str) -> int:
+    """How many GPUs a process may use."""
+    return torch.cuda.device_count() if device == "auto" else 0
+
+
 def relaunch(num_processes: int, script: str, arguments: Sequence[str], device: str = "auto") -> int:
     """Run ``script`` in ``num_processes`` processes and return the exit status.
 
     Raises InputError when there are GPUs but fewer than processes.
     """
-    gpus = torch.cuda.device_count() if device == "auto" else 0
-    if 0 < gpus < num_processes:
-        raise InputError(f"num_processes={num_processes} is not allowed: there are {gpus} GPUs here")
+    available = gpus(device)
+    if 0 < available < num_processes:
+        raise InputError(
+            f"num_processes={num_processes} is not allowed: there are {available} GPUs here", "num_processes"
+        )
     environment = dict(os.environ)
-    if gpus:
+    if available:
         launcher = ["accelerate.commands.launch", "--multi_gpu", "--num_machines", "1",
                     "--num_processes", str(num_processes), "--dynamo_backend", "no"]  # fmt: skip
     else:

@@ -22,7 +22,7 @@ from transformers import ModernBertConfig, ModernBertForMaskedLM, PreTrainedToke
 
 from nertransfer import planted, starts
 from nertransfer.config import DataOptions, Recipe, RunOptions
-from nertransfer.corpus import folder_of
+from nertransfer.corpus import folder_of, planted_folder
 from nertransfer.errors import InputError
 from nertransfer.finetune import clear_checkpoint
 from nertransfer.language_modelling import model_language
@@ -61,6 +61,15 @@ class PlantedStartSettings:
 
 
 SETTINGS = PlantedStartSettings()
+NAMES = (BASE, *(language.code for language in planted.LANGUAGES))
+"""The starts there are: the base, and its adaptation to each language."""
+
+
+def catalogue(data: DataOptions, precision: str, settings: PlantedStartSettings = SETTINGS) -> dict[str, str]:
+    """Folder of every start by name, whether it is trained yet or not; ``precision`` in accelerate's words."""
+    digest = _digest(planted_folder(data), settings, precision)
+    folder = Path(data.work_dir) / "starts" / f"planted-{digest}"
+    return {name: str(folder / name) for name in NAMES}
 
 
 def resolve_all(
@@ -71,12 +80,10 @@ def resolve_all(
     Raises InputError on a name that is none of these.
     """
     corpora = folder_of(data)
-    digest = _digest(corpora, settings, str(accelerator.mixed_precision))
-    folder = Path(data.work_dir) / "starts" / f"planted-{digest}"
-    catalogue = {name: str(folder / name) for name in (BASE, *(language.code for language in planted.LANGUAGES))}
-    found = starts.resolve_all(texts, catalogue)
-    wanted = {name for name, location in catalogue.items() if location in {start.location for start in found}}
-    _make(wanted, catalogue, corpora, settings, accelerator)
+    folders = catalogue(data, str(accelerator.mixed_precision), settings)
+    found = starts.resolve_all(texts, folders)
+    wanted = {name for name, location in folders.items() if location in {start.location for start in found}}
+    _make(wanted, folders, corpora, settings, accelerator)
     return found
 
 
@@ -88,24 +95,24 @@ def _digest(corpora: Path, settings: PlantedStartSettings, precision: str) -> st
 
 def _make(
     wanted: set[str],
-    catalogue: Mapping[str, str],
+    folders: Mapping[str, str],
     corpora: Path,
     settings: PlantedStartSettings,
     accelerator: Accelerator,
 ) -> None:
     """Train the wanted starts that are not there; an interrupted one goes on from its checkpoint."""
-    absent = sorted(name for name in wanted if not Path(catalogue[name]).is_dir())
-    if absent and not Path(catalogue[BASE]).is_dir():
+    absent = sorted(name for name in wanted if not Path(folders[name]).is_dir())
+    if absent and not Path(folders[BASE]).is_dir():
         absent = [BASE, *(name for name in absent if name != BASE)]
     for name in absent:
         began = time.monotonic()
-        target = Path(catalogue[name])
+        target = Path(folders[name])
         if name == BASE:
             lines = [line for language in planted.LANGUAGES for line in text_of(corpora, language.code)]
             tokenizer = train_tokenizer(lines, settings.vocabulary)
             model, recipe = _new_model(tokenizer, settings), settings.pretraining
         else:
-            base = starts.Start(BASE, catalogue[BASE])
+            base = starts.Start(BASE, folders[BASE])
             lines = text_of(corpora, name)
             tokenizer, model = starts.load_tokenizer(base), starts.load_for_language_modelling(base, settings.seed)
             recipe = settings.adaptation

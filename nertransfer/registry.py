@@ -5,6 +5,7 @@ each start's best, ``champion`` on the best of all. The choice is by source F1 o
 unless the test split is asked for by name, and every version says which was used.
 """
 
+import functools
 import logging
 import os
 import shutil
@@ -17,16 +18,18 @@ from pathlib import Path
 
 import mlflow
 import transformers
-from mlflow.entities import Run
+from mlflow.entities import LoggedModelStatus, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from nertransfer import schema, starts
+from nertransfer.cell import Cell, recipe_digest
+from nertransfer.config import Recipe
 from nertransfer.current import Place, current_cells
 from nertransfer.errors import InputError
 from nertransfer.progress import progress_bar
-from nertransfer.store import all_versions
-from nertransfer.tracking import NOTE, Study, cell_runs, kind_runs
+from nertransfer.store import Study, all_versions, patiently
+from nertransfer.tracking import cell_runs, kind_runs
 
 AGGREGATION = "first"
 """How transformers' pipeline merges sub-tokens: a word has the label of its first one, as in training."""
@@ -48,6 +51,10 @@ class Choice:
     @property
     def key(self) -> str:
         return self.run.data.tags[schema.CELL_KEY]
+
+    @property
+    def model_id(self) -> str:
+        return self.run.data.tags[schema.MODEL_URI]
 
 
 def choose(cells: Mapping[Place, Run], selection_split: str = "dev") -> list[Choice]:
@@ -89,11 +96,37 @@ def finished_places(study: Study) -> dict[Place, Run]:
     return current_cells(cell_runs(study, "FINISHED"), kind_runs(study, schema.KIND_STUDY))
 
 
+def store_best(study: Study, start: str, source: str, recipe: Recipe, work_dir: Path, selection_split: str) -> None:
+    """Store the weights of the best seed so far of one start on one source, for `register` to find them stored.
+
+    Not needed, but it takes its time while other cells are fine-tuned rather than at the end.
+    """
+    for choice in choose(current_cells(_rivals(study, start, source, recipe), []), selection_split):
+        if weights_folder(work_dir, choice.key).is_dir() and not _is_stored(study, choice):
+            _store_weights(study, choice, work_dir)
+
+
+def _rivals(study: Study, start: str, source: str, recipe: Recipe) -> list[Run]:
+    wanted = {schema.START: start, schema.SOURCE: source, schema.RECIPE_DIGEST: recipe_digest(recipe)}
+    return cell_runs(study, "FINISHED", "".join(f" and tags.{name} = '{value}'" for name, value in wanted.items()))
+
+
+def _is_stored(study: Study, choice: Choice) -> bool:
+    """Whether the artifact store has the weights; a model whose upload was cut short is still pending."""
+    return study.client.get_logged_model(choice.model_id).status == LoggedModelStatus.READY
+
+
 def without_weights(study: Study, cells: Mapping[Place, Run], work_dir: Path, selection_split: str) -> list[Choice]:
     """The chosen seeds whose weights are neither registered nor in ``work_dir``."""
     choices = choose(cells, selection_split)
     existing = _existing_versions(study, choices)
-    return [c for c in choices if _version_of(c, existing) is None and not weights_folder(work_dir, c.key).is_dir()]
+    return [
+        c
+        for c in choices
+        if _version_of(c, existing) is None
+        and not weights_folder(work_dir, c.key).is_dir()
+        and not _is_stored(study, c)
+    ]
 
 
 def _existing_versions(study: Study, choices: Sequence[Choice]) -> dict[str, list[ModelVersion]]:
@@ -124,7 +157,7 @@ def register(study: Study, cells: Mapping[Place, Run], work_dir: Path, selection
             name = schema.model_name(choice.source)
             version = _version_of(choice, existing)
             if version is None:
-                version = _add_version(study, choice, weights_folder(work_dir, choice.key))
+                version = _add_version(study, choice, work_dir)
                 changes.append(Change(name, f"version {version.version} is {_words(choice)}"))
             elif _describe(study, choice, version):
                 changes.append(Change(name, f"version {version.version} now says: {_words(choice)}"))
@@ -135,6 +168,13 @@ def register(study: Study, cells: Mapping[Place, Run], work_dir: Path, selection
         wanted = {schema.start_alias(c.start): (c, v) for c, v in versions} | {schema.CHAMPION: champion}
         changes += _move_aliases(study, name, wanted)
     return changes
+
+
+def discard_beaten(study: Study, cell: Cell, work_dir: Path, selection_split: str) -> None:
+    """Delete the local weights of every finished seed of the cell's start and source but the best so far."""
+    rivals = _rivals(study, cell.start.name, cell.source, cell.recipe)
+    kept = {choice.key for choice in choose(current_cells(rivals, []), selection_split)}
+    discard_weights(work_dir, [run for run in rivals if run.data.tags[schema.CELL_KEY] not in kept])
 
 
 def discard_weights(work_dir: Path, runs: Iterable[Run]) -> None:
@@ -164,10 +204,10 @@ def _words(choice: Choice) -> str:
     return f"{choice.run.info.run_name}: {score}, {seeds} of start {choice.start}"
 
 
-def _add_version(study: Study, choice: Choice, weights: Path) -> ModelVersion:
+def _add_version(study: Study, choice: Choice, work_dir: Path) -> ModelVersion:
     client, name = study.client, schema.model_name(choice.source)
-    model_id = choice.run.data.tags[schema.MODEL_URI]
-    _store_weights(study, model_id, weights)
+    if not _is_stored(study, choice):
+        _store_weights(study, choice, work_dir)
     try:
         client.create_registered_model(
             name, description=f"Named entity recognition, fine-tuned on {choice.source}. One version per start: "
@@ -191,8 +231,8 @@ def _add_version(study: Study, choice: Choice, weights: Path) -> ModelVersion:
             tags[f"{split}_f1"] = repr(f1)
     with _fluent(study):  # the client looks the model up at the global address
         return client.create_model_version(
-            name, source=f"models:/{model_id}", run_id=choice.run.info.run_id, tags=tags, model_id=model_id,
-            description=_description(choice),
+            name, source=f"models:/{choice.model_id}", run_id=choice.run.info.run_id, tags=tags,
+            model_id=choice.model_id, description=_description(choice),
         )  # fmt: skip
 
 
@@ -201,7 +241,7 @@ def _selection_tags(choice: Choice) -> dict[str, str]:
 
 
 def _description(choice: Choice) -> str:
-    return f"{_words(choice)}.\n\n{choice.run.data.tags.get(NOTE, '')}"
+    return f"{_words(choice)}.\n\n{choice.run.data.tags.get(schema.NOTE, '')}"
 
 
 def _describe(study: Study, choice: Choice, version: ModelVersion) -> bool:
@@ -214,19 +254,22 @@ def _describe(study: Study, choice: Choice, version: ModelVersion) -> bool:
     return bool(changed)
 
 
-def _store_weights(study: Study, model_id: str, weights: Path) -> None:
+def _store_weights(study: Study, choice: Choice, work_dir: Path) -> None:
     """Put the weights under the cell's LoggedModel, as a pipeline that returns entity spans."""
-    model, tokenizer, _ = starts.load_tagger(starts.Start("weights", str(weights)))
+    model, tokenizer, _ = starts.load_tagger(starts.Start("weights", str(weights_folder(work_dir, choice.key))))
     pipeline = transformers.pipeline(
         "token-classification", model=model, tokenizer=tokenizer, aggregation_strategy=AGGREGATION
     )
+    name = study.client.get_logged_model(choice.model_id).name
     with _fluent(study):
-        mlflow.transformers.log_model(
-            pipeline,
-            name=study.client.get_logged_model(model_id).name,
-            model_id=model_id,
-            model_config={"aggregation_strategy": AGGREGATION},
-            pip_requirements=_requirements(),
+        patiently(
+            lambda: mlflow.transformers.log_model(
+                pipeline,
+                name=name,
+                model_id=choice.model_id,
+                model_config={"aggregation_strategy": AGGREGATION},
+                pip_requirements=_requirements(),
+            )
         )
 
 
@@ -251,6 +294,7 @@ def _fluent(study: Study) -> Iterator[None]:
             os.environ["HF_HUB_OFFLINE"] = offline
 
 
+@functools.cache
 def _requirements() -> list[str]:
     return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
 

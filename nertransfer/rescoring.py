@@ -7,8 +7,10 @@ from nertransfer import registry, schema, starts
 from nertransfer.cell import Encoder, Scored, make_accelerator, score_splits, splits_of
 from nertransfer.commandline import flat
 from nertransfer.config import EvaluateConfig, Recipe
-from nertransfer.study import languages_to_load, pick
-from nertransfer.tracking import Study, configuration_params, log, log_scores, open_run
+from nertransfer.measurements import of_scores
+from nertransfer.planning import languages_to_load, pick
+from nertransfer.store import Study
+from nertransfer.tracking import configuration_params, deliver, log, open_run
 
 
 def evaluate(config: EvaluateConfig, study: Study) -> list[Scored]:
@@ -31,5 +33,5 @@ def evaluate(config: EvaluateConfig, study: Study) -> list[Scored]:
             accelerator.prepare(model), encoder, labels, splits_of(corpora, targets, config.splits), accelerator,
             config.run.evaluation_tokens, "scoring",
         )  # fmt: skip
-        log_scores(study.client, run_id, scored)
+        deliver(study.client, run_id, of_scores(scored))
     return scored

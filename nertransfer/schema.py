@@ -16,6 +16,8 @@ KIND_STUDY = "study"
 KIND_EVALUATION = "evaluation"
 KIND_ANALYSIS = "analysis"
 KIND_ADAPTATION = "adaptation"
+KIND_CLAIMS = "claims"
+"""Not a result: the run that holds who works on what (`nertransfer.claims`)."""
 
 START, SOURCE, SEED = "start", "source", "seed"
 CONFIGURATION = "configuration"
@@ -26,6 +28,18 @@ RECIPE_DIGEST = "recipe_digest"
 ASKED_AT = "asked_at"
 """When a study or a training last found this finished cell, in milliseconds since 1970."""
 HOST, PID = "host", "pid"
+PROCESS_STARTED = "process_started"
+"""When that process began, in seconds since 1970: tells it from a later one with the same number."""
+OWNER = "owner"
+"""The process that opened the run, by the token it has in the claims."""
+SLURM_JOB = "slurm_job"
+"""``<array>_<index>``: the Slurm task that works on the run."""
+HEARTBEAT = "heartbeat/"
+"""Prefix, on the claims run: ``heartbeat/<owner>`` is when that process last lived, in seconds since 1970."""
+ATTEMPTS = "attempts"
+"""How often a cell's run was begun: more than once where it was cut short and went on."""
+NOTE = "mlflow.note.content"
+"""MLflow's own tag for the Markdown it shows on a run's page."""
 FAMILY = "family/"
 """Prefix: ``family/<language>`` is the language's family where it is known."""
 CORPUS_DIGEST = "corpus_digest/"
@@ -35,6 +49,9 @@ MODEL_URI = "model_id"
 
 # --- params: the resolved configuration, apart from what `mlflow run` logs itself ----------
 CONFIG = "cfg/"
+
+SPEED = "tokens_per_second"
+"""Metric: real sub-tokens a second of fine-tuning, one value an epoch; the step is the epoch."""
 
 # --- metrics -------------------------------------------------------------------------------
 SPLITS = ("train", "dev", "test")

@@ -204,10 +204,12 @@ def load_for_language_modelling(start: Start, seed: int) -> PreTrainedModel:
 class Identity:
     """``fingerprint``: SHA-256 over the encoder's tensors alone, equal for equal weights under any name.
     ``digest``: SHA-256 over fingerprint, tokenizer and configuration: all that can change a result.
+    ``vocabulary``: SHA-256 over the tokenizer: starts that agree in it encode a corpus alike.
     ``max_length``: sub-tokens the start takes at most. ``commit``: of the hub, where it came from there."""
 
     fingerprint: str
     digest: str
+    vocabulary: str
     max_length: int
     commit: str | None = None
 
@@ -227,7 +229,9 @@ def identify(start: Start) -> Identity:
     vocabulary = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
     text = json.dumps([weights, configuration, vocabulary, tokenizer.model_max_length], sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return Identity(weights, digest, tokenizer.model_max_length, getattr(encoder.config, "_commit_hash", None))
+    words = hashlib.sha256(f"{vocabulary} {tokenizer.special_tokens_map} {tokenizer.model_max_length}".encode()).hexdigest()
+    commit = getattr(encoder.config, "_commit_hash", None)
+    return Identity(weights, digest, words, tokenizer.model_max_length, commit)
 
 
 def fingerprint(encoder: PreTrainedModel) -> str:

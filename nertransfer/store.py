@@ -1,17 +1,21 @@
-"""The MLflow store: which one, how to open it, and whole result lists instead of pages.
+"""The MLflow store: which one, how to open it, patience with it, and whole result lists instead of pages.
 
-Knows nothing of studies, cells or scores, and imports no model library, so that writers
+Knows nothing of cells or scores, and imports no model library, so that writers
 (`nertransfer.tracking`) and readers (`analysis.results`) open the store in the same way.
 """
 
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
+import requests
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -26,9 +30,14 @@ from nertransfer.errors import InputError
 DEFAULT_URI = "sqlite:///mlflow.db"
 RUNS_PER_PAGE = 50_000  # the most that MLflow hands over at once
 VERSIONS_PER_PAGE = 10_000
-FIRST_CONTACT_RETRIES = "2"
-_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+RETRIES = "2"
+"""How often MLflow itself repeats a request; what takes longer is waited for by `PatientClient`, which says so."""
+PATIENCE_SECONDS = 1800.0
+"""A server that is away for less costs waiting; after that what was measured stays on disk and the work fails."""
+PAUSE_SECONDS = 5.0
 _NOISY = ("mlflow", "alembic")
+
+logger = logging.getLogger("nertransfer")
 
 
 def resolve_uri(options: TrackingOptions) -> str:
@@ -51,20 +60,112 @@ def client(uri: str, must_exist: bool = False) -> MlflowClient:
     """A client of the store at ``uri`` that has answered once.
 
     A database file that does not exist is made, unless ``must_exist``: readers create nothing.
-    Raises InputError when the store cannot be opened or does not answer.
+    Later calls wait for a server that goes away. Raises InputError when the store cannot be
+    opened or does not answer.
     """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
     for name in _NOISY:  # a fresh database reports every step of its making
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger(name).level))
     database = _sqlite_file(uri)
     if database is not None:
         _check_database(uri, database, must_exist)
     try:
-        with _exclusive(database), _few_retries():
+        with _exclusive(database):
             made = MlflowClient(tracking_uri=uri, registry_uri=uri)
             made.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-        raise InputError(_trouble(uri, error)) from None
-    return made
+        raise InputError(_trouble(uri, error), "tracking_uri") from None
+    return cast(MlflowClient, PatientClient(made))
+
+
+class PatientClient:
+    """An MlflowClient whose calls are repeated while the server is away, for `PATIENCE_SECONDS` each."""
+
+    def __init__(self, client: MlflowClient, patience: float = PATIENCE_SECONDS, pause: float = PAUSE_SECONDS) -> None:
+        self._client, self._patience, self._pause = client, patience, pause
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        return self._patient(found) if callable(found) else found
+
+    def _patient(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def repeated(*arguments: Any, **options: Any) -> Any:
+            return patiently(lambda: call(*arguments, **options), self._patience, self._pause)
+
+        return repeated
+
+
+def patiently(call: Callable[[], Any], patience: float = PATIENCE_SECONDS, pause: float = PAUSE_SECONDS) -> Any:
+    """The result of ``call``, repeated every ``pause`` seconds while the store is away, for ``patience`` seconds."""
+    began = time.monotonic()
+    told = False
+    while True:
+        try:
+            found = call()
+        except Exception as error:
+            if not is_away(error) or time.monotonic() - began > patience:
+                raise
+            if not told:
+                logger.warning("the tracking server does not answer; waiting for it")
+                told = True
+            time.sleep(pause)
+        else:
+            if told:
+                logger.warning("the tracking server answers again after %.0f s", time.monotonic() - began)
+            return found
+
+
+def is_away(error: Exception) -> bool:
+    """Whether a call failed because nobody answered, or nobody who could do it now, rather than at its content."""
+    if isinstance(error, requests.HTTPError):
+        return error.response is not None and error.response.status_code in (429, 502, 503, 504)
+    if isinstance(error, requests.ConnectionError | requests.Timeout):
+        return True
+    if not isinstance(error, MlflowException):
+        return False
+    lost = "failed with exception" in str(error) or "failed with timeout exception" in str(error)
+    busy = error.error_code in ("TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
+    # MLflow has no name of its own for 502, which a proxy answers while the server behind it restarts
+    return lost or busy or "failed with error code 502" in str(error)
+
+
+@dataclass(frozen=True)
+class Study:
+    """An open study: the client and the MLflow experiment all its runs are in."""
+
+    client: MlflowClient
+    experiment_id: str
+    name: str
+
+    @property
+    def uri(self) -> str:
+        return self.client.tracking_uri
+
+
+def find_study(client: MlflowClient, name: str) -> Study | None:
+    """The study called ``name``, or None. Raises InputError when it was deleted."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        return None
+    if experiment.lifecycle_stage != "active":
+        raise InputError(
+            f"study {name!r} was deleted on the tracking server; restore it or choose another name", "study"
+        )
+    return Study(client, experiment.experiment_id, name)
+
+
+def open_study(client: MlflowClient, name: str) -> Study:
+    """The study called ``name``, made where it does not exist. Raises InputError when it was deleted."""
+    found = find_study(client, name)
+    if found is not None:
+        return found
+    try:
+        return Study(client, client.create_experiment(name), name)
+    except MlflowException:  # another process was faster
+        found = find_study(client, name)
+        if found is None:
+            raise
+        return found
 
 
 def _sqlite_file(uri: str) -> Path | None:
@@ -105,19 +206,6 @@ def _exclusive(database: Path | None) -> FileLock | nullcontext[None]:
     if database is None or not os.access(database.parent, os.W_OK):
         return nullcontext()  # nobody can make a database in a folder that is not writable
     return FileLock(f"{database}.lock")
-
-
-@contextmanager
-def _few_retries() -> Iterator[None]:
-    """A wrong address shows within seconds; once a server has answered, MLflow's patience is back."""
-    if _RETRIES in os.environ:
-        yield
-        return
-    os.environ[_RETRIES] = FIRST_CONTACT_RETRIES
-    try:
-        yield
-    finally:
-        os.environ.pop(_RETRIES, None)
 
 
 def _trouble(uri: str, error: Exception) -> str:

@@ -1,51 +1,32 @@
-"""Plans the grid of a study and runs what is missing, one cell after the other."""
+"""A study from its configuration to registered models: plans the grid and has what is missing run."""
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
 
 from nertransfer import corpus as corpora_of
-from nertransfer import planted_starts, registry, schema, starts
-from nertransfer.cell import (
-    Cell,
-    CellResult,
-    Encoder,
-    checkpoint_folder,
-    make_accelerator,
-    make_cell,
-    recipe_digest,
-    run_cell,
-    splits_of,
-)
+from nertransfer import launch, planted_starts, pool, registry, schema, starts
+from nertransfer.cell import Cell, make_accelerator, make_cell, recipe_digest
+from nertransfer.claims import Claims, Heart, Owner
 from nertransfer.commandline import flat
-from nertransfer.config import PLANTED, DataOptions, RunOptions, StudyConfig, TrainConfig
-from nertransfer.corpus import Corpus
-from nertransfer.errors import InputError
-from nertransfer.finetune import clear_checkpoint
-from nertransfer.languages import LANGUAGES, Language
-from nertransfer.planted import LANGUAGES as PLANTED_LANGUAGES
-from nertransfer.tracking import (
-    CellRecorder,
-    Study,
-    bury_the_dead,
-    cell_tags,
-    configuration_params,
-    finished_cells,
-    log,
-    mark_as_asked,
-    open_run,
-)
+from nertransfer.config import PLANTED, DataOptions, StudyConfig, TrainConfig
+from nertransfer.planning import Plan, languages_to_load, lay_out, load_corpora, make_plan, pick
+from nertransfer.runner import FOUND, Outcome, Runner, Work
+from nertransfer.store import Study, client, open_study
+from nertransfer.tracking import bury_the_dead, configuration_params, finished_cells, log, mark_as_asked, open_run
 
 logger = logging.getLogger("nertransfer")
 
-
-def known_languages(data: DataOptions) -> Mapping[str, Language]:
-    """Names and families of the languages that the data may have."""
-    return {language.code: language for language in PLANTED_LANGUAGES} if data.data == PLANTED else LANGUAGES
+WAIT_SECONDS = 5.0
+"""Between two looks at cells that another process works on."""
 
 
 def resolve_starts(texts: Sequence[str], data: DataOptions, accelerator: Accelerator) -> list[starts.Start]:
@@ -55,219 +36,155 @@ def resolve_starts(texts: Sequence[str], data: DataOptions, accelerator: Acceler
     return planted_starts.resolve_all(texts, data, accelerator)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A resolved grid: every cell with its source, and the corpora that are scored."""
-
-    cells: list[Cell]
-    corpora: dict[str, Corpus]
-    targets: dict[str, Corpus]
-
-
-def languages_to_load(data: DataOptions, *wanted: Sequence[str]) -> DataOptions:
-    """The data options, limited to the languages that are wanted where all groups are named."""
-    from dataclasses import replace
-
-    if data.languages or not all(wanted):
-        return data
-    return replace(data, languages=tuple(dict.fromkeys(name for group in wanted for name in group)))
-
-
-def pick(parameter: str, names: Sequence[str], corpora: Mapping[str, Corpus]) -> list[str]:
-    """The named languages, or all; raises InputError on one that is not among the corpora."""
-    unknown = [name for name in names if name not in corpora]
-    if unknown:
-        raise InputError(f"{parameter}={','.join(unknown)} is not in the data: one of {', '.join(corpora)}")
-    return list(names) or list(corpora)
-
-
-def plan(config: StudyConfig, accelerator: Accelerator) -> Plan:
-    """Read all corpora and starts, strictly, and lay out the grid: by start, then source, then seed."""
-    corpora = corpora_of.load(languages_to_load(config.data, config.sources, config.targets))
-    sources = pick("sources", config.sources, corpora)
-    targets = pick("targets", config.targets, corpora)
-    found = resolve_starts(config.starts, config.data, accelerator)
-    identities = {start.name: starts.identify(start) for start in found}
-    _warn_about_twins(identities)
-    cells = [
-        make_cell(start, identities[start.name], corpora[source], seed, config.recipe)
-        for start in found
-        for source in sources
-        for seed in config.seeds
-    ]
-    used = {name: corpora[name] for name in corpora if name in sources or name in targets}
-    return Plan(cells, used, {name: corpora[name] for name in targets})
-
-
-def _warn_about_twins(identities: Mapping[str, starts.Identity]) -> None:
-    by_fingerprint: dict[str, list[str]] = {}
-    for name, identity in identities.items():
-        by_fingerprint.setdefault(identity.fingerprint, []).append(name)
-    for names in by_fingerprint.values():
-        if len(names) > 1:
-            logger.warning("starts %s have the same weights under different names", " and ".join(names))
-
-
-def train(config: TrainConfig, study: Study | None, accelerator: Accelerator) -> CellResult | None:
-    """Run one cell and track it; None when the store has it already. ``study`` is None on all but the main process."""
+def train(config: TrainConfig, study: Study | None, accelerator: Accelerator) -> Outcome:
+    """Run one cell and track it, unless it is finished or taken. ``study`` is None on all but the main process."""
     corpora = corpora_of.load(languages_to_load(config.data, (config.source,), config.targets))
     pick("source", (config.source,), corpora)
     targets = pick("targets", config.targets, corpora)
     start = resolve_starts((config.start,), config.data, accelerator)[0]
     cell = make_cell(start, starts.identify(start), corpora[config.source], config.seed, config.recipe)
-    planned = Plan([cell], corpora, {name: corpora[name] for name in targets})
-    found = finished_cells(study, planned.targets).get(cell.place) if study is not None else None
-    if study is not None and found is not None:
-        mark_as_asked(study, [found])
-    if _tell_all(accelerator, found is not None):
-        return None
-    return _Runner(planned, config.data, config.run, flat(config), study, accelerator).run(cell)
-
-
-def _tell_all(accelerator: Accelerator, value: bool) -> bool:
-    """The main process's value on every process."""
-    if accelerator.num_processes == 1:
-        return value
-    import torch
-
-    flag = torch.tensor(int(value and accelerator.is_main_process), device=accelerator.device)
-    return bool(accelerator.reduce(flag, reduction="sum").item())
+    plan = Plan([cell], corpora, {name: corpora[name] for name in targets})
+    work = Work(plan, config.data, config.run, flat(config), config.selection_split, config.keep_weights)
+    if study is not None:
+        _bury(study)
+    with Runner(work, study, accelerator).beating() as runner:
+        return runner.run(cell)
 
 
 @dataclass
-class Outcome:
-    """What a study did: cells run now, cells found done, and names and errors of those that failed."""
+class Timing:
+    """Wall seconds of the phases of a study, in order."""
 
-    ran: list[str]
-    found: list[str]
-    failed: dict[str, str]
-    changes: list[registry.Change]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
 
 
-def run_study(config: StudyConfig, study: Study) -> Outcome:
+@dataclass
+class StudyOutcome:
+    """What a study did: cells run now, cells found done, errors of those that failed, what the registry changed."""
+
+    ran: list[str] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    changes: list[registry.Change] = field(default_factory=list)
+    timing: Timing = field(default_factory=Timing)
+    in_cells: float = 0.0
+    """Seconds that workers spent in training and scoring, added up."""
+
+
+def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
     """Run every cell that the store lacks, register the best seeds, and keep only their weights.
 
-    A cell that fails does not stop the others; the best of those that finished are registered. A
-    best seed whose weights are gone, because another seed was the best before, is fine-tuned again.
+    A cell that fails is tried twice and does not stop the others; the best of those that finished
+    are registered. A best seed whose weights are gone, because another seed was the best before, is
+    fine-tuned again. Cells that another process works on are waited for.
     """
+    grid = lay_out(config)
     accelerator = make_accelerator(config.recipe, config.run)
-    planned = plan(config, accelerator)
-    work_dir = Path(config.data.work_dir)
-    resolved = flat(config) | {
-        "starts": ",".join(dict.fromkeys(cell.start.name for cell in planned.cells)),
-        "sources": ",".join(dict.fromkeys(cell.source for cell in planned.cells)),
-        "targets": ",".join(planned.targets),
-    }
-    tags = {"languages": ",".join(planned.corpora), schema.RECIPE_DIGEST: recipe_digest(config.recipe)}
-    with open_run(study, schema.KIND_STUDY, "study", tags) as run_id:
-        log(study.client, run_id, params=configuration_params(resolved))
-        for name in bury_the_dead(study):
-            logger.warning("run %s was left running by a process that is gone; marked as killed", name)
-        done = finished_cells(study, planned.targets)
-        missing = [cell for cell in planned.cells if cell.place not in done]
-        outcome = Outcome([], [cell.name for cell in planned.cells if cell.place in done], {}, [])
-        mark_as_asked(study, (done[cell.place] for cell in planned.cells if cell.place in done))
-        logger.info("%d cells: %d done, %d to run", len(planned.cells), len(outcome.found), len(missing))
-        runner = _Runner(planned, config.data, config.run, flat(config), study, accelerator)
-        _run_all(runner, missing, outcome)
-        cells = registry.finished_places(study)
-        lost = {c.key for c in registry.without_weights(study, cells, work_dir, config.selection_split)}
-        again = [cell for cell in planned.cells if cell.key in lost and cell.name not in outcome.failed]
-        if again:
-            logger.info("weights of %s are gone; fine-tuning again", ", ".join(cell.name for cell in again))
-            _run_all(runner, again, outcome)
-            cells = registry.finished_places(study)
-        if cells:
-            outcome.changes = registry.register(study, cells, work_dir, config.selection_split)
-        registry.discard_weights(work_dir, cells.values())
+    outcome = StudyOutcome()
+    with outcome.timing.phase("reading corpora"):
+        corpora = load_corpora(config.data, grid.languages)
+    with outcome.timing.phase("making the planted starts" if config.data.data == PLANTED else "finding the starts"):
+        resolved = resolve_starts(list(grid.texts.values()), config.data, accelerator)
+    with outcome.timing.phase("planning"):
+        plan = make_plan(grid, corpora, resolved, config.recipe)
+    tags = {"languages": ",".join(corpora), schema.RECIPE_DIGEST: recipe_digest(config.recipe)}
+    with Heart(study, Owner.this_process()), open_run(study, schema.KIND_STUDY, "study", tags) as run_id:
+        log(study.client, run_id, params=configuration_params(flat(config) | grid.params))
+        with outcome.timing.phase("cells"):
+            _run_missing(config, plan, study, outcome)
+        with outcome.timing.phase("registry"):
+            _register(config, plan, study, outcome)
     return outcome
 
 
-def _run_all(runner: "_Runner", cells: Sequence[Cell], outcome: Outcome) -> None:
-    """Run cells one after the other; those that fail are noted in the outcome."""
-    began = time.monotonic()
-    for number, cell in enumerate(cells, start=1):
-        try:
-            result = runner.run(cell)
-        except InputError:
-            raise
-        except Exception as error:
-            logger.error("%s failed: %s: %s", cell.name, type(error).__name__, error)
-            outcome.failed[cell.name] = f"{type(error).__name__}: {error}"
-            continue
-        outcome.ran.append(cell.name)
-        left = (time.monotonic() - began) / number * (len(cells) - number)
-        logger.info("[%d/%d] %s, about %s left", number, len(cells), summary(result), _duration(left))
+def _bury(study: Study) -> None:
+    for name in bury_the_dead(study):
+        logger.warning("run %s was left running by a process that is gone; marked as killed", name)
 
 
-def summary(result: CellResult) -> str:
-    """One line for people: source F1, mean zero-shot F1, seconds."""
-    tests = {s.split.language: s.scores.default["ALL"].f1 for s in result.scored if s.split.name == "test"}
-    own = tests.pop(result.cell.source, None)
-    parts = [f"{result.cell.name}:"]
-    if own is not None:
-        parts.append(f"source F1 {100 * own:.1f} %,")
-    if tests:
-        parts.append(f"zero-shot mean {100 * sum(tests.values()) / len(tests):.1f} % of {len(tests)},")
-    parts.append(f"{result.resources.train_seconds + result.resources.score_seconds:.1f} s")
-    return " ".join(parts)
+def _run_missing(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutcome) -> None:
+    _bury(study)
+    done = finished_cells(study, plan.targets)
+    outcome.found = [cell.name for cell in plan.cells if cell.place in done]
+    mark_as_asked(study, (done[cell.place] for cell in plan.cells if cell.place in done))
+    missing = [cell for cell in plan.cells if cell.place not in done]
+    logger.info("%d cells: %d done, %d to run", len(plan.cells), len(outcome.found), len(missing))
+    _execute(config, plan, study, missing, outcome)
 
 
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes // 60} h {minutes % 60} min"
-        if minutes >= 60
-        else f"{minutes} min {rest} s"
-        if minutes
-        else f"{rest} s"
-    )
+def _execute(
+    config: StudyConfig, plan: Plan, study: Study, cells: Sequence[Cell], outcome: StudyOutcome, again: bool = False
+) -> None:
+    """Have cells run, and wait for those that other processes work on. ``again``: although they are finished."""
+    params = {k: v for k, v in flat(config).items() if k not in ("starts", "sources", "seeds")}
+    work = Work(plan, config.data, config.run, params, config.selection_split, config.keep_weights)
+    gpus = launch.gpus(config.run.device)
+    places = pool.seats(config.workers, config.num_processes, gpus, torch.get_num_threads())
+    logs = Path(config.data.work_dir) / "logs" / study.name
+    make = partial(make_worker, work, study.uri, study.name, again)
+    while cells:
+        results = pool.run(cells, make, places, logs, _Complete(config, study, cells))
+        outcome.failed |= results.failed
+        for one in results.ended:
+            (outcome.found if one.state == FOUND else outcome.ran).append(one.cell)
+            outcome.in_cells += one.train_seconds + one.score_seconds
+        cells = results.taken
+        if cells:
+            logger.info("waiting for %s, which another process works on", ", ".join(cell.name for cell in cells))
+            time.sleep(WAIT_SECONDS)
+            _bury(study)
 
 
-class _Runner:
-    """Runs cells one by one; keeps the tokenizer and the encoded corpora of the start at hand."""
+class _Complete:
+    """Called with every cell that ended: stores the best weights of a start and source once none of it is left."""
 
-    def __init__(
-        self,
-        planned: Plan,
-        data: DataOptions,
-        run: RunOptions,
-        params: Mapping[str, str],
-        study: Study | None,
-        accelerator: Accelerator,
-    ) -> None:
-        self.planned, self.data, self.options, self.params = planned, data, run, params
-        self.study, self.accelerator = study, accelerator
-        self._encoder: tuple[str, Encoder] | None = None
+    def __init__(self, config: StudyConfig, study: Study, cells: Sequence[Cell]) -> None:
+        self._config, self._study = config, study
+        self._left = Counter((cell.start.name, cell.source) for cell in cells)
 
-    def run(self, cell: Cell) -> CellResult:
-        """Fine-tune, score and track one cell."""
-        if self.study is None:
-            return self._measure(cell, None)
-        corpora = {n: c for n, c in self.planned.corpora.items() if n == cell.source or n in self.planned.targets}
-        tags = cell_tags(cell, corpora, known_languages(self.data))
-        with open_run(self.study, schema.KIND_CELL, cell.name, tags) as run_id:
-            own = {schema.START: cell.start.name, schema.SOURCE: cell.source, schema.SEED: str(cell.seed)}
-            params = {k: v for k, v in self.params.items() if k not in ("starts", "sources", "seeds")}
-            log(self.study.client, run_id, params=configuration_params(params | own))
-            recorder = CellRecorder(self.study, run_id, cell)
-            result = self._measure(cell, recorder)
-            recorder.finish(result)
-        clear_checkpoint(checkpoint_folder(self._folder(cell)))  # everything is in the store now
-        return result
+    def __call__(self, cell: Cell) -> None:
+        pair = cell.start.name, cell.source
+        self._left[pair] -= 1
+        if self._left[pair]:
+            return
+        work_dir = Path(self._config.data.work_dir)
+        registry.store_best(self._study, *pair, cell.recipe, work_dir, self._config.selection_split)
 
-    def _folder(self, cell: Cell) -> Path:
-        return registry.cell_folder(Path(self.data.work_dir), cell.key)
 
-    def _measure(self, cell: Cell, recorder: CellRecorder | None) -> CellResult:
-        # the source's own splits are always scored: the best seed is chosen on them
-        splits = splits_of(self.planned.corpora, list(dict.fromkeys([*self.planned.targets, cell.source])))
-        return run_cell(
-            cell, self.planned.corpora[cell.source], splits, self.options, self.accelerator, self._folder(cell),
-            self._encoder_of(cell), recorder.on_epoch if recorder else None,
-        )  # fmt: skip
+def make_worker(work: Work, uri: str, name: str, again: bool) -> Callable[[Cell], Outcome]:
+    """In a worker: what runs its cells."""
+    study = open_study(client(uri), name)
+    runner = Runner(work, study, make_accelerator(work.plan.cells[0].recipe, work.run))
+    Heart(study, Owner.this_process(), runner.flush_curves).start()
+    return partial(runner.run, even_if_finished=again)
 
-    def _encoder_of(self, cell: Cell) -> Encoder:
-        if self._encoder is None or self._encoder[0] != cell.identity.digest:
-            self._encoder = (cell.identity.digest, Encoder(starts.load_tokenizer(cell.start), cell.recipe.max_length))
-        return self._encoder[1]
+
+def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutcome) -> None:
+    """Register the best seeds, one process at a time."""
+    work_dir = Path(config.data.work_dir)
+    claims = Claims(study, Owner.this_process())
+    while (claim := claims.take("registry")) is None:
+        logger.info("waiting for another process that registers models")
+        time.sleep(WAIT_SECONDS)
+    try:
+        cells = registry.finished_places(study)
+        lost = {c.key for c in registry.without_weights(study, cells, work_dir, config.selection_split)}
+        again = [cell for cell in plan.cells if cell.key in lost and cell.name not in outcome.failed]
+        if again:
+            logger.info("weights of %s are gone; fine-tuning again", ", ".join(cell.name for cell in again))
+            _execute(config, plan, study, again, outcome, again=True)
+            cells = registry.finished_places(study)
+        if cells:
+            outcome.changes = registry.register(study, cells, work_dir, config.selection_split)
+        if not config.keep_weights:
+            registry.discard_weights(work_dir, cells.values())
+    finally:
+        claim.end("done")

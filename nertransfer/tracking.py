@@ -6,78 +6,42 @@ inherits nothing by accident.
 """
 
 import json
-import os
-import platform
-import socket
 import tempfile
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import distributions
 from pathlib import Path
 
-import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, LoggedModelOutput, Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 
-from nertransfer import schema
-from nertransfer.cell import Cell, CellResult, Resources, Scored, recipe_digest
+from nertransfer import claims, measurements, schema
+from nertransfer.cell import Cell, recipe_digest
+from nertransfer.claims import Owner
 from nertransfer.corpus import Corpus
-from nertransfer.errors import InputError
-from nertransfer.finetune import History, learning_rate
-from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES, Language
-from nertransfer.store import all_runs, inherited_run, public_uri
+from nertransfer.measurements import Measurements, Point
+from nertransfer.store import Study, all_runs, inherited_run, public_uri
 
-NOTE = "mlflow.note.content"
 METRICS_PER_BATCH = 1000  # limits of one log_batch call
 PARAMS_PER_BATCH = 100
-CURVE_POINTS = 200
-"""At most so many points of the loss curve are logged; each is the mean over the steps since the last."""
-
-
-@dataclass(frozen=True)
-class Study:
-    """An open study: the client and the MLflow experiment all its runs are in."""
-
-    client: MlflowClient
-    experiment_id: str
-    name: str
-
-    @property
-    def uri(self) -> str:
-        return self.client.tracking_uri
-
-
-def open_study(client: MlflowClient, name: str) -> Study:
-    """The study called ``name``, made where it does not exist. Raises InputError when it was deleted."""
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        try:
-            return Study(client, client.create_experiment(name), name)
-        except MlflowException:  # another process was faster
-            experiment = client.get_experiment_by_name(name)
-            if experiment is None:
-                raise
-    if experiment.lifecycle_stage != "active":
-        raise InputError(f"study {name!r} was deleted on the tracking server; restore it or choose another name")
-    return Study(client, experiment.experiment_id, name)
 
 
 @contextmanager
-def open_run(study: Study, kind: str, name: str, tags: Mapping[str, str] | None = None) -> Iterator[str]:
+def open_run(
+    study: Study, kind: str, name: str, tags: Mapping[str, str] | None = None, again: str | None = None
+) -> Iterator[str]:
     """A run of the study: FINISHED when the block ends, KILLED on an interrupt, FAILED on an error.
 
-    A run that ``mlflow run`` has opened for this process is taken up when it is in the study's
-    experiment and nothing has been tracked in it yet; otherwise a new one is made. Yields its id.
+    ``again`` is a run that was cut short and goes on. Without it, a run that ``mlflow run`` has opened for this
+    process is taken up when it is in the study's experiment and nothing has been tracked in it yet; otherwise a
+    new one is made. Yields its id.
     """
     client = study.client
-    tags = {schema.KIND: kind, schema.HOST: socket.gethostname(), schema.PID: str(os.getpid())} | dict(tags or {})
-    run_id = inherited_run(client, study.experiment_id)
+    tags = {schema.KIND: kind} | Owner.this_process().tags | dict(tags or {})
+    run_id = again or inherited_run(client, study.experiment_id)
     if run_id is None:
         run_id = client.create_run(study.experiment_id, tags=resolve_tags() | tags, run_name=name).info.run_id
     else:
@@ -143,193 +107,79 @@ def cell_tags(
     )
 
 
-def curve_metrics(history: History, total_steps: int, recipe: object, since_epoch: int = 0) -> list[Metric]:
-    """Loss and learning rate over optimiser steps, speed and dev F1 over epochs, from epoch ``since_epoch`` on.
+def deliver(client: MlflowClient, run_id: str, found: Measurements, model_id: str = "", known_epochs: int = 0) -> None:
+    """Write measurements to a run. Doing so twice leaves what doing it once leaves.
 
-    ``train_loss`` in nats per labelled word, ``tokens_per_second`` in real sub-tokens.
+    Scores are tied to their datasets, and to the LoggedModel where there is one; the curves of the
+    first ``known_epochs`` epochs are there already.
     """
-    now = _now()
-    every = max(1, total_steps // CURVE_POINTS)
-    first = since_epoch * history.steps_per_epoch
-    metrics: list[Metric] = []
-    for end in range(every, len(history.losses) + 1, every):
-        if end <= first:
-            continue
-        window = history.losses[end - every : end]
-        metrics.append(Metric("train_loss", sum(window) / len(window), now, end))
-        metrics.append(Metric("learning_rate", learning_rate(end - 1, total_steps, recipe), now, end))  # type: ignore[arg-type]
-    for epoch in range(since_epoch, history.epochs):
-        metrics.append(Metric("tokens_per_second", history.tokens / max(history.seconds[epoch], 1e-9), now, epoch + 1))
-        if epoch < len(history.dev_f1):
-            metrics.append(Metric("epoch_dev_f1", history.dev_f1[epoch], now, epoch + 1))
-    return metrics
-
-
-class CellRecorder:
-    """Writes one cell's run as it goes on: curves after every epoch, everything else at the end."""
-
-    def __init__(self, study: Study, run_id: str, cell: Cell) -> None:
-        self.study, self.run_id, self.cell = study, run_id, cell
-        self._epochs_logged = 0
-
-    def on_epoch(self, history: History) -> None:
-        """Log the curves of the epochs that are new; after a resume that is all of them."""
-        total = history.steps_per_epoch * self.cell.recipe.epochs
-        metrics = curve_metrics(history, total, self.cell.recipe, self._epochs_logged)
-        log(self.study.client, self.run_id, metrics)
-        self._epochs_logged = history.epochs
-
-    def finish(self, result: CellResult) -> str:
-        """Log scores, predictions and resources; returns the id of the cell's LoggedModel."""
-        client, run_id, cell = self.study.client, self.run_id, self.cell
-        if self._epochs_logged < result.history.epochs:
-            self.on_epoch(result.history)
-        tags = {
-            name: value for name, value in client.get_run(run_id).data.tags.items() if not name.startswith("mlflow.")
-        }
-        model = client.create_logged_model(
-            self.study.experiment_id, name=cell.name, source_run_id=run_id, tags=tags, model_type="token-classification"
-        )
-        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-        log_scores(client, run_id, result.scored, model.model_id)
-        log(
-            client,
-            run_id,
-            resource_metrics(result.resources)
-            + [Metric("kept_epoch", result.history.kept_epoch, _now(), 0)]
-            + [
-                Metric(f"source_{s.split.name}_f1", s.scores.default[ALL].f1, _now(), 0)
-                for s in result.scored
-                if s.split.language == cell.source
-            ],
-            tags={schema.MODEL_URI: model.model_id, NOTE: cell_note(result)},
-        )
-        return model.model_id
-
-
-def resource_metrics(resources: Resources) -> list[Metric]:
-    """Seconds, bytes and counts a cell needed."""
-    values = {
-        "train_seconds": resources.train_seconds,
-        "score_seconds": resources.score_seconds,
-        "peak_memory_bytes": resources.peak_memory,
-        "processes": resources.processes,
-        "threads": resources.threads,
-    }
-    return [Metric(name, float(value), _now(), 0) for name, value in values.items()]
-
-
-def log_scores(client: MlflowClient, run_id: str, scored: Sequence[Scored], model_id: str | None = None) -> None:
-    """Log all scores as metrics tied to their datasets, and predictions and full tables as artifacts."""
-    inputs, metrics = [], []
-    for one in scored:
-        dataset = _dataset(one)
-        inputs.append(DatasetInput(dataset, []))
-        metrics += [
-            Metric(
-                name.key, value, _now(), 0, model_id=model_id, dataset_name=dataset.name, dataset_digest=dataset.digest
-            )
-            for name, value in score_values(one)
-        ]
-    client.log_inputs(run_id, datasets=inputs)
-    log(client, run_id, metrics)
+    tags = found.tags | ({schema.MODEL_URI: model_id} if model_id else {})
+    datasets = {one.name: _dataset(one) for one in found.datasets}
+    if datasets:
+        client.log_inputs(run_id, datasets=[DatasetInput(dataset, []) for dataset in datasets.values()])
+    points = [point for point in found.points if not 0 < point.epoch <= known_epochs]
+    log(client, run_id, [_metric(point, datasets, model_id) for point in points], tags=tags)
+    if not found.files:
+        return
     with tempfile.TemporaryDirectory() as folder:
-        predictions = Path(folder) / schema.PREDICTIONS
-        predictions.mkdir()
-        for one in scored:
-            path = predictions / f"{one.split.language}.{one.split.name}.txt"
-            path.write_text(prediction_text(one), encoding="utf-8")
-        (Path(folder) / schema.SCORES_FILE).write_text(scores_csv(scored), encoding="utf-8")
-        (Path(folder) / "environment.json").write_text(json.dumps(environment(), indent=1), encoding="utf-8")
+        for name, text in found.files.items():
+            path = Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
         client.log_artifacts(run_id, folder)
 
 
-def _dataset(one: Scored) -> Dataset:
-    split = one.split
-    profile = {"sentences": len(split.sentences), "words": split.number_of_words,
-               "entities": one.scores.default[ALL].support}  # fmt: skip
+def _metric(point: Point, datasets: Mapping[str, Dataset], model_id: str) -> Metric:
+    if not point.dataset:
+        return Metric(point.name, point.value, point.time, point.step)
+    dataset = datasets[point.dataset]
+    return Metric(
+        point.name, point.value, point.time, point.step, model_id=model_id or None, dataset_name=dataset.name,
+        dataset_digest=dataset.digest,
+    )  # fmt: skip
+
+
+def _dataset(one: measurements.Dataset) -> Dataset:
     return Dataset(
-        name=f"{split.language}.{split.name}",
-        digest=split.digest[:36],
+        name=one.name,
+        digest=one.digest[:36],
         source_type="conll",
-        source=json.dumps({"language": split.language, "split": split.name, "sha256": split.digest}),
-        profile=json.dumps(profile),
+        source=json.dumps({"language": one.language, "split": one.split, "sha256": one.digest}),
+        profile=json.dumps({"sentences": one.sentences, "words": one.words, "entities": one.entities}),
     )
 
 
-def score_values(one: Scored) -> list[tuple[schema.ScoreName, float]]:
-    """Every score metric of one target and split, with its name."""
-    scores, split, target = one.scores, one.split.name, one.split.language
-    found: list[tuple[schema.ScoreName, float]] = []
-    for category, value in scores.default.items():
-        found += [
-            (schema.ScoreName(split, measure, target, category), float(getattr(value, measure)))
-            for measure in schema.CATEGORY_MEASURES
-        ]
-    overall = {f"strict_{m}": getattr(scores.strict[ALL], m) for m in (schema.PRECISION, schema.RECALL, schema.F1)}
-    overall |= {"span_f1": scores.span_f1, "invalid_tag_rate": scores.invalid_tag_rate}
-    return found + [(schema.ScoreName(split, measure, target), float(v)) for measure, v in overall.items()]
-
-
-def prediction_text(one: Scored) -> str:
-    """CoNLL columns word, gold tag, predicted tag; a blank line after each sentence."""
-    return "".join(
-        "".join(f"{w} {g} {p}\n" for w, g, p in zip(s.words, s.tags, predicted, strict=True)) + "\n"
-        for s, predicted in zip(one.split.sentences, one.predicted, strict=True)
+def logged_model(study: Study, run_id: str, name: str, tags: Mapping[str, str], fresh: bool) -> str:
+    """The id of the run's LoggedModel, made where there is none; a ``fresh`` run cannot have one."""
+    client = study.client
+    if not fresh:
+        made = client.search_logged_models([study.experiment_id], filter_string=f"source_run_id = '{run_id}'")
+        if made:
+            return made[0].model_id
+    model = client.create_logged_model(
+        study.experiment_id, name=name, source_run_id=run_id, tags=dict(tags), model_type="token-classification"
     )
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    return model.model_id
 
 
-def scores_csv(scored: Sequence[Scored]) -> str:
-    """All scores, both modes, every category; fractions at full precision."""
-    lines = ["target,split,mode,category,precision,recall,f1,support"]
-    for one in scored:
-        for mode, table in (("default", one.scores.default), ("strict", one.scores.strict)):
-            lines += [
-                f"{one.split.language},{one.split.name},{mode},{category},{v.precision!r},{v.recall!r},{v.f1!r},{v.support}"
-                for category, v in table.items()
-            ]
-    return "\n".join(lines) + "\n"
+class LiveCurves:
+    """Shows the curves of a cell while it is fine-tuned: what is new at every heartbeat."""
+
+    def __init__(self, client: MlflowClient, run_id: str, known_epochs: int) -> None:
+        self._client, self._run_id, self.known_epochs = client, run_id, known_epochs
+        self.latest: list[Point] = []
+
+    def flush(self) -> None:
+        """Log the epochs that are new."""
+        points = [point for point in self.latest if point.epoch > self.known_epochs]
+        log(self._client, self._run_id, [_metric(point, {}, "") for point in points])
+        self.known_epochs = max((point.epoch for point in points), default=self.known_epochs)
 
 
-def cell_note(result: CellResult) -> str:
-    """The run's note: what it is, and its test scores."""
-    cell = result.cell
-    tests = [s for s in result.scored if s.split.name == "test"]
-    return (
-        f"**{cell.start.name}** fine-tuned on **{cell.source}**, seed {cell.seed}. Entity-level micro scores "
-        f"on the test splits, percent (seqeval, default mode).\n\n{scores_table(tests, cell.source)}"
-    )
-
-
-def scores_table(scored: Sequence[Scored], source: str = "") -> str:
-    """Scores in percent as a Markdown table, a row per target and split; F1 for each category."""
-    categories = sorted({c for s in scored for c in s.scores.default} - {ALL})
-    header = ["target", "split", "F1", "precision", "recall", *categories, "entities"]
-    rows = []
-    for s in scored:
-        total = s.scores.default[ALL]
-        per = [f"{100 * s.scores.default[c].f1:.1f}" if c in s.scores.default else "" for c in categories]
-        name = s.split.language + (" (source)" if s.split.language == source else "")
-        values = [f"{100 * v:.1f}" for v in (total.f1, total.precision, total.recall)]
-        rows.append([name, s.split.name, *values, *per, str(total.support)])
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
-
-
-def environment() -> dict[str, object]:
-    """Interpreter, machine and the versions of every installed package."""
-    packages = {d.metadata["Name"]: d.version for d in distributions() if d.metadata["Name"]}
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
-    }
-
-
-def _now() -> int:
-    return int(time.time() * 1000)
+def known_epochs(client: MlflowClient, run_id: str) -> int:
+    """How many epochs' curves a run has."""
+    return max((metric.step for metric in client.get_metric_history(run_id, schema.SPEED)), default=0)
 
 
 # --- what is there already -----------------------------------------------------------------------
@@ -341,47 +191,61 @@ def kind_runs(study: Study, kind: str, condition: str = "") -> list[Run]:
     return sorted(runs, key=lambda run: (run.info.end_time or 0, run.info.start_time, run.info.run_id))
 
 
-def cell_runs(study: Study, status: str) -> list[Run]:
-    """All cell runs of the study with a status, oldest first."""
-    return kind_runs(study, schema.KIND_CELL, f" and attributes.status = '{status}'")
+def cell_runs(study: Study, status: str, condition: str = "") -> list[Run]:
+    """All cell runs of the study with a status, oldest first; ``condition`` as for `kind_runs`."""
+    return kind_runs(study, schema.KIND_CELL, f" and attributes.status = '{status}'{condition}")
 
 
 def finished_cells(study: Study, targets: Mapping[str, Corpus]) -> dict[tuple[str, str, str], Run]:
-    """The newest finished run by (cell key, start, source), of those that scored every target as it is now.
+    """The newest finished run by `Cell.place`, of those that scored every target as it is now.
 
     The names are part of it: a start or a source under another name is another place in the grid.
     """
+    return {place_in_store(run): run for run in cell_runs(study, "FINISHED") if is_scored(run, targets)}
+
+
+def place_in_store(run: Run) -> tuple[str, str, str]:
+    """`Cell.place` of a cell's run."""
+    return tuple(run.data.tags[name] for name in (schema.CELL_KEY, schema.START, schema.SOURCE))  # type: ignore[return-value]
+
+
+def is_scored(run: Run, targets: Mapping[str, Corpus]) -> bool:
+    """Whether a run scored every target, and as its corpus is now."""
     digests = {schema.CORPUS_DIGEST + name: corpus.digest for name, corpus in targets.items()}
-    return {
-        (run.data.tags[schema.CELL_KEY], run.data.tags[schema.START], run.data.tags[schema.SOURCE]): run
-        for run in cell_runs(study, "FINISHED")
-        if digests.items() <= run.data.tags.items()
-        and all(schema.ScoreName("test", schema.F1, target).key in run.data.metrics for target in targets)
-    }
+    return digests.items() <= run.data.tags.items() and all(
+        schema.ScoreName("test", schema.F1, target).key in run.data.metrics for target in targets
+    )
+
+
+def runs_of(study: Study, cell: Cell) -> list[Run]:
+    """All runs of one cell under these names, oldest first."""
+    runs = kind_runs(study, schema.KIND_CELL, f" and tags.{schema.CELL_KEY} = '{cell.key}'")
+    return [run for run in runs if place_in_store(run) == cell.place]
 
 
 def mark_as_asked(study: Study, runs: Iterable[Run]) -> None:
     """Note that these finished cells were asked for now: they count, whatever ran in between."""
-    now = str(_now())
+    now = str(int(time.time() * 1000))
     for run in runs:
         study.client.set_tag(run.info.run_id, schema.ASKED_AT, now)
 
 
-def bury_the_dead(study: Study) -> list[str]:
-    """Mark as KILLED the runs that a process of this machine left RUNNING; returns their names."""
-    buried = []
+_WITH_HEART = (schema.KIND_CELL, schema.KIND_STUDY)
+"""Kinds of runs whose processes send heartbeats while they work."""
+
+
+def bury_the_dead(study: Study, expiry: float = claims.EXPIRY_SECONDS) -> list[str]:
+    """Mark as KILLED the runs that dead processes left RUNNING; returns their names.
+
+    A process of this machine is asked for by its number; one of another machine is dead when its
+    heartbeat is older than ``expiry`` seconds.
+    """
+    me, buried = Owner.this_process(), []
+    beats = claims.heartbeats(claims.claim_runs(study))
     for run in all_runs(study.client, study.experiment_id, "attributes.status = 'RUNNING'"):
-        tags = run.data.tags
-        here = schema.PID in tags and tags.get(schema.HOST) == socket.gethostname()
-        if here and not _alive(int(tags.get(schema.PID, "0")), run.info.start_time):
+        owner = Owner.of_run(run)
+        limit = expiry if run.data.tags.get(schema.KIND) in _WITH_HEART else float("inf")
+        if owner is not None and not owner.is_alive(beats, me, limit):
             study.client.set_terminated(run.info.run_id, "KILLED")
             buried.append(run.info.run_name)
     return buried
-
-
-def _alive(pid: int, run_started: int) -> bool:
-    """Whether the process that opened the run still lives; a younger process has only inherited its number."""
-    try:
-        return psutil.Process(pid).create_time() * 1000 <= run_started + 1000
-    except psutil.NoSuchProcess:
-        return False

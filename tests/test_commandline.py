@@ -129,7 +129,7 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     (STUDY, {"epoch_choice": "first"}, "epoch_choice='first' is not allowed: one of last, best"),
     (STUDY, {"device": "gpu"}, "device='gpu' is not allowed: one of auto, cpu"),
     (STUDY, {"recipe": "mine"}, "recipe='mine' is not allowed: one of published, planted"),
-    (STUDY, {"epoch": "3"}, "unknown parameter epoch: one of data, languages"),
+    (STUDY, {"epoch": "3"}, "unknown parameter epoch: one of study_file, plan"),
     # Recipe
     (STUDY, {"epochs": "0"}, "epochs=0 is not allowed: a whole number of at least 1"),
     (TRAIN, {"batch_size": "0"}, "batch_size=0 is not allowed: a whole number of at least 1"),

@@ -402,6 +402,7 @@ def test_categories_come_from_train_and_others_are_listed(tmp_path: Path) -> Non
 
 def test_planted_corpora_are_written_into_the_work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = types.SimpleNamespace(
+        LANGUAGES=(types.SimpleNamespace(code="pla"),),
         PlantedSettings=lambda: "settings",
         digest=lambda settings: f"digest-of-{settings}",
         write=lambda folder, settings: make(folder, "pla"),

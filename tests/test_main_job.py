@@ -10,8 +10,8 @@ import pytest
 from tiny import save_tiny_corpora, save_tiny_start
 
 from nertransfer import planted, schema
-from nertransfer.store import all_runs, client
-from nertransfer.tracking import Study, cell_runs, open_study
+from nertransfer.store import Study, all_runs, client, open_study
+from nertransfer.tracking import cell_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -69,7 +69,7 @@ def test_the_planted_study_leaves_report_registry_and_no_loose_weights(planted_s
         assert study.client.get_model_version_by_alias(name, "champion").tags["start"] == "base"
     assert not list((planted_study / "work" / "cells").rglob("*.safetensors"))
     kinds = sorted(run.data.tags["kind"] for run in all_runs(study.client, study.experiment_id))
-    assert kinds == ["analysis", *["cell"] * 7, "study"]
+    assert kinds == ["analysis", *["cell"] * 7, "claims", "study"]
 
 
 def test_mlflow_run_on_real_corpora_with_a_real_encoder(shared_data: Path, tmp_path: Path) -> None:

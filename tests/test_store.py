@@ -80,7 +80,6 @@ def test_a_server_that_is_not_there_is_reported_soon(monkeypatch: pytest.MonkeyP
     assert f"http://127.0.0.1:{port}" in str(caught.value)
     assert f"mlflow server --backend-store-uri sqlite:///mlflow.db --port {port}" in str(caught.value)
     assert "secret" not in str(caught.value)
-    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ  # long runs keep MLflow's patience
 
 
 def _open_and_write(uri: str, name: str) -> None:

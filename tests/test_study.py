@@ -21,8 +21,9 @@ from nertransfer.config import EvaluateConfig, StudyConfig, TrainConfig
 from nertransfer.errors import InputError
 from nertransfer.labels import ALL
 from nertransfer.rescoring import evaluate
-from nertransfer.store import all_runs, client
-from nertransfer.tracking import Study, bury_the_dead, cell_runs, configuration_params, open_run, open_study
+
+from nertransfer.store import Study, all_runs, client, open_study
+from nertransfer.tracking import bury_the_dead, cell_runs, configuration_params, open_run
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = {"epochs": "6", "learning_rate": "5e-3", "batch_size": "8", "max_length": "32", "device": "cpu",
@@ -167,7 +168,7 @@ def test_a_better_seed_moves_the_alias_and_says_so(
     monkeypatch.chdir(tmp_path / "copy")
     study = open_here(tmp_path / "copy")
     shared = {name: value for name, value in SETTINGS.items() if name not in ("starts", "seeds")}
-    config = build(TrainConfig, shared | {"start": "tiny=tiny", "source": "aaa", "seed": "7"})
+    config = build(TrainConfig, shared | {"start": "tiny=tiny", "source": "aaa", "seed": "7", "keep_weights": "true"})
     studies.train(config, study, studies.make_accelerator(config.recipe, config.run))
     newest = cell_runs(study, "FINISHED")[-1]
     assert newest.data.tags["seed"] == "7"
@@ -279,18 +280,20 @@ def test_an_interrupted_run_is_marked_as_killed(fresh: Study) -> None:
     assert [run.info.run_name for run in cell_runs(fresh, "KILLED")] == ["stopped"]
 
 
-def test_a_failing_cell_does_not_stop_the_others(fresh: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = studies.run_cell
-
-    def failing(cell: object, *arguments: object, **options: object) -> object:
-        if cell.name == "tiny-aaa-s1":  # type: ignore[attr-defined]
-            raise RuntimeError("out of memory")
-        return real(cell, *arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(studies, "run_cell", failing)
+def test_a_failing_cell_is_tried_twice_and_does_not_stop_the_others(fresh: Study) -> None:
+    studies.run_study(configuration(epochs="1", seeds="1", sources="aaa"), fresh)
+    key = cell_runs(fresh, "FINISHED")[0].data.tags["cell_key"]
+    fresh.client.delete_run(cell_runs(fresh, "FINISHED")[0].info.run_id)
+    shutil.rmtree(Path("work/cells") / key)
+    (Path("work/cells") / key).write_text("a file where the cell's folder should be")
     outcome = studies.run_study(configuration(epochs="1"), fresh)
     assert list(outcome.failed) == ["tiny-aaa-s1"] and len(outcome.ran) == 3
-    monkeypatch.setattr(studies, "run_cell", real)
+    assert "NotADirectoryError" in outcome.failed["tiny-aaa-s1"]
+    failed = cell_runs(fresh, "FAILED")
+    assert len(failed) == 2 and "NotADirectoryError" in failed[0].data.tags["error"]
+    log = Path("work/logs/tiny-study/tiny-aaa-s1.log")
+    assert str(log) in outcome.failed["tiny-aaa-s1"] and log.read_text().count("Traceback (most recent call last)") >= 2
+    (Path("work/cells") / key).unlink()
     again = studies.run_study(configuration(epochs="1"), fresh)
     assert again.ran == ["tiny-aaa-s1"] and len(again.found) == 3
 
@@ -319,8 +322,7 @@ def test_a_changed_byte_of_the_source_is_another_cell(fresh: Study) -> None:
 def test_two_names_for_the_same_weights_are_noticed(fresh: Study, caplog: pytest.LogCaptureFixture) -> None:
     shutil.copytree("tiny", "twin")
     with caplog.at_level(logging.WARNING, "nertransfer"):
-        config = configuration(starts="tiny=tiny,twin=twin")
-        studies.plan(config, studies.make_accelerator(config.recipe, config.run))
+        studies.run_study(configuration(starts="tiny=tiny,twin=twin", epochs="1", sources="aaa", seeds="0"), fresh)
     assert "tiny and twin have the same weights" in caplog.text
 
 
@@ -371,6 +373,7 @@ def test_registering_without_weights_changes_nothing_and_names_them(fresh: Study
     runner: Callable = registry.register
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "register", lambda *_: [])
+        patch.setattr(registry, "store_best", lambda *_: None)
         studies.run_study(config, fresh)  # discards the weights, as after a registration elsewhere
     with pytest.raises(InputError, match=r"neither registered nor in work_dir: tiny-aaa-s\d"):
         runner(fresh, registry.finished_places(fresh), Path("work"))

@@ -1,0 +1,72 @@
+"""What a person sees while cells run: a line for every worker, a bar over all, the time that is left."""
+
+import logging
+import sys
+import time
+from contextlib import ExitStack
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+logger = logging.getLogger("nertransfer")
+
+LINES_APART_SECONDS = 60.0
+"""Without a terminal: how often a line says what the workers are at."""
+
+
+def duration(seconds: float) -> str:
+    """``3 h 20 min``, ``4 min 5 s`` or ``12 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+class Display:
+    """Shows the progress of ``total`` cells on ``workers`` workers; drawn on a terminal, in lines elsewhere."""
+
+    def __init__(self, total: int, workers: int, watched: bool | None = None) -> None:
+        self._total, self._done, self._began = total, 0, time.monotonic()
+        self._watched = sys.stderr.isatty() if watched is None else watched
+        self._doing: dict[int, str] = {}
+        self._told = time.monotonic()
+        self._stack = ExitStack()
+        if self._watched:
+            self._stack.enter_context(logging_redirect_tqdm([logging.getLogger("nertransfer"), logging.getLogger()]))
+            self._bar = self._stack.enter_context(
+                tqdm(total=total, desc="cells", unit="cell", dynamic_ncols=True, smoothing=0, position=0)
+            )
+            self._lines = [
+                self._stack.enter_context(tqdm(bar_format="{desc}", position=i + 1, leave=False, dynamic_ncols=True))
+                for i in range(workers)
+            ]
+
+    def __enter__(self) -> "Display":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def progress(self, worker: int, title: str, done: int, of: int) -> None:
+        """A worker has come so far with what is called ``title``."""
+        self._doing[worker] = f"{title} {100 * done // of} %" if of else title
+        if self._watched:
+            self._lines[worker].set_description_str(f"  worker {worker}: {self._doing[worker]}")
+        elif time.monotonic() - self._told >= LINES_APART_SECONDS:
+            self._told = time.monotonic()
+            logger.info("    %s", "; ".join(self._doing[w] for w in sorted(self._doing)))
+
+    def idle(self, worker: int) -> None:
+        """A worker has nothing to do."""
+        self._doing.pop(worker, None)
+        if self._watched:
+            self._lines[worker].set_description_str(f"  worker {worker}: waiting")
+
+    def ended(self, summary: str) -> None:
+        """One more cell is done with; ``summary`` says how."""
+        self._done += 1
+        left = (time.monotonic() - self._began) / self._done * (self._total - self._done)
+        if self._watched:
+            self._bar.update()
+        logger.info("[%d/%d] %s, about %s left", self._done, self._total, summary, duration(left))
+        self._told = time.monotonic()

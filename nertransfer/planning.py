@@ -1,0 +1,155 @@
+"""Lays out the grid of a study: first in names, then with corpora, starts and cells.
+
+Names cost nothing and are known before anything is downloaded; everything else is read
+strictly, before the first cell runs.
+"""
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from nertransfer import corpus as corpora_of
+from nertransfer import grid, planted_starts, starts
+from nertransfer.cell import Cell, make_cell
+from nertransfer.config import PLANTED, DataOptions, Recipe, StudyConfig
+from nertransfer.corpus import Corpus
+from nertransfer.errors import InputError
+from nertransfer.languages import LANGUAGES, Language
+from nertransfer.planted import LANGUAGES as PLANTED_LANGUAGES
+
+logger = logging.getLogger("nertransfer")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A study in names.
+
+    ``starts``: as asked, with `grid.OWN` in it; ``sources``, ``pivots``, ``targets``, ``seeds``; ``texts``: for
+    every start that is needed, by name, what it is loaded from (as `starts.resolve` takes it).
+    """
+
+    starts: list[str]
+    sources: list[str]
+    pivots: list[str]
+    targets: list[str]
+    seeds: list[int]
+    texts: dict[str, str]
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """(start, source) of every configuration."""
+        return grid.pairs(self.starts, self.sources, self.pivots)
+
+    @property
+    def languages(self) -> list[str]:
+        """Every language whose corpus is needed."""
+        return list(dict.fromkeys([*self.sources, *self.pivots, *self.targets]))
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The axes as they are tracked with a study's run, for the report to lay them out again."""
+        axes = {name: getattr(self, name) for name in ("starts", "sources", "pivots", "targets", "seeds")}
+        return {name: ",".join(map(str, values)) for name, values in axes.items()}
+
+
+def lay_out(config: StudyConfig) -> Grid:
+    """The grid of a study, without reading a corpus or loading a start.
+
+    Raises InputError on languages that the data has not, on starts that cannot be meant, and where
+    ``own`` has no start for a source.
+    """
+    existing = corpora_of.names(config.data)
+    sources = pick("sources", config.sources, existing)
+    pivots = pick("pivots", config.pivots, existing) if config.pivots else []
+    targets = pick("targets", config.targets, existing)
+    catalogue = catalogue_names(config.data)
+    asked = {text: text if text == grid.OWN else _name(text, catalogue, "starts") for text in config.starts}
+    names = list(asked.values())
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"two starts are called {name!r}; give one another name with name=...", "starts", name)
+    texts = {name: text for text, name in asked.items() if name != grid.OWN}
+    for text in config.adapted:
+        if texts.setdefault(_name(text, catalogue, "adapted"), text) != text:
+            raise InputError(f"adapted={text!r} and starts name two different starts alike", "adapted", text)
+    for name in grid.start_names(names, sources, pivots):
+        if name in texts:
+            continue
+        if name not in catalogue:
+            raise InputError(
+                f"starts=own: no start is known that was adapted to {name}; name it with adapted={name}=<start>",
+                "starts" if grid.OWN in names else "pivots", grid.OWN,
+            )  # fmt: skip
+        texts[name] = name
+    used = set(grid.start_names(names, sources, pivots))
+    texts = {name: text for name, text in texts.items() if name in used}
+    return Grid(names, sources, pivots, targets, list(config.seeds), texts)
+
+
+def _name(text: str, catalogue: Collection[str], parameter: str) -> str:
+    try:
+        return starts.resolve(text, dict.fromkeys(catalogue, "")).name
+    except InputError as error:
+        raise InputError(str(error), parameter, text) from None
+
+
+def catalogue_names(data: DataOptions) -> list[str]:
+    """Names of the starts that need no location with these data."""
+    return list(planted_starts.NAMES if data.data == PLANTED else starts.CATALOGUE)
+
+
+def known_languages(data: DataOptions) -> Mapping[str, Language]:
+    """Names and families of the languages that the data may have."""
+    return {language.code: language for language in PLANTED_LANGUAGES} if data.data == PLANTED else LANGUAGES
+
+
+def languages_to_load(data: DataOptions, *wanted: Sequence[str]) -> DataOptions:
+    """The data options, limited to the languages that are wanted where all groups are named."""
+    if data.languages or not all(wanted):
+        return data
+    return replace(data, languages=tuple(dict.fromkeys(name for group in wanted for name in group)))
+
+
+def pick(parameter: str, names: Sequence[str], existing: Collection[str]) -> list[str]:
+    """The named languages, or all; raises InputError on one that does not exist."""
+    for name in names:
+        if name not in existing:
+            raise InputError(f"{parameter}={name} is not in the data: one of {', '.join(existing)}", parameter, name)
+    return list(names) or list(existing)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A resolved grid: every cell, every corpus that is needed, and those that are scored."""
+
+    cells: list[Cell]
+    corpora: dict[str, Corpus]
+    targets: dict[str, Corpus]
+
+
+def load_corpora(data: DataOptions, languages: Collection[str]) -> dict[str, Corpus]:
+    """The corpora of these languages, in the order of the data."""
+    wanted = tuple(name for name in corpora_of.names(data) if name in languages)
+    return corpora_of.load(replace(data, languages=wanted))
+
+
+def make_plan(found: Grid, corpora: dict[str, Corpus], resolved: Sequence[starts.Start], recipe: Recipe) -> Plan:
+    """The cells of a grid, by start, then source, then seed. Loads each start once to know its weights."""
+    by_name = {start.name: start for start in resolved}
+    identities = {name: starts.identify(start) for name, start in by_name.items()}
+    _warn_about_twins(identities)
+    cells = [
+        make_cell(by_name[start], identities[start], corpora[source], seed, recipe)
+        for start, source in found.pairs
+        for seed in found.seeds
+    ]
+    return Plan(cells, corpora, {name: corpora[name] for name in found.targets})
+
+
+def _warn_about_twins(identities: Mapping[str, starts.Identity]) -> None:
+    by_fingerprint: dict[str, list[str]] = {}
+    for name, identity in identities.items():
+        by_fingerprint.setdefault(identity.fingerprint, []).append(name)
+    for names in by_fingerprint.values():
+        if len(names) > 1:
+            logger.warning("starts %s have the same weights under different names", " and ".join(names))

@@ -1,0 +1,217 @@
+"""One cell from claim to delivery: what a worker, a Slurm task and the ``train`` entry point do alike.
+
+claim -> run -> fine-tune (from the checkpoint where there is one) -> write what was measured to disk
+-> deliver -> end the claim -> finish the run. At whichever step it is cut short, the next attempt
+takes the same run up and repeats nothing that is on disk.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from accelerate import Accelerator
+from filelock import FileLock
+
+from nertransfer import measurements, registry, schema, starts
+from nertransfer.cell import Cell, CellResult, Encoder, checkpoint_folder, run_cell, splits_of
+from nertransfer.claims import Claims, Heart, Owner
+from nertransfer.config import DataOptions, RunOptions
+from nertransfer.corpus import Split
+from nertransfer.finetune import History, clear_checkpoint
+from nertransfer.planning import Plan, known_languages
+from nertransfer.store import Study
+from nertransfer.tracking import (
+    LiveCurves,
+    cell_tags,
+    configuration_params,
+    deliver,
+    is_scored,
+    known_epochs,
+    log,
+    logged_model,
+    mark_as_asked,
+    open_run,
+    runs_of,
+)
+
+logger = logging.getLogger("nertransfer")
+
+FOUND, TAKEN, RAN, DELIVERED = "found", "taken", "ran", "delivered"
+"""What became of a cell: it was finished already, another process has it, it ran, or only its delivery was left."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``state`` is one of the above; ``summary`` one line for people; seconds of wall time in training and scoring."""
+
+    cell: str
+    state: str
+    summary: str = ""
+    train_seconds: float = 0.0
+    score_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all cells of a study have in common. ``params``: the resolved configuration, as it is tracked."""
+
+    plan: Plan
+    data: DataOptions
+    run: RunOptions
+    params: Mapping[str, str]
+    selection_split: str = "dev"
+    keep_weights: bool = False
+
+
+class Runner:
+    """Runs cells one by one; keeps the tokenizer and the encoded corpora of the last start's vocabulary at hand.
+
+    ``study`` is None on all but the main process of a cell that several processes share.
+    """
+
+    def __init__(self, work: Work, study: Study | None, accelerator: Accelerator) -> None:
+        self.work, self.study, self.accelerator = work, study, accelerator
+        self._encoder: tuple[object, Encoder] | None = None
+        self._curves: LiveCurves | None = None
+
+    @contextmanager
+    def beating(self) -> Iterator["Runner"]:
+        """While the block lasts, the store hears that this process lives, and sees the curves grow."""
+        if self.study is None:
+            yield self
+            return
+        with Heart(self.study, Owner.this_process(), self.flush_curves):
+            yield self
+
+    def run(self, cell: Cell, even_if_finished: bool = False) -> Outcome:
+        """Claim, run and deliver one cell. ``even_if_finished``: for its weights, which are gone.
+
+        Raises what fine-tuning and scoring raise, after the run is marked and the claim given back.
+        """
+        if self.study is None:
+            if self._from_main(0) == 1:
+                self._measure(cell)
+            return Outcome(cell.name, RAN)
+        claims = Claims(self.study, Owner.this_process())
+        claim = claims.take(sha256("/".join(cell.place).encode()).hexdigest()[:24])
+        if claim is None:
+            self._from_main(0)
+            return Outcome(cell.name, TAKEN)
+        how = "cut short"
+        try:
+            with self._lock(cell):
+                earlier = runs_of(self.study, cell)
+                finished = [r for r in earlier if r.info.status == "FINISHED" and is_scored(r, self.work.plan.targets)]
+                if finished and not even_if_finished:
+                    self._from_main(0)
+                    mark_as_asked(self.study, finished[-1:])
+                    how = "found finished"
+                    return Outcome(cell.name, FOUND)
+                # a run that was cut short goes on; one that waits in a queue is this one's
+                again = [r.info.run_id for r in earlier if r.info.status in ("KILLED", "SCHEDULED")]
+                outcome = self._tracked(cell, again[-1] if again else None, lambda: claim.end("finished"))
+                how = "finished"
+                return outcome
+        finally:
+            if how != "finished":
+                claim.end(how)
+
+    def _from_main(self, code: int) -> int:
+        """The main process's number on every process."""
+        if self.accelerator.num_processes == 1:
+            return code
+        import torch
+
+        flag = torch.tensor(code if self.accelerator.is_main_process else 0, device=self.accelerator.device)
+        return int(self.accelerator.reduce(flag, reduction="sum").item())
+
+    @contextmanager
+    def _lock(self, cell: Cell) -> Iterator[None]:
+        """Two studies may have a cell in common, and one work_dir: its folder belongs to one process at a time."""
+        path = self._folder(cell).with_suffix(".lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path):
+            yield
+
+    def _tracked(self, cell: Cell, again: str | None, end_claim: Callable[[], bool]) -> Outcome:
+        work, study = self.work, self.study
+        assert study is not None
+        corpora = {n: c for n, c in work.plan.corpora.items() if n == cell.source or n in work.plan.targets}
+        tags = cell_tags(cell, corpora, known_languages(work.data))
+        waiting = self._folder(cell) / "measured.json"
+        with open_run(study, schema.KIND_CELL, cell.name, tags, again) as run_id:
+            own = {schema.START: cell.start.name, schema.SOURCE: cell.source, schema.SEED: str(cell.seed)}
+            params = configuration_params(dict(work.params) | own)
+            known = study.client.get_run(run_id).data.params if again else {}  # what a param was first, it stays
+            log(study.client, run_id, params={k: v for k, v in params.items() if k not in known})
+            curves = LiveCurves(study.client, run_id, known_epochs(study.client, run_id) if again else 0)
+            found = measurements.read(waiting, cell.key, [split.digest for split in self._splits(cell)])
+            outcome = Outcome(cell.name, DELIVERED)
+            self._from_main(0 if found else 1)
+            if found is None:
+                try:
+                    self._curves = curves
+                    result = self._measure(cell, curves)
+                except Exception:
+                    clear_checkpoint(checkpoint_folder(self._folder(cell)))  # the next attempt starts clean
+                    raise
+                finally:
+                    self._curves = None
+                found = measurements.of_cell(result)
+                measurements.write(found, waiting)
+                seconds = result.resources.train_seconds, result.resources.score_seconds
+                outcome = Outcome(cell.name, RAN, summary(result), *seconds)
+            model_id = logged_model(study, run_id, cell.name, tags, fresh=again is None)
+            deliver(study.client, run_id, found, model_id, curves.known_epochs)
+            if not end_claim():
+                raise RuntimeError("this process was taken for dead, and another one works on the cell now")
+        waiting.unlink()
+        clear_checkpoint(checkpoint_folder(self._folder(cell)))
+        if not work.keep_weights:
+            registry.discard_beaten(study, cell, Path(work.data.work_dir), work.selection_split)
+        return outcome
+
+    def flush_curves(self) -> None:
+        """Show how far the cell has come."""
+        if self._curves is not None:
+            self._curves.flush()
+
+    def _folder(self, cell: Cell) -> Path:
+        return registry.cell_folder(Path(self.work.data.work_dir), cell.key)
+
+    def _splits(self, cell: Cell) -> list[Split]:
+        # the source's own splits are always scored: the best seed is chosen on them
+        plan = self.work.plan
+        return splits_of(plan.corpora, list(dict.fromkeys([*plan.targets, cell.source])))
+
+    def _measure(self, cell: Cell, curves: LiveCurves | None = None) -> CellResult:
+        def on_epoch(history: History) -> None:
+            if curves is not None:
+                curves.latest = measurements.curve(history, cell.recipe)
+
+        return run_cell(
+            cell, self.work.plan.corpora[cell.source], self._splits(cell), self.work.run, self.accelerator,
+            self._folder(cell), self._encoder_of(cell), on_epoch,
+        )  # fmt: skip
+
+    def _encoder_of(self, cell: Cell) -> Encoder:
+        vocabulary = cell.identity.vocabulary, cell.recipe.max_length
+        if self._encoder is None or self._encoder[0] != vocabulary:
+            self._encoder = (vocabulary, Encoder(starts.load_tokenizer(cell.start), cell.recipe.max_length))
+        return self._encoder[1]
+
+
+def summary(result: CellResult) -> str:
+    """One line for people: source F1, mean zero-shot F1, seconds."""
+    tests = {s.split.language: s.scores.default["ALL"].f1 for s in result.scored if s.split.name == "test"}
+    own = tests.pop(result.cell.source, None)
+    parts = [f"{result.cell.name}:"]
+    if own is not None:
+        parts.append(f"source F1 {100 * own:.1f} %,")
+    if tests:
+        parts.append(f"zero-shot mean {100 * sum(tests.values()) / len(tests):.1f} % of {len(tests)},")
+    parts.append(f"{result.resources.train_seconds + result.resources.score_seconds:.1f} s")
+    return " ".join(parts)

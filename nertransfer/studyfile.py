@@ -1,0 +1,98 @@
+"""A study file -> parameter texts, each with the line it stands on.
+
+The keys of the YAML are the parameters of the ``study`` entry point; ``recipe`` and ``slurm``
+may be mappings. Values are taken as they are written (``no`` is the language, not a boolean),
+so a study file and a command line mean the same.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from nertransfer.errors import InputError
+
+GROUPS = {"recipe": "", "slurm": "slurm_"}
+"""Keys that may hold a mapping, and what is put before its keys to make parameters of them."""
+
+
+@dataclass
+class StudyFile:
+    """``texts`` by parameter as on a command line; ``lines`` by parameter, and by (parameter, list item)."""
+
+    path: Path
+    texts: dict[str, str] = field(default_factory=dict)
+    lines: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def place(self, parameter: str, item: str = "") -> str:
+        """``file:line`` of what the parameter, or one item of its list, was given; empty where it was not."""
+        line = self.lines.get((parameter, item)) or self.lines.get((parameter, ""))
+        return f"{self.path}:{line}" if line else ""
+
+
+def read(path: Path, known: Collection[str]) -> StudyFile:
+    """Read a study file whose parameters must be among ``known``.
+
+    Raises InputError with file and line: not a file, not UTF-8, not YAML, not a mapping, an unknown
+    or repeated key, an empty list, a value that is neither text nor a list of texts.
+    """
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise InputError(f"study_file={str(path)!r} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise InputError(f"{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
+    if not isinstance(root, yaml.MappingNode):
+        raise InputError(f"{path}:1: a study file is a mapping such as 'data: masakhaner', one parameter a line")
+    found = StudyFile(path)
+    for name, key, value in _entries(root, path):
+        if name in GROUPS and isinstance(value, yaml.MappingNode):
+            for inner, inner_key, inner_value in _entries(value, path):
+                full = name if (name, inner) == ("recipe", "name") else GROUPS[name] + inner
+                _add(found, full, f"{name}.{inner}", inner_key, inner_value, known)
+        else:
+            _add(found, name, name, key, value, known)
+    return found
+
+
+def _entries(mapping: yaml.MappingNode, path: Path) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+    for key, value in mapping.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise InputError(f"{path}:{_line(key)}: a key must be the name of a parameter")
+        yield key.value, key, value
+
+
+def _line(node: yaml.Node) -> int:
+    return node.start_mark.line + 1
+
+
+def _add(
+    found: StudyFile, parameter: str, shown: str, key: yaml.Node, value: yaml.Node, known: Collection[str]
+) -> None:
+    where = f"{found.path}:{_line(key)}"
+    if parameter not in known or parameter == "study_file":
+        names = ", ".join(name for name in known if name != "study_file")
+        raise InputError(f"{where}: unknown key {shown!r}: one of {names}")
+    if parameter in found.texts:
+        raise InputError(f"{where}: {shown!r} stands here twice")
+    found.lines[(parameter, "")] = _line(key)
+    if isinstance(value, yaml.ScalarNode):
+        if value.tag == "tag:yaml.org,2002:null" or not value.value.strip():
+            raise InputError(f"{where}: {shown!r} has no value; leave the key out for the default")
+        found.texts[parameter] = value.value
+        return
+    if not isinstance(value, yaml.SequenceNode) or not all(isinstance(i, yaml.ScalarNode) for i in value.value):
+        raise InputError(f"{where}: {shown!r} must be a value or a list of values")
+    items = [item.value.strip() for item in value.value]
+    for item, node in zip(items, value.value, strict=True):
+        if not item or "," in item:
+            raise InputError(f"{found.path}:{_line(node)}: {item!r} cannot be an item of {shown!r}: no text or a ','")
+        found.lines[(parameter, item)] = _line(node)
+    if not items:
+        raise InputError(f"{where}: the list {shown!r} is empty; leave the key out for the default")
+    found.texts[parameter] = ",".join(items)
