@@ -308,8 +308,7 @@ def missing(frame: pd.DataFrame, cells: pd.DataFrame, plan: Mapping[str, Sequenc
             states[(start, source, seed)] = status
     rows = [
         (start, source, seed, target, split, _reason(states.get((start, source, seed))))
-        for start in plan["starts"]
-        for source in plan["sources"]
+        for start, source in plan["pairs"]
         for seed in plan["seeds"]
         for target in plan["targets"]
         for split in SCORED_SPLITS
@@ -360,7 +359,7 @@ def axes(frame: pd.DataFrame, plan: Mapping[str, Sequence], languages: Sequence[
     for start in dict.fromkeys([*plan["starts"], *frame["start"]]):
         rows = frame[frame["start"] == start]
         planned = start in plan["starts"]
-        sources = set(rows["source"]) | (set(plan["sources"]) if planned else set())
+        sources = set(rows["source"]) | {source for name, source in plan["pairs"] if name == start}
         targets = set(rows["target"]) | (set(plan["targets"]) if planned else set())
         found[start] = ([x for x in languages if x in sources], [x for x in languages if x in targets])
     return found

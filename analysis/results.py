@@ -8,7 +8,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from nertransfer import schema
+from nertransfer import grid, schema
 from nertransfer.current import current_cells, place_of, planned_recipe
 from nertransfer.errors import InputError
 from nertransfer.labels import ALL
@@ -36,8 +36,8 @@ class StudyResults:
     (start, source, seed, target, split) with strict and span scores and the rate of invalid tags.
     ``cells``: a row per run, ``used`` where its scores are in the frames, seconds of wall time,
     ``ended`` in UTC. ``duplicates``: finished runs that are not used. ``plan``: the planned grid,
-    lists by ``starts``, ``sources``, ``targets`` and ``seeds``; the product of what exists where
-    no study was planned. ``languages``: all of them in the order of every table. ``families``:
+    lists by ``starts``, ``sources``, ``targets``, ``seeds`` and ``pairs`` of (start, source); the
+    product of what exists where no study was planned. ``languages``: all of them in the order of every table. ``families``:
     by language, where known. ``warnings``: what else is odd, in words.
     """
 
@@ -151,13 +151,21 @@ def _wide(scores: pd.DataFrame, measures: Iterable[str], columns: list[str]) -> 
 
 def _planned_grid(studies: Sequence[Run]) -> dict[str, list] | None:
     """Starts, sources, targets and seeds of the latest study run that tells them; None without one."""
-    names = ("starts", "sources", "targets", "seeds")
+    names = ("starts", "sources", "targets", "seeds", "pivots")
     for run in sorted(studies, key=lambda run: (run.info.start_time, run.info.run_id), reverse=True):
         texts = [run.data.params.get(schema.CONFIG + name, "") for name in names]
         lists = [[part.strip() for part in text.split(",") if part.strip()] for text in texts]
-        grid: dict[str, list] = dict(zip(names, lists, strict=True))
-        if all(grid.values()) and all(seed.isdecimal() for seed in grid["seeds"]):
-            return grid | {"seeds": sorted(int(seed) for seed in grid["seeds"])}
+        axes: dict[str, list] = dict(zip(names, lists, strict=True))
+        pivots = axes.pop("pivots")
+        if all(axes.values()) and all(seed.isdecimal() for seed in axes["seeds"]):
+            pairs = grid.pairs(axes["starts"], axes["sources"], pivots)
+            return {
+                "starts": list(dict.fromkeys(start for start, _ in pairs)),
+                "sources": list(dict.fromkeys([*axes["sources"], *pivots])),
+                "targets": axes["targets"],
+                "seeds": sorted(int(seed) for seed in axes["seeds"]),
+                "pairs": pairs,
+            }
     return None
 
 
@@ -194,7 +202,7 @@ class _Order:
         starts = dict.fromkeys([*planned.get("starts", []), *self._found["starts"]])
         self.starts = sorted(starts, key=lambda name: name != BASE)  # stable: the rest keeps its order
         axes = ("sources", "targets")
-        given = [name for grid in (planned, self._found) for axis in axes for name in grid.get(axis, [])]
+        given = [name for found in (planned, self._found) for axis in axes for name in found.get(axis, [])]
         self.languages = list(dict.fromkeys(given))
         if any(name in families for name in self.languages):
             # languages of unknown family come last
@@ -202,11 +210,13 @@ class _Order:
 
     def grid(self) -> dict[str, list]:
         """The planned grid in this order; without a plan, what was found."""
-        grid = {name: list(self._planned.get(name) or found) for name, found in self._found.items()}
-        grid["starts"].sort(key=self.starts.index)
-        grid["sources"].sort(key=self.languages.index)
-        grid["targets"].sort(key=self.languages.index)
-        return grid
+        axes = {name: list(self._planned.get(name) or found) for name, found in self._found.items()}
+        axes["starts"].sort(key=self.starts.index)
+        axes["sources"].sort(key=self.languages.index)
+        axes["targets"].sort(key=self.languages.index)
+        pairs = self._planned.get("pairs") or [(start, source) for start in axes["starts"] for source in axes["sources"]]
+        ranked = sorted(pairs, key=lambda pair: (self.starts.index(pair[0]), self.languages.index(pair[1])))
+        return axes | {"pairs": ranked}
 
     def sort(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The frame's rows in order of all columns that name something, index renewed."""

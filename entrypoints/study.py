@@ -16,14 +16,26 @@ from nertransfer.config import AnalyseConfig, StudyConfig
 
 def main(config: StudyConfig) -> None:
     from nertransfer import pool
+    from nertransfer.store import client, exists, find_study, open_study, resolve_uri, study_name
 
-    if not config.plan and config.executor == "local":
+    uri, name = resolve_uri(config.tracking), study_name(config.data, config.tracking)
+    if config.plan:
+        from nertransfer import forecast
+
+        study = find_study(client(uri), name) if exists(uri) else None
+        print(forecast.text(forecast.foresee(config, study), name, uri))
+        return
+    if config.executor == "local":
         pool.prepare()  # workers import beside this process, not after it
     from analysis import report
-    from nertransfer.store import client, open_study, resolve_uri, study_name
-    from nertransfer.study import run_study
+    from nertransfer.study import run_study, write_study_scripts
 
-    study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
+    study = open_study(client(uri), name)
+    if config.executor == "script":
+        script, number = write_study_scripts(config, study)
+        again = "run this command with --executor local: it registers the best seeds and writes the report"
+        print(f"{number} cells in {script}: submit it with sbatch, and then {again}" if script else f"none left; {again}")
+        return
     outcome = run_study(config, study)
     for change in outcome.changes:
         print(f"{change.model}: {change.text}")

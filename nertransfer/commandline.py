@@ -155,8 +155,10 @@ def command(config: object) -> list[str]:
 def run(config: type[T], main: Callable[[T], None], description: str, argv: Sequence[str] | None = None) -> None:
     """Parse, build, call ``main``; bad input ends with one line and status 2, an interrupt or SIGTERM with 130."""
     # a cluster's polite kill ends a run like Ctrl-C: marked as killed, resumable
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(number, interrupts.handle)
+    signal.signal(signal.SIGINT, interrupts.handle)  # a second Ctrl-C ends the cleaning up as well
+    for name in ("SIGTERM", "SIGUSR2"):  # the latter is how submitit announces a time limit
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), interrupts.handle_once)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("nertransfer").setLevel(logging.INFO)
     logging.getLogger("accelerate").setLevel(logging.ERROR)  # warns at every checkpoint with tied weights

@@ -275,6 +275,7 @@ class TrainConfig:
     seed: int = option(0, "seed of the new head, of the batch order and of dropout")
     targets: tuple[str, ...] = option((), TARGETS_HELP)
     num_processes: int = option(1, NUM_PROCESSES_HELP)
+    again: bool = option(False, "run the cell although it is finished, for its weights")
     data: DataOptions = field(default_factory=DataOptions)
     recipe: Recipe = field(default_factory=Recipe)
     run: RunOptions = field(default_factory=RunOptions)

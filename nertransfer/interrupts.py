@@ -6,16 +6,14 @@ _handled = False
 
 def handle(_signal: int, _frame: object) -> None:
     """Signal handler: interrupt now, and remember it for `check` in case this one is dropped."""
-    global _asked
-    _asked = True
+    global _asked, _handled
+    _asked = _handled = True
     raise KeyboardInterrupt
 
 
 def handle_once(signal: int, frame: object) -> None:
     """Like `handle` for the first signal; later ones are ignored, so that they do not cut short what it set off."""
-    global _handled
     if not _handled:
-        _handled = True
         handle(signal, frame)
 
 

@@ -47,4 +47,10 @@ def relaunch(num_processes: int, script: str, arguments: Sequence[str], device: 
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_processes)))
     # after `--` no parameter of ours is taken for an abbreviation of one of the launcher's
     command = [sys.executable, "-m", *launcher, "--", script, *arguments]
-    return subprocess.run(command, env=environment, check=False).returncode
+    running = subprocess.Popen(command, env=environment)
+    try:
+        return running.wait()
+    except KeyboardInterrupt:
+        running.terminate()  # the launcher ends its processes in the same polite way
+        running.wait()
+        raise

@@ -225,8 +225,8 @@ def _serve(
     """A worker's life: make what runs cells, then run what comes until the parent hangs up."""
     from nertransfer import interrupts, progress
 
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, interrupts.handle_once)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupts.handle_once)
     os.environ.clear()
     os.environ.update(environment)
     os.environ.pop("MLFLOW_RUN_ID", None)  # the parent's

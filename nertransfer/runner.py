@@ -111,8 +111,10 @@ class Runner:
                     how = "found finished"
                     return Outcome(cell.name, FOUND)
                 # a run that was cut short goes on; one that waits in a queue is this one's
-                again = [r.info.run_id for r in earlier if r.info.status in ("KILLED", "SCHEDULED")]
-                outcome = self._tracked(cell, again[-1] if again else None, lambda: claim.end("finished"))
+                cut = [run for run in earlier if run.info.status in ("KILLED", "SCHEDULED")]
+                again = cut[-1].info.run_id if cut else None
+                attempts = int(cut[-1].data.tags.get(schema.ATTEMPTS, 0)) + 1 if cut else 1
+                outcome = self._tracked(cell, again, attempts, lambda: claim.end("finished"))
                 how = "finished"
                 return outcome
         finally:
@@ -136,11 +138,10 @@ class Runner:
         with FileLock(path):
             yield
 
-    def _tracked(self, cell: Cell, again: str | None, end_claim: Callable[[], bool]) -> Outcome:
+    def _tracked(self, cell: Cell, again: str | None, attempts: int, end_claim: Callable[[], bool]) -> Outcome:
         work, study = self.work, self.study
         assert study is not None
-        corpora = {n: c for n, c in work.plan.corpora.items() if n == cell.source or n in work.plan.targets}
-        tags = cell_tags(cell, corpora, known_languages(work.data))
+        tags = tags_of(work, cell) | {schema.ATTEMPTS: str(attempts)}
         waiting = self._folder(cell) / "measured.json"
         with open_run(study, schema.KIND_CELL, cell.name, tags, again) as run_id:
             own = {schema.START: cell.start.name, schema.SOURCE: cell.source, schema.SEED: str(cell.seed)}
@@ -202,6 +203,12 @@ class Runner:
         if self._encoder is None or self._encoder[0] != vocabulary:
             self._encoder = (vocabulary, Encoder(starts.load_tokenizer(cell.start), cell.recipe.max_length))
         return self._encoder[1]
+
+
+def tags_of(work: Work, cell: Cell) -> dict[str, str]:
+    """The tags of a cell's run."""
+    corpora = {n: c for n, c in work.plan.corpora.items() if n == cell.source or n in work.plan.targets}
+    return cell_tags(cell, corpora, known_languages(work.data))
 
 
 def summary(result: CellResult) -> str:

@@ -122,11 +122,11 @@ def quiet(bars: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def _loading(start: Start) -> Iterator[dict[str, Any]]:
-    """Arguments for every from_pretrained; failures become one InputError."""
+def _loading(start: Start, local_only: bool = False) -> Iterator[dict[str, Any]]:
+    """Arguments for every from_pretrained; failures become one InputError. ``local_only``: download nothing."""
     try:
         with quiet(bars=not Path(start.location).is_dir()):
-            yield {"revision": start.revision, "trust_remote_code": False}
+            yield {"revision": start.revision, "trust_remote_code": False, "local_files_only": local_only}
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
@@ -138,9 +138,9 @@ def _loading(start: Start) -> Iterator[dict[str, Any]]:
 _WEIGHTS: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32}
 
 
-def load_tokenizer(start: Start) -> PreTrainedTokenizerBase:
+def load_tokenizer(start: Start, local_only: bool = False) -> PreTrainedTokenizerBase:
     """The start's tokenizer; byte-level ones are told to expect a space before each word."""
-    with _loading(start) as arguments:
+    with _loading(start, local_only) as arguments:
         tokenizer = AutoTokenizer.from_pretrained(start.location, **arguments)
         if getattr(tokenizer, "add_prefix_space", None) is False:
             tokenizer = AutoTokenizer.from_pretrained(start.location, add_prefix_space=True, **arguments)
@@ -214,9 +214,9 @@ class Identity:
     commit: str | None = None
 
 
-def identify(start: Start) -> Identity:
-    """Fingerprint and digest of a start. Loads it once."""
-    with _loading(start) as arguments:
+def identify(start: Start, local_only: bool = False) -> Identity:
+    """Fingerprint and digest of a start. Loads it once; ``local_only`` raises InputError rather than download it."""
+    with _loading(start, local_only) as arguments:
         encoder = AutoModel.from_pretrained(start.location, **_WEIGHTS, **arguments)
     weights = fingerprint(encoder)
     configuration = {
@@ -224,7 +224,7 @@ def identify(start: Start) -> Identity:
         for key, value in encoder.config.to_dict().items()
         if key not in ("_name_or_path", "transformers_version", "id2label", "label2id", "dtype")
     }
-    tokenizer = load_tokenizer(start)
+    tokenizer = load_tokenizer(start, local_only)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     vocabulary = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
     text = json.dumps([weights, configuration, vocabulary, tokenizer.model_max_length], sort_keys=True, default=str)

@@ -168,6 +168,12 @@ def open_study(client: MlflowClient, name: str) -> Study:
         return found
 
 
+def exists(uri: str) -> bool:
+    """Whether there is a store to read; a server counts as one, a database file only once it is made."""
+    database = _sqlite_file(uri)
+    return database is None or _has_tables(database)
+
+
 def _sqlite_file(uri: str) -> Path | None:
     """The file of a sqlite address; None for servers, other databases and databases in memory."""
     scheme, separator, rest = uri.partition(":///")

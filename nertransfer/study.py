@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +16,11 @@ from nertransfer import corpus as corpora_of
 from nertransfer import launch, planted_starts, pool, registry, schema, starts
 from nertransfer.cell import Cell, make_accelerator, make_cell, recipe_digest
 from nertransfer.claims import Claims, Heart, Owner
-from nertransfer.commandline import flat
-from nertransfer.config import PLANTED, DataOptions, StudyConfig, TrainConfig
-from nertransfer.planning import Plan, languages_to_load, lay_out, load_corpora, make_plan, pick
-from nertransfer.runner import FOUND, Outcome, Runner, Work
+from nertransfer.cluster import Cluster, train_script, write_scripts
+from nertransfer.commandline import command, flat
+from nertransfer.config import PLANTED, DataOptions, StudyConfig, TrackingOptions, TrainConfig
+from nertransfer.planning import Grid, Plan, languages_to_load, lay_out, load_corpora, make_plan, pick
+from nertransfer.runner import FOUND, RAN, Outcome, Runner, Work, tags_of
 from nertransfer.store import Study, client, open_study
 from nertransfer.tracking import bury_the_dead, configuration_params, finished_cells, log, mark_as_asked, open_run
 
@@ -48,7 +49,18 @@ def train(config: TrainConfig, study: Study | None, accelerator: Accelerator) ->
     if study is not None:
         _bury(study)
     with Runner(work, study, accelerator).beating() as runner:
-        return runner.run(cell)
+        return runner.run(cell, config.again)
+
+
+def write_study_scripts(config: StudyConfig, study: Study) -> tuple[Path | None, int]:
+    """Write sbatch files for the cells that are missing; returns the script to submit, and how many there are."""
+    plan, _ = _prepare(config, Timing())
+    done = finished_cells(study, plan.targets)
+    missing = [cell for cell in plan.cells if cell.place not in done]
+    if not missing:
+        return None, 0
+    commands = {cell.name: _command(config, plan, cell, study) for cell in missing}
+    return write_scripts(missing, config.slurm, slurm_folder(config, study), commands, study.name), len(missing)
 
 
 @dataclass
@@ -86,16 +98,9 @@ def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
     are registered. A best seed whose weights are gone, because another seed was the best before, is
     fine-tuned again. Cells that another process works on are waited for.
     """
-    grid = lay_out(config)
-    accelerator = make_accelerator(config.recipe, config.run)
     outcome = StudyOutcome()
-    with outcome.timing.phase("reading corpora"):
-        corpora = load_corpora(config.data, grid.languages)
-    with outcome.timing.phase("making the planted starts" if config.data.data == PLANTED else "finding the starts"):
-        resolved = resolve_starts(list(grid.texts.values()), config.data, accelerator)
-    with outcome.timing.phase("planning"):
-        plan = make_plan(grid, corpora, resolved, config.recipe)
-    tags = {"languages": ",".join(corpora), schema.RECIPE_DIGEST: recipe_digest(config.recipe)}
+    plan, grid = _prepare(config, outcome.timing)
+    tags = {"languages": ",".join(plan.corpora), schema.RECIPE_DIGEST: recipe_digest(config.recipe)}
     with Heart(study, Owner.this_process()), open_run(study, schema.KIND_STUDY, "study", tags) as run_id:
         log(study.client, run_id, params=configuration_params(flat(config) | grid.params))
         with outcome.timing.phase("cells"):
@@ -103,6 +108,18 @@ def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
         with outcome.timing.phase("registry"):
             _register(config, plan, study, outcome)
     return outcome
+
+
+def _prepare(config: StudyConfig, timing: Timing) -> tuple[Plan, Grid]:
+    """Read corpora and starts, and lay the cells out."""
+    grid = lay_out(config)
+    accelerator = make_accelerator(config.recipe, config.run)
+    with timing.phase("reading corpora"):
+        corpora = load_corpora(config.data, grid.languages)
+    with timing.phase("making the planted starts" if config.data.data == PLANTED else "finding the starts"):
+        resolved = resolve_starts(list(grid.texts.values()), config.data, accelerator)
+    with timing.phase("planning"):
+        return make_plan(grid, corpora, resolved, config.recipe), grid
 
 
 def _bury(study: Study) -> None:
@@ -126,12 +143,23 @@ def _execute(
     """Have cells run, and wait for those that other processes work on. ``again``: although they are finished."""
     params = {k: v for k, v in flat(config).items() if k not in ("starts", "sources", "seeds")}
     work = Work(plan, config.data, config.run, params, config.selection_split, config.keep_weights)
-    gpus = launch.gpus(config.run.device)
-    places = pool.seats(config.workers, config.num_processes, gpus, torch.get_num_threads())
+    places = pool.seats(
+        config.workers, config.num_processes, launch.gpus(config.run.device), torch.get_num_threads()
+    )
     logs = Path(config.data.work_dir) / "logs" / study.name
-    make = partial(make_worker, work, study.uri, study.name, again)
+    make: Callable = partial(make_worker, work, study.uri, study.name, again)
+    commands: dict[str, list[str]] = {}
+    if config.executor == "slurm" or config.num_processes > 1:
+        commands = {cell.name: _command(config, plan, cell, study, again) for cell in cells}
+        make = partial(make_launcher, config.num_processes, config.run.device, commands)
     while cells:
-        results = pool.run(cells, make, places, logs, _Complete(config, study, cells))
+        if config.executor == "slurm":
+            tags = {cell.name: tags_of(work, cell) for cell in cells}
+            results = Cluster(study, config.slurm, slurm_folder(config, study), commands, tags, again).run(
+                cells, plan.targets
+            )
+        else:
+            results = pool.run(cells, make, places, logs, _Complete(config, study, cells))
         outcome.failed |= results.failed
         for one in results.ended:
             (outcome.found if one.state == FOUND else outcome.ran).append(one.cell)
@@ -141,6 +169,37 @@ def _execute(
             logger.info("waiting for %s, which another process works on", ", ".join(cell.name for cell in cells))
             time.sleep(WAIT_SECONDS)
             _bury(study)
+
+
+def slurm_folder(config: StudyConfig, study: Study) -> Path:
+    """Where the tasks of a study leave their output."""
+    return Path(config.data.work_dir) / "slurm" / study.name
+
+
+def _command(config: StudyConfig, plan: Plan, cell: Cell, study: Study, again: bool = False) -> list[str]:
+    """The ``train`` entry point with the parameters of one cell of a study."""
+    start = cell.start
+    revision = f"@{start.revision}" if start.revision else ""
+    train = TrainConfig(
+        source=cell.source, start=f"{start.name}={start.location}{revision}", seed=cell.seed, again=again,
+        targets=tuple(plan.targets), num_processes=config.num_processes, data=replace(config.data, languages=()),
+        recipe=config.recipe, run=config.run, tracking=TrackingOptions(study.name, study.uri),
+        selection_split=config.selection_split, keep_weights=config.keep_weights,
+    )  # fmt: skip
+    return [*train_script(), *command(train)]
+
+
+def make_launcher(num_processes: int, device: str, commands: dict[str, list[str]]) -> Callable[[Cell], Outcome]:
+    """In a worker: what runs cells that several processes share."""
+
+    def run(cell: Cell) -> Outcome:
+        _, script, *arguments = commands[cell.name]
+        status = launch.relaunch(num_processes, script, arguments, device)
+        if status:
+            raise RuntimeError(f"the processes of the cell ended with status {status}")
+        return Outcome(cell.name, RAN)
+
+    return run
 
 
 class _Complete:

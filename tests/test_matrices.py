@@ -188,6 +188,7 @@ def test_missing_names_the_reason() -> None:
          ("base", "swa", 2, "RUNNING")], columns=["start", "source", "seed", "status"],
     )  # fmt: skip
     plan = {"starts": ["base"], "sources": LANGUAGES, "targets": LANGUAGES, "seeds": [0, 1, 2]}
+    plan["pairs"] = [("base", source) for source in LANGUAGES]
     found = matrices.missing(frame, cells, plan)
     reasons = {(r.source, r.seed): (r.reason, r.scores) for r in matrices.missing_cells(found).itertuples()}
     assert reasons == {("hau", 0): ("not scored", 2), ("ibo", 0): ("failed", 6),

@@ -87,7 +87,8 @@ def test_the_plan_sets_order_and_completeness_without_families(store: Store) -> 
     made.log_cell(store[0], opened, ("extra", "qqb", 5), ["qqa"], families={})
     found = results.read(store[1], "planned")
     assert found.languages == ["qqz", "qqa", "qqb"]
-    assert found.plan == {"starts": ["base", "zzz"], "sources": ["qqz", "qqa"], "targets": ["qqa"], "seeds": [1]}
+    assert found.plan == {"starts": ["base", "zzz"], "sources": ["qqz", "qqa"], "targets": ["qqa"], "seeds": [1],
+                          "pairs": [("base", "qqz"), ("base", "qqa"), ("zzz", "qqz"), ("zzz", "qqa")]}  # fmt: skip
     absent = matrices.missing(found.frame, found.cells, found.plan)
     assert set(absent["start"]) == {"zzz"} and len(absent) == 4
     axes = matrices.axes(found.frame, found.plan, found.languages)

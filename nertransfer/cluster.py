@@ -1,0 +1,312 @@
+"""Cells as the tasks of a Slurm array: submitted and watched (executor=slurm), or written down (executor=script).
+
+A task is the ``train`` entry point with one cell's parameters, so it claims, resumes and delivers like
+any other run of a cell. The state is in the tracking store alone; Slurm is only asked, by squeue,
+which tasks it still knows, so no accounting database is needed. A task that reaches its time limit
+is requeued and goes on from its checkpoint in the same run.
+"""
+
+import logging
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nertransfer import claims, schema
+from nertransfer.cell import Cell
+from nertransfer.claims import Owner
+from nertransfer.config import SlurmOptions
+from nertransfer.display import Display
+from nertransfer.errors import InputError
+from nertransfer.pool import ATTEMPTS, Results
+from nertransfer.runner import DELIVERED, RAN, Outcome
+from nertransfer.slurm_task import Task
+from nertransfer.store import Run, Study
+from nertransfer.tracking import is_scored, kind_runs, place_in_store
+
+logger = logging.getLogger("nertransfer")
+
+POLL_SECONDS = 10.0
+GRACE_SECONDS = 30.0
+"""A task that has left the queue may still be heard of for so long, if its deadline is not shorter."""
+ARRAY_SIZE = 1000
+"""Tasks of one array at most; Slurm's own default limit is 1001."""
+REQUEUES = 1000
+"""How often a task may reach its time limit."""
+_ACTIVE = frozenset(
+    "PENDING CONFIGURING RUNNING SUSPENDED STOPPED COMPLETING REQUEUED REQUEUE_FED REQUEUE_HOLD RESIZING "
+    "RESV_DEL_HOLD SIGNALING SPECIAL_EXIT STAGE_OUT PREEMPTED".split()
+)
+
+Commands = Mapping[str, list[str]]
+"""By name of the cell, the command that runs it."""
+
+
+def states(job: str) -> dict[str, str] | None:
+    """Slurm's word on the tasks of a job by ``<array>_<index>``; None where squeue does not answer.
+
+    A job that Slurm has forgotten has no tasks.
+    """
+    command = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={job}", "--format=%i %T"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode:
+        return {} if "Invalid job id" in done.stderr else None
+    return dict(line.split() for line in done.stdout.splitlines() if line.strip())
+
+
+# --- submitted and watched -----------------------------------------------------------------------
+
+
+@dataclass
+class _Watched:
+    cell: Cell
+    task: str
+    attempts: int
+    missed_since: float | None = None
+
+    @property
+    def job(self) -> str:
+        return self.task.partition("_")[0]
+
+
+class Cluster:
+    """Runs cells as array tasks. ``tags`` gives every cell's run its tags before it begins; ``again``: the
+    cells are finished, and what finished before does not count."""
+
+    def __init__(
+        self,
+        study: Study,
+        options: SlurmOptions,
+        folder: Path,
+        commands: Commands,
+        tags: Mapping[str, dict[str, str]],
+        again: bool = False,
+    ) -> None:
+        self.study, self.options, self.folder = study, options, folder
+        self.commands, self.tags, self.again = commands, tags, again
+        self._old: set[str] = set()
+
+    def run(self, cells: Sequence[Cell], targets: Mapping) -> Results:  # type: ignore[type-arg]
+        """Submit what is not in the queue already, and watch until every cell has ended or failed twice.
+
+        An interrupt stops the watching, not the tasks. Raises InputError where there is no Slurm or no submitit.
+        """
+        results = Results([], {}, [])
+        if self.again:
+            self._old = {run.info.run_id for run in self._runs(cells).values()}
+        watched = self._adopt(cells)
+        adopted = {one.cell.name for one in watched}
+        watched += self._submit([(cell, 1) for cell in cells if cell.name not in adopted])
+        try:
+            with Display(len(cells), 0) as display:
+                while watched:
+                    watched = self._look(watched, targets, results, display)
+                    if watched:
+                        time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            jobs = " ".join(sorted({one.job for one in watched}))
+            logger.warning("the tasks go on; the same command follows them again, 'scancel %s' stops them", jobs)
+            raise
+        return results
+
+    def _adopt(self, cells: Sequence[Cell]) -> list[_Watched]:
+        """The cells whose tasks an earlier run of the study has in the queue."""
+        found, known = [], {}
+        for cell, run in self._runs(cells).items():
+            task = run.data.tags.get(schema.SLURM_JOB, "")
+            if run.info.status not in ("RUNNING", "SCHEDULED") or not task:
+                continue
+            job = task.partition("_")[0]
+            if job not in known:
+                known[job] = states(job) or {}
+            if known[job].get(task) in _ACTIVE:
+                logger.info("%s is task %s of the queue already", cell.name, task)
+                found.append(_Watched(cell, task, 1))
+        return found
+
+    def _runs(self, cells: Sequence[Cell]) -> dict[Cell, Run]:
+        """The newest run of each cell that has any."""
+        runs = kind_runs(self.study, schema.KIND_CELL)
+        newest = {place_in_store(run): run for run in runs if run.info.run_id not in self._old}
+        return {cell: newest[cell.place] for cell in cells if cell.place in newest}
+
+    def _submit(self, cells: Sequence[tuple[Cell, int]]) -> list[_Watched]:
+        found: list[_Watched] = []
+        for begin in range(0, len(cells), ARRAY_SIZE):
+            part = cells[begin : begin + ARRAY_SIZE]
+            jobs = self._executor_jobs([Task(self.commands[cell.name]) for cell, _ in part])
+            for (cell, attempt), task in zip(part, jobs, strict=True):
+                self._announce(cell, task)
+                found.append(_Watched(cell, task, attempt))
+            logger.info("%d tasks submitted as job %s", len(part), found[-1].job)
+        return found
+
+    def _executor_jobs(self, tasks: Sequence[Task]) -> list[str]:
+        try:
+            import submitit
+        except ImportError:
+            raise InputError(
+                "executor=slurm needs submitit: pip install 'nertransfer[slurm]'; executor=script does without",
+                "executor",
+            ) from None
+        options = self.options
+        try:
+            executor = submitit.SlurmExecutor(self.folder, max_num_timeout=REQUEUES)
+            executor.update_parameters(
+                name=self.study.name[:40], timeout_min=options.slurm_minutes, cpus_per_task=options.slurm_cpus,
+                signal_delay_s=options.slurm_signal_seconds, array_parallelism=options.slurm_parallel,
+                stderr_to_stdout=True, setup=_setup(options),
+                additional_parameters=_further(options) | {"requeue": True},
+                **({"partition": options.slurm_partition} if options.slurm_partition else {}),
+                **({"mem_gb": options.slurm_memory_gb} if options.slurm_memory_gb else {}),
+                **({"gpus_per_node": options.slurm_gpus} if options.slurm_gpus else {}),
+            )  # fmt: skip
+            with executor.batch():
+                jobs = [executor.submit(task) for task in tasks]
+        except (RuntimeError, submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
+            raise InputError(f"executor=slurm: the tasks cannot be submitted: {error}", "executor") from error
+        return [job.job_id for job in jobs]
+
+    def _announce(self, cell: Cell, task: str) -> None:
+        """The cell's run, before its task begins: it shows that and where it waits."""
+        client = self.study.client
+        run = self._runs([cell]).get(cell)
+        if run is not None and run.info.status in ("KILLED", "SCHEDULED"):
+            client.set_tag(run.info.run_id, schema.SLURM_JOB, task)
+            client.update_run(run.info.run_id, status="SCHEDULED")
+            return
+        tags = self.tags[cell.name] | {schema.KIND: schema.KIND_CELL, schema.SLURM_JOB: task}
+        made = client.create_run(self.study.experiment_id, run_name=cell.name, tags=tags)
+        client.update_run(made.info.run_id, status="SCHEDULED")
+
+    def _look(self, watched: list[_Watched], targets: Mapping, results: Results, display: Display) -> list[_Watched]:
+        """One look at store and queue; returns what is still to be watched."""
+        known = {job: states(job) for job in sorted({one.job for one in watched})}
+        runs = self._runs([one.cell for one in watched])
+        beats = claims.heartbeats(claims.claim_runs(self.study))
+        left, again = [], []
+        for one in watched:
+            run = runs.get(one.cell)
+            if run is not None and run.info.status == "FINISHED" and is_scored(run, targets):
+                results.ended.append(_outcome(one.cell, run))
+                display.ended(f"{one.cell.name}: finished as task {one.task}")
+                continue
+            error = self._trouble(one, run, known[one.job], beats)
+            if not error:
+                left.append(one)
+                continue
+            log = log_file(self.folder, one.task)
+            if run is not None and run.info.status in ("RUNNING", "SCHEDULED"):
+                self.study.client.set_tag(run.info.run_id, "error", error)
+                self.study.client.set_terminated(run.info.run_id, "KILLED")
+            if one.attempts < ATTEMPTS:
+                logger.warning("%s failed, tried once more: %s (log: %s)", one.cell.name, error, log)
+                again.append((one.cell, one.attempts + 1))
+            else:
+                results.failed[one.cell.name] = f"{error} (log: {log})"
+                display.ended(f"{one.cell.name} failed: {error}")
+        return left + self._submit(again)
+
+    def _trouble(
+        self, one: _Watched, run: Run | None, known: Mapping[str, str] | None, beats: Mapping[str, float]
+    ) -> str:
+        """What is wrong with a task, if it will not go on by itself; nothing while it may."""
+        deadline = 60 * self.options.slurm_deadline_minutes
+        state = None if known is None else known.get(one.task, "not in the queue")
+        if state in _ACTIVE:
+            one.missed_since = None
+            owner = Owner.of_run(run) if run is not None and run.info.status == "RUNNING" else None
+            if state == "RUNNING" and owner is not None and owner.task == one.task:
+                silent = time.time() - max(beats.get(owner.token, 0.0), owner.since)
+                if owner.token in beats and silent > deadline:
+                    subprocess.run(["scancel", one.task], check=False)
+                    return f"task {one.task} gave no sign of life for {silent:.0f} s and was cancelled"
+            return ""
+        if run is not None and run.info.status == "FAILED" and run.data.tags.get(schema.SLURM_JOB) == one.task:
+            return run.data.tags.get("error", "failed")
+        now = time.monotonic()
+        one.missed_since = one.missed_since or now
+        grace = deadline if state is None else min(deadline, GRACE_SECONDS)
+        if now - one.missed_since < grace:
+            return ""
+        return f"task {one.task} ended without a result (squeue: {state or 'does not answer'})"
+
+
+def _outcome(cell: Cell, run: Run) -> Outcome:
+    seconds = [run.data.metrics.get(name, 0.0) for name in ("train_seconds", "score_seconds")]
+    return Outcome(cell.name, RAN if seconds[0] else DELIVERED, "", *seconds)
+
+
+def log_file(folder: Path, task: str) -> Path:
+    """What a task printed."""
+    return folder / f"{task}_0_log.out"
+
+
+def _setup(options: SlurmOptions) -> list[str]:
+    """Shell lines before a task; srun hands a task its cores only when it is told to."""
+    return [
+        'export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"',
+        'export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$SLURM_CPUS_PER_TASK}"',
+        *options.slurm_setup.strip().splitlines(),
+    ]
+
+
+def _further(options: SlurmOptions) -> dict[str, str]:
+    return {name.strip(): value.strip() for name, _, value in (text.partition("=") for text in options.slurm_options)}
+
+
+# --- written down --------------------------------------------------------------------------------
+
+
+def write_scripts(cells: Sequence[Cell], options: SlurmOptions, folder: Path, commands: Commands, name: str) -> Path:
+    """Write ``cells.txt`` (a command a line) and ``cells.sbatch`` (an array over them); returns the latter."""
+    folder.mkdir(parents=True, exist_ok=True)
+    listed = folder.resolve() / "cells.txt"
+    listed.write_text("".join(shlex.join(commands[cell.name]) + "\n" for cell in cells), encoding="utf-8")
+    flags = {
+        "job-name": name[:40],
+        "array": f"0-{len(cells) - 1}%{options.slurm_parallel}",
+        "time": str(options.slurm_minutes),
+        "cpus-per-task": str(options.slurm_cpus),
+        "signal": f"B:USR1@{options.slurm_signal_seconds}",
+        "output": f"{folder.resolve()}/%A_%a_0_log.out",
+        "open-mode": "append",
+        "chdir": os.getcwd(),
+    }
+    flags |= {"partition": options.slurm_partition} if options.slurm_partition else {}
+    flags |= {"mem": f"{options.slurm_memory_gb}G"} if options.slurm_memory_gb else {}
+    flags |= {"gpus-per-node": str(options.slurm_gpus)} if options.slurm_gpus else {}
+    lines = [
+        "#!/bin/bash",
+        *(f"#SBATCH --{key}={shlex.quote(value)}" for key, value in (flags | _further(options)).items()),
+        "#SBATCH --requeue",
+        *_setup(options),
+        f'command=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {shlex.quote(str(listed))})',
+        "# shortly before the time limit: stop politely, then run the same command again; it goes on where it was",
+        "again() {",
+        '  kill -TERM "$child"; wait "$child"',
+        '  scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"; exit 0',
+        "}",
+        "trap again USR1",
+        'bash -c "exec $command" & child=$!',
+        'wait "$child"',
+        "",
+    ]
+    script = folder.resolve() / "cells.sbatch"
+    script.write_text("\n".join(lines), encoding="utf-8")
+    return script
+
+
+def train_script() -> list[str]:
+    """The beginning of every cell's command."""
+    script = Path(__file__).resolve().parents[1] / "entrypoints" / "train.py"
+    if not script.is_file():
+        raise InputError(f"{script} is missing: cells run in processes of their own only from a checkout", "executor")
+    return [sys.executable, str(script)]

@@ -1,0 +1,197 @@
+"""What a study would do and cost, before anything runs: nothing is downloaded, trained or written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nertransfer import corpus as corpora_of
+from nertransfer import launch, planted_starts, pool, schema, starts
+from nertransfer.cell import make_cell, recipe_digest
+from nertransfer.config import PLANTED, RECIPES, StudyConfig
+from nertransfer.corpus import Corpus
+from nertransfer.display import duration
+from nertransfer.errors import InputError
+from nertransfer.planning import Grid, lay_out, load_corpora
+from nertransfer.store import Run, Study, public_uri
+from nertransfer.tracking import cell_runs, finished_cells
+
+PUBLISHED_MINUTES = (10, 30)
+"""Of one fine-tuning by the published recipe on one RTX 3090 (Beukman and Fokam 2023)."""
+BASE_BYTES = 1_112_000_000
+"""Weights of xlm-roberta-base: 278 million parameters of four bytes."""
+CHECKPOINT_FACTOR = 3
+"""A checkpoint holds weights and both moments of AdamW."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """``done``: seeds that are finished by (start, source). ``seconds``: shortest and longest estimate of the
+    wall time of what is missing; None where nothing is known. ``basis``: what the estimate rests on, in words.
+    Sizes in bytes: what stays in the artifact store, and what is on disk at most while cells run.
+    ``notes``: what could not be known here."""
+
+    grid: Grid
+    done: Mapping[tuple[str, str], list[int]]
+    at_once: int
+    seconds: tuple[float, float] | None
+    basis: str
+    stored_bytes: int
+    working_bytes: int
+    notes: Sequence[str]
+
+    @property
+    def cells(self) -> int:
+        return len(self.grid.pairs) * len(self.grid.seeds)
+
+    @property
+    def finished(self) -> int:
+        return sum(map(len, self.done.values()))
+
+    @property
+    def scores(self) -> int:
+        """(cell, target) pairs; each is scored on dev and on test."""
+        return self.cells * len(self.grid.targets)
+
+
+def foresee(config: StudyConfig, study: Study | None) -> Forecast:
+    """The forecast of a study; ``study`` is None where the store has none of that name yet."""
+    grid, notes = lay_out(config), []
+    corpora = None
+    if corpora_of.are_at_hand(config.data):
+        corpora = load_corpora(config.data, grid.languages)
+    else:
+        notes.append(f"the corpora of data={config.data.data} are not on this machine yet")
+    resolved = _resolve(config, grid)
+    runs = cell_runs(study, "FINISHED") if study is not None else []
+    done: dict[tuple[str, str], list[int]] = {}
+    if study is not None and runs and corpora is not None:
+        done = _done(config, grid, corpora, resolved, study, notes)
+    at_once = _at_once(config)
+    missing = {pair: [s for s in grid.seeds if s not in done.get(pair, [])] for pair in grid.pairs}
+    seconds, basis = _seconds(config, missing, corpora, runs, at_once)
+    sizes = {name: _bytes(start) for name, start in resolved.items()}
+    kept = len(grid.seeds) if config.keep_weights else 1
+    largest = max(sizes.values())
+    return Forecast(
+        grid, done, at_once, seconds, basis, sum(sizes[start] for start, _ in grid.pairs),
+        at_once * largest * (1 + CHECKPOINT_FACTOR) + (kept - 1) * sum(sizes[start] for start, _ in grid.pairs), notes,
+    )  # fmt: skip
+
+
+def _resolve(config: StudyConfig, grid: Grid) -> dict[str, starts.Start]:
+    catalogue: Mapping[str, str] = starts.CATALOGUE
+    if config.data.data == PLANTED:
+        precision = "no" if config.recipe.precision == "fp32" else config.recipe.precision
+        catalogue = planted_starts.catalogue(config.data, precision)
+    return {name: starts.resolve(text, catalogue) for name, text in grid.texts.items()}
+
+
+def _done(
+    config: StudyConfig,
+    grid: Grid,
+    corpora: Mapping[str, Corpus],
+    resolved: Mapping[str, starts.Start],
+    study: Study,
+    notes: list[str],
+) -> dict[tuple[str, str], list[int]]:
+    finished = finished_cells(study, {name: corpora[name] for name in grid.targets})
+    identities, absent = {}, []
+    for name, start in resolved.items():
+        try:
+            identities[name] = starts.identify(start, local_only=True)
+        except InputError:
+            absent.append(name)
+    if absent:
+        notes.append(
+            f"not on this machine, so that its cells cannot be looked up and count as missing: start {', '.join(absent)}"
+        )
+    done: dict[tuple[str, str], list[int]] = {}
+    for start, source in grid.pairs:
+        if start not in identities:
+            continue
+        for seed in grid.seeds:
+            cell = make_cell(resolved[start], identities[start], corpora[source], seed, config.recipe)
+            if cell.place in finished:
+                done.setdefault((start, source), []).append(seed)
+    return done
+
+
+def _at_once(config: StudyConfig) -> int:
+    if config.executor != "local":
+        return config.slurm.slurm_parallel
+    return len(pool.seats(config.workers, config.num_processes, launch.gpus(config.run.device), 1))
+
+
+def _seconds(
+    config: StudyConfig,
+    missing: Mapping[tuple[str, str], Sequence[int]],
+    corpora: Mapping[str, Corpus] | None,
+    runs: Sequence[Run],
+    at_once: int,
+) -> tuple[tuple[float, float] | None, str]:
+    """Wall time of the missing cells, at best and at worst, and what that rests on."""
+    number = sum(map(len, missing.values()))
+    if not number:
+        return (0.0, 0.0), "nothing is missing"
+    rounds = -(-number // at_once)
+    known = [run for run in runs if run.data.tags.get(schema.RECIPE_DIGEST) == recipe_digest(config.recipe)]
+    if known:
+        took = [run.data.metrics["train_seconds"] + run.data.metrics["score_seconds"] for run in known]
+        if corpora is not None and all(run.data.tags[schema.SOURCE] in corpora for run in known):
+            words = {name: corpus.train.number_of_words for name, corpus in corpora.items()}
+            rate = sum(took) / sum(words[run.data.tags[schema.SOURCE]] for run in known)
+            each = rate * sum(words[source] * len(seeds) for (_, source), seeds in missing.items()) / number
+        else:
+            each = sum(took) / len(took)
+        return (rounds * each, rounds * each), f"{duration(each)} a cell, as the {len(known)} finished ones of this recipe"
+    if config.recipe == RECIPES["published"]:
+        low, high = (rounds * 60.0 * minutes for minutes in PUBLISHED_MINUTES)
+        return (low, high), (
+            f"{PUBLISHED_MINUTES[0]} to {PUBLISHED_MINUTES[1]} min a cell on an RTX 3090 as published; "
+            "none has finished here yet"
+        )
+    return None, "not known before the first cell of this recipe has finished"
+
+
+def _bytes(start: starts.Start) -> int:
+    """Size of a start's weights; that of xlm-roberta-base where it is not on this machine."""
+    folder = Path(start.location)
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors")) if folder.is_dir() else BASE_BYTES
+
+
+def text(found: Forecast, name: str, uri: str) -> str:
+    """The forecast for people: axes, a line for every configuration, totals."""
+    grid = found.grid
+    lines = [
+        f"study {name} on {public_uri(uri)}",
+        f"  starts   {', '.join(grid.starts)}" + (f"; on {', '.join(grid.pivots)} every own start" if grid.pivots else ""),
+        f"  sources  {', '.join(grid.sources)}",
+        f"  targets  {', '.join(grid.targets)}",
+        f"  seeds    {', '.join(map(str, grid.seeds))}",
+        "",
+        f"{'start':<16} {'source':<10} {'done':>5} {'missing':>8}",
+    ]
+    for start, source in grid.pairs:
+        done = len(found.done.get((start, source), []))
+        lines.append(f"{start:<16} {source:<10} {done:>5} {len(grid.seeds) - done:>8}")
+    if found.seconds is None or not found.seconds[1]:
+        time = found.basis
+    else:
+        low, high = (seconds / 3600 for seconds in found.seconds)
+        hours = f"{low:.2g} h" if low == high else f"{low:.0f} to {high:.0f} h"
+        time = f"about {hours} with {found.at_once} at a time ({found.basis})"
+    lines += [
+        "",
+        f"configurations  {len(grid.pairs)}",
+        f"cells           {found.cells}: {found.finished} done, {found.cells - found.finished} missing",
+        f"scores          {found.scores:,} (cell, target), each on dev and test",
+        f"time            {time}",
+        f"disk            {_size(found.stored_bytes)} in the artifact store for the best seeds, "
+        f"up to {_size(found.working_bytes)} more in work_dir while cells run",
+        *(f"note            {note}" for note in found.notes),
+    ]
+    return "\n".join(lines)
+
+
+def _size(number: float) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"
