@@ -30,7 +30,8 @@ from nertransfer.tracking import is_scored, kind_runs, place_in_store
 
 logger = logging.getLogger("nertransfer")
 
-POLL_SECONDS = 10.0
+FIRST_POLL_SECONDS, POLL_SECONDS = 1.0, 15.0
+"""Between two looks at the queue: short at first, then longer and longer."""
 GRACE_SECONDS = 30.0
 """A task that has left the queue may still be heard of for so long, if its deadline is not shorter."""
 ARRAY_SIZE = 1000
@@ -104,12 +105,14 @@ class Cluster:
         watched = self._adopt(cells)
         adopted = {one.cell.name for one in watched}
         watched += self._submit([(cell, 1) for cell in cells if cell.name not in adopted])
+        pause = FIRST_POLL_SECONDS
         try:
             with Display(len(cells), 0) as display:
                 while watched:
                     watched = self._look(watched, targets, results, display)
                     if watched:
-                        time.sleep(POLL_SECONDS)
+                        time.sleep(pause)
+                        pause = min(1.1 * pause, POLL_SECONDS)
         except KeyboardInterrupt:
             jobs = " ".join(sorted({one.job for one in watched}))
             logger.warning("the tasks go on; the same command follows them again, 'scancel %s' stops them", jobs)
@@ -160,12 +163,12 @@ class Cluster:
         try:
             executor = submitit.SlurmExecutor(self.folder, max_num_timeout=REQUEUES)
             executor.update_parameters(
-                name=self.study.name[:40], timeout_min=options.slurm_minutes, cpus_per_task=options.slurm_cpus,
+                job_name=self.study.name[:40], time=options.slurm_minutes, cpus_per_task=options.slurm_cpus,
                 signal_delay_s=options.slurm_signal_seconds, array_parallelism=options.slurm_parallel,
                 stderr_to_stdout=True, setup=_setup(options),
                 additional_parameters=_further(options) | {"requeue": True},
                 **({"partition": options.slurm_partition} if options.slurm_partition else {}),
-                **({"mem_gb": options.slurm_memory_gb} if options.slurm_memory_gb else {}),
+                **({"mem": f"{options.slurm_memory_gb}G"} if options.slurm_memory_gb else {}),
                 **({"gpus_per_node": options.slurm_gpus} if options.slurm_gpus else {}),
             )  # fmt: skip
             with executor.batch():
