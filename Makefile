@@ -24,13 +24,13 @@ help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 	@echo 'ARGS passes arguments on, for example: make study ARGS="--seeds 0 --data masakhaner"'
 
-# on the planted corpora: the small base and its adaptation to one language
+# on the planted corpora, unless ARGS names other data or another study file
 study: $(VENV)/study.stamp  ## fine-tune, score, register and analyse a grid (ARGS: --help lists the parameters)
-	$(RUN) entrypoints/study.py $(if $(findstring --data,$(ARGS)),,--starts base,qka) $(ARGS)
+	$(RUN) entrypoints/study.py $(if $(findstring --data,$(ARGS))$(findstring --study_file,$(ARGS)),,--study_file studies/planted.yaml) $(ARGS)
 
 test: export NERTRANSFER_DATA ?= ../shared/data
 test: $(VENV)/test.stamp  ## run the tests (ARGS: pytest's own)
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
 
 data: $(VENV)/study.stamp  ## read corpora strictly and describe them
 	$(RUN) entrypoints/data.py $(ARGS)

@@ -34,6 +34,8 @@ FIRST_POLL_SECONDS, POLL_SECONDS = 1.0, 15.0
 """Between two looks at the queue: short at first, then longer and longer."""
 GRACE_SECONDS = 30.0
 """A task that has left the queue may still be heard of for so long, if its deadline is not shorter."""
+SILENT_BEATS = 4
+"""So many heartbeats must have been missed, however short the deadline."""
 ARRAY_SIZE = 1000
 """Tasks of one array at most; Slurm's own default limit is 1001."""
 REQUEUES = 1000
@@ -228,7 +230,7 @@ class Cluster:
             owner = Owner.of_run(run) if run is not None and run.info.status == "RUNNING" else None
             if state == "RUNNING" and owner is not None and owner.task == one.task:
                 silent = time.time() - max(beats.get(owner.token, 0.0), owner.since)
-                if owner.token in beats and silent > deadline:
+                if owner.token in beats and silent > max(deadline, SILENT_BEATS * claims.HEARTBEAT_SECONDS):
                     subprocess.run(["scancel", one.task], check=False)
                     return f"task {one.task} gave no sign of life for {silent:.0f} s and was cancelled"
             return ""

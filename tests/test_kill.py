@@ -135,6 +135,9 @@ def kill_at_random(folder: Path, chance: random.Random, kills: int) -> Sequence[
         except subprocess.TimeoutExpired:
             pass
         workers = workers_of(running.pid)
+        if not workers and chance.random() < 0.5:  # mostly wait for the cells, or all kills would hit imports
+            delay = chance.uniform(0.5, 4)
+            continue
         victim = chance.choice(["parent", "worker", "worker"]) if workers else "parent"
         victims.append(victim)
         if victim == "worker":

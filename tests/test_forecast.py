@@ -1,0 +1,224 @@
+"""What a study would do and cost, told before anything runs; telling it changes nothing."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from tiny import save_tiny_corpora, save_tiny_start
+
+from nertransfer import corpus, schema, starts, studyfile
+from nertransfer.cell import make_cell
+from nertransfer.commandline import build, parameters
+from nertransfer.config import DataOptions, StudyConfig
+from nertransfer.errors import InputError
+from nertransfer.forecast import BASE_BYTES, foresee, text
+from nertransfer.store import Study, client, open_study
+from nertransfer.tracking import cell_tags
+
+ROOT = Path(__file__).resolve().parents[1]
+SETTINGS = {"data": "data", "starts": "tiny=tiny,twin=tiny", "seeds": "0,1,2", "device": "cpu", "max_length": "32"}
+LANGUAGES = ("aaa", "bbb", "ccc")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny start and tiny corpora of three languages."""
+    folder = tmp_path_factory.mktemp("forecast")
+    save_tiny_start(folder / "tiny")
+    save_tiny_corpora(folder / "data", LANGUAGES)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def in_the_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is in the caches, and no GPU is looked for."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("NERTRANSFER_CACHE", str(tmp_path / "cache"))
+
+
+def configuration(**changes: str) -> StudyConfig:
+    return build(StudyConfig, SETTINGS | changes)
+
+
+def tree(*folders: Path) -> Mapping[str, tuple[int, int]]:
+    """Every file and folder below with its size and the time it was changed."""
+    found = {}
+    for folder in folders:
+        for path in [folder, *folder.rglob("*")]:
+            found[str(path)] = (path.stat().st_size, path.stat().st_mtime_ns)
+    return found
+
+
+def line(shown: str, start: str) -> str:
+    """The rest of the one line that begins with a word."""
+    (found,) = [rest for rest in shown.splitlines() if rest.startswith(start)]
+    return found.removeprefix(start).strip()
+
+
+# --- without a store ---------------------------------------------------------------------------------
+
+
+def test_everything_is_missing_where_there_is_no_study() -> None:
+    found = foresee(configuration(), None)
+    assert (found.cells, found.finished, found.scores) == (2 * 3 * 3, 0, 2 * 3 * 3 * 3)
+    assert found.done == {} and found.notes == []
+    assert found.seconds is None and "not known before the first cell of this recipe has finished" in found.basis
+
+
+def test_sources_targets_and_pivots_are_counted() -> None:
+    found = foresee(configuration(sources="aaa,bbb", targets="ccc", seeds="7"), None)
+    assert (found.cells, found.scores) == (4, 4)
+    found = foresee(
+        configuration(starts="own", adapted="aaa=tiny,bbb=tiny", sources="aaa,bbb", pivots="aaa", seeds="1,2"), None
+    )
+    assert found.grid.pairs == [("aaa", "aaa"), ("bbb", "aaa"), ("bbb", "bbb")]
+    assert (found.cells, found.scores) == (6, 18)
+
+
+def test_foreseeing_makes_no_file_and_no_folder(folder: Path, tmp_path: Path) -> None:
+    before = tree(folder, tmp_path)
+    planted = build(StudyConfig, {"device": "cpu", "starts": "base,qka"})
+    published = build(StudyConfig, {"device": "cpu", "data": "masakhaner", "starts": "base,own"})
+    for config in (configuration(), planted, published):
+        assert text(foresee(config, None), "s", "sqlite:///none.db")
+    assert tree(folder, tmp_path) == before
+
+
+def test_the_text_tells_axes_configurations_and_counts() -> None:
+    adapted = "aaa=tiny,bbb=tiny"
+    config = configuration(sources="aaa,bbb", seeds="0,5", starts="tiny=tiny,own", adapted=adapted, pivots="ccc")
+    shown = text(foresee(config, None), "mine", "http://me:secret@host:5000")
+    assert shown.splitlines()[0] == "study mine on http://host:5000"
+    assert "  starts   tiny, own; on ccc every own start" in shown
+    assert "  sources  aaa, bbb\n  targets  aaa, bbb, ccc\n  seeds    0, 5\n" in shown
+    rows = [tuple(row.split()) for row in shown.splitlines() if row.split()[-2:] == ["0", "2"]]
+    assert rows == [
+        (start, source, "0", "2")
+        for start, source in [
+            ("tiny", "aaa"), ("tiny", "bbb"), ("aaa", "aaa"), ("aaa", "ccc"), ("bbb", "bbb"), ("bbb", "ccc"),
+        ]
+    ]  # fmt: skip
+    assert line(shown, "configurations") == "6"
+    assert line(shown, "cells ") == "12: 0 done, 12 missing"
+    assert line(shown, "scores") == "36 (cell, target), each on dev and test"
+    assert line(shown, "time") == "not known before the first cell of this recipe has finished"
+
+
+def test_disk_is_the_best_seeds_weights_and_what_cells_at_work_need() -> None:
+    size = Path("tiny/model.safetensors").stat().st_size
+    found = foresee(configuration(), None)
+    assert (found.at_once, found.stored_bytes, found.working_bytes) == (1, 6 * size, 4 * size)
+    found = foresee(configuration(workers="3", keep_weights="true"), None)
+    assert (found.at_once, found.working_bytes) == (3, 3 * 4 * size + 2 * 6 * size)
+
+
+def test_a_study_that_cannot_be_laid_out_has_no_forecast() -> None:
+    with pytest.raises(InputError, match="sources=xyz is not in the data: one of aaa, bbb, ccc"):
+        foresee(configuration(sources="xyz"), None)
+
+
+def shipped(name: str, **changes: str) -> StudyConfig:
+    texts = studyfile.read(ROOT / "studies" / name, [p.name for p in parameters(StudyConfig)]).texts
+    return build(StudyConfig, texts | changes)
+
+
+def test_the_published_study_is_told_without_its_data_and_starts() -> None:
+    shown = text(foresee(shipped("masakhaner.yaml", device="cpu"), None), "masakhaner", "sqlite:///none.db")
+    assert line(shown, "configurations") == "38"
+    assert "190: 0 done, 190 missing" in line(shown, "cells ")
+    assert line(shown, "scores").startswith("1,900 ")
+    assert line(shown, "time").startswith("about 32 to 95 h with 1 at a time (10 to 30 min a cell on an RTX 3090 as ")
+    assert line(shown, "disk").startswith(f"{38 * BASE_BYTES / 1e9:.1f} GB in the artifact store")
+    assert line(shown, "note") == "the corpora of data=masakhaner are not on this machine yet"
+
+
+def test_cells_that_run_at_the_same_time_take_less_of_it() -> None:
+    found = foresee(shipped("masakhaner.yaml", device="cpu", executor="slurm"), None)
+    assert found.at_once == 32 and found.seconds == (6 * 600.0, 6 * 1800.0)  # 190 cells in 6 rounds
+    found = foresee(shipped("masakhaner.yaml", device="cpu", workers="200"), None)
+    assert found.seconds == (600.0, 1800.0)
+
+
+# --- with a store ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def study(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study in which tiny is finished on aaa with seeds 0 and 2, 20 s each, and on bbb with seed 1, 40 s."""
+    study = open_study(client(f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"), "forecast")
+    corpora = corpus.load(DataOptions(data=str(folder / "data")))
+    start, config = starts.Start("tiny", str(folder / "tiny")), configuration()
+    identity = starts.identify(start)
+    for source, seed, seconds in (("aaa", 0, 15.0), ("aaa", 2, 15.0), ("bbb", 1, 35.0)):
+        cell = make_cell(start, identity, corpora[source], seed, config.recipe)
+        tags = {schema.KIND: schema.KIND_CELL} | cell_tags(cell, corpora)
+        run_id = study.client.create_run(study.experiment_id, run_name=cell.name, tags=tags).info.run_id
+        for name, value in {"train_seconds": seconds, "score_seconds": 5.0}.items():
+            study.client.log_metric(run_id, name, value)
+        for target in corpora:
+            study.client.log_metric(run_id, schema.ScoreName("test", schema.F1, target).key, 0.5)
+        study.client.set_terminated(run_id, "FINISHED")
+    return study
+
+
+def test_finished_cells_are_counted_by_configuration(study: Study, folder: Path, tmp_path: Path) -> None:
+    before = tree(folder, tmp_path)
+    found = foresee(configuration(), study)
+    assert found.done == {("tiny", "aaa"): [0, 2], ("tiny", "bbb"): [1]}
+    assert (found.cells, found.finished, list(found.notes)) == (18, 3, [])
+    assert line(text(found, "s", study.uri), "cells ") == "18: 3 done, 15 missing"
+    assert tree(folder, tmp_path) == before
+
+
+def test_seeds_that_are_not_asked_for_are_not_counted(study: Study) -> None:
+    found = foresee(configuration(starts="tiny=tiny", seeds="2,3", sources="aaa,ccc"), study)
+    assert found.done == {("tiny", "aaa"): [2]} and found.finished == 1
+
+
+def test_another_recipe_or_a_changed_corpus_is_not_done(study: Study, folder: Path, tmp_path: Path) -> None:
+    assert foresee(configuration(epochs="1"), study).finished == 0
+    for name in LANGUAGES:
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for split in schema.SPLITS:
+            data = (folder / "data" / name / f"{split}.txt").read_text()
+            changed = data.replace("ba O", "bo O", 1) if (name, split) == ("aaa", "test") else data
+            (tmp_path / "data" / name / f"{split}.txt").write_text(changed)
+    assert foresee(configuration(data=str(tmp_path / "data")), study).finished == 0
+    assert foresee(configuration(data=str(tmp_path / "data"), targets="bbb,ccc"), study).finished == 3
+
+
+def test_the_time_rests_on_the_finished_cells_and_the_words_that_are_left(study: Study) -> None:
+    corpora = corpus.load(DataOptions(data="data"))
+    words = {name: corpora[name].train.number_of_words for name in LANGUAGES}
+    found = foresee(configuration(starts="tiny=tiny"), study)
+    rate = (20.0 + 20.0 + 40.0) / (2 * words["aaa"] + words["bbb"])
+    left = rate * (words["aaa"] + 2 * words["bbb"] + 3 * words["ccc"])
+    assert found.seconds == pytest.approx((left, left))
+    assert "as the 3 finished ones of this recipe" in found.basis
+
+
+def test_nothing_is_left_of_a_finished_study(study: Study) -> None:
+    found = foresee(configuration(starts="tiny=tiny", sources="aaa", seeds="0,2"), study)
+    assert found.seconds == (0.0, 0.0)
+    shown = text(found, "s", study.uri)
+    assert line(shown, "cells ") == "2: 2 done, 0 missing" and line(shown, "time") == "nothing is missing"
+
+
+def test_a_start_that_is_on_no_machine_is_a_note(study: Study) -> None:
+    found = foresee(configuration(starts="tiny=tiny,far=owner/no-such-model"), study)
+    assert found.done == {("tiny", "aaa"): [0, 2], ("tiny", "bbb"): [1]}
+    (note,) = found.notes
+    assert "not on this machine" in note and note.endswith("start far")
+    assert line(text(found, "s", study.uri), "note") == note
+
+
+def test_a_forecast_counts_what_it_holds() -> None:
+    found = foresee(configuration(starts="tiny=tiny", seeds="0,1"), None)
+    done = {("tiny", "aaa"): [0, 1], ("tiny", "ccc"): [1]}
+    some = dataclasses.replace(found, done=done, seconds=(1800.0, 1800.0), basis="a guess")
+    shown = text(some, "s", "sqlite:///none.db")
+    rows = [tuple(row.split()[1:]) for row in shown.splitlines() if row.startswith("tiny ")]
+    assert rows == [("aaa", "2", "0"), ("bbb", "0", "2"), ("ccc", "1", "1")]
+    assert line(shown, "cells ") == "6: 3 done, 3 missing"
+    assert line(shown, "time") == "about 0.5 h with 1 at a time (a guess)"

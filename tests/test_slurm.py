@@ -1,0 +1,147 @@
+"""Studies on a real Slurm: an array that finishes, a cell that fails, a time limit, a cancelled task, plain scripts."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from slurm_cluster import SlurmCluster, missing_programs
+from tiny import save_tiny_corpora, save_tiny_start
+
+from nertransfer import schema
+from nertransfer.store import Study, client, open_study
+from nertransfer.tracking import cell_runs
+
+ROOT = Path(__file__).resolve().parents[1]
+CELL = {"starts": "tiny=tiny", "data": "data", "max_length": "32", "epochs": "2", "batch_size": "8",
+        "learning_rate": "5e-3", "device": "cpu", "study": "array"}  # fmt: skip
+SLURM = {"executor": "slurm", "slurm_minutes": "5", "slurm_gpus": "1", "slurm_cpus": "1", "slurm_memory_gb": "0",
+         "slurm_deadline_minutes": "0.05"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[SlurmCluster]:
+    missing = missing_programs()
+    if missing:
+        reason = f"no Slurm on this machine ({', '.join(missing)} missing); on Debian: apt-get install munge slurm-wlm"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with SlurmCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_tiny_start(tmp_path / "tiny")
+    save_tiny_corpora(tmp_path / "data")
+    return tmp_path
+
+
+def begin(folder: Path, cluster: SlurmCluster, **parameters: str) -> subprocess.Popen[str]:
+    environment = os.environ | cluster.environment | {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "OMP_NUM_THREADS": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }  # fmt: skip
+    given = [text for name, value in (CELL | SLURM | parameters).items() for text in (f"--{name}", value)]
+    command = [sys.executable, str(ROOT / "entrypoints" / "study.py"), *given]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(running: subprocess.Popen[str], status: int = 0) -> str:
+    said, _ = running.communicate(timeout=300)
+    assert running.returncode == status, said[-4000:]
+    return said
+
+
+def opened(folder: Path, name: str = "array") -> Study:
+    return open_study(client(f"sqlite:///{folder}/mlflow.db"), name)
+
+
+def wait_until(condition: Callable[[], object], timeout: float = 120) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.2)
+
+
+def scores_of(study: Study) -> dict[str, dict[str, float]]:
+    return {
+        run.info.run_name: {k: v for k, v in run.data.metrics.items() if k.startswith(("test_", "dev_", "train_loss"))}
+        for run in cell_runs(study, "FINISHED")
+    }
+
+
+def test_an_array_of_six_cells_finishes_and_a_failing_one_is_reported(slurm: SlurmCluster, folder: Path) -> None:
+    said = finish(begin(folder, slurm))
+    study = opened(folder)
+    runs = cell_runs(study, "FINISHED")
+    assert len(runs) == 6 and "6 tasks submitted as job" in said and "6 cells run, 0 were done, 0 failed" in said
+    tasks = {run.data.tags[schema.SLURM_JOB] for run in runs}
+    assert len(tasks) == 6 and len({task.partition("_")[0] for task in tasks}) == 1  # one array
+    assert (folder / "reports" / "array" / "index.html").is_file()
+    # one more seed, whose folder cannot be made
+    key = next(run.data.tags["cell_key"] for run in runs if run.info.run_name == "tiny-aaa-s0")
+    study.client.delete_run(next(run.info.run_id for run in runs if run.info.run_name == "tiny-aaa-s0"))
+    for path in (folder / "work" / "cells").glob(f"{key}/*"):
+        path.unlink()
+    (folder / "work" / "cells" / key).rmdir() if (folder / "work" / "cells" / key).exists() else None
+    (folder / "work" / "cells" / key).write_text("a file where the cell's folder should be")
+    said = finish(begin(folder, slurm), status=1)
+    assert "tiny-aaa-s0 failed, tried once more" in said
+    assert re.search(r"failed: tiny-aaa-s0: NotADirectoryError.*\(log: work/slurm/array/\d+_0_log.out\)", said), said
+    assert len(cell_runs(study, "FAILED")) == 2 and len(cell_runs(study, "FINISHED")) == 5
+
+
+def test_a_cell_at_its_time_limit_is_requeued_and_ends_with_the_same_numbers(
+    slurm: SlurmCluster, folder: Path
+) -> None:
+    cell = {"epochs": "600", "sources": "aaa", "seeds": "0", "targets": "aaa", "checkpoint_minutes": "0.02"}
+    finish(begin(folder, slurm, **cell, executor="local", study="whole"))
+    limit = {"slurm_minutes": "1", "slurm_signal_seconds": "43"}  # a signal 17 s after the task began
+    said = finish(begin(folder, slurm, **cell, **limit))
+    assert "1 cells run" in said
+    study = opened(folder)
+    (run,) = cell_runs(study, "FINISHED")
+    log = (folder / "work" / "slurm" / "array" / f"{run.data.tags[schema.SLURM_JOB]}_0_log.out").read_text()
+    assert "Requeued job" in log and int(run.data.tags[schema.ATTEMPTS]) > 1
+    assert scores_of(study) == scores_of(opened(folder, "whole"))
+    assert len(study.client.get_metric_history(run.info.run_id, schema.SPEED)) == 600  # no epoch twice
+
+
+def test_a_cancelled_task_is_noticed_and_its_cell_listed(slurm: SlurmCluster, folder: Path) -> None:
+    cell = {"epochs": "100000", "sources": "aaa", "seeds": "0", "targets": "aaa"}
+    running = begin(folder, slurm, **cell)
+    study = opened(folder)
+    cancelled: set[str] = set()
+    for _ in range(2):  # it is tried twice
+
+        def fresh_tasks() -> set[str]:
+            return {run.data.tags[schema.SLURM_JOB] for run in cell_runs(study, "RUNNING")} - cancelled
+
+        wait_until(fresh_tasks)
+        task = fresh_tasks().pop()
+        slurm.call("scancel", task)
+        cancelled.add(task)
+    noticed = time.monotonic()
+    said = finish(running, status=1)
+    assert time.monotonic() - noticed < 60
+    assert re.search(r"failed: tiny-aaa-s0: task \d+ ended without a result \(squeue: CANCELLED\)", said), said
+    assert cell_runs(study, "RUNNING") == cell_runs(study, "SCHEDULED") == []
+
+
+def test_plain_scripts_run_the_cells_and_the_study_then_finds_them(slurm: SlurmCluster, folder: Path) -> None:
+    cell = {"sources": "aaa", "seeds": "0,1", "targets": "aaa"}
+    said = finish(begin(folder, slurm, **cell, executor="script"))
+    assert "2 cells in " in said
+    subprocess.run(["bash", "-n", str(folder / "work" / "slurm" / "array" / "cells.sbatch")], check=True)
+    job = slurm.call("sbatch", str(folder / "work" / "slurm" / "array" / "cells.sbatch")).split()[-1]
+    wait_until(lambda: not slurm.call("squeue", "--noheader", "--jobs", job).strip())
+    said = finish(begin(folder, slurm, **cell, executor="local"))
+    assert "0 cells run, 2 were done, 0 failed" in said
