@@ -28,7 +28,7 @@ def main(config: StudyConfig) -> None:
     if config.executor == "local":
         pool.prepare()  # workers import beside this process, not after it
     from analysis import report
-    from nertransfer.study import run_study, write_study_scripts
+    from nertransfer.study import REPORT, run_study, write_study_scripts
 
     study = open_study(client(uri), name)
     if config.executor == "script":
@@ -40,10 +40,13 @@ def main(config: StudyConfig) -> None:
     for change in outcome.changes:
         print(f"{change.model}: {change.text}")
     print(f"{len(outcome.ran)} cells run, {len(outcome.found)} were done, {len(outcome.failed)} failed")
-    report.write(AnalyseConfig(data=config.data, tracking=config.tracking, output=config.output))
+    for cell, error in outcome.failed.items():
+        print(f"failed: {cell}: {error}", file=sys.stderr)
+    if outcome.ran or outcome.found:
+        with outcome.timing.phase(REPORT):
+            report.write(AnalyseConfig(data=config.data, tracking=config.tracking, output=config.output))
+    print(outcome.timing.table())
     if outcome.failed:
-        for name, error in outcome.failed.items():
-            print(f"failed: {name}: {error}", file=sys.stderr)
         raise SystemExit(1)
 
 

@@ -98,7 +98,8 @@ def make_cell(start: starts.Start, identity: starts.Identity, corpus: Corpus, se
     if recipe.max_length > identity.max_length:
         raise InputError(
             f"max_length={recipe.max_length} is not allowed: the start {start.name} takes at most "
-            f"{identity.max_length} sub-tokens"
+            f"{identity.max_length} sub-tokens",
+            "max_length",
         )
     if identity.commit:  # every later load takes the very commit that was identified
         start = replace(start, revision=identity.commit)
@@ -269,8 +270,8 @@ def make_accelerator(recipe: Recipe, run: RunOptions) -> Accelerator:
     try:
         accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=precision)
     except ValueError as error:  # accelerate's own words
-        raise InputError(f"precision={recipe.precision!r} is not allowed here: {error}") from error
+        raise InputError(f"precision={recipe.precision!r} is not allowed here: {error}", "precision") from error
     if precision != "no" and not accelerator.native_amp:
         # accelerate would silently compute in fp32, and the cell would say otherwise
-        raise InputError(f"precision={recipe.precision!r} is not allowed on {accelerator.device}: fp32 or bf16")
+        raise InputError(f"precision={recipe.precision!r} is not allowed on {accelerator.device}: fp32 or bf16", "precision")
     return accelerator

@@ -77,8 +77,12 @@ class Owner:
         if self.token == me.token:
             return True
         if self.host == me.host:
-            try:  # a younger process has only inherited the number
-                return psutil.Process(self.pid).create_time() < self.process_started + 1
+            try:
+                process = psutil.Process(self.pid)
+                # a younger process has only inherited the number; a zombie has ended, unnoticed by its parent
+                return (
+                    process.create_time() < self.process_started + 1 and process.status() != psutil.STATUS_ZOMBIE
+                )
             except psutil.NoSuchProcess:
                 return False
         if self.task and self.task == me.task:

@@ -98,7 +98,7 @@ class DataOptions:
     def __post_init__(self) -> None:
         check(bool(self.data.strip()), "data", self.data, f"a folder or one of {', '.join(CORPUS_NAMES)}")
         for code in self.languages:
-            check_code(code)
+            check_code(code, "languages")
         check_unique("languages", self.languages)
 
     @property
@@ -171,11 +171,11 @@ def _check_recipe_and_run(recipe: Recipe, run: RunOptions) -> None:
     )
 
 
-def _check_seeds(seeds: tuple[int, ...]) -> None:
-    check(bool(seeds), "seeds", "", "at least one")
+def _check_seeds(seeds: tuple[int, ...], parameter: str = "seeds") -> None:
+    check(bool(seeds), parameter, "", "at least one")
     for seed in seeds:
-        check(0 <= seed < 2**31, "seed", seed, "from 0 to 2147483647")
-    check_unique("seeds", seeds)
+        check(0 <= seed < 2**31, parameter, seed, "from 0 to 2147483647")
+    check_unique(parameter, seeds)
 
 
 KEEP_HELP = "keep the weights of every cell in work_dir, not only of the best seed of its start and source so far"
@@ -260,7 +260,7 @@ class StudyConfig:
         for text in self.adapted:
             language, separator, start = text.partition("=")
             check(bool(separator and start.strip()), "adapted", text, "language=start")
-            check_code(language)
+            check_code(language, "adapted", text)
         check_unique("adapted", tuple(text.partition("=")[0] for text in self.adapted))
         check(self.workers >= 0, "workers", self.workers, "a whole number of at least 0")
         check(self.num_processes >= 1, "num_processes", self.num_processes, "a whole number of at least 1")
@@ -285,7 +285,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _check_recipe_and_run(self.recipe, self.run)
-        _check_seeds((self.seed,))
+        _check_seeds((self.seed,), "seed")
         check_unique("targets", self.targets)
         check(self.num_processes >= 1, "num_processes", self.num_processes, "a whole number of at least 1")
 
@@ -339,13 +339,13 @@ class AdaptConfig:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
     def __post_init__(self) -> None:
-        check_code(self.language)
+        check_code(self.language, "language")
         check(self.epochs >= 1, "epochs", self.epochs, "a whole number of at least 1")
         check(self.batch_size >= 1, "batch_size", self.batch_size, "a whole number of at least 1")
         check(self.max_length >= 8, "max_length", self.max_length, "at least 8 sub-tokens")
         check(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "between 0 and 1")
         check(0 < self.masking < 1, "masking", self.masking, "between 0 and 1")
-        _check_seeds((self.seed,))
+        _check_seeds((self.seed,), "seed")
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,9 @@ def foresee(config: StudyConfig, study: Study | None) -> Forecast:
     if corpora_of.are_at_hand(config.data):
         corpora = load_corpora(config.data, grid.languages)
     else:
-        notes.append(f"the corpora of data={config.data.data} are not on this machine yet")
+        notes.append(
+            f"the corpora of data={config.data.data} are not on this machine yet: finished cells cannot be looked up"
+        )
     resolved = _resolve(config, grid)
     runs = cell_runs(study, "FINISHED") if study is not None else []
     done: dict[tuple[str, str], list[int]] = {}

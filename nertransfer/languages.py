@@ -50,15 +50,17 @@ MASAKHANER = ("amh", "hau", "ibo", "kin", "lug", "luo", "pcm", "swa", "wol", "yo
 MASAKHANER2 = tuple(code for code in LANGUAGES if code != "amh")
 
 
-def check_code(code: str) -> str:
+def check_code(code: str, parameter: str = "", item: str = "") -> str:
     """``code`` itself if it can name a language; raises InputError otherwise.
 
     Codes become file names, metric keys and registered model names, so they are a letter
-    followed by at most 31 letters, digits, ``_`` or ``-``.
+    followed by at most 31 letters, digits, ``_`` or ``-``. ``parameter`` and ``item`` say where it stood.
     """
     if not _CODE.fullmatch(code):
         raise InputError(
             f"language {code!r} is not a usable code: a letter, then at most 31 letters, "
-            "digits, '_' or '-' (for example 'swa')"
+            "digits, '_' or '-' (for example 'swa')",
+            parameter,
+            item or code,
         )
     return code

@@ -17,12 +17,12 @@ from filelock import FileLock
 
 from nertransfer import measurements, registry, schema, starts
 from nertransfer.cell import Cell, CellResult, Encoder, checkpoint_folder, run_cell, splits_of
-from nertransfer.claims import Claims, Heart, Owner
+from nertransfer.claims import Claims, Heart, Owner, claim_runs, heartbeats
 from nertransfer.config import DataOptions, RunOptions
 from nertransfer.corpus import Split
 from nertransfer.finetune import History, clear_checkpoint
 from nertransfer.planning import Plan, known_languages
-from nertransfer.store import Study
+from nertransfer.store import Run, Study
 from nertransfer.tracking import (
     LiveCurves,
     cell_tags,
@@ -110,8 +110,13 @@ class Runner:
                     mark_as_asked(self.study, finished[-1:])
                     how = "found finished"
                     return Outcome(cell.name, FOUND)
+                running = [run for run in earlier if run.info.status == "RUNNING"]
+                if running and self._is_at_work(running[-1]):  # it has ended its claim and is about to finish
+                    how = "given back"
+                    self._from_main(0)
+                    return Outcome(cell.name, TAKEN)
                 # a run that was cut short goes on; one that waits in a queue is this one's
-                cut = [run for run in earlier if run.info.status in ("KILLED", "SCHEDULED")]
+                cut = [run for run in earlier if run.info.status in ("KILLED", "SCHEDULED", "RUNNING")]
                 again = cut[-1].info.run_id if cut else None
                 attempts = int(cut[-1].data.tags.get(schema.ATTEMPTS, 0)) + 1 if cut else 1
                 outcome = self._tracked(cell, again, attempts, lambda: claim.end("finished"))
@@ -120,6 +125,13 @@ class Runner:
         finally:
             if how != "finished":
                 claim.end(how)
+
+    def _is_at_work(self, run: Run) -> bool:
+        """Whether another process works on a run that has no claim."""
+        assert self.study is not None
+        owner, me = Owner.of_run(run), Owner.this_process()
+        beats = heartbeats(claim_runs(self.study))
+        return owner is not None and owner.token != me.token and owner.is_alive(beats, me)
 
     def _from_main(self, code: int) -> int:
         """The main process's number on every process."""

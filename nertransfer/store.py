@@ -123,10 +123,13 @@ def is_away(error: Exception) -> bool:
         return True
     if not isinstance(error, MlflowException):
         return False
-    lost = "failed with exception" in str(error) or "failed with timeout exception" in str(error)
+    text = str(error)
+    if "sqlite3." in text:  # MLflow calls all that goes wrong with a database unavailable; only this passes
+        return "locked" in text or "busy" in text
+    lost = "failed with exception" in text or "failed with timeout exception" in text
     busy = error.error_code in ("TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
     # MLflow has no name of its own for 502, which a proxy answers while the server behind it restarts
-    return lost or busy or "failed with error code 502" in str(error)
+    return lost or busy or "failed with error code 502" in text
 
 
 @dataclass(frozen=True)

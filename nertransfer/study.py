@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import psutil
 import torch
 from accelerate import Accelerator
 
@@ -19,10 +20,11 @@ from nertransfer.claims import Claims, Heart, Owner
 from nertransfer.cluster import Cluster, train_script, write_scripts
 from nertransfer.commandline import command, flat
 from nertransfer.config import PLANTED, DataOptions, StudyConfig, TrackingOptions, TrainConfig
+from nertransfer.display import duration
 from nertransfer.planning import Grid, Plan, languages_to_load, lay_out, load_corpora, make_plan, pick
 from nertransfer.runner import FOUND, RAN, Outcome, Runner, Work, tags_of
 from nertransfer.store import Study, client, open_study
-from nertransfer.tracking import bury_the_dead, configuration_params, finished_cells, log, mark_as_asked, open_run
+from nertransfer.tracking import bury_the_dead, configuration_params, finished_cells, log, log_values, mark_as_asked, open_run
 
 logger = logging.getLogger("nertransfer")
 
@@ -63,11 +65,24 @@ def write_study_scripts(config: StudyConfig, study: Study) -> tuple[Path | None,
     return write_scripts(missing, config.slurm, slurm_folder(config, study), commands, study.name), len(missing)
 
 
+IMPORTING, CELLS, REGISTRY, REPORT = "starting and importing", "cells", "registry", "report"
+
+
 @dataclass
 class Timing:
-    """Wall seconds of the phases of a study, in order."""
+    """Where the wall time of a study goes.
+
+    ``seconds`` by phase, in order, from the start of the process on. ``in_cells``: seconds that workers spent
+    in training and in scoring, added up over ``workers`` of them.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
+    in_cells: float = 0.0
+    workers: int = 1
+
+    @staticmethod
+    def since_process_began() -> "Timing":
+        return Timing({IMPORTING: time.time() - psutil.Process().create_time()})
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -76,6 +91,26 @@ class Timing:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """The phases, with that of the cells split into what workers spend in training and scoring and the rest."""
+        parts = dict(self.seconds)
+        if CELLS in parts:
+            working = self.in_cells / self.workers
+            rest = parts.pop(CELLS) - working
+            at = list(parts).index(REGISTRY) if REGISTRY in parts else len(parts)
+            items = list(parts.items())
+            items[at:at] = [("training and scoring cells", working), ("tracking and waiting", rest)]
+            parts = dict(items)
+        return parts
+
+    def table(self) -> str:
+        """Seconds and percent by phase, for people."""
+        total = sum(self.seconds.values())
+        lines = [f"where the time went: {duration(total)} of wall time, {self.workers} at a time"]
+        lines += [f"  {name:<34}{seconds:8.1f} s {100 * seconds / total:6.1f} %" for name, seconds in self.parts.items()]
+        return "\n".join(lines)
 
 
 @dataclass
@@ -86,9 +121,7 @@ class StudyOutcome:
     found: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     changes: list[registry.Change] = field(default_factory=list)
-    timing: Timing = field(default_factory=Timing)
-    in_cells: float = 0.0
-    """Seconds that workers spent in training and scoring, added up."""
+    timing: Timing = field(default_factory=Timing.since_process_began)
 
 
 def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
@@ -103,10 +136,11 @@ def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
     tags = {"languages": ",".join(plan.corpora), schema.RECIPE_DIGEST: recipe_digest(config.recipe)}
     with Heart(study, Owner.this_process()), open_run(study, schema.KIND_STUDY, "study", tags) as run_id:
         log(study.client, run_id, params=configuration_params(flat(config) | grid.params))
-        with outcome.timing.phase("cells"):
+        with outcome.timing.phase(CELLS):
             _run_missing(config, plan, study, outcome)
-        with outcome.timing.phase("registry"):
+        with outcome.timing.phase(REGISTRY):
             _register(config, plan, study, outcome)
+        log_values(study.client, run_id, {f"seconds/{k}": v for k, v in outcome.timing.parts.items()})
     return outcome
 
 
@@ -146,6 +180,7 @@ def _execute(
     places = pool.seats(
         config.workers, config.num_processes, launch.gpus(config.run.device), torch.get_num_threads()
     )
+    outcome.timing.workers = min(len(places), len(cells)) or 1
     logs = Path(config.data.work_dir) / "logs" / study.name
     make: Callable = partial(make_worker, work, study.uri, study.name, again)
     commands: dict[str, list[str]] = {}
@@ -163,7 +198,7 @@ def _execute(
         outcome.failed |= results.failed
         for one in results.ended:
             (outcome.found if one.state == FOUND else outcome.ran).append(one.cell)
-            outcome.in_cells += one.train_seconds + one.score_seconds
+            outcome.timing.in_cells += one.train_seconds + one.score_seconds
         cells = results.taken
         if cells:
             logger.info("waiting for %s, which another process works on", ", ".join(cell.name for cell in cells))

@@ -6,11 +6,12 @@ so a study file and a command line mean the same.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import yaml
 
+from nertransfer.config import Recipe
 from nertransfer.errors import InputError
 
 GROUPS = {"recipe": "", "slurm": "slurm_"}
@@ -42,7 +43,11 @@ def read(path: Path, known: Collection[str]) -> StudyFile:
     except OSError as error:
         raise InputError(f"study_file={str(path)!r} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise InputError(f"{path}:{line}: not UTF-8 at byte {error.start}") from None
+    except yaml.reader.ReaderError as error:
+        line = path.read_text(encoding="utf-8")[: error.position].count("\n") + 1
+        raise InputError(f"{path}:{line}: not YAML: {error.reason}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -51,10 +56,8 @@ def read(path: Path, known: Collection[str]) -> StudyFile:
         raise InputError(f"{path}:1: a study file is a mapping such as 'data: masakhaner', one parameter a line")
     found = StudyFile(path)
     for name, key, value in _entries(root, path):
-        if name in GROUPS and isinstance(value, yaml.MappingNode):
-            for inner, inner_key, inner_value in _entries(value, path):
-                full = name if (name, inner) == ("recipe", "name") else GROUPS[name] + inner
-                _add(found, full, f"{name}.{inner}", inner_key, inner_value, known)
+        if name in GROUPS and (isinstance(value, yaml.MappingNode) or name not in known):
+            _add_group(found, name, key, value, known)
         else:
             _add(found, name, name, key, value, known)
     return found
@@ -65,6 +68,19 @@ def _entries(mapping: yaml.MappingNode, path: Path) -> Iterator[tuple[str, yaml.
         if not isinstance(key, yaml.ScalarNode):
             raise InputError(f"{path}:{_line(key)}: a key must be the name of a parameter")
         yield key.value, key, value
+
+
+def _add_group(found: StudyFile, group: str, key: yaml.Node, value: yaml.Node, known: Collection[str]) -> None:
+    prefix = GROUPS[group]
+    allowed = [n for n in known if n.startswith(prefix)] if prefix else [f.name for f in fields(Recipe)]
+    if not isinstance(value, yaml.MappingNode) or not value.value:
+        names = ", ".join(name.removeprefix(prefix) for name in allowed)
+        raise InputError(f"{found.path}:{_line(key)}: {group!r} has nothing in it; it holds some of {names}")
+    for inner, inner_key, inner_value in _entries(value, found.path):
+        if (group, inner) == ("recipe", "name"):
+            _add(found, group, "recipe.name", inner_key, inner_value, known)
+        else:
+            _add(found, prefix + inner, f"{group}.{inner}", inner_key, inner_value, allowed)
 
 
 def _line(node: yaml.Node) -> int:

@@ -77,6 +77,12 @@ def log(
         all_params, all_tags = all_params[PARAMS_PER_BATCH:], all_tags[PARAMS_PER_BATCH:]
 
 
+def log_values(client: MlflowClient, run_id: str, values: Mapping[str, float]) -> None:
+    """Log metrics that have one value."""
+    now = int(time.time() * 1000)
+    log(client, run_id, [Metric(name, value, now, 0) for name, value in values.items()])
+
+
 def configuration_params(flat: Mapping[str, str]) -> dict[str, str]:
     """The resolved configuration as params, under their own prefix: ``mlflow run`` logs the bare names."""
     shown = {name: public_uri(value) if name == "tracking_uri" else value for name, value in flat.items()}

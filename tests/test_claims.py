@@ -279,6 +279,17 @@ def test_an_owner_who_died_between_two_runs_of_claims_does_not_hold_the_name(stu
     assert claim.number == 2 and claim.runs == (first, second)
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_claim_that_was_taken_over_in_one_run_alone_is_lost(study: Study, which: int) -> None:
+    """Its owner and the one who finds it dead end it at the same time, each in one run first."""
+    runs = sorted(claims_run(study) for _ in range(2))
+    claim = taken(study, elsewhere(1, since=0.0))
+    assert claim.claims.put(runs[which], f"{NAME}/1/end", "abandoned")
+    assert claim.end("finished") is False
+    assert sorted(map(str, ended(study, claim))) == ["abandoned", "finished"]
+    assert taken(study, elsewhere(2)).number == 2
+
+
 @pytest.fixture
 def blind(study: Study, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Claim | None]:
     """Has a process that saw but one run of claims, just before another was made, take the name."""

@@ -170,8 +170,8 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     (TRAIN, {"precision": "fp16", "device": "cpu"}, "precision='fp16' is not allowed: fp32 or bf16 with device=cpu"),
     # StudyConfig
     (STUDY, {"seeds": ","}, "seeds='' is not allowed: at least one"),
-    (STUDY, {"seeds": "1,-1"}, "seed=-1 is not allowed: from 0 to 2147483647"),
-    (STUDY, {"seeds": "2147483648"}, "seed=2147483648 is not allowed: from 0 to 2147483647"),
+    (STUDY, {"seeds": "1,-1"}, "seeds=-1 is not allowed: from 0 to 2147483647"),
+    (STUDY, {"seeds": "2147483648"}, "seeds=2147483648 is not allowed: from 0 to 2147483647"),
     (STUDY, {"seeds": "1,01"}, "seeds='1,1' is not allowed: 1 is named twice"),
     (STUDY, {"starts": ","}, "starts='' is not allowed: at least one"),
     (STUDY, {"starts": "base,base"}, "starts='base,base' is not allowed: base is named twice"),

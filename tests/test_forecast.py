@@ -130,7 +130,7 @@ def test_the_published_study_is_told_without_its_data_and_starts() -> None:
     assert line(shown, "scores").startswith("1,900 ")
     assert line(shown, "time").startswith("about 32 to 95 h with 1 at a time (10 to 30 min a cell on an RTX 3090 as ")
     assert line(shown, "disk").startswith(f"{38 * BASE_BYTES / 1e9:.1f} GB in the artifact store")
-    assert line(shown, "note") == "the corpora of data=masakhaner are not on this machine yet"
+    assert line(shown, "note") == "the corpora of data=masakhaner are not on this machine yet: finished cells cannot be looked up"
 
 
 def test_cells_that_run_at_the_same_time_take_less_of_it() -> None:
