@@ -151,19 +151,24 @@ class Encoder:
 
     tokenizer: PreTrainedTokenizerBase
     max_length: int
-    kept: dict[str, Encoded] = field(default_factory=dict)
+    kept: dict[tuple[str, ...], Encoded] = field(default_factory=dict)
 
     def __call__(self, split: Split) -> Encoded:
         """The split without labels."""
-        key = f"{split.language}/{split.name}/{split.digest}"
-        if key not in self.kept:
-            self.kept[key] = encode([s.words for s in split.sentences], self.tokenizer, self.max_length)
-        return self.kept[key]
+        return self._once(split, ())
 
     def with_labels(self, split: Split, labels: Sequence[str]) -> Encoded:
         """The split with its gold labels; tags that are not among ``labels`` carry no loss."""
-        words, tags = ([s.words for s in split.sentences], [s.tags for s in split.sentences])
-        return encode(words, self.tokenizer, self.max_length, tags, {label: i for i, label in enumerate(labels)})
+        return self._once(split, tuple(labels))
+
+    def _once(self, split: Split, labels: tuple[str, ...]) -> Encoded:
+        key = (split.language, split.name, split.digest, *labels)
+        if key not in self.kept:
+            tags = [s.tags for s in split.sentences] if labels else None
+            ids = {label: i for i, label in enumerate(labels)}
+            words = [s.words for s in split.sentences]
+            self.kept[key] = encode(words, self.tokenizer, self.max_length, tags, ids)
+        return self.kept[key]
 
 
 def score_splits(

@@ -22,7 +22,7 @@ from nertransfer.config import Recipe
 from nertransfer.finetune import History, learning_rate
 from nertransfer.labels import ALL
 
-CURVE_POINTS = 200
+CURVE_POINTS = 100
 """At most so many points of the loss curve are kept; each is the mean over the steps since the last."""
 FORMAT = 1
 """Of the file that `write` makes; another one is not read."""

@@ -65,7 +65,9 @@ def write_study_scripts(config: StudyConfig, study: Study) -> tuple[Path | None,
     return write_scripts(missing, config.slurm, slurm_folder(config, study), commands, study.name), len(missing)
 
 
-IMPORTING, CELLS, REGISTRY, REPORT = "starting and importing", "cells", "registry", "report"
+IMPORTING, MAKING, CELLS, REGISTRY, REPORT = (
+    "starting and importing", "making the planted starts", "cells", "registry", "report",
+)  # fmt: skip
 
 
 @dataclass
@@ -105,11 +107,21 @@ class Timing:
             parts = dict(items)
         return parts
 
+    @property
+    def overhead(self) -> float:
+        """Seconds in which no cell was trained or scored, no start made and no report written."""
+        useful = self.in_cells / self.workers + self.seconds.get(MAKING, 0.0) + self.seconds.get(REPORT, 0.0)
+        return sum(self.seconds.values()) - useful
+
     def table(self) -> str:
         """Seconds and percent by phase, for people."""
         total = sum(self.seconds.values())
         lines = [f"where the time went: {duration(total)} of wall time, {self.workers} at a time"]
         lines += [f"  {name:<34}{seconds:8.1f} s {100 * seconds / total:6.1f} %" for name, seconds in self.parts.items()]
+        lines.append(
+            f"  importing, planning, tracking, waiting and registry together: {self.overhead:.1f} s, "
+            f"{100 * self.overhead / total:.1f} %"
+        )
         return "\n".join(lines)
 
 
@@ -150,7 +162,7 @@ def _prepare(config: StudyConfig, timing: Timing) -> tuple[Plan, Grid]:
     accelerator = make_accelerator(config.recipe, config.run)
     with timing.phase("reading corpora"):
         corpora = load_corpora(config.data, grid.languages)
-    with timing.phase("making the planted starts" if config.data.data == PLANTED else "finding the starts"):
+    with timing.phase(MAKING if config.data.data == PLANTED else "finding the starts"):
         resolved = resolve_starts(list(grid.texts.values()), config.data, accelerator)
     with timing.phase("planning"):
         return make_plan(grid, corpora, resolved, config.recipe), grid
