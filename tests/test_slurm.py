@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -86,13 +87,12 @@ def test_an_array_of_six_cells_finishes_and_a_failing_one_is_reported(slurm: Slu
     tasks = {run.data.tags[schema.SLURM_JOB] for run in runs}
     assert len(tasks) == 6 and len({task.partition("_")[0] for task in tasks}) == 1  # one array
     assert (folder / "reports" / "array" / "index.html").is_file()
-    # one more seed, whose folder cannot be made
-    key = next(run.data.tags["cell_key"] for run in runs if run.info.run_name == "tiny-aaa-s0")
-    study.client.delete_run(next(run.info.run_id for run in runs if run.info.run_name == "tiny-aaa-s0"))
-    for path in (folder / "work" / "cells").glob(f"{key}/*"):
-        path.unlink()
-    (folder / "work" / "cells" / key).rmdir() if (folder / "work" / "cells" / key).exists() else None
-    (folder / "work" / "cells" / key).write_text("a file where the cell's folder should be")
+    # the same once more, but one cell is not finished and its folder cannot be made
+    removed = next(run for run in runs if run.info.run_name == "tiny-aaa-s0")
+    study.client.delete_run(removed.info.run_id)
+    place = folder / "work" / "cells" / removed.data.tags["cell_key"]
+    shutil.rmtree(place, ignore_errors=True)
+    place.write_text("a file where the cell's folder should be")
     said = finish(begin(folder, slurm), status=1)
     assert "tiny-aaa-s0 failed, tried once more" in said
     assert re.search(r"failed: tiny-aaa-s0: NotADirectoryError.*\(log: work/slurm/array/\d+_0_log.out\)", said), said
@@ -137,11 +137,16 @@ def test_a_cancelled_task_is_noticed_and_its_cell_listed(slurm: SlurmCluster, fo
 
 
 def test_plain_scripts_run_the_cells_and_the_study_then_finds_them(slurm: SlurmCluster, folder: Path) -> None:
-    cell = {"sources": "aaa", "seeds": "0,1", "targets": "aaa"}
+    cell = {"sources": "aaa", "seeds": "0,1", "targets": "aaa", "epochs": "300", "checkpoint_minutes": "0"}
     said = finish(begin(folder, slurm, **cell, executor="script"))
     assert "2 cells in " in said
     subprocess.run(["bash", "-n", str(folder / "work" / "slurm" / "array" / "cells.sbatch")], check=True)
     job = slurm.call("sbatch", str(folder / "work" / "slurm" / "array" / "cells.sbatch")).split()[-1]
+    study = opened(folder)
+    wait_until(lambda: list((folder / "work" / "cells").glob("*/checkpoint/state.json")))
+    slurm.call("scancel", "--batch", "--signal=USR1", job)  # as shortly before the time limit
     wait_until(lambda: not slurm.call("squeue", "--noheader", "--jobs", job).strip())
+    attempts = [int(run.data.tags[schema.ATTEMPTS]) for run in cell_runs(study, "FINISHED")]
+    assert len(attempts) == 2 and max(attempts) > 1  # requeued, in the same run
     said = finish(begin(folder, slurm, **cell, executor="local"))
     assert "0 cells run, 2 were done, 0 failed" in said
