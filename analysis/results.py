@@ -37,8 +37,8 @@ class StudyResults:
     ``cells``: a row per run, ``used`` where its scores are in the frames, seconds of wall time,
     ``ended`` in UTC. ``duplicates``: finished runs that are not used. ``plan``: the planned grid,
     lists by ``starts``, ``sources``, ``targets``, ``seeds`` and ``pairs`` of (start, source); the
-    product of what exists where no study was planned. ``languages``: all of them in the order of every table. ``families``:
-    by language, where known. ``warnings``: what else is odd, in words.
+    product of what exists where no study was planned. ``languages``: all of them in the order of
+    every table. ``families``: by language, where known. ``warnings``: what else is odd, in words.
     """
 
     study: str
@@ -214,7 +214,7 @@ class _Order:
         axes["starts"].sort(key=self.starts.index)
         axes["sources"].sort(key=self.languages.index)
         axes["targets"].sort(key=self.languages.index)
-        pairs = self._planned.get("pairs") or [(start, source) for start in axes["starts"] for source in axes["sources"]]
+        pairs = self._planned.get("pairs") or grid.pairs(axes["starts"], axes["sources"])
         ranked = sorted(pairs, key=lambda pair: (self.starts.index(pair[0]), self.languages.index(pair[1])))
         return axes | {"pairs": ranked}
 

@@ -33,8 +33,8 @@ def main(config: StudyConfig) -> None:
     study = open_study(client(uri), name)
     if config.executor == "script":
         script, number = write_study_scripts(config, study)
-        again = "run this command with --executor local: it registers the best seeds and writes the report"
-        print(f"{number} cells in {script}: submit it with sbatch, and then {again}" if script else f"none left; {again}")
+        then = "run this command with --executor local: it registers the best seeds and writes the report"
+        print(f"{number} cells in {script}: submit it with sbatch, and then {then}" if script else f"none left; {then}")
         return
     outcome = run_study(config, study)
     for change in outcome.changes:

@@ -15,10 +15,10 @@ from nertransfer.corpus import folder_of
 from nertransfer.errors import InputError
 from nertransfer.finetune import clear_checkpoint
 from nertransfer.language_modelling import model_language
-from nertransfer.schema import KIND_ADAPTATION, START, START_FINGERPRINT
-from nertransfer.study import resolve_starts
 from nertransfer.measurements import Measurements, curve
+from nertransfer.schema import KIND_ADAPTATION, START, START_FINGERPRINT
 from nertransfer.store import Study
+from nertransfer.study import resolve_starts
 from nertransfer.tracking import configuration_params, deliver, log, open_run
 
 

@@ -278,5 +278,7 @@ def make_accelerator(recipe: Recipe, run: RunOptions) -> Accelerator:
         raise InputError(f"precision={recipe.precision!r} is not allowed here: {error}", "precision") from error
     if precision != "no" and not accelerator.native_amp:
         # accelerate would silently compute in fp32, and the cell would say otherwise
-        raise InputError(f"precision={recipe.precision!r} is not allowed on {accelerator.device}: fp32 or bf16", "precision")
+        raise InputError(
+            f"precision={recipe.precision!r} is not allowed on {accelerator.device}: fp32 or bf16", "precision"
+        )
     return accelerator

@@ -80,9 +80,7 @@ class Owner:
             try:
                 process = psutil.Process(self.pid)
                 # a younger process has only inherited the number; a zombie has ended, unnoticed by its parent
-                return (
-                    process.create_time() < self.process_started + 1 and process.status() != psutil.STATUS_ZOMBIE
-                )
+                return process.create_time() < self.process_started + 1 and process.status() != psutil.STATUS_ZOMBIE
             except psutil.NoSuchProcess:
                 return False
         if self.task and self.task == me.task:
@@ -160,7 +158,6 @@ class Claims:
                 raise
             return self.study.client.get_run(run_id).data.params.get(key) == value
         return True
-
 
 
 def claim_runs(study: Study) -> list[Run]:

@@ -40,10 +40,10 @@ ARRAY_SIZE = 1000
 """Tasks of one array at most; Slurm's own default limit is 1001."""
 REQUEUES = 1000
 """How often a task may reach its time limit."""
-_ACTIVE = frozenset(
-    "PENDING CONFIGURING RUNNING SUSPENDED STOPPED COMPLETING REQUEUED REQUEUE_FED REQUEUE_HOLD RESIZING "
-    "RESV_DEL_HOLD SIGNALING SPECIAL_EXIT STAGE_OUT PREEMPTED".split()
-)
+_ACTIVE = {
+    "PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "REQUEUED", "REQUEUE_FED",
+    "REQUEUE_HOLD", "RESIZING", "RESV_DEL_HOLD", "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT", "PREEMPTED",
+}  # fmt: skip
 
 Commands = Mapping[str, list[str]]
 """By name of the cell, the command that runs it."""

@@ -322,7 +322,7 @@ def folder_of(options: DataOptions) -> Path:
         planted.write(folder, planted.PlantedSettings())
         return folder
     if options.data in fetch.LANGUAGES:
-        return fetch.ensure(options.data, _named_languages(options))
+        return fetch.ensure(options.data, names(options))
     folder = Path(options.data)
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
@@ -368,12 +368,6 @@ def are_at_hand(options: DataOptions) -> bool:
     return options.data not in fetch.LANGUAGES or fetch.is_complete(options.data, names(options))
 
 
-def _named_languages(options: DataOptions) -> tuple[str, ...]:
-    existing = fetch.LANGUAGES[options.data]
-    _check_known(options.languages, existing, options.data)
-    return options.languages or existing
-
-
 def _check_known(asked: Sequence[str], existing: Sequence[str], where: str) -> None:
     unknown = [code for code in asked if code not in existing]
     if unknown:
@@ -412,10 +406,7 @@ def load(options: DataOptions) -> dict[str, Corpus]:
     # The published corpora are pinned by checksum: what is odd in them cannot be corrected, so it is
     # read by a fixed rule and reported. A file of one's own can be corrected, so it is an error there.
     published = options.data in fetch.LANGUAGES
-    if published:
-        languages = _named_languages(options)
-    else:
-        languages = names(options)
+    languages = names(options)
     for code in languages:
         check_code(code)
     missing = [path for c in languages for s in SPLITS if not (path := folder / c / f"{s}.txt").is_file()]

@@ -105,7 +105,7 @@ def _done(
             absent.append(name)
     if absent:
         notes.append(
-            f"not on this machine, so that its cells cannot be looked up and count as missing: start {', '.join(absent)}"
+            f"start {', '.join(absent)} is not on this machine: its cells cannot be looked up and count as missing"
         )
     done: dict[tuple[str, str], list[int]] = {}
     for start, source in grid.pairs:
@@ -145,7 +145,8 @@ def _seconds(
             each = rate * sum(words[source] * len(seeds) for (_, source), seeds in missing.items()) / number
         else:
             each = sum(took) / len(took)
-        return (rounds * each, rounds * each), f"{duration(each)} a cell, as the {len(known)} finished ones of this recipe"
+        basis = f"{duration(each)} a cell, as the {len(known)} finished ones of this recipe"
+        return (rounds * each, rounds * each), basis
     if config.recipe == RECIPES["published"]:
         low, high = (rounds * 60.0 * minutes for minutes in PUBLISHED_MINUTES)
         return (low, high), (
@@ -164,9 +165,10 @@ def _bytes(start: starts.Start) -> int:
 def text(found: Forecast, name: str, uri: str) -> str:
     """The forecast for people: axes, a line for every configuration, totals."""
     grid = found.grid
+    pivots = f"; on {', '.join(grid.pivots)} every own start" if grid.pivots else ""
     lines = [
         f"study {name} on {public_uri(uri)}",
-        f"  starts   {', '.join(grid.starts)}" + (f"; on {', '.join(grid.pivots)} every own start" if grid.pivots else ""),
+        f"  starts   {', '.join(grid.starts)}{pivots}",
         f"  sources  {', '.join(grid.sources)}",
         f"  targets  {', '.join(grid.targets)}",
         f"  seeds    {', '.join(map(str, grid.seeds))}",

@@ -84,9 +84,8 @@ class _Worker:
         context = multiprocessing.get_context(method)
         self.connection, theirs = context.Pipe()
         self.number = number
-        self.process = context.Process(
-            target=_serve, args=(theirs, make, seat, logs, number, dict(os.environ)), name=f"worker-{number}", daemon=True
-        )
+        arguments = theirs, make, seat, logs, number, dict(os.environ)
+        self.process = context.Process(target=_serve, args=arguments, name=f"worker-{number}", daemon=True)
         self.process.start()
         theirs.close()
         self.cell: Any = None

@@ -229,7 +229,8 @@ def identify(start: Start, local_only: bool = False) -> Identity:
     vocabulary = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
     text = json.dumps([weights, configuration, vocabulary, tokenizer.model_max_length], sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    words = hashlib.sha256(f"{vocabulary} {tokenizer.special_tokens_map} {tokenizer.model_max_length}".encode()).hexdigest()
+    limits = f"{tokenizer.special_tokens_map} {tokenizer.model_max_length}"
+    words = hashlib.sha256(f"{vocabulary} {limits}".encode()).hexdigest()
     commit = getattr(encoder.config, "_commit_hash", None)
     return Identity(weights, digest, words, tokenizer.model_max_length, commit)
 

@@ -24,7 +24,15 @@ from nertransfer.display import duration
 from nertransfer.planning import Grid, Plan, languages_to_load, lay_out, load_corpora, make_plan, pick
 from nertransfer.runner import FOUND, RAN, Outcome, Runner, Work, tags_of
 from nertransfer.store import Study, client, open_study
-from nertransfer.tracking import bury_the_dead, configuration_params, finished_cells, log, log_values, mark_as_asked, open_run
+from nertransfer.tracking import (
+    bury_the_dead,
+    configuration_params,
+    finished_cells,
+    log,
+    log_values,
+    mark_as_asked,
+    open_run,
+)
 
 logger = logging.getLogger("nertransfer")
 
@@ -117,7 +125,7 @@ class Timing:
         """Seconds and percent by phase, for people."""
         total = sum(self.seconds.values())
         lines = [f"where the time went: {duration(total)} of wall time, {self.workers} at a time"]
-        lines += [f"  {name:<34}{seconds:8.1f} s {100 * seconds / total:6.1f} %" for name, seconds in self.parts.items()]
+        lines += [f"  {name:<34}{value:8.1f} s {100 * value / total:6.1f} %" for name, value in self.parts.items()]
         lines.append(
             f"  importing, planning, tracking, waiting and registry together: {self.overhead:.1f} s, "
             f"{100 * self.overhead / total:.1f} %"
@@ -189,9 +197,7 @@ def _execute(
     """Have cells run, and wait for those that other processes work on. ``again``: although they are finished."""
     params = {k: v for k, v in flat(config).items() if k not in ("starts", "sources", "seeds")}
     work = Work(plan, config.data, config.run, params, config.selection_split, config.keep_weights)
-    places = pool.seats(
-        config.workers, config.num_processes, launch.gpus(config.run.device), torch.get_num_threads()
-    )
+    places = pool.seats(config.workers, config.num_processes, launch.gpus(config.run.device), torch.get_num_threads())
     outcome.timing.workers = min(len(places), len(cells)) or 1
     logs = Path(config.data.work_dir) / "logs" / study.name
     make: Callable = partial(make_worker, work, study.uri, study.name, again)

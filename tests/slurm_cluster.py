@@ -81,8 +81,8 @@ class SlurmCluster:
         key = self.state / "munge.key"
         key.touch(mode=0o600)
         key.write_bytes(os.urandom(128))
-        files = {"socket": "sock", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
-        munge = [f"--{option}={self.state}/munge{'d' if kind == 'pid' else ''}.{kind}" for option, kind in files.items()]
+        files = {"socket": "munge.sock", "pid-file": "munged.pid", "log-file": "munged.log", "seed-file": "munge.seed"}
+        munge = [f"--{option}={self.state}/{name}" for option, name in files.items()]
         self.call("munged", f"--key-file={key}", *munge)
         self.call("slurmctld")
         self.call("slurmd", "-N", host)

@@ -11,8 +11,7 @@ from nertransfer.commandline import build
 from nertransfer.config import AdaptConfig
 from nertransfer.errors import InputError
 from nertransfer.language_modelling import encode_text, masked_batches
-from nertransfer.store import all_runs, client
-from nertransfer.store import Study, open_study
+from nertransfer.store import Study, all_runs, client, open_study
 
 SETTINGS = {"language": "aaa", "text": "text.txt", "start": "tiny=tiny", "data": "data", "device": "cpu", "epochs": "8",
             "learning_rate": "1e-2", "batch_size": "8", "output": "adapted"}  # fmt: skip

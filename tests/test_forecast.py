@@ -130,7 +130,7 @@ def test_the_published_study_is_told_without_its_data_and_starts() -> None:
     assert line(shown, "scores").startswith("1,900 ")
     assert line(shown, "time").startswith("about 32 to 95 h with 1 at a time (10 to 30 min a cell on an RTX 3090 as ")
     assert line(shown, "disk").startswith(f"{38 * BASE_BYTES / 1e9:.1f} GB in the artifact store")
-    assert line(shown, "note") == "the corpora of data=masakhaner are not on this machine yet: finished cells cannot be looked up"
+    assert line(shown, "note").startswith("the corpora of data=masakhaner are not on this machine yet: finished cells")
 
 
 def test_cells_that_run_at_the_same_time_take_less_of_it() -> None:
@@ -209,7 +209,7 @@ def test_a_start_that_is_on_no_machine_is_a_note(study: Study) -> None:
     found = foresee(configuration(starts="tiny=tiny,far=owner/no-such-model"), study)
     assert found.done == {("tiny", "aaa"): [0, 2], ("tiny", "bbb"): [1]}
     (note,) = found.notes
-    assert "not on this machine" in note and note.endswith("start far")
+    assert note.startswith("start far is not on this machine")
     assert line(text(found, "s", study.uri), "note") == note
 
 

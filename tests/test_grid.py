@@ -65,9 +65,7 @@ def test_without_own_and_pivots_it_is_the_plain_product(starts: list[str], sourc
 
 
 @given(some(CODES, 1), some(CODES, 1))
-def test_own_alone_fine_tunes_each_language_on_itself_and_on_every_pivot(
-    sources: list[str], pivots: list[str]
-) -> None:
+def test_own_alone_fine_tunes_each_language_on_itself_and_on_every_pivot(sources: list[str], pivots: list[str]) -> None:
     assert pairs([OWN], sources) == [(source, source) for source in sources]
     found = pairs([OWN], sources, pivots)
     for language in sources:

@@ -99,9 +99,7 @@ def test_an_array_of_six_cells_finishes_and_a_failing_one_is_reported(slurm: Slu
     assert len(cell_runs(study, "FAILED")) == 2 and len(cell_runs(study, "FINISHED")) == 5
 
 
-def test_a_cell_at_its_time_limit_is_requeued_and_ends_with_the_same_numbers(
-    slurm: SlurmCluster, folder: Path
-) -> None:
+def test_a_cell_at_its_time_limit_is_requeued_and_ends_with_the_same_numbers(slurm: SlurmCluster, folder: Path) -> None:
     cell = {"epochs": "600", "sources": "aaa", "seeds": "0", "targets": "aaa", "checkpoint_minutes": "0.02"}
     finish(begin(folder, slurm, **cell, executor="local", study="whole"))
     limit = {"slurm_minutes": "1", "slurm_signal_seconds": "43"}  # a signal 17 s after the task began

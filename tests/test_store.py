@@ -1,7 +1,6 @@
 """The store: which one, opened safely, refused clearly."""
 
 import multiprocessing
-import os
 import socket
 from pathlib import Path
 

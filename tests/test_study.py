@@ -21,7 +21,6 @@ from nertransfer.config import EvaluateConfig, StudyConfig, TrainConfig
 from nertransfer.errors import InputError
 from nertransfer.labels import ALL
 from nertransfer.rescoring import evaluate
-
 from nertransfer.store import Study, all_runs, client, open_study
 from nertransfer.tracking import bury_the_dead, cell_runs, configuration_params, open_run
 
