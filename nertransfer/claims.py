@@ -149,6 +149,16 @@ class Claims:
                 return None
         return claim
 
+    def is_taken(self, name: str) -> bool:
+        """Whether a living process holds the claim on ``name`` now."""
+        runs = claim_runs(self.study)
+        beats = heartbeats(runs)
+        for record in (_record(run, name) for run in runs):
+            last = max(record.owners, default=0)
+            if last and last not in record.ends and _owner(record.owners[last]).is_alive(beats, self.me, self.expiry):
+                return True
+        return False
+
     def put(self, run_id: str, key: str, value: str) -> bool:
         """Set a param for good; False if it has another value already."""
         try:

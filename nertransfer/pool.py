@@ -14,8 +14,8 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -29,6 +29,7 @@ logger = logging.getLogger("nertransfer")
 PRELOADED = ["nertransfer.study"]
 """Imported once by the process that workers are forked from."""
 ATTEMPTS = 2
+_DEVICES = "CUDA_VISIBLE_DEVICES"
 STOP_SECONDS = 30.0
 """A worker that was asked to stop has so long to mark its run and give its claim back."""
 
@@ -84,9 +85,10 @@ class _Worker:
         context = multiprocessing.get_context(method)
         self.connection, theirs = context.Pipe()
         self.number = number
-        arguments = theirs, make, seat, logs, number, dict(os.environ)
-        self.process = context.Process(target=_serve, args=arguments, name=f"worker-{number}", daemon=True)
-        self.process.start()
+        with _visible(seat.gpus):
+            arguments = theirs, make, seat, logs, number, dict(os.environ)
+            self.process = context.Process(target=_serve, args=arguments, name=f"worker-{number}", daemon=True)
+            self.process.start()
         theirs.close()
         self.cell: Any = None
         self.last_start = ""
@@ -203,6 +205,21 @@ def _receive(worker: _Worker) -> tuple:
     return ("gone", f"its worker {why}")
 
 
+@contextmanager
+def _visible(gpus: Sequence[int]) -> Iterator[None]:
+    """What is started meanwhile sees these GPUs alone, of those that this process sees: set before CUDA looks."""
+    before = os.environ.get(_DEVICES)
+    if gpus:
+        seen = [name.strip() for name in before.split(",")] if before else []
+        os.environ[_DEVICES] = ",".join(seen[n] if seen else str(n) for n in gpus)
+    try:
+        yield
+    finally:
+        if gpus:
+            os.environ.pop(_DEVICES)
+            os.environ |= {_DEVICES: before} if before is not None else {}
+
+
 def _stop(workers: Any) -> None:
     for worker in workers:
         if worker.cell is not None and worker.process.is_alive():
@@ -229,8 +246,6 @@ def _serve(
     os.environ.clear()
     os.environ.update(environment)
     os.environ.pop("MLFLOW_RUN_ID", None)  # the parent's
-    if seat.gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, seat.gpus))
     logs.mkdir(parents=True, exist_ok=True)
     _write_to(logs / f"worker-{number}.log")
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING, force=True)

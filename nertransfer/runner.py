@@ -96,7 +96,7 @@ class Runner:
                 self._measure(cell)
             return Outcome(cell.name, RAN)
         claims = Claims(self.study, Owner.this_process())
-        claim = claims.take(sha256("/".join(cell.place).encode()).hexdigest()[:24])
+        claim = claims.take(claim_name(cell))
         if claim is None:
             self._from_main(0)
             return Outcome(cell.name, TAKEN)
@@ -215,6 +215,11 @@ class Runner:
         if self._encoder is None or self._encoder[0] != vocabulary:
             self._encoder = (vocabulary, Encoder(starts.load_tokenizer(cell.start), cell.recipe.max_length))
         return self._encoder[1]
+
+
+def claim_name(cell: Cell) -> str:
+    """What is claimed by who runs a cell: its place, so that a renamed start is another one."""
+    return sha256("/".join(cell.place).encode()).hexdigest()[:24]
 
 
 def tags_of(work: Work, cell: Cell) -> dict[str, str]:

@@ -22,7 +22,7 @@ from nertransfer.commandline import command, flat
 from nertransfer.config import PLANTED, DataOptions, StudyConfig, TrackingOptions, TrainConfig
 from nertransfer.display import duration
 from nertransfer.planning import Grid, Plan, languages_to_load, lay_out, load_corpora, make_plan, pick
-from nertransfer.runner import FOUND, RAN, Outcome, Runner, Work, tags_of
+from nertransfer.runner import FOUND, RAN, Outcome, Runner, Work, claim_name, tags_of
 from nertransfer.store import Study, client, open_study
 from nertransfer.tracking import (
     bury_the_dead,
@@ -36,8 +36,8 @@ from nertransfer.tracking import (
 
 logger = logging.getLogger("nertransfer")
 
-WAIT_SECONDS = 5.0
-"""Between two looks at cells that another process works on."""
+FIRST_PAUSE_SECONDS, PAUSE_SECONDS = 1.0, 30.0
+"""Between two looks at what another process works on: short at first, then longer and longer."""
 
 
 def resolve_starts(texts: Sequence[str], data: DataOptions, accelerator: Accelerator) -> list[starts.Start]:
@@ -220,8 +220,16 @@ def _execute(
         cells = results.taken
         if cells:
             logger.info("waiting for %s, which another process works on", ", ".join(cell.name for cell in cells))
-            time.sleep(WAIT_SECONDS)
+            _wait_for_one_of(cells, study)
             _bury(study)
+
+
+def _wait_for_one_of(cells: Sequence[Cell], study: Study) -> None:
+    """Until somebody gives up the claim on one of the cells, finished or not."""
+    claims, pause = Claims(study, Owner.this_process()), FIRST_PAUSE_SECONDS
+    while all(claims.is_taken(claim_name(cell)) for cell in cells):
+        time.sleep(pause)
+        pause = min(1.5 * pause, PAUSE_SECONDS)
 
 
 def slurm_folder(config: StudyConfig, study: Study) -> Path:
@@ -268,7 +276,10 @@ class _Complete:
         if self._left[pair]:
             return
         work_dir = Path(self._config.data.work_dir)
-        registry.store_best(self._study, *pair, cell.recipe, work_dir, self._config.selection_split)
+        try:
+            registry.store_best(self._study, *pair, cell.recipe, work_dir, self._config.selection_split)
+        except Exception as error:  # registering tries again, and fails if it must; no cell shall stop for it
+            logger.warning("weights of %s-%s are not stored yet: %s", *pair, error)
 
 
 def make_worker(work: Work, uri: str, name: str, again: bool) -> Callable[[Cell], Outcome]:
@@ -283,9 +294,10 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
     """Register the best seeds, one process at a time."""
     work_dir = Path(config.data.work_dir)
     claims = Claims(study, Owner.this_process())
-    while (claim := claims.take("registry")) is None:
+    while (claim := claims.take(REGISTRY)) is None:
         logger.info("waiting for another process that registers models")
-        time.sleep(WAIT_SECONDS)
+        while claims.is_taken(REGISTRY):
+            time.sleep(FIRST_PAUSE_SECONDS)
     try:
         cells = registry.finished_places(study)
         lost = {c.key for c in registry.without_weights(study, cells, work_dir, config.selection_split)}

@@ -6,23 +6,35 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import mlflow
 import pytest
 import transformers
+from mlflow.exceptions import MlflowException
 from tiny import save_tiny_corpora, save_tiny_start
 
-from nertransfer import registry, schema
+from nertransfer import registry, runner, schema
 from nertransfer import study as studies
+from nertransfer.claims import Claims, Owner
 from nertransfer.commandline import build
-from nertransfer.config import EvaluateConfig, StudyConfig, TrainConfig
+from nertransfer.config import EvaluateConfig, Recipe, StudyConfig, TrainConfig
 from nertransfer.errors import InputError
+from nertransfer.finetune import History
 from nertransfer.labels import ALL
 from nertransfer.rescoring import evaluate
 from nertransfer.store import Study, all_runs, client, open_study
-from nertransfer.tracking import bury_the_dead, cell_runs, configuration_params, open_run
+from nertransfer.tracking import (
+    LiveCurves,
+    bury_the_dead,
+    cell_runs,
+    configuration_params,
+    open_run,
+    place_in_store,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = {"epochs": "6", "learning_rate": "5e-3", "batch_size": "8", "max_length": "32", "device": "cpu",
@@ -297,6 +309,82 @@ def test_a_failing_cell_is_tried_twice_and_does_not_stop_the_others(fresh: Study
     assert again.ran == ["tiny-aaa-s1"] and len(again.found) == 3
 
 
+def train(study: Study, **changes: str) -> runner.Outcome:
+    shared = {name: value for name, value in SETTINGS.items() if name not in ("starts", "seeds")}
+    given = shared | {"start": "tiny=tiny", "source": "aaa", "seed": "0", "epochs": "2"} | changes
+    config = build(TrainConfig, given)
+    return studies.train(config, study, studies.make_accelerator(config.recipe, config.run))
+
+
+def test_what_a_cell_measured_is_delivered_later_when_it_cannot_be_now(
+    fresh: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+
+        def gone(*_: object) -> None:
+            raise MlflowException("API request to somewhere failed with exception nobody answers")
+
+        patch.setattr(runner, "deliver", gone)
+        with pytest.raises(MlflowException):
+            train(fresh)
+    assert cell_runs(fresh, "FINISHED") == [] and list(Path("work/cells").glob("*/measured.json"))
+    monkeypatch.setattr(runner, "run_cell", lambda *_: pytest.fail("trained again"))
+    assert train(fresh).state == runner.DELIVERED
+    (run,) = cell_runs(fresh, "FINISHED")
+    assert {"test_f1/aaa", "test_f1/bbb", "train_loss", "train_seconds"} <= run.data.metrics.keys()
+    assert not list(Path("work/cells").glob("*/measured.json"))
+
+
+def test_a_run_that_was_cut_short_goes_on_without_repeating_a_point_of_its_curves(
+    fresh: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = runner.measurements.curve
+
+    def stop_after_two(history: History, recipe: Recipe) -> list:
+        points = real(history, recipe)
+        if history.epochs == 2:
+            (cut,) = cell_runs(fresh, "RUNNING")
+            live = LiveCurves(fresh.client, cut.info.run_id, 0)
+            live.latest = points
+            live.flush()  # as a heartbeat does
+            raise KeyboardInterrupt
+        return points
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner.measurements, "curve", stop_after_two)
+        with pytest.raises(KeyboardInterrupt):
+            train(fresh, epochs="4", checkpoint_minutes="0")
+    (cut,) = cell_runs(fresh, "KILLED")
+    assert train(fresh, epochs="4", checkpoint_minutes="0").state == runner.RAN
+    (run,) = cell_runs(fresh, "FINISHED")
+    assert run.info.run_id == cut.info.run_id and run.data.tags[schema.ATTEMPTS] == "2"
+    assert [m.step for m in fresh.client.get_metric_history(run.info.run_id, schema.SPEED)] == [1, 2, 3, 4]
+    steps = [m.step for m in fresh.client.get_metric_history(run.info.run_id, "train_loss")]
+    assert steps == list(range(1, 21))
+
+
+def test_a_cell_that_another_process_has_is_left_to_it(fresh: Study) -> None:
+    train(fresh)
+    other = dataclasses.replace(Owner.this_process(), token="other", host="elsewhere", since=time.time())
+    cell = next(iter(cell_runs(fresh, "FINISHED")))
+    name = sha256("/".join(place_in_store(cell)).encode()).hexdigest()[:24]
+    claim = Claims(fresh, other).take(name)
+    assert claim is not None and Claims(fresh, Owner.this_process()).is_taken(name)
+    assert train(fresh, again="true").state == runner.TAKEN
+    assert claim.end("finished") and not Claims(fresh, Owner.this_process()).is_taken(name)
+    assert train(fresh).state == runner.FOUND
+    assert len(cell_runs(fresh, "FINISHED")) == 1
+
+
+def test_weights_of_beaten_seeds_go_as_soon_as_they_are_beaten_unless_all_are_kept(fresh: Study) -> None:
+    for seed in ("0", "1", "2"):
+        train(fresh, seed=seed)
+    best = registry.choose(registry.finished_places(fresh))[0]
+    assert [path.parent.parent.name for path in Path("work").rglob("model.safetensors")] == [best.key]
+    train(fresh, seed="3", keep_weights="true")
+    assert len(list(Path("work").rglob("model.safetensors"))) == 2
+
+
 def test_runs_of_dead_processes_are_buried_and_those_of_the_living_left_alone(fresh: Study) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
@@ -369,13 +457,13 @@ def test_a_model_that_cannot_be_scored_says_why_and_what_there_is(here: Study, m
 
 def test_registering_without_weights_changes_nothing_and_names_them(fresh: Study) -> None:
     config = configuration(epochs="1", sources="aaa")
-    runner: Callable = registry.register
+    register: Callable = registry.register
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "register", lambda *_: [])
         patch.setattr(registry, "store_best", lambda *_: None)
         studies.run_study(config, fresh)  # discards the weights, as after a registration elsewhere
     with pytest.raises(InputError, match=r"neither registered nor in work_dir: tiny-aaa-s\d"):
-        runner(fresh, registry.finished_places(fresh), Path("work"))
+        register(fresh, registry.finished_places(fresh), Path("work"))
     assert list(fresh.client.search_registered_models()) == []
 
 
