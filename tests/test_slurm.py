@@ -100,9 +100,9 @@ def test_an_array_of_six_cells_finishes_and_a_failing_one_is_reported(slurm: Slu
 
 
 def test_a_cell_at_its_time_limit_is_requeued_and_ends_with_the_same_numbers(slurm: SlurmCluster, folder: Path) -> None:
-    cell = {"epochs": "600", "sources": "aaa", "seeds": "0", "targets": "aaa", "checkpoint_minutes": "0.02"}
+    cell = {"epochs": "1200", "sources": "aaa", "seeds": "0", "targets": "aaa", "checkpoint_minutes": "0.02"}
     finish(begin(folder, slurm, **cell, executor="local", study="whole"))
-    limit = {"slurm_minutes": "1", "slurm_signal_seconds": "43"}  # a signal 17 s after the task began
+    limit = {"slurm_minutes": "1", "slurm_signal_seconds": "43"}  # Slurm looks every half minute
     said = finish(begin(folder, slurm, **cell, **limit))
     assert "1 cells run" in said
     study = opened(folder)
@@ -110,7 +110,7 @@ def test_a_cell_at_its_time_limit_is_requeued_and_ends_with_the_same_numbers(slu
     log = (folder / "work" / "slurm" / "array" / f"{run.data.tags[schema.SLURM_JOB]}_0_log.out").read_text()
     assert "Requeued job" in log and int(run.data.tags[schema.ATTEMPTS]) > 1
     assert scores_of(study) == scores_of(opened(folder, "whole"))
-    assert len(study.client.get_metric_history(run.info.run_id, schema.SPEED)) == 600  # no epoch twice
+    assert len(study.client.get_metric_history(run.info.run_id, schema.SPEED)) == 1200  # no epoch twice
 
 
 def test_a_cancelled_task_is_noticed_and_its_cell_listed(slurm: SlurmCluster, folder: Path) -> None:
