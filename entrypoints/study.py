@@ -32,9 +32,10 @@ def main(config: StudyConfig) -> None:
 
     study = open_study(client(uri), name)
     if config.executor == "script":
-        script, number = write_study_scripts(config, study)
+        scripts, number = write_study_scripts(config, study)
         then = "run this command with --executor local: it registers the best seeds and writes the report"
-        print(f"{number} cells in {script}: submit it with sbatch, and then {then}" if script else f"none left; {then}")
+        print(f"{number} cells in {len(scripts)} arrays; {'submit with sbatch, and then ' if scripts else ''}{then}")
+        print(*scripts, sep="\n")
         return
     outcome = run_study(config, study)
     for change in outcome.changes:

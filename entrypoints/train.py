@@ -21,17 +21,23 @@ def main(config: TrainConfig) -> None:
     launch.check_world(config.num_processes)
 
     from nertransfer.cell import make_accelerator
+    from nertransfer.claims import slurm_task
+    from nertransfer.slurm_task import TAKEN_STATUS
     from nertransfer.store import client, open_study, resolve_uri, study_name
     from nertransfer.study import train
 
     accelerator = make_accelerator(config.recipe, config.run)
     study = None
     if accelerator.is_main_process:
-        study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
+        study = open_study(
+            client(resolve_uri(config.tracking), patient=bool(slurm_task())), study_name(config.data, config.tracking)
+        )
     outcome = train(config, study, accelerator)
     if accelerator.is_main_process:
         words = {"found": "it is finished already", "taken": "another process works on it now"}
         print(outcome.summary or f"{outcome.cell}: {words.get(outcome.state, outcome.state)}")
+        if outcome.state == "taken":
+            raise SystemExit(TAKEN_STATUS)
 
 
 if __name__ == "__main__":

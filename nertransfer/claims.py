@@ -20,20 +20,24 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 
 import psutil
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from nertransfer import schema
-from nertransfer.store import Study, all_runs
+from nertransfer.store import PATIENCE_SECONDS, Study, all_runs, impatient
 
 logger = logging.getLogger("nertransfer")
 
 HEARTBEAT_SECONDS = 30.0
-EXPIRY_SECONDS = 600.0
-"""Without a heartbeat for so long, an owner on another machine counts as dead; one on this machine at once."""
+EXPIRY_SECONDS = PATIENCE_SECONDS + 300.0
+"""Without a heartbeat for so long, an owner on another machine counts as dead; one on this machine at once. More
+than a process waits for a server that is away, or all would seem dead when it is back."""
+CLOCK_SECONDS = 30.0
+"""A clock that was set forward by less does not make a process another one."""
 NOTE = "Which process works on which cell: see nertransfer/claims.py. Do not delete while a study runs."
 
 
@@ -80,7 +84,10 @@ class Owner:
             try:
                 process = psutil.Process(self.pid)
                 # a younger process has only inherited the number; a zombie has ended, unnoticed by its parent
-                return process.create_time() < self.process_started + 1 and process.status() != psutil.STATUS_ZOMBIE
+                return (
+                    process.create_time() < self.process_started + CLOCK_SECONDS
+                    and process.status() != psutil.STATUS_ZOMBIE
+                )
             except psutil.NoSuchProcess:
                 return False
         if self.task and self.task == me.task:
@@ -117,6 +124,12 @@ class Claim:
     name: str
     number: int
     runs: tuple[str, ...]
+
+    def give_up(self, how: str) -> None:
+        """Give it back after a failure, without much patience: a claim whose owner is dead expires anyway."""
+        study = replace(self.claims.study, client=impatient(self.claims.study.client))
+        with suppress(MlflowException):
+            replace(self, claims=Claims(study, self.claims.me)).end(how)
 
     def end(self, how: str) -> bool:
         """Give it back; False if somebody had taken it for abandoned, who may work on it now."""
@@ -158,6 +171,14 @@ class Claims:
             if last and last not in record.ends and _owner(record.owners[last]).is_alive(beats, self.me, self.expiry):
                 return True
         return False
+
+    def abandon(self, name: str, task: str) -> None:
+        """End the claim of a Slurm task on ``name``, of which Slurm says that it is gone."""
+        for run in claim_runs(self.study):
+            record = _record(run, name)
+            last = max(record.owners, default=0)
+            if last and last not in record.ends and _owner(record.owners[last]).task == task:
+                self.put(run.info.run_id, f"{name}/{last}/end", "abandoned")
 
     def put(self, run_id: str, key: str, value: str) -> bool:
         """Set a param for good; False if it has another value already."""

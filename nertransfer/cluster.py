@@ -14,16 +14,17 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from nertransfer import claims, schema
 from nertransfer.cell import Cell
-from nertransfer.claims import Owner
+from nertransfer.claims import Claims, Owner
 from nertransfer.config import SlurmOptions
 from nertransfer.display import Display
 from nertransfer.errors import InputError
 from nertransfer.pool import ATTEMPTS, Results
-from nertransfer.runner import DELIVERED, RAN, Outcome
+from nertransfer.runner import DELIVERED, RAN, Outcome, claim_name
 from nertransfer.slurm_task import Task
 from nertransfer.store import Run, Study
 from nertransfer.tracking import is_scored, kind_runs, place_in_store
@@ -34,8 +35,6 @@ FIRST_POLL_SECONDS, POLL_SECONDS = 1.0, 15.0
 """Between two looks at the queue: short at first, then longer and longer."""
 GRACE_SECONDS = 30.0
 """A task that has left the queue may still be heard of for so long, if its deadline is not shorter."""
-SILENT_BEATS = 4
-"""So many heartbeats must have been missed, however short the deadline."""
 ARRAY_SIZE = 1000
 """Tasks of one array at most; Slurm's own default limit is 1001."""
 REQUEUES = 1000
@@ -44,6 +43,9 @@ _ACTIVE = {
     "PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "REQUEUED", "REQUEUE_FED",
     "REQUEUE_HOLD", "RESIZING", "RESV_DEL_HOLD", "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT", "PREEMPTED",
 }  # fmt: skip
+
+_RANKS = {"SCHEDULED": 1, "RUNNING": 2, "FINISHED": 3}
+"""Which of several runs of a cell counts: the higher one, of equals the younger."""
 
 Commands = Mapping[str, list[str]]
 """By name of the cell, the command that runs it."""
@@ -138,8 +140,10 @@ class Cluster:
 
     def _runs(self, cells: Sequence[Cell]) -> dict[Cell, Run]:
         """The newest run of each cell that has any."""
-        runs = kind_runs(self.study, schema.KIND_CELL)
-        newest = {place_in_store(run): run for run in runs if run.info.run_id not in self._old}
+        runs = [run for run in kind_runs(self.study, schema.KIND_CELL) if run.info.run_id not in self._old]
+        # one that waits or runs is later than one that has failed, whatever its times say
+        runs.sort(key=lambda run: (_RANKS.get(run.info.status, 0), run.info.start_time))
+        newest = {place_in_store(run): run for run in runs}
         return {cell: newest[cell.place] for cell in cells if cell.place in newest}
 
     def _submit(self, cells: Sequence[tuple[Cell, int]]) -> list[_Watched]:
@@ -208,7 +212,14 @@ class Cluster:
                 left.append(one)
                 continue
             log = log_file(self.folder, one.task)
-            if run is not None and run.info.status in ("RUNNING", "SCHEDULED"):
+            held = Claims(self.study, Owner.this_process())
+            held.abandon(claim_name(one.cell), one.task)
+            if held.is_taken(claim_name(one.cell)):
+                results.taken.append(one.cell)
+                display.ended(f"{one.cell.name}: another process works on it")
+                continue
+            mine = run is not None and run.data.tags.get(schema.SLURM_JOB) == one.task
+            if run is not None and mine and run.info.status in ("RUNNING", "SCHEDULED"):
                 self.study.client.set_tag(run.info.run_id, "error", error)
                 self.study.client.set_terminated(run.info.run_id, "KILLED")
             if one.attempts < ATTEMPTS:
@@ -217,7 +228,11 @@ class Cluster:
             else:
                 results.failed[one.cell.name] = f"{error} (log: {log})"
                 display.ended(f"{one.cell.name} failed: {error}")
-        return left + self._submit(again)
+        try:
+            return left + self._submit(again)
+        except InputError as error:
+            results.failed |= {cell.name: str(error) for cell, _ in again}
+            return left
 
     def _trouble(
         self, one: _Watched, run: Run | None, known: Mapping[str, str] | None, beats: Mapping[str, float]
@@ -230,12 +245,15 @@ class Cluster:
             owner = Owner.of_run(run) if run is not None and run.info.status == "RUNNING" else None
             if state == "RUNNING" and owner is not None and owner.task == one.task:
                 silent = time.time() - max(beats.get(owner.token, 0.0), owner.since)
-                if owner.token in beats and silent > max(deadline, SILENT_BEATS * claims.HEARTBEAT_SECONDS):
+                if owner.token in beats and silent > max(deadline, claims.EXPIRY_SECONDS):
                     subprocess.run(["scancel", one.task], check=False)
                     return f"task {one.task} gave no sign of life for {silent:.0f} s and was cancelled"
             return ""
         if run is not None and run.info.status == "FAILED" and run.data.tags.get(schema.SLURM_JOB) == one.task:
             return run.data.tags.get("error", "failed")
+        owner = Owner.of_run(run) if state is None and run is not None and run.info.status == "RUNNING" else None
+        if owner is not None and owner.is_alive(beats, Owner.this_process()):
+            return ""  # squeue does not answer, but the task does
         now = time.monotonic()
         one.missed_since = one.missed_since or now
         grace = deadline if state is None else min(deadline, GRACE_SECONDS)
@@ -270,18 +288,31 @@ def _further(options: SlurmOptions) -> dict[str, str]:
 # --- written down --------------------------------------------------------------------------------
 
 
-def write_scripts(cells: Sequence[Cell], options: SlurmOptions, folder: Path, commands: Commands, name: str) -> Path:
-    """Write ``cells.txt`` (a command a line) and ``cells.sbatch`` (an array over them); returns the latter."""
+def write_scripts(commands: Sequence[list[str]], options: SlurmOptions, folder: Path, study: Study) -> list[Path]:
+    """Write ``cells-<digest>.txt`` (a command a line) and ``.sbatch`` (an array over them), a pair per thousand cells.
+
+    The name depends on the commands, so that an array that is still queued keeps its list. Returns the sbatch files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    listed = folder.resolve() / "cells.txt"
-    listed.write_text("".join(shlex.join(commands[cell.name]) + "\n" for cell in cells), encoding="utf-8")
+    scripts = []
+    for begin in range(0, len(commands), ARRAY_SIZE):
+        text = "".join(shlex.join(command) + "\n" for command in commands[begin : begin + ARRAY_SIZE])
+        listed = folder.resolve() / f"cells-{sha256(text.encode()).hexdigest()[:12]}.txt"
+        listed.write_text(text, encoding="utf-8")
+        script = listed.with_suffix(".sbatch")
+        script.write_text(_script(listed, text.count("\n"), options, study), encoding="utf-8")
+        scripts.append(script)
+    return scripts
+
+
+def _script(listed: Path, number: int, options: SlurmOptions, study: Study) -> str:
     flags = {
-        "job-name": name[:40],
-        "array": f"0-{len(cells) - 1}%{options.slurm_parallel}",
+        "job-name": study.name[:40],
+        "array": f"0-{number - 1}%{options.slurm_parallel}",
         "time": str(options.slurm_minutes),
         "cpus-per-task": str(options.slurm_cpus),
         "signal": f"B:USR1@{options.slurm_signal_seconds}",
-        "output": f"{folder.resolve()}/%A_%a_0_log.out",
+        "output": f"{listed.parent}/%A_%a_0_log.out",
         "open-mode": "append",
         "chdir": os.getcwd(),
     }
@@ -292,6 +323,7 @@ def write_scripts(cells: Sequence[Cell], options: SlurmOptions, folder: Path, co
         "#!/bin/bash",
         *(f"#SBATCH --{key}={shlex.quote(value)}" for key, value in (flags | _further(options)).items()),
         "#SBATCH --requeue",
+        f"export MLFLOW_TRACKING_URI={shlex.quote(study.uri)}",
         *_setup(options),
         f'command=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {shlex.quote(str(listed))})',
         "# shortly before the time limit: stop politely, then run the same command again; it goes on where it was",
@@ -304,9 +336,7 @@ def write_scripts(cells: Sequence[Cell], options: SlurmOptions, folder: Path, co
         'wait "$child"',
         "",
     ]
-    script = folder.resolve() / "cells.sbatch"
-    script.write_text("\n".join(lines), encoding="utf-8")
-    return script
+    return "\n".join(lines)
 
 
 def train_script() -> list[str]:

@@ -72,6 +72,8 @@ def foresee(config: StudyConfig, study: Study | None) -> Forecast:
     missing = {pair: [s for s in grid.seeds if s not in done.get(pair, [])] for pair in grid.pairs}
     seconds, basis = _seconds(config, missing, corpora, runs, at_once)
     sizes = {name: _bytes(start) for name, start in resolved.items()}
+    if unmade := [name for name, size in sizes.items() if not size]:
+        notes.append(f"start {', '.join(unmade)} is not made yet: its size is not known and counts as nothing")
     kept = len(grid.seeds) if config.keep_weights else 1
     largest = max(sizes.values())
     return Forecast(
@@ -159,7 +161,9 @@ def _seconds(
 def _bytes(start: starts.Start) -> int:
     """Size of a start's weights; that of xlm-roberta-base where it is not on this machine."""
     folder = Path(start.location)
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors")) if folder.is_dir() else BASE_BYTES
+    if folder.is_dir():
+        return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return 0 if folder.is_absolute() or len(folder.parts) > 2 else BASE_BYTES  # no hub id: a start not made yet
 
 
 def text(found: Forecast, name: str, uri: str) -> str:

@@ -39,7 +39,7 @@ def relaunch(num_processes: int, script: str, arguments: Sequence[str], device: 
         )
     environment = dict(os.environ)
     if available:
-        launcher = ["accelerate.commands.launch", "--multi_gpu", "--num_machines", "1",
+        launcher = ["accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--main_process_port", "0",
                     "--num_processes", str(num_processes), "--dynamo_backend", "no"]  # fmt: skip
     else:
         # `accelerate launch --cpu` starts a single process whatever number it is given

@@ -134,7 +134,9 @@ def run(
                     if message[0] in ("progress", "nothing"):
                         continue
                     cell, worker.cell = worker.cell, None
-                    if message[0] == "gone":
+                    if message[0] in ("gone", "failed"):
+                        worker.process.join(STOP_SECONDS)
+                        worker.connection.close()
                         del workers[worker.number]
                     if cell is None:
                         continue
@@ -241,8 +243,8 @@ def _serve(
     """A worker's life: make what runs cells, then run what comes until the parent hangs up."""
     from nertransfer import interrupts, progress
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupts.handle_once)
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, interrupts.handle_once)
     os.environ.clear()
     os.environ.update(environment)
     os.environ.pop("MLFLOW_RUN_ID", None)  # the parent's
@@ -276,6 +278,7 @@ def _serve(
             except Exception as error:
                 traceback.print_exc()
                 say("failed", f"{type(error).__name__}: {error}")
+                return  # what broke one cell may have broken the process: the next one gets a fresh worker
     except (EOFError, OSError, KeyboardInterrupt):
         return
 

@@ -24,7 +24,6 @@ from mlflow.exceptions import MlflowException
 
 from nertransfer import schema, starts
 from nertransfer.cell import Cell, recipe_digest
-from nertransfer.config import Recipe
 from nertransfer.current import Place, current_cells
 from nertransfer.errors import InputError
 from nertransfer.progress import progress_bar
@@ -96,18 +95,25 @@ def finished_places(study: Study) -> dict[Place, Run]:
     return current_cells(cell_runs(study, "FINISHED"), kind_runs(study, schema.KIND_STUDY))
 
 
-def store_best(study: Study, start: str, source: str, recipe: Recipe, work_dir: Path, selection_split: str) -> None:
-    """Store the weights of the best seed so far of one start on one source, for `register` to find them stored.
+def store_best(study: Study, cell: Cell, work_dir: Path, selection_split: str) -> None:
+    """Store the weights of the best seed so far of a cell's start and source, for `register` to find them stored.
 
     Not needed, but it takes its time while other cells are fine-tuned rather than at the end.
     """
-    for choice in choose(current_cells(_rivals(study, start, source, recipe), []), selection_split):
+    for choice in choose(current_cells(_rivals(study, cell), []), selection_split):
         if weights_folder(work_dir, choice.key).is_dir() and not _is_stored(study, choice):
             _store_weights(study, choice, work_dir)
 
 
-def _rivals(study: Study, start: str, source: str, recipe: Recipe) -> list[Run]:
-    wanted = {schema.START: start, schema.SOURCE: source, schema.RECIPE_DIGEST: recipe_digest(recipe)}
+def _rivals(study: Study, cell: Cell) -> list[Run]:
+    """The finished seeds of the cell's start and source, same weights, corpus and recipe."""
+    wanted = {
+        schema.START: cell.start.name,
+        schema.SOURCE: cell.source,
+        schema.START_FINGERPRINT: cell.identity.fingerprint,
+        schema.RECIPE_DIGEST: recipe_digest(cell.recipe),
+        schema.TRAIN_DIGEST: cell.corpus_digests[0],
+    }
     return cell_runs(study, "FINISHED", "".join(f" and tags.{name} = '{value}'" for name, value in wanted.items()))
 
 
@@ -172,7 +178,7 @@ def register(study: Study, cells: Mapping[Place, Run], work_dir: Path, selection
 
 def discard_beaten(study: Study, cell: Cell, work_dir: Path, selection_split: str) -> None:
     """Delete the local weights of every finished seed of the cell's start and source but the best so far."""
-    rivals = _rivals(study, cell.start.name, cell.source, cell.recipe)
+    rivals = _rivals(study, cell)
     kept = {choice.key for choice in choose(current_cells(rivals, []), selection_split)}
     discard_weights(work_dir, [run for run in rivals if run.data.tags[schema.CELL_KEY] not in kept])
 

@@ -124,7 +124,7 @@ class Runner:
                 return outcome
         finally:
             if how != "finished":
-                claim.end(how)
+                claim.give_up(how)
 
     def _is_at_work(self, run: Run) -> bool:
         """Whether another process works on a run that has no claim."""

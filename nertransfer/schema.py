@@ -44,6 +44,8 @@ FAMILY = "family/"
 """Prefix: ``family/<language>`` is the language's family where it is known."""
 CORPUS_DIGEST = "corpus_digest/"
 """Prefix: ``corpus_digest/<language>`` is the digest of the language's corpus."""
+TRAIN_DIGEST = "train_digest"
+"""Digest of the source's train split."""
 MODEL_URI = "model_id"
 """The LoggedModel of a cell."""
 

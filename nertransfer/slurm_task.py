@@ -4,8 +4,12 @@ Imports nothing of ours: it is loaded before anything that takes long.
 """
 
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import Any
+
+TAKEN_STATUS = 75
+"""Exit status of ``train`` when another process works on the cell: EX_TEMPFAIL of sysexits.h."""
 
 
 @dataclass
@@ -17,8 +21,10 @@ class Task:
 
     def __call__(self) -> None:
         self._running = subprocess.Popen(self.command)
-        status = self._running.wait()
-        if status:
+        # polled: a wait that `checkpoint` interrupts would keep it from waiting itself
+        while (status := self._running.poll()) is None:
+            time.sleep(0.2)
+        if status not in (0, TAKEN_STATUS):
             raise RuntimeError(f"the task ended with status {status}")
 
     def checkpoint(self) -> Any:

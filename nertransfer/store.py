@@ -32,8 +32,9 @@ RUNS_PER_PAGE = 50_000  # the most that MLflow hands over at once
 VERSIONS_PER_PAGE = 10_000
 RETRIES = "2"
 """How often MLflow itself repeats a request; what takes longer is waited for by `PatientClient`, which says so."""
-PATIENCE_SECONDS = 1800.0
+PATIENCE_SECONDS = 900.0
 """A server that is away for less costs waiting; after that what was measured stays on disk and the work fails."""
+HURRY_SECONDS = 30.0
 PAUSE_SECONDS = 5.0
 _NOISY = ("mlflow", "alembic")
 
@@ -56,12 +57,12 @@ def public_uri(uri: str) -> str:
     return uri.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else uri
 
 
-def client(uri: str, must_exist: bool = False) -> MlflowClient:
+def client(uri: str, must_exist: bool = False, patient: bool = False) -> MlflowClient:
     """A client of the store at ``uri`` that has answered once.
 
     A database file that does not exist is made, unless ``must_exist``: readers create nothing.
-    Later calls wait for a server that goes away. Raises InputError when the store cannot be
-    opened or does not answer.
+    Later calls wait for a server that goes away; this one does so only where it is ``patient``, for a
+    worker that begins in the middle. Raises InputError when the store cannot be opened or does not answer.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
     for name in _NOISY:  # a fresh database reports every step of its making
@@ -72,10 +73,19 @@ def client(uri: str, must_exist: bool = False) -> MlflowClient:
     try:
         with _exclusive(database):
             made = MlflowClient(tracking_uri=uri, registry_uri=uri)
-            made.search_experiments(max_results=1)
+            patiently(lambda: made.search_experiments(max_results=1), PATIENCE_SECONDS if patient else 0)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         raise InputError(_trouble(uri, error), "tracking_uri") from None
     return cast(MlflowClient, PatientClient(made))
+
+
+def impatient(client: MlflowClient) -> MlflowClient:
+    """The same client with little patience: to mark what failed, perhaps because the server is gone."""
+    return cast(MlflowClient, PatientClient(client._client, HURRY_SECONDS)) if _is_patient(client) else client
+
+
+def _is_patient(client: object) -> bool:
+    return isinstance(client, PatientClient)
 
 
 class PatientClient:

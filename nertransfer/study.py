@@ -1,6 +1,7 @@
 """A study from its configuration to registered models: plans the grid and has what is missing run."""
 
 import logging
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,9 +22,11 @@ from nertransfer.cluster import Cluster, train_script, write_scripts
 from nertransfer.commandline import command, flat
 from nertransfer.config import PLANTED, DataOptions, StudyConfig, TrackingOptions, TrainConfig
 from nertransfer.display import duration
+from nertransfer.errors import InputError
 from nertransfer.planning import Grid, Plan, languages_to_load, lay_out, load_corpora, make_plan, pick
-from nertransfer.runner import FOUND, RAN, Outcome, Runner, Work, claim_name, tags_of
-from nertransfer.store import Study, client, open_study
+from nertransfer.runner import FOUND, RAN, TAKEN, Outcome, Runner, Work, claim_name, tags_of
+from nertransfer.slurm_task import TAKEN_STATUS
+from nertransfer.store import Study, client, open_study, public_uri
 from nertransfer.tracking import (
     bury_the_dead,
     configuration_params,
@@ -62,15 +65,21 @@ def train(config: TrainConfig, study: Study | None, accelerator: Accelerator) ->
         return runner.run(cell, config.again)
 
 
-def write_study_scripts(config: StudyConfig, study: Study) -> tuple[Path | None, int]:
-    """Write sbatch files for the cells that are missing; returns the script to submit, and how many there are."""
+def write_study_scripts(config: StudyConfig, study: Study) -> tuple[list[Path], int]:
+    """Write sbatch files for the cells that are missing; returns the scripts to submit, and how many cells there are.
+
+    Raises InputError where the store's address holds a password, which must not be written to a file.
+    """
+    if public_uri(study.uri) != study.uri:
+        raise InputError(
+            "executor=script writes the store's address to a file, and this one holds a password: leave it out, and "
+            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where the tasks run", "tracking_uri",
+        )  # fmt: skip
     plan, _ = _prepare(config, Timing())
     done = finished_cells(study, plan.targets)
     missing = [cell for cell in plan.cells if cell.place not in done]
-    if not missing:
-        return None, 0
-    commands = {cell.name: _command(config, plan, cell, study) for cell in missing}
-    return write_scripts(missing, config.slurm, slurm_folder(config, study), commands, study.name), len(missing)
+    commands = [_command(config, plan, cell, study) for cell in missing]
+    return write_scripts(commands, config.slurm, slurm_folder(config, study), study), len(missing)
 
 
 IMPORTING, MAKING, CELLS, REGISTRY, REPORT = (
@@ -82,13 +91,12 @@ IMPORTING, MAKING, CELLS, REGISTRY, REPORT = (
 class Timing:
     """Where the wall time of a study goes.
 
-    ``seconds`` by phase, in order, from the start of the process on. ``in_cells``: seconds that workers spent
-    in training and in scoring, added up over ``workers`` of them.
+    ``seconds`` by phase, in order, from the start of the process on. ``working``: seconds that a worker of this
+    machine spent in training and scoring on average; None where cells ran elsewhere or told no times.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
-    in_cells: float = 0.0
-    workers: int = 1
+    working: float | None = 0.0
 
     @staticmethod
     def since_process_began() -> "Timing":
@@ -106,26 +114,27 @@ class Timing:
     def parts(self) -> dict[str, float]:
         """The phases, with that of the cells split into what workers spend in training and scoring and the rest."""
         parts = dict(self.seconds)
-        if CELLS in parts:
-            working = self.in_cells / self.workers
-            rest = parts.pop(CELLS) - working
+        if CELLS in parts and self.working is not None:
+            rest = parts.pop(CELLS) - self.working
             at = list(parts).index(REGISTRY) if REGISTRY in parts else len(parts)
             items = list(parts.items())
-            items[at:at] = [("training and scoring cells", working), ("tracking and waiting", rest)]
+            items[at:at] = [("training and scoring cells", self.working), ("tracking and waiting", rest)]
             parts = dict(items)
         return parts
 
     @property
     def overhead(self) -> float:
         """Seconds in which no cell was trained or scored, no start made and no report written."""
-        useful = self.in_cells / self.workers + self.seconds.get(MAKING, 0.0) + self.seconds.get(REPORT, 0.0)
+        useful = (self.working or 0.0) + self.seconds.get(MAKING, 0.0) + self.seconds.get(REPORT, 0.0)
         return sum(self.seconds.values()) - useful
 
     def table(self) -> str:
         """Seconds and percent by phase, for people."""
         total = sum(self.seconds.values())
-        lines = [f"where the time went: {duration(total)} of wall time, {self.workers} at a time"]
+        lines = [f"where the time went: {duration(total)} of wall time"]
         lines += [f"  {name:<34}{value:8.1f} s {100 * value / total:6.1f} %" for name, value in self.parts.items()]
+        if self.working is None:
+            return "\n".join(lines)
         lines.append(
             f"  importing, planning, tracking, waiting and registry together: {self.overhead:.1f} s, "
             f"{100 * self.overhead / total:.1f} %"
@@ -198,12 +207,14 @@ def _execute(
     params = {k: v for k, v in flat(config).items() if k not in ("starts", "sources", "seeds")}
     work = Work(plan, config.data, config.run, params, config.selection_split, config.keep_weights)
     places = pool.seats(config.workers, config.num_processes, launch.gpus(config.run.device), torch.get_num_threads())
-    outcome.timing.workers = min(len(places), len(cells)) or 1
+    places = places[: max(1, len(cells))]
+    told = config.executor == "local" and config.num_processes == 1
     logs = Path(config.data.work_dir) / "logs" / study.name
     make: Callable = partial(make_worker, work, study.uri, study.name, again)
     commands: dict[str, list[str]] = {}
     if config.executor == "slurm" or config.num_processes > 1:
         commands = {cell.name: _command(config, plan, cell, study, again) for cell in cells}
+        os.environ["MLFLOW_TRACKING_URI"] = study.uri  # workers and tasks inherit it
         make = partial(make_launcher, config.num_processes, config.run.device, commands)
     while cells:
         if config.executor == "slurm":
@@ -216,7 +227,9 @@ def _execute(
         outcome.failed |= results.failed
         for one in results.ended:
             (outcome.found if one.state == FOUND else outcome.ran).append(one.cell)
-            outcome.timing.in_cells += one.train_seconds + one.score_seconds
+            seconds = one.train_seconds + one.score_seconds
+            if outcome.timing.working is not None:
+                outcome.timing.working = outcome.timing.working + seconds / len(places) if told else None
         cells = results.taken
         if cells:
             logger.info("waiting for %s, which another process works on", ", ".join(cell.name for cell in cells))
@@ -238,13 +251,16 @@ def slurm_folder(config: StudyConfig, study: Study) -> Path:
 
 
 def _command(config: StudyConfig, plan: Plan, cell: Cell, study: Study, again: bool = False) -> list[str]:
-    """The ``train`` entry point with the parameters of one cell of a study."""
+    """The ``train`` entry point with the parameters of one cell of a study.
+
+    Without the store's address, which may hold a password: that travels in the environment.
+    """
     start = cell.start
     revision = f"@{start.revision}" if start.revision else ""
     train = TrainConfig(
         source=cell.source, start=f"{start.name}={start.location}{revision}", seed=cell.seed, again=again,
         targets=tuple(plan.targets), num_processes=config.num_processes, data=replace(config.data, languages=()),
-        recipe=config.recipe, run=config.run, tracking=TrackingOptions(study.name, study.uri),
+        recipe=config.recipe, run=config.run, tracking=TrackingOptions(study.name),
         selection_split=config.selection_split, keep_weights=config.keep_weights,
     )  # fmt: skip
     return [*train_script(), *command(train)]
@@ -256,6 +272,8 @@ def make_launcher(num_processes: int, device: str, commands: dict[str, list[str]
     def run(cell: Cell) -> Outcome:
         _, script, *arguments = commands[cell.name]
         status = launch.relaunch(num_processes, script, arguments, device)
+        if status == TAKEN_STATUS:
+            return Outcome(cell.name, TAKEN)
         if status:
             raise RuntimeError(f"the processes of the cell ended with status {status}")
         return Outcome(cell.name, RAN)
@@ -275,16 +293,21 @@ class _Complete:
         self._left[pair] -= 1
         if self._left[pair]:
             return
-        work_dir = Path(self._config.data.work_dir)
+        claim = None
         try:
-            registry.store_best(self._study, *pair, cell.recipe, work_dir, self._config.selection_split)
+            if claim := Claims(self._study, Owner.this_process()).take(REGISTRY):
+                work_dir = Path(self._config.data.work_dir)
+                registry.store_best(self._study, cell, work_dir, self._config.selection_split)
         except Exception as error:  # registering tries again, and fails if it must; no cell shall stop for it
             logger.warning("weights of %s-%s are not stored yet: %s", *pair, error)
+        finally:
+            if claim is not None:
+                claim.give_up("done")
 
 
 def make_worker(work: Work, uri: str, name: str, again: bool) -> Callable[[Cell], Outcome]:
     """In a worker: what runs its cells."""
-    study = open_study(client(uri), name)
+    study = open_study(client(uri, patient=True), name)
     runner = Runner(work, study, make_accelerator(work.plan.cells[0].recipe, work.run))
     Heart(study, Owner.this_process(), runner.flush_curves).start()
     return partial(runner.run, even_if_finished=again)
@@ -307,7 +330,10 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
             _execute(config, plan, study, again, outcome, again=True)
             cells = registry.finished_places(study)
         if cells:
-            outcome.changes = registry.register(study, cells, work_dir, config.selection_split)
+            try:
+                outcome.changes = registry.register(study, cells, work_dir, config.selection_split)
+            except InputError as error:  # weights that are gone and could not be made again
+                outcome.failed["registry"] = str(error)
         if not config.keep_weights:
             registry.discard_weights(work_dir, cells.values())
     finally:

@@ -23,10 +23,12 @@ from nertransfer.claims import Owner
 from nertransfer.corpus import Corpus
 from nertransfer.languages import LANGUAGES, Language
 from nertransfer.measurements import Measurements, Point
-from nertransfer.store import Study, all_runs, inherited_run, public_uri
+from nertransfer.store import Study, all_runs, impatient, inherited_run, public_uri
 
 METRICS_PER_BATCH = 1000  # limits of one log_batch call
 PARAMS_PER_BATCH = 100
+PRIVATE = ("slurm_setup", "slurm_options")
+"""Parameters that are not tracked: they say nothing of a result, and may hold passwords."""
 
 
 @contextmanager
@@ -51,6 +53,7 @@ def open_run(
         yield run_id
     except BaseException as error:
         killed = isinstance(error, KeyboardInterrupt | SystemExit)
+        client = impatient(client)
         if not killed:
             log(client, run_id, tags={"error": f"{type(error).__name__}: {error}"[:5000]})
             client.log_text(run_id, traceback.format_exc(), "error.txt")
@@ -85,7 +88,8 @@ def log_values(client: MlflowClient, run_id: str, values: Mapping[str, float]) -
 
 def configuration_params(flat: Mapping[str, str]) -> dict[str, str]:
     """The resolved configuration as params, under their own prefix: ``mlflow run`` logs the bare names."""
-    shown = {name: public_uri(value) if name == "tracking_uri" else value for name, value in flat.items()}
+    kept = {name: value for name, value in flat.items() if name not in PRIVATE}
+    shown = {name: public_uri(value) if name == "tracking_uri" else value for name, value in kept.items()}
     return {schema.CONFIG + name: value for name, value in shown.items()}
 
 
@@ -105,6 +109,7 @@ def cell_tags(
             schema.CELL_KEY: cell.key,
             schema.START_FINGERPRINT: cell.identity.fingerprint,
             schema.RECIPE_DIGEST: recipe_digest(cell.recipe),
+            schema.TRAIN_DIGEST: cell.corpus_digests[0],
             "start_location": cell.start.location,
         }
         | ({"start_revision": cell.start.revision} if cell.start.revision else {})

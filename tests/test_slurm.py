@@ -137,9 +137,11 @@ def test_a_cancelled_task_is_noticed_and_its_cell_listed(slurm: SlurmCluster, fo
 def test_plain_scripts_run_the_cells_and_the_study_then_finds_them(slurm: SlurmCluster, folder: Path) -> None:
     cell = {"sources": "aaa", "seeds": "0,1", "targets": "aaa", "epochs": "300", "checkpoint_minutes": "0"}
     said = finish(begin(folder, slurm, **cell, executor="script"))
-    assert "2 cells in " in said
-    subprocess.run(["bash", "-n", str(folder / "work" / "slurm" / "array" / "cells.sbatch")], check=True)
-    job = slurm.call("sbatch", str(folder / "work" / "slurm" / "array" / "cells.sbatch")).split()[-1]
+    assert "2 cells in 1 arrays" in said
+    (script,) = (folder / "work" / "slurm" / "array").glob("cells-*.sbatch")
+    assert str(script) in said
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    job = slurm.call("sbatch", str(script)).split()[-1]
     study = opened(folder)
     wait_until(lambda: list((folder / "work" / "cells").glob("*/checkpoint/state.json")))
     slurm.call("scancel", "--batch", "--signal=USR1", job)  # as shortly before the time limit
