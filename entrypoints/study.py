@@ -27,7 +27,6 @@ def main(config: StudyConfig) -> None:
         return
     if config.executor == "local":
         pool.prepare()  # workers import beside this process, not after it
-    from analysis import report
     from nertransfer.study import REPORT, run_study, write_study_scripts
 
     study = open_study(client(uri), name)
@@ -45,6 +44,8 @@ def main(config: StudyConfig) -> None:
         print(f"failed: {cell}: {error}", file=sys.stderr)
     if outcome.ran or outcome.found:
         with outcome.timing.phase(REPORT):
+            from analysis import report
+
             report.write(AnalyseConfig(data=config.data, tracking=config.tracking, output=config.output))
     print(outcome.timing.table())
     if outcome.failed:

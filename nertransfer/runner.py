@@ -6,9 +6,10 @@ takes the same run up and repeats nothing that is on disk.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -45,13 +46,15 @@ FOUND, TAKEN, RAN, DELIVERED = "found", "taken", "ran", "delivered"
 
 @dataclass(frozen=True)
 class Outcome:
-    """``state`` is one of the above; ``summary`` one line for people; seconds of wall time in training and scoring."""
+    """``state`` is one of the above; ``summary`` one line for people; seconds of wall time in training, in
+    scoring, and of the whole from claim to delivery."""
 
     cell: str
     state: str
     summary: str = ""
     train_seconds: float = 0.0
     score_seconds: float = 0.0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,11 @@ class Runner:
 
         Raises what fine-tuning and scoring raise, after the run is marked and the claim given back.
         """
+        began = time.monotonic()
+        outcome = self._run(cell, even_if_finished)
+        return replace(outcome, seconds=time.monotonic() - began)
+
+    def _run(self, cell: Cell, even_if_finished: bool) -> Outcome:
         if self.study is None:
             if self._from_main(0) == 1:
                 self._measure(cell)

@@ -92,11 +92,13 @@ class Timing:
     """Where the wall time of a study goes.
 
     ``seconds`` by phase, in order, from the start of the process on. ``working``: seconds that a worker of this
-    machine spent in training and scoring on average; None where cells ran elsewhere or told no times.
+    machine spent in training and scoring on average, and ``tracking``: in everything else that a cell needs, such
+    as claiming, loading, tracking and saving; both None where cells ran elsewhere or told no times.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     working: float | None = 0.0
+    tracking: float | None = 0.0
 
     @staticmethod
     def since_process_began() -> "Timing":
@@ -114,19 +116,23 @@ class Timing:
     def parts(self) -> dict[str, float]:
         """The phases, with that of the cells split into what workers spend in training and scoring and the rest."""
         parts = dict(self.seconds)
-        if CELLS in parts and self.working is not None:
-            rest = parts.pop(CELLS) - self.working
+        if CELLS in parts and self.working is not None and self.tracking is not None:
+            idle = parts.pop(CELLS) - self.working - self.tracking
             at = list(parts).index(REGISTRY) if REGISTRY in parts else len(parts)
             items = list(parts.items())
-            items[at:at] = [("training and scoring cells", self.working), ("tracking and waiting", rest)]
+            items[at:at] = [
+                ("training and scoring cells", self.working),
+                ("claims tracking loading saving", self.tracking),
+                ("idle workers", idle),
+            ]
             parts = dict(items)
         return parts
 
     @property
     def overhead(self) -> float:
-        """Seconds in which no cell was trained or scored, no start made and no report written."""
-        useful = (self.working or 0.0) + self.seconds.get(MAKING, 0.0) + self.seconds.get(REPORT, 0.0)
-        return sum(self.seconds.values()) - useful
+        """Seconds of importing, reading, planning, tracking and registering."""
+        apart = (CELLS, MAKING, REPORT)
+        return sum(value for name, value in self.seconds.items() if name not in apart) + (self.tracking or 0.0)
 
     def table(self) -> str:
         """Seconds and percent by phase, for people."""
@@ -136,7 +142,7 @@ class Timing:
         if self.working is None:
             return "\n".join(lines)
         lines.append(
-            f"  importing, planning, tracking, waiting and registry together: {self.overhead:.1f} s, "
+            f"  importing, reading, planning, tracking and registry together: {self.overhead:.1f} s, "
             f"{100 * self.overhead / total:.1f} %"
         )
         return "\n".join(lines)
@@ -205,7 +211,8 @@ def _execute(
 ) -> None:
     """Have cells run, and wait for those that other processes work on. ``again``: although they are finished."""
     params = {k: v for k, v in flat(config).items() if k not in ("starts", "sources", "seeds")}
-    work = Work(plan, config.data, config.run, params, config.selection_split, config.keep_weights)
+    # workers keep all weights: those of beaten seeds are removed here, beside them, by `_Complete`
+    work = Work(plan, config.data, config.run, params, config.selection_split, keep_weights=True)
     places = pool.seats(config.workers, config.num_processes, launch.gpus(config.run.device), torch.get_num_threads())
     places = places[: max(1, len(cells))]
     told = config.executor == "local" and config.num_processes == 1
@@ -228,8 +235,10 @@ def _execute(
         for one in results.ended:
             (outcome.found if one.state == FOUND else outcome.ran).append(one.cell)
             seconds = one.train_seconds + one.score_seconds
-            if outcome.timing.working is not None:
+            if outcome.timing.working is not None and outcome.timing.tracking is not None:
                 outcome.timing.working = outcome.timing.working + seconds / len(places) if told else None
+                rest = one.seconds - seconds
+                outcome.timing.tracking = outcome.timing.tracking + rest / len(places) if told else None
         cells = results.taken
         if cells:
             logger.info("waiting for %s, which another process works on", ", ".join(cell.name for cell in cells))
@@ -282,7 +291,8 @@ def make_launcher(num_processes: int, device: str, commands: dict[str, list[str]
 
 
 class _Complete:
-    """Called with every cell that ended: stores the best weights of a start and source once none of it is left."""
+    """Called with every cell that ended: once none of its start and source is left, stores the best weights and
+    deletes the others."""
 
     def __init__(self, config: StudyConfig, study: Study, cells: Sequence[Cell]) -> None:
         self._config, self._study = config, study
@@ -298,6 +308,8 @@ class _Complete:
             if claim := Claims(self._study, Owner.this_process()).take(REGISTRY):
                 work_dir = Path(self._config.data.work_dir)
                 registry.store_best(self._study, cell, work_dir, self._config.selection_split)
+                if not self._config.keep_weights:
+                    registry.discard_beaten(self._study, cell, work_dir, self._config.selection_split)
         except Exception as error:  # registering tries again, and fails if it must; no cell shall stop for it
             logger.warning("weights of %s-%s are not stored yet: %s", *pair, error)
         finally:

@@ -113,6 +113,18 @@ def test_train_with_two_processes_tracks_one_run_and_scores_every_word(tmp_path:
             assert two[0].data.metrics[name] == pytest.approx(value, abs=1e-9), name
 
 
+def test_a_study_whose_cells_are_shared_by_two_processes(tmp_path: Path) -> None:
+    save_tiny_start(tmp_path / "tiny", dropout=0.0)
+    save_tiny_corpora(tmp_path / "data")
+    options = {"starts": "tiny=tiny", "data": "data", "sources": "aaa", "seeds": "0", "epochs": "2", "max_length": "32",
+               "device": "cpu", "learning_rate": "5e-3", "num_processes": "2"}  # fmt: skip
+    given = [text for name, value in options.items() for text in (f"--{name}", value)]
+    done = start(tmp_path, str(ROOT / "entrypoints" / "study.py"), *given)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (run,) = cell_runs(opened(tmp_path, "data"), "FINISHED")
+    assert run.data.metrics["processes"] == 2 and "1 cells run, 0 were done, 0 failed" in done.stdout
+
+
 def test_mixed_precision_trains_and_scores_every_word(tmp_path: Path) -> None:
     save_tiny_start(tmp_path / "tiny")
     save_tiny_corpora(tmp_path / "data")
