@@ -95,12 +95,16 @@ def finished_places(study: Study) -> dict[Place, Run]:
     return current_cells(cell_runs(study, "FINISHED"), kind_runs(study, schema.KIND_STUDY))
 
 
-def store_best(study: Study, cell: Cell, work_dir: Path, selection_split: str) -> None:
-    """Store the weights of the best seed so far of a cell's start and source, for `register` to find them stored.
+def store_best(study: Study, cell: Cell, seeds: Sequence[int], work_dir: Path, selection_split: str) -> None:
+    """Store the weights of the best seed of a cell's start and source, for `register` to find them stored.
 
-    Not needed, but it takes its time while other cells are fine-tuned rather than at the end.
+    Nothing is stored before all ``seeds`` have finished. Not needed, but it takes its time while other cells are
+    fine-tuned rather than at the end.
     """
-    for choice in choose(current_cells(_rivals(study, cell), []), selection_split):
+    rivals = current_cells(_rivals(study, cell), [])
+    if not set(seeds) <= {seed for _, _, seed in rivals}:
+        return
+    for choice in choose(rivals, selection_split):
         if weights_folder(work_dir, choice.key).is_dir() and not _is_stored(study, choice):
             _store_weights(study, choice, work_dir)
 

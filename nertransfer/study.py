@@ -21,12 +21,13 @@ from nertransfer.claims import Claims, Heart, Owner
 from nertransfer.cluster import Cluster, train_script, write_scripts
 from nertransfer.commandline import command, flat
 from nertransfer.config import PLANTED, DataOptions, StudyConfig, TrackingOptions, TrainConfig
+from nertransfer.current import Place
 from nertransfer.display import duration
 from nertransfer.errors import InputError
 from nertransfer.planning import Grid, Plan, languages_to_load, lay_out, load_corpora, make_plan, pick
 from nertransfer.runner import FOUND, RAN, TAKEN, Outcome, Runner, Work, claim_name, tags_of
 from nertransfer.slurm_task import TAKEN_STATUS
-from nertransfer.store import Study, client, open_study, public_uri
+from nertransfer.store import Run, Study, client, open_study, public_uri
 from nertransfer.tracking import (
     bury_the_dead,
     configuration_params,
@@ -162,8 +163,8 @@ class StudyOutcome:
 def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
     """Run every cell that the store lacks, register the best seeds, and keep only their weights.
 
-    A cell that fails is tried twice and does not stop the others; the best of those that finished
-    are registered. A best seed whose weights are gone, because another seed was the best before, is
+    A cell that fails is tried twice and does not stop the others; its source is not registered before it
+    has finished. A best seed whose weights are gone, because another seed was the best before, is
     fine-tuned again. Cells that another process works on are waited for.
     """
     outcome = StudyOutcome()
@@ -307,7 +308,7 @@ class _Complete:
         try:
             if claim := Claims(self._study, Owner.this_process()).take(REGISTRY):
                 work_dir = Path(self._config.data.work_dir)
-                registry.store_best(self._study, cell, work_dir, self._config.selection_split)
+                registry.store_best(self._study, cell, self._config.seeds, work_dir, self._config.selection_split)
                 if not self._config.keep_weights:
                     registry.discard_beaten(self._study, cell, work_dir, self._config.selection_split)
         except Exception as error:  # registering tries again, and fails if it must; no cell shall stop for it
@@ -325,8 +326,24 @@ def make_worker(work: Work, uri: str, name: str, again: bool) -> Callable[[Cell]
     return partial(runner.run, even_if_finished=again)
 
 
+def _without_holes(cells: dict[Place, Run], plan: Plan, study: Study) -> dict[Place, Run]:
+    """The finished cells of the sources of which no planned cell is missing."""
+    done = finished_cells(study, plan.targets)
+    holes = sorted({cell.source for cell in plan.cells if cell.place not in done})
+    if holes:
+        logger.warning(
+            "not registered, for cells of it are missing: source %s; the same command tries them again, and the "
+            "register entry point takes the best of those that finished", ", ".join(holes),
+        )  # fmt: skip
+    return {place: run for place, run in cells.items() if place[1] not in holes}
+
+
 def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutcome) -> None:
-    """Register the best seeds, one process at a time."""
+    """Register the best seeds, one process at a time.
+
+    A source with a cell that failed is left out, for the best would be the best of an incomplete comparison; its
+    weights are kept for the next run.
+    """
     work_dir = Path(config.data.work_dir)
     claims = Claims(study, Owner.this_process())
     while (claim := claims.take(REGISTRY)) is None:
@@ -334,13 +351,13 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
         while claims.is_taken(REGISTRY):
             time.sleep(FIRST_PAUSE_SECONDS)
     try:
-        cells = registry.finished_places(study)
+        cells = _without_holes(registry.finished_places(study), plan, study)
         lost = {c.key for c in registry.without_weights(study, cells, work_dir, config.selection_split)}
         again = [cell for cell in plan.cells if cell.key in lost and cell.name not in outcome.failed]
         if again:
             logger.info("weights of %s are gone; fine-tuning again", ", ".join(cell.name for cell in again))
             _execute(config, plan, study, again, outcome, again=True)
-            cells = registry.finished_places(study)
+            cells = _without_holes(registry.finished_places(study), plan, study)
         if cells:
             try:
                 outcome.changes = registry.register(study, cells, work_dir, config.selection_split)

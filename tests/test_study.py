@@ -26,7 +26,7 @@ from nertransfer.errors import InputError
 from nertransfer.finetune import History
 from nertransfer.labels import ALL
 from nertransfer.rescoring import evaluate
-from nertransfer.store import Study, all_runs, client, open_study
+from nertransfer.store import Study, all_runs, all_versions, client, open_study
 from nertransfer.tracking import (
     LiveCurves,
     bury_the_dead,
@@ -300,6 +300,10 @@ def test_a_failing_cell_is_tried_twice_and_does_not_stop_the_others(fresh: Study
     outcome = studies.run_study(configuration(epochs="1"), fresh)
     assert list(outcome.failed) == ["tiny-aaa-s1"] and len(outcome.ran) == 3
     assert "NotADirectoryError" in outcome.failed["tiny-aaa-s1"]
+    registered = {model.name: model for model in fresh.client.search_registered_models()}
+    assert list(registered) == ["ner-aaa", "ner-bbb"]  # the former by the study of seed 1 alone, before
+    assert [v.tags["seed"] for v in all_versions(fresh.client, "ner-aaa")] == ["1"]
+    assert len(list(Path("work/cells").rglob("model.safetensors"))) == 1  # of seed 0, for when seed 1 has finished
     failed = cell_runs(fresh, "FAILED")
     assert len(failed) == 2 and "NotADirectoryError" in failed[0].data.tags["error"]
     log = Path("work/logs/tiny-study/tiny-aaa-s1.log")
@@ -307,6 +311,8 @@ def test_a_failing_cell_is_tried_twice_and_does_not_stop_the_others(fresh: Study
     (Path("work/cells") / key).unlink()
     again = studies.run_study(configuration(epochs="1"), fresh)
     assert again.ran == ["tiny-aaa-s1"] and len(again.found) == 3
+    assert fresh.client.get_model_version_by_alias("ner-aaa", "champion").tags["seeds_compared"] == "0,1"
+    assert not list(Path("work/cells").rglob("model.safetensors"))
 
 
 def train(study: Study, **changes: str) -> runner.Outcome:
