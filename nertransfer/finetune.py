@@ -124,8 +124,13 @@ def fit(
 
 
 def clear_checkpoint(checkpoint: Path) -> None:
-    """Remove a checkpoint that is no longer needed."""
-    shutil.rmtree(checkpoint, ignore_errors=True)
+    """Remove a checkpoint that is no longer needed, and what a kill in the middle of saving left beside it."""
+    for folder in (checkpoint, _beside(checkpoint, "new"), _beside(checkpoint, "old")):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _beside(checkpoint: Path, which: str) -> Path:
+    return checkpoint.with_name(f"{checkpoint.name}.{which}")
 
 
 _ORDER, _BATCH, _DROPOUT = range(3)
@@ -245,7 +250,7 @@ def _save(
     accelerator: Accelerator, checkpoint: Path, key: str, history: History, best: dict[str, torch.Tensor]
 ) -> None:
     """Write beside the old checkpoint, then swap: at every moment one whole checkpoint exists."""
-    fresh = checkpoint.with_name(checkpoint.name + ".new")
+    fresh = _beside(checkpoint, "new")
     if accelerator.is_main_process:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -256,7 +261,7 @@ def _save(
             save_file(best, fresh / "best.safetensors")
         state = {"key": key, "processes": accelerator.num_processes, "history": asdict(history)}
         (fresh / "state.json").write_text(json.dumps(state))
-        old = checkpoint.with_name(checkpoint.name + ".old")
+        old = _beside(checkpoint, "old")
         shutil.rmtree(old, ignore_errors=True)
         if checkpoint.exists():
             checkpoint.rename(old)
@@ -267,7 +272,7 @@ def _save(
 
 def _restore(accelerator: Accelerator, checkpoint: Path, key: str) -> tuple[History, dict[str, torch.Tensor]] | None:
     """Load weights, optimiser and random states in place; None where nothing fits."""
-    for folder in (checkpoint, checkpoint.with_name(checkpoint.name + ".old")):
+    for folder in (checkpoint, _beside(checkpoint, "old")):
         try:
             state = json.loads((folder / "state.json").read_text())
         except (OSError, ValueError):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import mlflow
 import transformers
+from filelock import FileLock, Timeout
 from mlflow.entities import LoggedModelStatus, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -184,13 +185,34 @@ def discard_beaten(study: Study, cell: Cell, work_dir: Path, selection_split: st
     """Delete the local weights of every finished seed of the cell's start and source but the best so far."""
     rivals = _rivals(study, cell)
     kept = {choice.key for choice in choose(current_cells(rivals, []), selection_split)}
-    discard_weights(work_dir, [run for run in rivals if run.data.tags[schema.CELL_KEY] not in kept])
+    for run in rivals:
+        if run.data.tags[schema.CELL_KEY] not in kept:
+            shutil.rmtree(weights_folder(work_dir, run.data.tags[schema.CELL_KEY]), ignore_errors=True)
 
 
-def discard_weights(work_dir: Path, runs: Iterable[Run]) -> None:
-    """Delete local weights of finished cells: the best of their seeds are in the artifact store by now."""
+def tidy(work_dir: Path, runs: Iterable[Run], keep_weights: bool) -> None:
+    """Delete what finished cells have left in ``work_dir``: weights, and what a kill just before the end left over.
+
+    The best of their seeds are in the artifact store by now. Folders that another process works in are left alone.
+    """
     for run in runs:
-        shutil.rmtree(weights_folder(work_dir, run.data.tags[schema.CELL_KEY]), ignore_errors=True)
+        key = run.data.tags[schema.CELL_KEY]
+        try:
+            with cell_lock(work_dir, key, timeout=0):
+                for path in cell_folder(work_dir, key).glob("*"):
+                    if path != weights_folder(work_dir, key):
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+                if not keep_weights:
+                    shutil.rmtree(cell_folder(work_dir, key), ignore_errors=True)
+        except (Timeout, FileNotFoundError):  # another study that shares the folder is at work in it, or tidies too
+            continue
+
+
+def cell_lock(work_dir: Path, key: str, timeout: float = -1) -> FileLock:
+    """The right to work in a cell's folder: two studies may have a cell in common, and one ``work_dir``."""
+    path = cell_folder(work_dir, key).with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path, timeout)
 
 
 def cell_folder(work_dir: Path, key: str) -> Path:

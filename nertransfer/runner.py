@@ -14,7 +14,6 @@ from hashlib import sha256
 from pathlib import Path
 
 from accelerate import Accelerator
-from filelock import FileLock
 
 from nertransfer import measurements, registry, schema, starts
 from nertransfer.cell import Cell, CellResult, Encoder, checkpoint_folder, run_cell, splits_of
@@ -110,7 +109,7 @@ class Runner:
             return Outcome(cell.name, TAKEN)
         how = "cut short"
         try:
-            with self._lock(cell):
+            with registry.cell_lock(Path(self.work.data.work_dir), cell.key):
                 earlier = runs_of(self.study, cell)
                 finished = [r for r in earlier if r.info.status == "FINISHED" and is_scored(r, self.work.plan.targets)]
                 if finished and not even_if_finished:
@@ -149,14 +148,6 @@ class Runner:
 
         flag = torch.tensor(code if self.accelerator.is_main_process else 0, device=self.accelerator.device)
         return int(self.accelerator.reduce(flag, reduction="sum").item())
-
-    @contextmanager
-    def _lock(self, cell: Cell) -> Iterator[None]:
-        """Two studies may have a cell in common, and one work_dir: its folder belongs to one process at a time."""
-        path = self._folder(cell).with_suffix(".lock")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path):
-            yield
 
     def _tracked(self, cell: Cell, again: str | None, attempts: int, end_claim: Callable[[], bool]) -> Outcome:
         work, study = self.work, self.study

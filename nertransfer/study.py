@@ -363,7 +363,6 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
                 outcome.changes = registry.register(study, cells, work_dir, config.selection_split)
             except InputError as error:  # weights that are gone and could not be made again
                 outcome.failed["registry"] = str(error)
-        if not config.keep_weights:
-            registry.discard_weights(work_dir, cells.values())
+        registry.tidy(work_dir, cells.values(), config.keep_weights)
     finally:
         claim.end("done")
