@@ -9,13 +9,14 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from nertransfer import planted_starts, starts
+from nertransfer.cell_measurements import curve
 from nertransfer.commandline import flat
 from nertransfer.config import PLANTED, AdaptConfig, Recipe
 from nertransfer.corpus import folder_of
 from nertransfer.errors import InputError
 from nertransfer.finetune import clear_checkpoint
 from nertransfer.language_modelling import model_language
-from nertransfer.measurements import Measurements, curve
+from nertransfer.measurements import Measurements
 from nertransfer.schema import KIND_ADAPTATION, START, START_FINGERPRINT
 from nertransfer.store import Study
 from nertransfer.study import resolve_starts

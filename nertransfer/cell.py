@@ -18,7 +18,7 @@ import torch
 from accelerate import Accelerator
 from transformers import PreTrainedTokenizerBase
 
-from nertransfer import starts
+from nertransfer import counts, starts
 from nertransfer.config import Recipe, RunOptions
 from nertransfer.corpus import Corpus, Split
 from nertransfer.encoding import Encoded, encode
@@ -28,7 +28,8 @@ from nertransfer.finetune import History, fit
 from nertransfer.labels import ALL, label_list
 from nertransfer.progress import progress_bar
 from nertransfer.schema import SCORED_SPLITS
-from nertransfer.scoring import Scores, score
+from nertransfer.scored import Scored
+from nertransfer.scoring import score
 
 RESULT_VERSION = 1
 """Raised by hand whenever a change of this code may change numbers; part of every cell key."""
@@ -107,20 +108,6 @@ def make_cell(start: starts.Start, identity: starts.Identity, corpus: Corpus, se
     return Cell(start, identity, corpus.language, seed, recipe, digests)
 
 
-@dataclass(frozen=True)
-class Scored:
-    """One score: a target's split, its predicted tags by sentence, and what they are worth.
-
-    ``unknown_words`` tokenise to nothing under this start, ``cut_words`` are longer than a window.
-    """
-
-    split: Split
-    predicted: list[list[str]]
-    scores: Scores
-    unknown_words: int
-    cut_words: int
-
-
 @dataclass
 class Resources:
     """Wall seconds of the phases; ``peak_memory`` in bytes, of the GPU where there is one, else of the process."""
@@ -187,10 +174,11 @@ def score_splits(
     with progress_bar(windows, title, "row", show=accelerator.is_main_process) as bar:
         for split, rows in zip(splits, encoded, strict=True):
             predicted = predict(model, rows, labels, accelerator, tokens, bar)
-            scores = score([s.tags for s in split.sentences], predicted)
+            gold = [s.tags for s in split.sentences]
+            scores, counted = score(gold, predicted), counts.count(counts.entities(gold), counts.entities(predicted))
             if scores.words != split.number_of_words:
                 raise RuntimeError(f"{scores.words} words scored of {split.number_of_words} in {split.language}")
-            found.append(Scored(split, predicted, scores, rows.unknown_words, rows.cut_words))
+            found.append(Scored(split, predicted, scores, counted, rows.unknown_words, rows.cut_words))
     return found
 
 

@@ -4,7 +4,9 @@ No tracking library here: a machine without a server computes the same, and what
 delivered waits on disk (`write`, `read`) for one that answers.
 """
 
+import base64
 import functools
+import hashlib
 import json
 import os
 import platform
@@ -16,16 +18,13 @@ from pathlib import Path
 
 import psutil
 
-from nertransfer import schema
-from nertransfer.cell import CellResult, Resources, Scored
-from nertransfer.config import Recipe
-from nertransfer.finetune import History, learning_rate
+from nertransfer import schema, sentence_counts
 from nertransfer.labels import ALL
+from nertransfer.scored import Scored
 
-CURVE_POINTS = 100
-"""At most so many points of the loss curve are kept; each is the mean over the steps since the last."""
-FORMAT = 1
+FORMAT = 2
 """Of the file that `write` makes; another one is not read."""
+BYTES = "base64"
 
 
 @dataclass(frozen=True)
@@ -56,73 +55,30 @@ class Dataset:
 
 @dataclass
 class Measurements:
-    """Everything that is written about one run at its end; ``files`` are texts by name."""
+    """Everything that is written about one run at its end; ``files`` are texts and bytes by name."""
 
     key: str
     points: list[Point] = field(default_factory=list)
     datasets: list[Dataset] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
-
-
-def of_cell(result: CellResult) -> Measurements:
-    """The curves, scores, predictions and resources of a finished cell."""
-    cell, now = result.cell, _now()
-    found = of_scores(result.scored, cell.key)
-    found.points = curve(result.history, cell.recipe) + found.points + resource_points(result.resources)
-    found.points.append(Point("kept_epoch", result.history.kept_epoch, now))
-    found.points += [
-        Point(f"source_{s.split.name}_f1", s.scores.default[ALL].f1, now)
-        for s in result.scored
-        if s.split.language == cell.source
-    ]
-    found.tags[schema.NOTE] = cell_note(result)
-    return found
+    files: dict[str, str | bytes] = field(default_factory=dict)
 
 
 def of_scores(scored: Sequence[Scored], key: str = "") -> Measurements:
-    """All scores tied to their datasets, predictions word by word, full tables."""
-    now, found = _now(), Measurements(key)
+    """All scores tied to their datasets, predictions word by word, entities counted by sentence, full tables."""
+    now, found = milliseconds(), Measurements(key)
     for one in scored:
         dataset = _dataset(one)
         found.datasets.append(dataset)
         found.points += [Point(name.key, value, now, dataset=dataset.name) for name, value in score_values(one)]
         found.files[f"{schema.PREDICTIONS}/{dataset.name}.txt"] = prediction_text(one)
+        found.tags[schema.PREDICTIONS_DIGEST + dataset.name] = predictions_digest(one.predicted)
     found.files[schema.SCORES_FILE] = scores_csv(scored)
+    found.files[schema.SENTENCE_COUNTS] = sentence_counts.to_bytes(
+        {(one.split.language, one.split.name): one.counts for one in scored}
+    )
     found.files["environment.json"] = environment_text()
     return found
-
-
-def curve(history: History, recipe: Recipe) -> list[Point]:
-    """Loss and learning rate over optimiser steps, speed and dev F1 over epochs.
-
-    ``train_loss`` in nats per labelled word, ``tokens_per_second`` in real sub-tokens.
-    """
-    now, total = _now(), history.steps_per_epoch * recipe.epochs
-    every = max(1, -(-total // CURVE_POINTS))
-    points: list[Point] = []
-    for end in range(every, len(history.losses) + 1, every):
-        window, epoch = history.losses[end - every : end], (end - 1) // history.steps_per_epoch + 1
-        points.append(Point("train_loss", sum(window) / len(window), now, end, epoch=epoch))
-        points.append(Point("learning_rate", learning_rate(end - 1, total, recipe), now, end, epoch=epoch))
-    for epoch, seconds in enumerate(history.seconds, start=1):
-        points.append(Point(schema.SPEED, history.tokens / max(seconds, 1e-9), now, epoch, epoch=epoch))
-        if epoch <= len(history.dev_f1):
-            points.append(Point("epoch_dev_f1", history.dev_f1[epoch - 1], now, epoch, epoch=epoch))
-    return points
-
-
-def resource_points(resources: Resources) -> list[Point]:
-    """Seconds, bytes and counts a cell needed."""
-    values = {
-        "train_seconds": resources.train_seconds,
-        "score_seconds": resources.score_seconds,
-        "peak_memory_bytes": resources.peak_memory,
-        "processes": resources.processes,
-        "threads": resources.threads,
-    }
-    now = _now()
-    return [Point(name, float(value), now) for name, value in values.items()]
 
 
 def _dataset(one: Scored) -> Dataset:
@@ -155,6 +111,12 @@ def prediction_text(one: Scored) -> str:
     )
 
 
+def predictions_digest(predicted: Sequence[Sequence[str]]) -> str:
+    """Sixteen hexadecimal digits that stand for the predicted tags of a split: equal tags, equal digits."""
+    text = "\n".join(" ".join(tags) for tags in predicted)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def scores_csv(scored: Sequence[Scored]) -> str:
     """All scores, both modes, every category; fractions at full precision."""
     lines = ["target,split,mode,category,precision,recall,f1,support"]
@@ -165,16 +127,6 @@ def scores_csv(scored: Sequence[Scored]) -> str:
                 for category, v in table.items()
             ]
     return "\n".join(lines) + "\n"
-
-
-def cell_note(result: CellResult) -> str:
-    """The run's note: what it is, and its test scores."""
-    cell = result.cell
-    tests = [s for s in result.scored if s.split.name == "test"]
-    return (
-        f"**{cell.start.name}** fine-tuned on **{cell.source}**, seed {cell.seed}. Entity-level micro scores "
-        f"on the test splits, percent (seqeval, default mode).\n\n{scores_table(tests, cell.source)}"
-    )
 
 
 def scores_table(scored: Sequence[Scored], source: str = "") -> str:
@@ -206,7 +158,8 @@ def environment_text() -> str:
     return json.dumps(found, indent=1)
 
 
-def _now() -> int:
+def milliseconds() -> int:
+    """Milliseconds since 1970."""
     return int(time.time() * 1000)
 
 
@@ -218,10 +171,14 @@ def write(found: Measurements, path: Path) -> None:
     fresh = path.with_name(path.name + ".new")
     fresh.parent.mkdir(parents=True, exist_ok=True)
     with fresh.open("w", encoding="utf-8") as file:
-        json.dump({"format": FORMAT} | asdict(found), file)
+        json.dump({"format": FORMAT} | asdict(found), file, default=_as_text)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
+
+
+def _as_text(content: bytes) -> dict[str, str]:
+    return {BYTES: base64.b64encode(content).decode()}
 
 
 def read(path: Path, key: str, datasets: Iterable[str]) -> Measurements | None:
@@ -239,4 +196,8 @@ def read(path: Path, key: str, datasets: Iterable[str]) -> Measurements | None:
     if not set(datasets) <= {one.digest for one in known}:
         return None
     points = [Point(**one) for one in found["points"]]
-    return Measurements(key, points, known, found["tags"], found["files"])
+    files = {
+        name: base64.b64decode(content[BYTES]) if isinstance(content, dict) else content
+        for name, content in found["files"].items()
+    }
+    return Measurements(key, points, known, found["tags"], files)

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from nertransfer import corpus as corpora_of
 from nertransfer import registry, schema, starts
-from nertransfer.cell import Encoder, Scored, make_accelerator, score_splits, splits_of
+from nertransfer.cell import Encoder, make_accelerator, score_splits, splits_of
 from nertransfer.commandline import flat
 from nertransfer.config import EvaluateConfig, Recipe
 from nertransfer.measurements import of_scores
 from nertransfer.planning import languages_to_load, pick
+from nertransfer.scored import Scored
 from nertransfer.store import Study
 from nertransfer.tracking import configuration_params, deliver, log, open_run
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from nertransfer import measurements, registry, schema, starts
+from nertransfer import cell_measurements, measurements, registry, schema, starts
 from nertransfer.cell import Cell, CellResult, Encoder, checkpoint_folder, run_cell, splits_of
 from nertransfer.claims import Claims, Heart, Owner, claim_runs, heartbeats
 from nertransfer.config import DataOptions, RunOptions
@@ -172,7 +172,7 @@ class Runner:
                     raise
                 finally:
                     self._curves = None
-                found = measurements.of_cell(result)
+                found = cell_measurements.of_cell(result)
                 measurements.write(found, waiting)
                 seconds = result.resources.train_seconds, result.resources.score_seconds
                 outcome = Outcome(cell.name, RAN, summary(result), *seconds)
@@ -202,7 +202,7 @@ class Runner:
     def _measure(self, cell: Cell, curves: LiveCurves | None = None) -> CellResult:
         def on_epoch(history: History) -> None:
             if curves is not None:
-                curves.latest = measurements.curve(history, cell.recipe)
+                curves.latest = cell_measurements.curve(history, cell.recipe)
 
         return run_cell(
             cell, self.work.plan.corpora[cell.source], self._splits(cell), self.work.run, self.accelerator,

@@ -46,6 +46,8 @@ CORPUS_DIGEST = "corpus_digest/"
 """Prefix: ``corpus_digest/<language>`` is the digest of the language's corpus."""
 TRAIN_DIGEST = "train_digest"
 """Digest of the source's train split."""
+PREDICTIONS_DIGEST = "predictions_digest/"
+"""Prefix: ``predictions_digest/<target>.<split>`` is equal where the predicted tags are."""
 MODEL_URI = "model_id"
 """The LoggedModel of a cell."""
 
@@ -90,10 +92,15 @@ def parse_score_key(key: str) -> ScoreName | None:
     return ScoreName(split, measure, *rest)
 
 
+REPORTED = "reported/"
+"""Prefix, before the name of a score: the value that was published, where the score was counted anew."""
+
 # --- artifacts -------------------------------------------------------------------------------
 PREDICTIONS = "predictions"
 """Folder; one file ``<target>.<split>.txt`` each: word, gold tag, predicted tag."""
 SCORES_FILE = "scores.csv"
+SENTENCE_COUNTS = "sentence_counts.parquet"
+"""Entities by target, split, sentence and category: gold, predicted, correct (`nertransfer.sentence_counts`)."""
 
 # --- registry ----------------------------------------------------------------------------------
 CHAMPION = "champion"

@@ -7,41 +7,13 @@ sequences, equal to conlleval: a stray I- tag begins an entity; the published st
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 
+from nertransfer.counts import Score, Scores, TagSequences
 from nertransfer.labels import ALL, OUTSIDE, category_of, stray_positions
-
-TagSequences = Sequence[Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Score:
-    """Precision, recall and F1 as fractions of 1; ``support`` is the number of gold entities."""
-
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-@dataclass(frozen=True)
-class Scores:
-    """All scores of one model on one split of one target.
-
-    ``default`` and ``strict`` map each category, and ``ALL`` for the micro average, to its
-    Score. ``span_f1`` ignores the category. ``invalid_tag_rate`` is the fraction of all words
-    whose predicted tag is a stray I-.
-    """
-
-    default: dict[str, Score]
-    strict: dict[str, Score]
-    span_f1: float
-    invalid_tag_rate: float
-    words: int
 
 
 def score(gold: TagSequences, predicted: TagSequences) -> Scores:

@@ -133,10 +133,10 @@ def deliver(client: MlflowClient, run_id: str, found: Measurements, model_id: st
     if not found.files:
         return
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in found.files.items():
+        for name, content in found.files.items():
             path = Path(folder) / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
         client.log_artifacts(run_id, folder)
 
 

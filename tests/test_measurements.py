@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nertransfer import measurements, schema
+from nertransfer.cell_measurements import CURVE_POINTS, curve
 from nertransfer.config import Recipe
 from nertransfer.finetune import History, learning_rate
-from nertransfer.measurements import CURVE_POINTS, Dataset, Measurements, Point, curve, read, write
+from nertransfer.measurements import Dataset, Measurements, Point, read, write
 
 KEY = "0123456789abcdef"
 DIGESTS = ("d" * 64, "e" * 64)
@@ -123,7 +124,7 @@ def test_writing_that_is_interrupted_leaves_what_was_there(
     path = tmp_path / "measured.json"
     newer = dataclasses.replace(SMALL, tags={"tag": "newer"})
 
-    def half(value: object, file: Any) -> None:
+    def half(value: object, file: Any, **_: object) -> None:
         file.write(json.dumps(value)[:200])
         file.flush()
         raise error

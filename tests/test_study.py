@@ -344,7 +344,7 @@ def test_what_a_cell_measured_is_delivered_later_when_it_cannot_be_now(
 def test_a_run_that_was_cut_short_goes_on_without_repeating_a_point_of_its_curves(
     fresh: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = runner.measurements.curve
+    real = runner.cell_measurements.curve
 
     def stop_after_two(history: History, recipe: Recipe) -> list:
         points = real(history, recipe)
@@ -357,7 +357,7 @@ def test_a_run_that_was_cut_short_goes_on_without_repeating_a_point_of_its_curve
         return points
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner.measurements, "curve", stop_after_two)
+        patch.setattr(runner.cell_measurements, "curve", stop_after_two)
         with pytest.raises(KeyboardInterrupt):
             train(fresh, epochs="4", checkpoint_minutes="0")
     (cut,) = cell_runs(fresh, "KILLED")
