@@ -5,6 +5,7 @@ Sizes are for print: 6.3 inches are the text width of an A4 or letter page.
 
 import io
 import math
+from collections.abc import Mapping
 
 import matplotlib
 import numpy as np
@@ -42,12 +43,14 @@ def heatmap(
     limits: tuple[float, float],
     *,
     diverging: bool = False,
+    row_name: str = "source",
+    own_row: str = "",
 ) -> Figure:
     """A transfer matrix as a heat map of 6.3 inches.
 
     ``mean`` and ``sd`` have sources as rows and targets as columns, in percent; a last row and
     column called ``avg`` are set apart. ``label`` stands at the colour bar. Numbers that are
-    missing are hatched; the diagonal is outlined. Up to 12 languages every place shows its mean
+    missing are hatched; the source as its own target is outlined (``own_row``: the source of all rows). Up to 12 languages every place shows its mean
     and, small below it, its sd; up to 25 the rounded mean; beyond, colour alone.
     """
     with matplotlib.rc_context(_STYLE):
@@ -57,15 +60,91 @@ def heatmap(
         colours = matplotlib.colormaps[DIVERGING if diverging else SEQUENTIAL]
         for i, y in enumerate(rows):
             for j, x in enumerate(columns):
-                own = mean.index[i] == mean.columns[j] != AVERAGE
+                own = (own_row or mean.index[i]) == mean.columns[j] != AVERAGE
                 spread = sd.iloc[i, j] if sd is not None else math.nan
                 _cell(axes, (x, y), mean.iloc[i, j], spread, norm, colours, max(mean.shape) - 1, own, diverging)
-        _finish(axes, mean, rows, columns, title)
+        _finish(axes, mean, rows, columns, title, row_name)
         image = matplotlib.cm.ScalarMappable(norm, colours)
         scale = figure.colorbar(image, cax=bar)
         scale.outline.set_visible(False)
         scale.ax.tick_params(labelsize=7, length=2, width=0.5)
         scale.set_label(label, fontsize=8)
+    return figure
+
+
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999")
+"""Okabe and Ito (2008): told apart by the colour-blind; with a marker each, also in print."""
+
+
+def intervals(table: pd.DataFrame, group: str, series: str, title: str, label: str, notes: Mapping[str, str]) -> Figure:
+    """Means with their intervals, side by side: a group on the x axis, a marker for each series.
+
+    ``table`` has the columns ``group``, ``series``, ``mean``, ``low``, ``high`` (NaN: no bar), in percent, in the
+    order of drawing. ``notes`` by group stand below its name, such as its n.
+    """
+    groups, names = list(dict.fromkeys(table[group])), list(dict.fromkeys(table[series]))
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(WIDTH, 2.9), facecolor="white")
+        FigureCanvasAgg(figure)
+        axes = figure.add_axes((0.09, 0.17, 0.89, 0.68))
+        for i, name in enumerate(names):
+            rows = table[(table[series] == name) & table["mean"].notna()]
+            x = [groups.index(value) + 0.7 * ((i + 0.5) / len(names) - 0.5) for value in rows[group]]
+            mean = rows["mean"].to_numpy(float)
+            reach = np.nan_to_num(np.abs(np.vstack([mean - rows["low"], rows["high"] - mean])))
+            axes.errorbar(
+                x, mean, reach, fmt=MARKERS[i % len(MARKERS)], color=COLOURS[i % len(COLOURS)], markersize=4,
+                linewidth=1, capsize=2, label=name,
+            )  # fmt: skip
+        size = 8 if len(groups) <= 14 else 6
+        texts = [f"{name}\n{notes[name]}" if notes.get(name) else name for name in groups]
+        axes.set_xticks(range(len(groups)), texts, fontsize=size, rotation=90 if len(groups) > 14 else 0)
+        axes.set_xlim(-0.6, len(groups) - 0.4)
+        axes.tick_params(labelsize=8, length=2)
+        axes.set_ylabel(label, fontsize=8)
+        axes.grid(axis="y", linewidth=0.4, color="#cccccc")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_title(title, fontsize=9.5, fontweight="bold", pad=18, loc="left")
+        place = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": min(len(names), 8)}
+        axes.legend(fontsize=8, frameon=False, borderaxespad=0.2, handletextpad=0.3, columnspacing=1.0, **place)
+    return figure
+
+
+LABELS_UP_TO = 100
+"""Points of a scatter plot that are labelled; beyond, the names would hide them."""
+
+
+def scatter(points: pd.DataFrame, title: str, x_label: str, y_label: str) -> Figure:
+    """Dyads of languages as labelled points with the least-squares line.
+
+    ``points`` has the columns ``x``, ``y``, ``label`` and ``group``, without NaN; one colour and marker a group.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(WIDTH, 4.4), facecolor="white")
+        FigureCanvasAgg(figure)
+        axes = figure.add_axes((0.09, 0.11, 0.88, 0.79))
+        x, y = points["x"].to_numpy(float), points["y"].to_numpy(float)
+        for i, (name, part) in enumerate(points.groupby("group", sort=False)):
+            marker, colour = MARKERS[i % len(MARKERS)], COLOURS[i % len(COLOURS)]
+            axes.scatter(part["x"], part["y"], s=12, marker=marker, color=colour, label=str(name), linewidths=0)
+        if len(points) <= LABELS_UP_TO:
+            for text, at_x, at_y in zip(points["label"], x, y, strict=True):
+                axes.annotate(text, (at_x, at_y), (2, 2), textcoords="offset points", fontsize=5, color="#444444")
+        if len(points) > 2 and np.ptp(x) > 0:
+            slope, intercept = np.polyfit(x, y, 1)
+            ends = np.array([x.min(), x.max()])
+            axes.plot(ends, slope * ends + intercept, color="#444444", linewidth=0.8, linestyle="--")
+        axes.tick_params(labelsize=8, length=2)
+        axes.set_xlabel(x_label, fontsize=8)
+        axes.set_ylabel(y_label, fontsize=8)
+        axes.grid(linewidth=0.4, color="#e0e0e0")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_title(title, fontsize=9.5, fontweight="bold", loc="left")
+        if points["group"].nunique() > 1:
+            axes.legend(fontsize=7, frameon=False, handletextpad=0.1, title="target", title_fontsize=7, ncols=2)
     return figure
 
 
@@ -161,7 +240,7 @@ def _ink(colour: tuple[float, float, float, float]) -> str:
     return "black" if (luminance + 0.05) / 0.05 >= 1.05 / (luminance + 0.05) else "white"
 
 
-def _finish(axes: Axes, mean: pd.DataFrame, rows: list[float], columns: list[float], title: str) -> None:
+def _finish(axes: Axes, mean: pd.DataFrame, rows: list[float], columns: list[float], title: str, row_name: str) -> None:
     longest = max(mean.shape) - 1
     size = 8 if longest <= NUMBERS_UP_TO else 6
     turned = longest > 14 or max(len(str(name)) for name in mean.columns) > 5
@@ -170,6 +249,6 @@ def _finish(axes: Axes, mean: pd.DataFrame, rows: list[float], columns: list[flo
     axes.tick_params(length=0, pad=2, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.xaxis.set_label_position("top")
     axes.set_xlabel("target", fontsize=8, labelpad=5)
-    axes.set_ylabel("source", fontsize=8, labelpad=3)
+    axes.set_ylabel(row_name, fontsize=8, labelpad=3)
     axes.set_title(title, fontsize=9.5, fontweight="bold", pad=6)
     axes.spines[:].set_visible(False)

@@ -1,15 +1,24 @@
 """Tracking server -> tidy frames. Reads all cells with one search; writes nothing."""
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
+from analysis.resampling import SentenceCounts, gathered
 from nertransfer import grid, schema
-from nertransfer.current import current_cells, place_of, planned_recipe
+from nertransfer.current import Place, current_cells, place_of, planned_recipe
 from nertransfer.errors import InputError
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
@@ -24,6 +33,7 @@ CELL_COLUMNS = [
     "ended", "seconds", "train_seconds", "score_seconds",
 ]  # fmt: skip
 DUPLICATE_COLUMNS = [*CELL, "run_id", "kept_run_id", "reason"]
+DIGEST_COLUMNS = [*CELL, "target", "split", "digest"]
 BASE = "base"
 
 
@@ -35,10 +45,13 @@ class StudyResults:
     together; precision, recall and F1 as fractions, support in entities. ``overall``: a row per
     (start, source, seed, target, split) with strict and span scores and the rate of invalid tags.
     ``cells``: a row per run, ``used`` where its scores are in the frames, seconds of wall time,
-    ``ended`` in UTC. ``duplicates``: finished runs that are not used. ``plan``: the planned grid,
-    lists by ``starts``, ``sources``, ``targets``, ``seeds`` and ``pairs`` of (start, source); the
-    product of what exists where no study was planned. ``languages``: all of them in the order of
-    every table. ``families``: by language, where known. ``warnings``: what else is odd, in words.
+    ``ended`` in UTC. ``duplicates``: finished runs that are not used. ``digests``: a row per
+    (start, source, seed, target, split) of the used runs, ``digest`` equal where the predicted tags are. ``plan``: the
+    planned grid, lists by ``starts``, ``sources``, ``pivots``, ``targets``, ``seeds`` and ``pairs`` of (start,
+    source); the product of what exists where no study was planned. ``languages``: all of them in the order of
+    every table. ``families`` and ``corpora`` (digest): by language, where known. ``locations``: where a start was
+    loaded from. ``artifacts``: address by (start, source, seed) of the used runs. ``imported``: address of the
+    artifacts of the last import, or nothing. ``warnings``: what else is odd, in words.
     """
 
     study: str
@@ -47,10 +60,15 @@ class StudyResults:
     overall: pd.DataFrame
     cells: pd.DataFrame
     duplicates: pd.DataFrame
+    digests: pd.DataFrame
     plan: dict[str, list]
     planned: bool
     languages: list[str]
     families: dict[str, str]
+    corpora: dict[str, str]
+    locations: dict[str, str]
+    artifacts: dict[Place, str]
+    imported: str
     warnings: list[str]
 
 
@@ -101,10 +119,19 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
         overall=order.sort(_wide(scores[scores["category"] == ALL], OVERALL_MEASURES, OVERALL_COLUMNS)),
         cells=order.sort(_cells_frame(cells, kept)),
         duplicates=order.sort(_duplicates(cells, kept)),
+        digests=order.sort(_digests(kept)),
         plan=order.grid(),
         planned=planned is not None,
         languages=order.languages,
         families={name: families[name] for name in order.languages if name in families},
+        corpora=_by_prefix(kept.values(), schema.CORPUS_DIGEST),
+        locations={
+            run.data.tags[schema.START]: run.data.tags["start_location"]
+            for run in kept.values()
+            if "start_location" in run.data.tags
+        },
+        artifacts={place: run.info.artifact_uri for place, run in kept.items()},
+        imported=next((r.info.artifact_uri for r in reversed(studies) if schema.IMPORTED in r.data.tags), ""),
         warnings=warnings + _inconsistencies(list(kept.values())),
     )
 
@@ -153,15 +180,18 @@ def _planned_grid(studies: Sequence[Run]) -> dict[str, list] | None:
     """Starts, sources, targets and seeds of the latest study run that tells them; None without one."""
     names = ("starts", "sources", "targets", "seeds", "pivots")
     for run in sorted(studies, key=lambda run: (run.info.start_time, run.info.run_id), reverse=True):
+        # a study without pivots may have been tracked before there were any
         texts = [run.data.params.get(schema.CONFIG + name, "") for name in names]
         lists = [[part.strip() for part in text.split(",") if part.strip()] for text in texts]
         axes: dict[str, list] = dict(zip(names, lists, strict=True))
-        pivots = axes.pop("pivots")
-        if all(axes.values()) and all(seed.isdecimal() for seed in axes["seeds"]):
+        pivots = axes["pivots"]
+        needed = [values for name, values in axes.items() if name != "pivots"]
+        if all(needed) and all(seed.isdecimal() for seed in axes["seeds"]):
             pairs = grid.pairs(axes["starts"], axes["sources"], pivots)
             return {
                 "starts": list(dict.fromkeys(start for start, _ in pairs)),
                 "sources": list(dict.fromkeys([*axes["sources"], *pivots])),
+                "pivots": pivots,
                 "targets": axes["targets"],
                 "seeds": sorted(int(seed) for seed in axes["seeds"]),
                 "pairs": pairs,
@@ -171,13 +201,17 @@ def _planned_grid(studies: Sequence[Run]) -> dict[str, list] | None:
 
 def _families(cells: Sequence[Run]) -> dict[str, str]:
     """Family by language: as the runs' tags say (the newest wins), else as the list of known languages does."""
-    tagged = {
-        key.removeprefix(schema.FAMILY): value
-        for run in cells
+    return {code: language.family for code, language in LANGUAGES.items()} | _by_prefix(cells, schema.FAMILY)
+
+
+def _by_prefix(runs: Iterable[Run], prefix: str) -> dict[str, str]:
+    """What the tags that begin so say, by the rest of their names; the last run wins."""
+    return {
+        key.removeprefix(prefix): value
+        for run in runs
         for key, value in run.data.tags.items()
-        if key.startswith(schema.FAMILY) and value
+        if key.startswith(prefix) and value
     }
-    return {code: language.family for code, language in LANGUAGES.items()} | tagged
 
 
 class _Order:
@@ -204,9 +238,6 @@ class _Order:
         axes = ("sources", "targets")
         given = [name for found in (planned, self._found) for axis in axes for name in found.get(axis, [])]
         self.languages = list(dict.fromkeys(given))
-        if any(name in families for name in self.languages):
-            # languages of unknown family come last
-            self.languages.sort(key=lambda name: (name not in families, families.get(name, ""), name))
 
     def grid(self) -> dict[str, list]:
         """The planned grid in this order; without a plan, what was found."""
@@ -216,24 +247,52 @@ class _Order:
         axes["targets"].sort(key=self.languages.index)
         pairs = self._planned.get("pairs") or grid.pairs(axes["starts"], axes["sources"])
         ranked = sorted(pairs, key=lambda pair: (self.starts.index(pair[0]), self.languages.index(pair[1])))
-        return axes | {"pairs": ranked}
+        return axes | {"pairs": ranked, "pivots": list(self._planned.get("pivots", []))}
 
     def sort(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The frame's rows in order of all columns that name something, index renewed."""
-        ranks = {
-            "start": {name: i for i, name in enumerate(self.starts)},
-            "source": {name: i for i, name in enumerate(self.languages)},
-            "target": {name: i for i, name in enumerate(self.languages)},
-            "split": {name: i for i, name in enumerate(schema.SCORED_SPLITS)},
-        }
-        by = [c for c in ("start", "source", "seed", "target", "split", "category", "ended", "run_id") if c in frame]
+        return _sorted(frame, self.starts, self.languages)
 
-        def key(column: pd.Series) -> pd.Series:
-            if column.name in ranks:  # a failed cell may name what is nowhere else: last
-                return column.map(ranks[str(column.name)]).fillna(len(ranks[str(column.name)])).astype(float)
-            return column.where(column != ALL, "") if column.name == "category" else column
 
-        return frame.sort_values(by, key=key, kind="stable", ignore_index=True)
+def _sorted(frame: pd.DataFrame, starts: Sequence[str], languages: Sequence[str]) -> pd.DataFrame:
+    """The frame's rows in order of all columns that name something, index renewed."""
+    ranks = {
+        "start": {name: i for i, name in enumerate(starts)},
+        "source": {name: i for i, name in enumerate(languages)},
+        "target": {name: i for i, name in enumerate(languages)},
+        "split": {name: i for i, name in enumerate(schema.SCORED_SPLITS)},
+    }
+    by = [c for c in ("start", "source", "seed", "target", "split", "category", "ended", "run_id") if c in frame]
+
+    def key(column: pd.Series) -> pd.Series:
+        if column.name in ranks:  # a failed cell may name what is nowhere else: last
+            return column.map(ranks[str(column.name)]).fillna(len(ranks[str(column.name)])).astype(float)
+        return column.where(column != ALL, "") if column.name == "category" else column
+
+    return frame.sort_values(by, key=key, kind="stable", ignore_index=True)
+
+
+def in_order(found: StudyResults, languages: Sequence[str]) -> StudyResults:
+    """The same results with the languages in another order, everywhere. Raises ValueError on other ones."""
+    if sorted(languages) != sorted(found.languages):
+        raise ValueError(f"{languages} are not the languages of the study, {found.languages}")
+    starts = list(dict.fromkeys([*found.plan["starts"], *found.frame["start"]]))
+    frames = {
+        name: _sorted(getattr(found, name), starts, languages)
+        for name in ("frame", "overall", "cells", "duplicates", "digests")
+    }
+    rank = list(languages).index
+    plan = found.plan | {axis: sorted(found.plan[axis], key=rank) for axis in ("sources", "targets", "pivots")}
+    plan["pairs"] = sorted(found.plan["pairs"], key=lambda pair: (starts.index(pair[0]), rank(pair[1])))
+    return replace(found, **frames, plan=plan, languages=list(languages))
+
+
+def language_order(found: StudyResults, order: str) -> list[str]:
+    """The languages as ``given`` by the study, or by ``family`` or ``region``, then by name; unknown ones last."""
+    if order == "given":
+        return found.languages
+    regions = {code: language.region for code, language in LANGUAGES.items()}
+    groups = {"family": found.families, "region": regions}[order]
+    return sorted(found.languages, key=lambda name: (name not in groups, groups.get(name, ""), name))
 
 
 # --- runs -----------------------------------------------------------------------------------------
@@ -252,6 +311,15 @@ def _cells_frame(cells: Sequence[Run], kept: Mapping[tuple[str, str, int] | None
              ended, seconds, metrics.get("train_seconds", float("nan")), metrics.get("score_seconds", float("nan")))
         )  # fmt: skip
     return pd.DataFrame(rows, columns=CELL_COLUMNS)
+
+
+def _digests(kept: Mapping[Place, Run]) -> pd.DataFrame:
+    rows = []
+    for place, run in kept.items():
+        for name, digest in _by_prefix([run], schema.PREDICTIONS_DIGEST).items():
+            target, _, split = name.rpartition(".")
+            rows.append((*place, target, split, digest))
+    return pd.DataFrame(rows, columns=DIGEST_COLUMNS)
 
 
 def _utc(milliseconds: int) -> str:
@@ -300,3 +368,43 @@ def _several(kept: Sequence[Run], prefix: str, message: str) -> list[str]:
             if key.startswith(prefix):
                 values.setdefault(key.removeprefix(prefix), set()).add(value)
     return [message.format(name, len(found)) for name, found in sorted(values.items()) if len(found) > 1]
+
+
+# --- artifacts ------------------------------------------------------------------------------------
+
+
+def sentence_counts(found: StudyResults, uri: str, split: str) -> dict[str, SentenceCounts]:
+    """Entities by sentence of every target's ``split``, of those used runs that have them, by target."""
+    contents = _fetched(
+        {place: f"{address}/{schema.SENTENCE_COUNTS}" for place, address in found.artifacts.items()}, uri
+    )
+    return gathered({place: content for place, content in contents.items() if content is not None}, split)
+
+
+def import_tables(found: StudyResults, uri: str) -> dict[str, pd.DataFrame]:
+    """Of the last import: what could not be read (``unfit``); reported values that are not those counted."""
+    names = {"unfit": schema.UNFIT_FILE, "disagreements": schema.DISAGREEMENTS_FILE}
+    if not found.imported:
+        return {}
+    contents = _fetched({name: f"{found.imported}/{file}" for name, file in names.items()}, uri)
+    return {name: pd.read_csv(io.BytesIO(text)) for name, text in contents.items() if text is not None}
+
+
+Key = TypeVar("Key")
+
+
+def _fetched(addresses: Mapping[Key, str], uri: str) -> dict[Key, bytes | None]:
+    """The contents of artifacts, None where there is none; several at a time where they are not on this machine."""
+
+    def one(address: str) -> bytes | None:
+        local = urlsplit(address)
+        if local.scheme in ("", "file"):
+            path = Path(url2pathname(local.path))
+            return path.read_bytes() if path.is_file() else None
+        try:
+            return Path(download_artifacts(artifact_uri=address, tracking_uri=uri)).read_bytes()
+        except MlflowException:
+            return None
+
+    with ThreadPoolExecutor(8) as threads:
+        return dict(zip(addresses, threads.map(one, addresses.values()), strict=True))

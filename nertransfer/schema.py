@@ -48,6 +48,8 @@ TRAIN_DIGEST = "train_digest"
 """Digest of the source's train split."""
 PREDICTIONS_DIGEST = "predictions_digest/"
 """Prefix: ``predictions_digest/<target>.<split>`` is equal where the predicted tags are."""
+IMPORTED = "imported"
+"""On cells, and on the study run, that were not run here but read from published result files."""
 MODEL_URI = "model_id"
 """The LoggedModel of a cell."""
 
@@ -93,7 +95,7 @@ def parse_score_key(key: str) -> ScoreName | None:
 
 
 REPORTED = "reported/"
-"""Prefix, before the name of a score: the value that was published, where the score was counted anew."""
+"""Prefix of an overall score's name: the value that was published, where the score was counted anew."""
 
 # --- artifacts -------------------------------------------------------------------------------
 PREDICTIONS = "predictions"
@@ -101,6 +103,10 @@ PREDICTIONS = "predictions"
 SCORES_FILE = "scores.csv"
 SENTENCE_COUNTS = "sentence_counts.parquet"
 """Entities by target, split, sentence and category: gold, predicted, correct (`nertransfer.sentence_counts`)."""
+REPORTED_FILE = "import/reported.csv"
+"""The scores of an imported cell as they were published, categories included."""
+UNFIT_FILE, DISAGREEMENTS_FILE = "import/unfit.csv", "import/disagreements.csv"
+"""What an import could not read, and where reported and counted values differ."""
 
 # --- registry ----------------------------------------------------------------------------------
 CHAMPION = "champion"

@@ -50,7 +50,10 @@ def to_bytes(found: Mapping[tuple[str, str], Counts]) -> bytes:
     return stream.getvalue()
 
 
+NAMES = ("target", "split", "category")
+
+
 def from_bytes(content: bytes) -> tuple[pa.Table, dict[str, int]]:
-    """The columns of a file, and the number of sentences by ``<target>.<split>``."""
-    table = pq.read_table(io.BytesIO(content))
+    """The columns of a file, names as dictionaries, and the number of sentences by ``<target>.<split>``."""
+    table = pq.read_table(io.BytesIO(content), read_dictionary=list(NAMES), use_threads=False)
     return table, json.loads(table.schema.metadata[SENTENCES])

@@ -41,7 +41,7 @@ def test_every_score_comes_back(store: Store) -> None:
         assert row.support == 50
     assert list(frame["category"].unique()) == ["ALL", "LOC", "PER"]
     assert found.planned and found.families == made.FAMILIES
-    assert found.languages == ["zed", "nya", "aaa", "bbb"]  # isolate, north, south
+    assert found.languages == list(made.LANGUAGES)  # as the study names them
     assert found.warnings == []
     mean = matrices.transfer_matrix(frame, "base", found.languages, found.languages, margins=True)
     golden = 100 * statistics.mean(made.f1("base", "aaa", seed, "zed") for seed in made.SEEDS)
@@ -73,9 +73,24 @@ def test_the_order_of_runs_changes_no_byte(store: Store) -> None:
         texts.append(tables.csv_text(results.read(store[1], f"order-{number}").frame))
     assert texts[0] == texts[1] == texts[2]
     rows = [line.split(",") for line in texts[0].splitlines()]
-    assert rows[1][:6] == ["base", "zed", "0", "zed", "dev", "ALL"]
+    assert rows[1][:6] == ["base", "nya", "0", "nya", "dev", "ALL"]
     assert list(dict.fromkeys(row[2] for row in rows[1:])) == ["0", "2", "10"]
-    assert rows[1][8] == repr(made.f1("base", "zed", 0, "zed", "dev"))  # full precision
+    assert rows[1][8] == repr(made.f1("base", "nya", 0, "nya", "dev"))  # full precision
+
+
+def test_languages_are_ordered_by_family_or_region_everywhere(store: Store) -> None:
+    found = results.read(store[1], "flawed")
+    assert results.language_order(found, "given") == ["nya", "aaa", "bbb", "zed"]
+    by_family = results.language_order(found, "family")
+    assert by_family == ["zed", "nya", "aaa", "bbb"]  # isolate, north, south
+    assert results.language_order(found, "region") == ["nya", "aaa", "bbb", "zed"]  # the others are nowhere known
+    ordered = results.in_order(found, by_family)
+    assert ordered.languages == ordered.plan["sources"] == ordered.plan["targets"] == by_family
+    assert list(ordered.frame["source"].unique()) == list(ordered.overall["target"].unique()) == by_family
+    assert ordered.plan["pairs"][0] == ("base", "zed") and len(ordered.frame) == len(found.frame)
+    assert results.in_order(ordered, found.languages).frame.equals(found.frame)
+    with pytest.raises(ValueError, match="are not the languages"):
+        results.in_order(found, ["zed"])
 
 
 def test_the_plan_sets_order_and_completeness_without_families(store: Store) -> None:
@@ -88,6 +103,7 @@ def test_the_plan_sets_order_and_completeness_without_families(store: Store) -> 
     found = results.read(store[1], "planned")
     assert found.languages == ["qqz", "qqa", "qqb"]
     assert found.plan == {"starts": ["base", "zzz"], "sources": ["qqz", "qqa"], "targets": ["qqa"], "seeds": [1],
+                          "pivots": [],
                           "pairs": [("base", "qqz"), ("base", "qqa"), ("zzz", "qqz"), ("zzz", "qqa")]}  # fmt: skip
     absent = matrices.missing(found.frame, found.cells, found.plan)
     assert set(absent["start"]) == {"zzz"} and len(absent) == 4

@@ -1,0 +1,84 @@
+"""The transfer matrices of a study by name: one for every start, ``own``, and ``source-<pivot>``. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from analysis import matrices
+from analysis.matrices import Cube
+from nertransfer.grid import OWN
+from nertransfer.labels import ALL
+from nertransfer.schema import F1
+
+PIVOT = "source-"
+
+
+@dataclass(frozen=True)
+class View:
+    """One transfer matrix: rows, targets, and the scores behind it.
+
+    ``kind``: ``start`` has one start and its sources as rows; ``own`` has every source with the start that was adapted
+    to it; ``pivot`` has one source and its starts as rows. ``frame`` is the tidy frame with ``start`` replaced by
+    ``name`` and ``source`` by the row's name. ``wide``: it covers more than half of the planned sources.
+    """
+
+    name: str
+    kind: Literal["start", "own", "pivot"]
+    rows: list[str]
+    targets: list[str]
+    frame: pd.DataFrame
+    wide: bool
+
+    @property
+    def title(self) -> str:
+        """What it shows, in words."""
+        return {
+            "start": f"start {self.name}",
+            "own": "each source from its own start",
+            "pivot": f"every start, fine-tuned on {self.name.removeprefix(PIVOT)}",
+        }[self.kind]
+
+    @property
+    def row_name(self) -> str:
+        """What a row is."""
+        return "start" if self.kind == "pivot" else "source"
+
+    def cube(self, split: str, category: str = ALL, measure: str = F1) -> Cube:
+        """Its scores by seed, in percent."""
+        return matrices.cube(self.frame, self.name, self.rows, self.targets, split, category, measure)
+
+    def is_own(self, row: str, target: str) -> bool:
+        """Whether the target is the source that was fine-tuned on: not zero-shot."""
+        return target == (self.name.removeprefix(PIVOT) if self.kind == "pivot" else row)
+
+    def configuration(self, row: str) -> tuple[str, str]:
+        """(start, source) of a row."""
+        if self.kind == "pivot":
+            return row, self.name.removeprefix(PIVOT)
+        return (row if self.kind == "own" else self.name), row
+
+
+def views(frame: pd.DataFrame, plan: Mapping[str, Sequence], languages: Sequence[str]) -> list[View]:
+    """Every matrix of a study: starts in their order (``base`` first), then ``own``, then one for every pivot.
+
+    ``own`` is there where at least two sources have a start of their name; pivots are the planned ones.
+    """
+    found = []
+    axes = matrices.axes(frame, plan, languages)
+    half = len(plan["sources"]) / 2
+    for start, (sources, targets) in axes.items():
+        found.append(View(start, "start", sources, targets, frame[frame["start"] == start], len(sources) > half))
+    targets = [name for name in languages if any(name in columns for _, columns in axes.values())]
+    pairs = {*plan["pairs"], *frame[["start", "source"]].drop_duplicates().itertuples(index=False, name=None)}
+    own = [name for name in languages if (name, name) in pairs]
+    if len(own) > 1:
+        part = frame[frame["start"] == frame["source"]].assign(start=OWN)
+        found.append(View(OWN, "own", own, targets, part, len(own) > half))
+    for pivot in plan["pivots"]:
+        rows = [start for start in axes if (start, pivot) in pairs]
+        part = frame[frame["source"] == pivot]
+        part = part.assign(source=part["start"], start=f"{PIVOT}{pivot}")
+        found.append(View(f"{PIVOT}{pivot}", "pivot", rows, targets, part, True))
+    return found
