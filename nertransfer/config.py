@@ -366,9 +366,25 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class ImportConfig:
+    """Bring published result files into a study."""
+
+    results: str = required("folder of the published results: a checkout of the repository, or its models folder")
+    data: DataOptions = field(default_factory=DataOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+
+@dataclass(frozen=True)
 class AnalyseConfig:
     """Read a study from the tracking server and write its report."""
 
     data: DataOptions = field(default_factory=DataOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     output: str = option("reports", "folder of the report; the study's name is appended")
+    style: Literal["default", "published"] = option(
+        "default", "published: tables as the first study printed them (sd with ddof=0, its tests, colours and rounding)"
+    )
+    order: Literal["given", "family", "region", "clustering"] = option(
+        "given", "languages in tables and figures: as the study names them, by family, by region, or by similar scores"
+    )
+    selection_split: Literal["dev", "test"] = option("dev", SELECTION_HELP)

@@ -22,7 +22,7 @@ from nertransfer.commandline import build, parameters, parser
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted((ROOT / "entrypoints").glob("[!_]*.py"))
-REQUIRED = {"source": "swa", "model": "models:/ner-swa@champion", "language": "swa"}
+REQUIRED = {"results": "published", "source": "swa", "model": "models:/ner-swa@champion", "language": "swa"}
 """A value for every parameter that has no default."""
 
 

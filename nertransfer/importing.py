@@ -1,0 +1,268 @@
+"""Published result files -> a study in the tracking store: one run per cell, as if it had been fine-tuned here."""
+
+import csv
+import hashlib
+import io
+import logging
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from nertransfer import corpus as corpora_of
+from nertransfer import grid, published, published_scores, schema
+from nertransfer.cell import recipe_digest
+from nertransfer.commandline import to_text
+from nertransfer.config import ImportConfig, Recipe
+from nertransfer.corpus import Corpus
+from nertransfer.errors import InputError
+from nertransfer.languages import LANGUAGES
+from nertransfer.measurements import Measurements, Point, milliseconds
+from nertransfer.progress import progress_bar
+from nertransfer.published_scores import DISAGREEMENT_COLUMNS, Disagreement, Files, Imported, name_of
+from nertransfer.store import Run, Study
+from nertransfer.tracking import cell_runs, configuration_params, deliver, kind_runs, log, log_values, open_run
+
+logger = logging.getLogger("nertransfer")
+
+DISAGREEMENTS = "disagreements"
+"""Metric: how many reported values differ from those that the predictions give."""
+WINDOW = 4
+"""Cells that are measured ahead of the one that is being written, by process."""
+
+
+@dataclass
+class ImportOutcome:
+    """What an import did: names of cells added and of those that were there, what was found odd."""
+
+    added: list[str] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)
+    unfit: list[published.Unfit] = field(default_factory=list)
+    disagreements: list[Disagreement] = field(default_factory=list)
+
+
+def import_results(config: ImportConfig, study: Study) -> ImportOutcome:
+    """Bring the results in a folder into the study; cells that are there already are left as they are.
+
+    Raises InputError, before anything is written, when the folder holds no results or a language has no corpus.
+    """
+    root = Path(config.results)
+    models = published.find_models(root)
+    if models is None:
+        return _import_baselines(root, study)
+    listing = published.scan(models)
+    languages = {cell.source for cell in listing.cells} | {target for _, target in listing.targets}
+    corpora = _corpora(config, languages)
+    outcome = ImportOutcome(unfit=list(listing.unfit))
+    known = frozenset(run.data.tags[schema.CELL_KEY] for run in cell_runs(study, "FINISHED"))
+    jobs = [Files(cell, folder, _targets_of(cell, listing)) for cell, folder in listing.cells.items()]
+    splits = {(name, split): corpora[name].splits[split] for name in corpora for split in schema.SCORED_SPLITS}
+    with _measured(jobs, splits, known) as results, progress_bar(len(jobs), "importing", "cell") as bar:
+        for files, found in zip(jobs, results, strict=True):
+            if isinstance(found, str):
+                outcome.present.append(name_of(files.cell))
+            elif isinstance(found, InputError):
+                outcome.unfit.append(published.Unfit(files.folder.name, str(found)))
+            else:
+                _deliver(study, found, corpora)
+                outcome.added.append(name_of(files.cell))
+            bar.update()
+    _summarise(study, list(listing.cells), {target for _, target in listing.targets}, outcome)
+    return outcome
+
+
+def _corpora(config: ImportConfig, languages: Iterable[str]) -> dict[str, Corpus]:
+    existing = corpora_of.names(config.data)
+    missing = sorted(set(languages) - set(existing))
+    if missing:
+        raise InputError(
+            f"data={config.data.data!r} has no corpus of {', '.join(missing)}, which the results were scored on; "
+            f"it has {', '.join(existing)}", "data",
+        )  # fmt: skip
+    return corpora_of.load(replace(config.data, languages=tuple(name for name in existing if name in set(languages))))
+
+
+def _targets_of(cell: published.CellName, listing: published.Listing) -> dict[str, Path]:
+    return {target: folder for (name, target), folder in listing.targets.items() if name == cell}
+
+
+@contextmanager
+def _measured(
+    jobs: Sequence[Files], splits: dict, known: frozenset[str]
+) -> Iterator[Iterator[Imported | str | InputError]]:
+    """The measurements of every job, in order, made in as many processes as there are cores."""
+    context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+    processes = max(1, min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, len(jobs)))
+    pool = ProcessPoolExecutor(processes, context, published_scores.begin, (splits, known))
+
+    def ahead() -> Iterator[Imported | str | InputError]:
+        waiting = []
+        for job in jobs:
+            waiting.append(pool.submit(published_scores.measure_one, job))
+            if len(waiting) > WINDOW * processes:
+                yield waiting.pop(0).result()
+        for one in waiting:
+            yield one.result()
+
+    try:
+        yield ahead()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _deliver(study: Study, found: Imported, corpora: dict[str, Corpus]) -> None:
+    cell = found.files.cell
+    languages = {cell.source, *found.files.targets}
+    tags = _tags(cell.start, cell.source, cell.seed, found.measured.key, found.start_location, _recipe(cell.epochs))
+    tags |= {schema.CORPUS_DIGEST + name: corpora[name].digest for name in sorted(languages)}
+    tags |= {schema.TRAIN_DIGEST: corpora[cell.source].train.digest}
+    tags |= {schema.FAMILY + name: LANGUAGES[name].family for name in sorted(languages) if name in LANGUAGES}
+    if found.disagreements:
+        rows = [tuple(asdict(one).values()) for one in found.disagreements]
+        found.measured.files[schema.DISAGREEMENTS_FILE] = _csv(DISAGREEMENT_COLUMNS, rows)
+    found.measured.points.append(Point(DISAGREEMENTS, len(found.disagreements), milliseconds()))
+    _write(study, name_of(cell), tags, _recipe(cell.epochs), found.measured)
+
+
+def _write(study: Study, name: str, tags: dict[str, str], recipe: Recipe | None, measured: Measurements) -> None:
+    own = {axis: tags[axis] for axis in (schema.START, schema.SOURCE, schema.SEED)}
+    params = own | ({key: to_text(value) for key, value in asdict(recipe).items()} if recipe else {})
+    with open_run(study, schema.KIND_CELL, name, tags) as run_id:
+        log(study.client, run_id, params=configuration_params(params))
+        deliver(study.client, run_id, measured)
+
+
+def _recipe(epochs: int) -> Recipe:
+    """The published recipe; the folders' names tell the epochs."""
+    return Recipe(epochs=epochs)
+
+
+def _tags(start: str, source: str, seed: int, key: str, location: str, recipe: Recipe | None) -> dict[str, str]:
+    tags = {
+        schema.START: start,
+        schema.SOURCE: source,
+        schema.SEED: str(seed),
+        schema.CONFIGURATION: f"{start}-{source}",
+        schema.CELL_KEY: key,
+        schema.IMPORTED: "true",
+    }
+    if location:
+        # weights cannot be seen: the same place of origin is the same start
+        tags |= {"start_location": location, schema.START_FINGERPRINT: f"location {location}"}
+    return tags | ({schema.RECIPE_DIGEST: recipe_digest(recipe)} if recipe else {})
+
+
+# --- baselines: reported scores only ---------------------------------------------------------------
+
+
+def _import_baselines(root: Path, study: Study) -> ImportOutcome:
+    """MasakhaNER 2.0's baselines: each replicate is a cell that was scored on its source, by what it reported."""
+    folder = published.find_baselines(root)
+    if folder is None:
+        raise published.nothing_found(root)
+    found, unfit = published.scan_baselines(folder)
+    outcome = ImportOutcome(unfit=unfit)
+    known = {run.data.tags[schema.CELL_KEY] for run in cell_runs(study, "FINISHED")}
+    cells = []
+    with progress_bar(len(found), "importing", "cell") as bar:
+        for name, path in found.items():
+            bar.update()
+            text = path.read_text(encoding="utf-8")
+            key = hashlib.sha256(f"baseline {name} {text}".encode()).hexdigest()[:32]
+            cell = published.CellName(name.language, name.model, name.number, 0)
+            try:
+                measured = published_scores.measure_reported(name.language, published.parse_results(text, path), key)
+            except InputError as error:
+                outcome.unfit.append(published.Unfit(f"{path.parent.name}/{path.name}", str(error)))
+                continue
+            cells.append(cell)
+            if key in known:
+                outcome.present.append(name_of(cell))
+                continue
+            _write(study, name_of(cell), _tags(cell.start, cell.source, cell.seed, key, "", None), None, measured)
+            outcome.added.append(name_of(cell))
+    _summarise(study, cells, {cell.source for cell in cells}, outcome)
+    return outcome
+
+
+# --- what was imported, as a run of the study ---------------------------------------------------------
+
+
+def _summarise(
+    study: Study, cells: Sequence[published.CellName], targets: Iterable[str], outcome: ImportOutcome
+) -> None:
+    """A study run with the published grid, and tables of what was odd; none where nothing has changed.
+
+    The grid is the published one over the sources there are, so that what is absent is listed as missing: every
+    source from base, swa and its own start, and on swa every source's own start.
+    """
+    runs = [run for run in cell_runs(study, "FINISHED") if run.data.tags.get(schema.IMPORTED)]
+    outcome.disagreements = [one for run in runs if run.data.metrics.get(DISAGREEMENTS) for one in _of_run(study, run)]
+    tables = {
+        schema.UNFIT_FILE: _csv(("path", "reason"), [(one.path, one.reason) for one in outcome.unfit]),
+        schema.DISAGREEMENTS_FILE: _csv(
+            DISAGREEMENT_COLUMNS, [tuple(asdict(one).values()) for one in outcome.disagreements]
+        ),
+    }
+    sources = _ordered({cell.source for cell in cells})
+    starts, pivots = _axes(cells)
+    axes = {
+        "starts": starts,
+        "sources": sources,
+        "pivots": pivots,
+        "targets": _ordered(targets),
+        "seeds": sorted({cell.seed for cell in cells}),
+    }
+    params = {name: ",".join(map(str, values)) for name, values in axes.items()}
+    digest = hashlib.sha256(repr((sorted(params.items()), sorted(tables.items()))).encode()).hexdigest()[:16]
+    if any(run.data.tags.get(schema.IMPORTED) == digest for run in kind_runs(study, schema.KIND_STUDY)):
+        return
+    tags = {schema.IMPORTED: digest}
+    recipes = {run.data.tags[schema.RECIPE_DIGEST] for run in runs if schema.RECIPE_DIGEST in run.data.tags}
+    if len(recipes) == 1:
+        tags[schema.RECIPE_DIGEST] = recipes.pop()
+    with open_run(study, schema.KIND_STUDY, "import", tags) as run_id:
+        log(study.client, run_id, params=configuration_params(params))
+        log_values(study.client, run_id, {"unfit": len(outcome.unfit), DISAGREEMENTS: len(outcome.disagreements)})
+        for name, text in tables.items():
+            study.client.log_text(run_id, text, name)
+
+
+def _ordered(languages: Iterable[str]) -> list[str]:
+    """The languages in the published order, others behind."""
+    there = set(languages)
+    return [name for name in published.ORDER if name in there] + sorted(there - set(published.ORDER))
+
+
+def _axes(cells: Sequence[published.CellName]) -> tuple[list[str], list[str]]:
+    """Starts with `grid.OWN`, and pivots, that lay out exactly the published grid, where these cells are part of it.
+
+    Else every start that there is, so that each configuration is planned.
+    """
+    pairs = {(cell.start, cell.source) for cell in cells}
+    sources = sorted({source for _, source in pairs})
+    if pairs <= set(grid.pairs(published.STARTS, sources, published.PIVOTS)):
+        return list(published.STARTS), [name for name in published.PIVOTS if name in sources]
+    return sorted({start for start, _ in pairs}), []
+
+
+def _of_run(study: Study, run: Run) -> list[Disagreement]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = study.client.download_artifacts(run.info.run_id, schema.DISAGREEMENTS_FILE, folder)
+        rows = list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
+    return [
+        Disagreement(**row | {name: float(row[name]) if row[name] else None for name in ("reported", "rescored")})
+        for row in rows
+    ]
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return stream.getvalue()
