@@ -1,0 +1,667 @@
+"""How sure the numbers of a study are: intervals, tests, associations, the number of seeds needed. Pure.
+
+F1 is a fraction here, except in `mixed_model`. Two things vary: the seed of fine-tuning, and the sentences that
+happened to be in the test split. A configuration is a (start, source) with one cell for every seed. All cells of
+a target are scored on the same sentences, so their scores move together when other sentences are drawn; every
+function keeps them together by giving all cells the same weights. Randomness comes from the generator passed in.
+"""
+
+import itertools
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import special, stats
+
+CONFIDENCE = 0.95
+Method = Literal["pearson", "spearman"]
+
+
+# --- F1 on other sentences -------------------------------------------------------------------------------
+
+
+def sentence_weights(sentences: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each sentence is drawn in each resample: (resamples, sentences), float32, rows sum to ``sentences``.
+
+    The bootstrap of Efron and Tibshirani (1993). Raises ValueError when there is no sentence.
+    """
+    if sentences < 1:
+        raise ValueError("no sentences to draw from")
+    drawn = rng.integers(sentences, size=(resamples, sentences))
+    drawn += sentences * np.arange(resamples)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=resamples * sentences)
+    return counts.reshape(resamples, sentences).astype(np.float32)
+
+
+def resampled_f1(gold: np.ndarray, predicted: np.ndarray, correct: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Micro F1 of every cell in every resample: (resamples, cells), float64; 0 where nothing can be divided by.
+
+    Entities counted by sentence: ``gold`` (sentences,), ``predicted`` and ``correct`` (cells, sentences);
+    ``weights`` (resamples, sentences). The sums are whole numbers and exact below 16 million entities.
+    """
+    counts = np.concatenate([[gold], predicted, correct]).astype(np.float32)
+    sums = weights.astype(np.float32, copy=False) @ counts.T
+    cells = len(predicted)
+    return _f1(sums[:, :1], sums[:, 1 : cells + 1], sums[:, cells + 1 :])
+
+
+def _f1(gold: np.ndarray, predicted: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    entities = np.asarray(gold, float) + predicted
+    return np.divide(2.0 * correct, entities, out=np.zeros(entities.shape), where=entities > 0)
+
+
+# --- means over seeds and their differences --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Confidence limits."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean F1 of one configuration minus that of another; ``p`` is two-sided, below 1 - confidence exactly where
+    the interval leaves 0 out."""
+
+    estimate: float
+    interval: Interval
+    p: float
+
+
+@dataclass(frozen=True)
+class Means:
+    """Mean F1 over seeds of configurations scored on one test split, and what its variance is made of.
+
+    ``mean``, ``seeds`` and the variances are (configurations,), ``resampled`` is (resamples, configurations): the
+    mean over the same seeds on other sentences. ``seed_variance`` is the variance of F1 between seeds (ddof=1);
+    ``own_variance`` is how much of it comes from sentences: the variance over resamples of a seed's F1 that the
+    other seeds do not share. Both are 0 for one seed.
+    """
+
+    mean: np.ndarray
+    seeds: np.ndarray
+    resampled: np.ndarray
+    seed_variance: np.ndarray
+    own_variance: np.ndarray
+
+
+def means_over_seeds(f1: np.ndarray, resampled: np.ndarray, configuration: np.ndarray) -> Means:
+    """What the intervals and differences of all configurations of a test split are computed from.
+
+    ``f1`` (cells,) and ``resampled`` (resamples, cells) are fractions, ``configuration`` (cells,) says which
+    configuration, 0, 1, ..., a cell is a seed of. Raises ValueError on other units, a configuration without a
+    cell, or fewer than two resamples.
+    """
+    f1, configuration = np.asarray(f1, float), np.asarray(configuration, int)
+    if np.any((f1 < 0) | (f1 > 1)):
+        raise ValueError("F1 must be fractions from 0 to 1")
+    seeds = np.bincount(configuration)
+    if not len(seeds) or not seeds.all():
+        raise ValueError("every configuration needs a cell")
+    if len(resampled) < 2:
+        raise ValueError("fewer than two resamples")
+    member = (configuration[:, None] == np.arange(len(seeds))).astype(float)
+    mean, drawn = f1 @ member / seeds, resampled @ member / seeds
+    others = np.maximum(seeds - 1, 1)  # 0 / 1 for one seed
+    own = resampled - drawn[:, configuration]
+    own -= own.mean(axis=0)
+    return Means(
+        mean,
+        seeds,
+        drawn,
+        (f1 - mean[configuration]) ** 2 @ member / others,
+        np.einsum("rc,rc->c", own, own) @ member / (others * (len(resampled) - 1)),
+    )
+
+
+def mean_intervals(means: Means, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper limits, each (configurations,), of the mean F1 over all seeds and all sentences.
+
+    Seeds and sentences are crossed random effects: with n seeds, the variance of the mean is seed_variance / n
+    plus the variance that all seeds share, which is the variance over resamples of their mean less own_variance / n
+    (it is in the first part already). The limit on either side is a Student t quantile with the degrees of freedom
+    of Satterthwaite (1946) for these two parts, n - 1 and infinite, times the root of the variance. For the
+    variance over resamples each side takes what the percentile limit on that side implies, as in Zou and Donner
+    (2008), so that skewness near 0 and 1 is kept. A bootstrap of the seeds instead would be too narrow: with 5 seeds
+    its variance lacks a fifth, and its tails are not those of t (Hesterberg 2015).
+
+    With one seed it is the percentile interval over sentences, for that very model. Where all seeds score the same
+    on all resamples (say, always 0) the interval is that point.
+    """
+    level = (1 + confidence) / 2
+    low, high = np.quantile(means.resampled, [1 - level, level], axis=0)
+    limits = []
+    for distance in (means.mean - low, high - means.mean):
+        sentences = (np.maximum(distance, 0) / special.ndtri(level)) ** 2 - means.own_variance / means.seeds
+        variance, freedom = _satterthwaite([means.seed_variance / means.seeds], [means.seeds], sentences)
+        limits.append(special.stdtrit(freedom, level) * np.sqrt(variance))
+    return np.clip(means.mean - limits[0], 0, 1), np.clip(means.mean + limits[1], 0, 1)
+
+
+def mean_interval(f1: np.ndarray, resampled: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
+    """`mean_intervals` of one configuration: ``f1`` (seeds,), ``resampled`` (resamples, seeds)."""
+    low, high = mean_intervals(means_over_seeds(f1, resampled, np.zeros(len(f1), int)), confidence)
+    return Interval(float(low[0]), float(high[0]))
+
+
+@dataclass(frozen=True)
+class Differences:
+    """As `Difference`, of many pairs: arrays (pairs,)."""
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    p: np.ndarray
+
+
+def differences(
+    means: Means, first: Sequence[int] | np.ndarray, second: Sequence[int] | np.ndarray, confidence: float = CONFIDENCE
+) -> Differences:
+    """Mean F1 of configurations ``first`` minus that of ``second``: (pairs,) places in ``means``.
+
+    Sentences are paired, seeds are independent: the variance is that between the seeds of either side, over their
+    number, plus the variance over resamples of the difference of means that all seeds share. Student t with the
+    degrees of freedom of Satterthwaite (1946); without variance over sentences this is Welch's t test (1947).
+
+    Where a side has a single seed nothing is known about seeds: interval and p are then over sentences only, and
+    speak of these very models.
+    """
+    first, second = np.asarray(first, int), np.asarray(second, int)
+    estimate = means.mean[first] - means.mean[second]
+    sentences = (means.resampled[:, first] - means.resampled[:, second]).var(axis=0, ddof=1)
+    several = (means.seeds[first] > 1) & (means.seeds[second] > 1)
+    seeds, between = [], []
+    for side in (first, second):
+        sentences = sentences - np.where(several, means.own_variance[side] / means.seeds[side], 0)
+        seeds.append(means.seeds[side])
+        between.append(np.where(several, means.seed_variance[side] / means.seeds[side], 0))
+    variance, freedom = _satterthwaite(between, seeds, sentences)
+    # what rounding leaves of equal scores is no difference
+    error = np.where(variance < 1e-24, 0, np.sqrt(variance))
+    estimate = np.where(np.abs(estimate) < 1e-12, 0, estimate)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(estimate == 0, 0, np.abs(estimate) / error)
+    half = special.stdtrit(freedom, (1 + confidence) / 2) * error
+    p = 2 * special.stdtr(freedom, -t)
+    return Differences(estimate, np.clip(estimate - half, -1, 1), np.clip(estimate + half, -1, 1), p)
+
+
+def _satterthwaite(
+    between: Sequence[np.ndarray], seeds: Sequence[np.ndarray], sentences: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Variance of a sum and its degrees of freedom; parts ``between`` have seeds - 1, ``sentences`` has infinite."""
+    variance = sum(between, np.maximum(sentences, 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        known = sum(part**2 / np.maximum(n - 1, 1) for part, n in zip(between, seeds, strict=True))
+        freedom = np.where(known > 0, variance**2 / known, np.inf)
+    return variance, freedom
+
+
+def difference_test(
+    f1_a: np.ndarray,
+    resampled_a: np.ndarray,
+    f1_b: np.ndarray,
+    resampled_b: np.ndarray,
+    confidence: float = CONFIDENCE,
+) -> Difference:
+    """`differences` of two configurations: F1 (seeds,) and (resamples, seeds) of each, with the same weights."""
+    f1, resampled = np.concatenate([f1_a, f1_b]), np.concatenate([resampled_a, resampled_b], axis=1)
+    means = means_over_seeds(f1, resampled, np.repeat([0, 1], [len(f1_a), len(f1_b)]))
+    found = differences(means, [0], [1], confidence)
+    interval = Interval(float(found.low[0]), float(found.high[0]))
+    return Difference(float(found.estimate[0]), interval, float(found.p[0]))
+
+
+def difference_interval(
+    f1_a: np.ndarray,
+    resampled_a: np.ndarray,
+    f1_b: np.ndarray,
+    resampled_b: np.ndarray,
+    confidence: float = CONFIDENCE,
+) -> Interval:
+    """The interval of `difference_test`."""
+    return difference_test(f1_a, resampled_a, f1_b, resampled_b, confidence).interval
+
+
+_BLOCK = 1000
+"""Permutations held in memory at a time."""
+
+
+def permutation_test(
+    gold: np.ndarray,
+    predicted_a: np.ndarray,
+    correct_a: np.ndarray,
+    predicted_b: np.ndarray,
+    correct_b: np.ndarray,
+    permutations: int,
+    rng: np.random.Generator,
+) -> float:
+    """Two-sided p-value that two systems differ in micro F1: approximate randomisation (Noreen 1989; Yeh 2000).
+
+    All arrays (sentences,). In every permutation each sentence's outputs are swapped with probability 1/2;
+    p = (1 + hits) / (1 + permutations). It holds these very systems fixed and says nothing about other seeds. Counts
+    may be summed over seeds, equally many on both sides, if ``gold`` is multiplied by their number.
+    """
+    entities = gold.sum()
+
+    def distance(predicted: np.ndarray, correct: np.ndarray) -> np.ndarray:
+        one = _f1(entities, predicted, correct)
+        other = _f1(entities, predicted_a.sum() + predicted_b.sum() - predicted, both_correct - correct)
+        return np.abs(one - other)
+
+    both_correct = correct_a.sum() + correct_b.sum()
+    swapped = np.stack([predicted_b, correct_b]).astype(np.float32) - np.stack([predicted_a, correct_a])
+    swapped = swapped[:, swapped.any(axis=0)].astype(np.float32)
+    observed = distance(np.array(predicted_a.sum()), np.array(correct_a.sum()))
+    hits = 0
+    for first in range(0, permutations, _BLOCK):
+        size = (min(_BLOCK, permutations - first), swapped.shape[1])
+        predicted, correct = swapped @ rng.integers(2, size=size, dtype=np.uint8).astype(np.float32).T
+        found = distance(predicted_a.sum() + predicted, correct_a.sum() + correct)
+        hits += int(np.sum(found >= observed - 1e-12))
+    return (1 + hits) / (1 + permutations)
+
+
+def mann_whitney(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
+    """Two-sided exact p-value of the Mann-Whitney U test of two samples of seeds; NaN where a side is empty.
+
+    As the published study; scipy's exact method, which makes no correction for ties. It looks at seeds only.
+    With 5 seeds on either side it is never below 2 / 252.
+    """
+    if not len(a) or not len(b):
+        return math.nan
+    return float(stats.mannwhitneyu(a, b, alternative="two-sided", method="exact").pvalue)
+
+
+def holm(p: Sequence[float] | np.ndarray | pd.Series) -> np.ndarray:
+    """P-values adjusted by Holm's method (1979), in the order given; NaN stays NaN and is no test of the family."""
+    values = np.asarray(p, float)
+    adjusted = np.full(values.shape, np.nan)
+    order = np.argsort(values)[: np.sum(~np.isnan(values))]  # NaN are last
+    stepped = (len(order) - np.arange(len(order))) * values[order]
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(stepped))
+    return adjusted
+
+
+# --- associations of matrices ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Association:
+    """Correlation over ``n`` dyads (ordered pairs of different languages) and its two-sided p-value."""
+
+    r: float
+    p: float
+    n: int
+
+
+_ALL_PERMUTATIONS_UP_TO = 6
+
+
+def mantel(
+    x: np.ndarray,
+    y: np.ndarray,
+    permutations: int,
+    rng: np.random.Generator,
+    method: Method = "pearson",
+    given: np.ndarray | None = None,
+) -> Association:
+    """Correlation of two matrices (languages, languages) over their dyads, the diagonal left out.
+
+    p: how often the correlation is as far from 0 when rows and columns of ``x`` are permuted together (Mantel 1967;
+    quadratic assignment, Krackhardt 1988), because dyads that share a language are not independent. All
+    permutations for up to 6 languages, the identity among them; else random ones and (1 + hits) / (1 + permutations).
+
+    ``given`` is partialled out: ``r`` is the partial correlation (Smouse, Long and Sokal 1986), and what is permuted
+    is the residual of ``x`` on ``given``, correlated with ``y`` given ``given`` again each time (double
+    semi-partialling; Dekker, Krackhardt and Snijders 2007), which stays valid where ``x`` and ``given`` are related.
+
+    A dyad with a NaN in any matrix is left out of all sums, also where a permutation moves it; a language without a
+    dyad is left out. Ranks (``spearman``) are among the dyads that remain. NaN with too few dyads (3, or 4 with
+    ``given``) or nothing that varies. Raises ValueError when the matrices are not square and of one shape.
+    """
+    matrices = [np.asarray(m, float) for m in (x, y, given) if m is not None]
+    if any(m.ndim != 2 or m.shape != (len(matrices[0]),) * 2 for m in matrices):
+        raise ValueError("the matrices must be square and of one shape")
+    there = _dyads(*matrices)
+    kept = there.any(axis=0) | there.any(axis=1)
+    there, matrices = there[np.ix_(kept, kept)], [m[np.ix_(kept, kept)] for m in matrices]
+    values = _centred([m[there] for m in matrices], method)
+    n = int(there.sum())
+    nothing = Association(math.nan, math.nan, n)
+    if n < len(matrices) + 1:
+        return nothing
+    residuals = values[:2]
+    if given is not None and values[2].any():
+        residuals = [v - values[2] * (v @ values[2]) / (values[2] @ values[2]) for v in residuals]
+    if any(r @ r <= 1e-12 * (v @ v) for r, v in zip(residuals, values, strict=False)):
+        return nothing
+    compared = [residuals[0], values[1], values[2] if given is not None else np.zeros(n)]
+    languages = np.arange(len(there))
+    observed = abs(r := float(_permuted_correlations(languages[None], there, *compared)[0]))
+    if len(languages) <= _ALL_PERMUTATIONS_UP_TO:
+        orders = np.array(list(itertools.permutations(languages)))
+    else:
+        orders = rng.permuted(np.tile(languages, (permutations, 1)), axis=1)
+    found = np.concatenate(
+        [
+            _permuted_correlations(orders[first : first + _BLOCK], there, *compared)
+            for first in range(0, len(orders), _BLOCK)
+        ]
+    )
+    # a correlation that is not defined counts against, not for
+    hits = int(np.sum(~(np.abs(found) < observed - 1e-9)))
+    p = hits / len(orders) if len(languages) <= _ALL_PERMUTATIONS_UP_TO else (1 + hits) / (1 + len(orders))
+    return Association(r, p, n)
+
+
+def naive_association(x: np.ndarray, y: np.ndarray, method: Method = "pearson") -> Association:
+    """Correlation over dyads as in `mantel`, with the p-value of scipy, as if dyads were independent.
+
+    They are not: it is far too small as a rule, and here for comparison with published analyses that used it.
+    """
+    there = _dyads(x, y)
+    a, b = x[there], y[there]
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return Association(math.nan, math.nan, len(a))
+    r, p = stats.pearsonr(a, b) if method == "pearson" else stats.spearmanr(a, b)
+    return Association(float(r), float(p), len(a))
+
+
+def _dyads(*matrices: np.ndarray) -> np.ndarray:
+    """Where all matrices have a number, off the diagonal."""
+    return ~np.isnan(matrices).any(axis=0) & ~np.eye(len(matrices[0]), dtype=bool)
+
+
+def _centred(values: Sequence[np.ndarray], method: Method) -> list[np.ndarray]:
+    """Values, or their ranks, less their mean; exactly 0 where they do not vary."""
+    if method == "spearman":
+        values = [stats.rankdata(v) for v in values]
+    return [v - v.mean() if len(v) and np.ptp(v) else np.zeros(len(v)) for v in values]
+
+
+def _permuted_correlations(
+    orders: np.ndarray, there: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray
+) -> np.ndarray:
+    """Correlation of x, languages permuted, with y given z, for each row of ``orders``; over dyads in both places.
+
+    ``x``, ``y``, ``z`` are (dyads,), in the order of ``there``; without z it is 0 everywhere.
+    """
+    rows, columns = np.nonzero(there)
+    places = np.zeros(there.shape)
+    places[there] = x
+    orders_rows, orders_columns = orders[:, rows], orders[:, columns]
+    a = places[orders_rows, orders_columns]
+    both = there[orders_rows, orders_columns].astype(float)
+    n, sum_y, sum_yy, sum_z, sum_zz, sum_yz = (both @ np.stack([np.ones(len(x)), y, y * y, z, z * z, y * z]).T).T
+    sum_a, sum_ay, sum_az = (a @ np.stack([np.ones(len(x)), y, z]).T).T
+    sum_aa = np.einsum("pd,pd->p", a, a)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        aa, yy, zz = sum_aa - sum_a**2 / n, sum_yy - sum_y**2 / n, sum_zz - sum_z**2 / n
+        ay, az, yz = sum_ay - sum_a * sum_y / n, sum_az - sum_a * sum_z / n, sum_yz - sum_y * sum_z / n
+        on_z = np.where(zz > 1e-12 * max(float(z @ z), 1e-300), 1 / zz, 0)  # z that does not vary explains nothing
+        return (ay - az * yz * on_z) / np.sqrt((aa - az**2 * on_z) * (yy - yz**2 * on_z))
+
+
+# --- rankings of sources -----------------------------------------------------------------------------------
+
+RANK_COLUMNS = ["best", "mean_rank", "low", "high"]
+
+
+def resampled_means(
+    f1: np.ndarray, resampled: np.ndarray, configuration: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Mean F1 over seeds with other sentences and other seeds: (resamples, configurations).
+
+    Input as in `means_over_seeds`. In every resample n of the n seeds of a configuration are drawn with
+    replacement; their deviations are scaled so that the variance is that of `mean_intervals`: up by n / (n - 1),
+    which a bootstrap of few seeds lacks, and down by what comes from sentences and is counted there.
+    """
+    means = means_over_seeds(f1, resampled, configuration)
+    found = means.resampled.copy()
+    for place, (n, variance, own) in enumerate(zip(means.seeds, means.seed_variance, means.own_variance, strict=True)):
+        if variance > own:
+            deviations = np.asarray(f1, float)[np.asarray(configuration) == place] - means.mean[place]
+            drawn = deviations[rng.integers(n, size=(len(resampled), n))].mean(axis=1)
+            found[:, place] += drawn * math.sqrt(n / (n - 1) * (1 - own / variance))
+    return found
+
+
+def rank_stability(resampled: np.ndarray, sources: Sequence[str], confidence: float = CONFIDENCE) -> pd.DataFrame:
+    """How sure the ranking of ``sources`` for one target is, from resampled means (resamples, sources).
+
+    Rows ``sources``; ``best``: the fraction of resamples in which the source is first, equally first ones share it;
+    ``mean_rank``, 1 is first, equal ones have the mean of their ranks; ``low`` and ``high``: the interval of the
+    rank. Only sources without NaN are ranked; the others have NaN. With `resampled_means` both seeds and sentences
+    vary.
+    """
+    found = pd.DataFrame(np.nan, index=pd.Index(sources, name="source"), columns=RANK_COLUMNS)
+    ranked = ~np.isnan(resampled).any(axis=0)
+    if ranked.any():
+        scores = resampled[:, ranked]
+        first = scores == scores.max(axis=1, keepdims=True)
+        ranks = stats.rankdata(-scores, axis=1)
+        tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+        low, high = np.quantile(ranks, tails, axis=0, method="inverted_cdf")
+        best = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
+        found.loc[ranked] = np.column_stack([best, ranks.mean(axis=0), low, high])
+    return found
+
+
+def seed_rank_agreement(values: np.ndarray) -> float:
+    """Mean over pairs of seeds of Kendall's tau-b (1945) between their rankings of sources; ``values`` (seeds, sources).
+
+    1: all seeds rank alike; 0: no agreement. A pair of seeds is compared on the sources that both have. NaN where
+    there is no pair of seeds, or all that are have no ranking.
+    """
+    first, second = np.triu_indices(values.shape[1], 1)
+    signs = np.sign(values[:, first] - values[:, second])
+    there, signs = (~np.isnan(signs)).astype(float), np.nan_to_num(signs)
+    untied = np.abs(signs) @ there.T
+    with np.errstate(invalid="ignore"):
+        tau = (signs @ signs.T) / np.sqrt(untied * untied.T)
+    pairs = tau[np.triu_indices(len(values), 1)]
+    pairs = pairs[~np.isnan(pairs)]
+    return float(pairs.mean()) if len(pairs) else math.nan
+
+
+# --- how many seeds ------------------------------------------------------------------------------------------
+
+_MOST_SEEDS = 2**30
+
+
+def seeds_needed(
+    sd: float | np.ndarray, difference: float | np.ndarray, alpha: float = 0.05, power: float = 0.8
+) -> np.ndarray:
+    """Seeds per configuration for a two-sided two-sample t test to find ``difference`` with probability ``power``.
+
+    ``sd`` between seeds, equal in both configurations, and ``difference`` of the means in one unit, of any shapes
+    that broadcast; a float array of that shape. Noncentral t (Cohen 1988). At least 2; 2 where ``sd`` is 0; inf
+    where ``difference`` is 0, or more than 2^30 would be needed; NaN stays NaN. The test split is taken as given: more
+    seeds do not make up for few sentences.
+    """
+    sd, difference = np.broadcast_arrays(np.asarray(sd, float), np.abs(np.asarray(difference, float)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        effect = np.where((sd == 0) & (difference > 0), np.inf, np.where(difference == 0, 0 * sd, difference / sd))
+
+    def enough(n: np.ndarray) -> np.ndarray:
+        shift, freedom = np.minimum(effect * np.sqrt(n / 2), 1e6), 2 * n - 2
+        bound = special.stdtrit(freedom, 1 - alpha / 2)
+        # the far tail underflows to NaN where it is 0
+        found = stats.nct.sf(bound, freedom, shift) + np.nan_to_num(stats.nct.cdf(-bound, freedom, shift))
+        return found >= power
+
+    high = np.full(effect.shape, 2.0)
+    while np.any(open_ := ~enough(high) & (high < _MOST_SEEDS) & (effect > 0)):
+        high = np.where(open_, 2 * high, high)
+    found = enough(high)
+    low = np.where(high > 2, high / 2, high)  # not enough, or the least
+    while np.any(high - low > 1):
+        middle = np.floor((low + high) / 2)
+        inside = enough(middle)
+        low, high = np.where(inside, low, middle), np.where(inside, middle, high)
+    return np.where(np.isnan(effect), np.nan, np.where(found, high, np.inf))
+
+
+# --- a mixed model of all scores ---------------------------------------------------------------------------
+
+TERM_COLUMNS = ["term", "estimate", "standard_error", "z", "p", "low", "high"]
+INTERCEPT = "intercept"
+IN_LANGUAGE = "in-language"
+FEW_LEVELS = 5
+
+
+@dataclass(frozen=True)
+class MixedModel:
+    """F1 in percent by start, in-language or not, source and target.
+
+    ``terms``: `TERM_COLUMNS`, in points, Wald z, p and 95 % limits; empty where nothing could be fitted. ``sd``: the
+    standard deviation of source, target and residual in points, NaN where it could not be estimated. ``n``: rows
+    used. ``warnings``: what to know before trusting it, in words.
+    """
+
+    terms: pd.DataFrame
+    sd: dict[str, float]
+    n: int
+    converged: bool
+    warnings: tuple[str, ...]
+
+
+def mixed_model(table: pd.DataFrame) -> MixedModel:
+    """Linear mixed model of F1 with crossed random effects of source and target, by restricted maximum likelihood.
+
+    ``table``: columns start, source, target, f1 (percent, the mean over seeds), one row for each of the three; rows
+    may be absent or NaN. Fixed effects are start (the first one in the table is the reference) and whether the target
+    is the source; random ones source and target (Baayen, Davidson and Bates 2008), as variance components of
+    statsmodels' MixedLM in a single group. A variance at its bound, 0, is left out and the rest fitted again.
+
+    Whatever cannot be estimated is left out and said in ``warnings``. Wald tests take the number of languages as
+    large: with few, p is too small. Raises ValueError when a start, source and target has two rows.
+    """
+    rows = table.dropna(subset=["f1"]).reset_index(drop=True)
+    if rows.duplicated(["start", "source", "target"]).any():
+        raise ValueError("a start, source and target has two rows")
+    notes = [f"{len(table) - len(rows)} rows without a score are left out"] if len(rows) < len(table) else []
+    if rows.empty:
+        return _not_fitted(rows, [*notes, "not fitted: there are no scores"])
+    fixed = _fixed_effects(rows, notes)
+    design = np.column_stack(list(fixed.values()))
+    levels = {name: pd.factorize(rows[name])[0] for name in ("source", "target")}
+    effects = {name: (codes[:, None] == np.arange(codes.max() + 1)).astype(float) for name, codes in levels.items()}
+    response = rows["f1"].to_numpy(float)
+    effects = _separable(design, effects, notes)
+    if not effects:
+        return _not_fitted(rows, [*notes, "not fitted: neither source nor target can be told apart from the residual"])
+    everything = np.column_stack([design, *effects.values()])
+    if len(rows) <= np.linalg.matrix_rank(everything):
+        return _not_fitted(rows, [*notes, f"not fitted: {len(rows)} rows are too few for the terms of the model"])
+    left = response - everything @ np.linalg.lstsq(everything, response, rcond=None)[0]
+    if np.sum(left**2) <= 1e-12 * np.sum(response**2):
+        return _not_fitted(rows, [*notes, "not fitted: start, source and target explain the scores without a rest"])
+    for name, indicators in effects.items():
+        if indicators.shape[1] < FEW_LEVELS:
+            notes.append(f"only {indicators.shape[1]} values of {name}: its sd is a rough guess")
+    estimate, error, sd, converged = _fit(response, design, effects, notes)
+    z = estimate / error
+    half = special.ndtri((1 + CONFIDENCE) / 2) * error
+    columns = [list(fixed), estimate, error, z, 2 * special.ndtr(-np.abs(z)), estimate - half, estimate + half]
+    terms = pd.DataFrame(dict(zip(TERM_COLUMNS, columns, strict=True)))
+    return MixedModel(terms, sd, len(rows), converged, tuple(notes))
+
+
+def _not_fitted(rows: pd.DataFrame, notes: Sequence[str]) -> MixedModel:
+    sd = dict.fromkeys(("source", "target", "residual"), math.nan)
+    return MixedModel(pd.DataFrame(columns=TERM_COLUMNS), sd, len(rows), False, tuple(notes))
+
+
+def _fixed_effects(rows: pd.DataFrame, notes: list[str]) -> dict[str, np.ndarray]:
+    """Columns of the design matrix by term; a term that is a combination of those before is left out and noted."""
+    reference, *others = dict.fromkeys(rows["start"])
+    asked = {INTERCEPT: np.ones(len(rows)), IN_LANGUAGE: (rows["source"] == rows["target"]).to_numpy(float)}
+    asked |= {f"start {name}": (rows["start"] == name).to_numpy(float) for name in others}
+    kept: dict[str, np.ndarray] = {}
+    for term, column in asked.items():
+        if np.linalg.matrix_rank(np.column_stack([*kept.values(), column])) > len(kept):
+            kept[term] = column
+        elif term == IN_LANGUAGE:
+            notes.append(f"{term} is left out: the targets are {'always' if column.all() else 'never'} the source")
+        else:
+            notes.append(f"{term} is left out: it cannot be told apart from {IN_LANGUAGE} and start {reference}")
+    return kept
+
+
+def _separable(design: np.ndarray, effects: dict[str, np.ndarray], notes: list[str]) -> dict[str, np.ndarray]:
+    """The random effects whose variances can be told apart from the residual and from those before; others are noted.
+
+    They can where the covariance matrices, without what the fixed effects explain, are linearly independent.
+    """
+    basis = np.linalg.qr(design)[0]
+    freedom = float(len(design) - design.shape[1])
+    kept: dict[str, np.ndarray] = {}
+    for name, indicators in effects.items():
+        tried = {**kept, name: indicators - basis @ (basis.T @ indicators)}
+        gram = np.full((len(tried) + 1,) * 2, freedom)
+        for i, a in enumerate(tried.values(), start=1):
+            gram[0, i] = gram[i, 0] = np.sum(a**2)
+            for j, b in enumerate(tried.values(), start=1):
+                gram[i, j] = np.sum((a.T @ b) ** 2)
+        size = np.sqrt(np.diag(gram))
+        if np.all(size > 1e-6) and np.linalg.eigvalsh(gram / np.outer(size, size))[0] > 1e-8:
+            kept = tried
+        else:
+            notes.append(f"{name} is left out as a random effect: its variance cannot be told apart from other terms")
+    return {name: effects[name] for name in kept}
+
+
+_WORDS = {
+    "Hessian": "the likelihood is flat near its maximum: standard errors are uncertain",
+    "boundary": "a variance is near its bound, 0",
+    "converge": "the fit did not converge",
+    "optimization failed": "the fit did not converge",
+}
+
+
+def _fit(
+    response: np.ndarray, design: np.ndarray, effects: dict[str, np.ndarray], notes: list[str]
+) -> tuple[np.ndarray, np.ndarray, dict[str, float], bool]:
+    """Estimates, standard errors, standard deviations and whether the optimiser converged."""
+    from statsmodels.regression.linear_model import OLS
+    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
+
+    sd = {"source": math.nan, "target": math.nan, "residual": math.nan}
+    while True:
+        with warnings.catch_warnings(record=True) as raised:
+            warnings.simplefilter("always")
+            if effects:
+                names = [[[str(i) for i in range(indicators.shape[1])]] for indicators in effects.values()]
+                components = VCSpec(list(effects), names, [[indicators] for indicators in effects.values()])
+                model = MixedLM(response, design, groups=np.zeros(len(response)), exog_vc=components)
+                # Powell's method finds a maximum at the bound, where gradients mislead the others
+                found: Any = model.fit(reml=True, method="powell", xtol=1e-8, ftol=1e-12, maxiter=1000)
+                estimate, error, converged = found.fe_params, found.bse_fe, bool(found.converged)
+                variances = dict(zip(effects, found.vcomp, strict=True))
+            else:
+                found = OLS(response, design).fit()
+                estimate, error, converged, variances = found.params, found.bse, True, {}
+        empty = [name for name, variance in variances.items() if variance < 1e-6 * found.scale]
+        if not empty:
+            break
+        sd |= dict.fromkeys(empty, 0.0)
+        notes += [f"no variance between {name}s was found: its sd is 0" for name in empty]
+        effects = {name: indicators for name, indicators in effects.items() if name not in empty}
+    sd |= {name: math.sqrt(variance) for name, variance in variances.items()} | {"residual": math.sqrt(found.scale)}
+    for warning in raised:
+        text = str(warning.message)
+        words = next((words for key, words in _WORDS.items() if key in text), text)
+        if words not in notes:
+            notes.append(words)
+    if not converged and "the fit did not converge" not in notes:
+        notes.append("the fit did not converge")
+    return np.asarray(estimate), np.asarray(error), sd, converged
