@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.cluster import hierarchy
 
 from nertransfer.labels import ALL
 from nertransfer.schema import CATEGORY_MEASURES, F1, SCORED_SPLITS, SUPPORT
@@ -129,6 +130,36 @@ def with_average(matrix: pd.DataFrame) -> pd.DataFrame:
     full = np.vstack([wide, np.append(inner.mean(axis=0), inner.mean())])
     index = pd.Index([*matrix.index, AVERAGE], name=matrix.index.name)
     return pd.DataFrame(full, index=index, columns=pd.Index([*matrix.columns, AVERAGE], name=matrix.columns.name))
+
+
+def masked(matrix: pd.DataFrame, shown: np.ndarray) -> pd.DataFrame:
+    """The places that are ``shown`` (booleans, as the matrix), with averages over them; NaN over incomplete ones."""
+    values = matrix.to_numpy(float)
+    sums, counts = np.where(shown, values, 0.0), shown.astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rows = sums.sum(axis=1) / counts.sum(axis=1)
+        columns = sums.sum(axis=0) / counts.sum(axis=0)
+        whole = sums.sum() / counts.sum()
+    wide = np.column_stack([np.where(shown, values, np.nan), rows])
+    index = pd.Index([*matrix.index, AVERAGE], name=matrix.index.name)
+    columns_of = pd.Index([*matrix.columns, AVERAGE], name=matrix.columns.name)
+    return pd.DataFrame(np.vstack([wide, np.append(columns, whole)]), index, columns_of)
+
+
+def clustered(matrix: pd.DataFrame, languages: Sequence[str]) -> list[str]:
+    """The languages so that those with similar scores, as source and as target, are neighbours.
+
+    Average linkage of Euclidean distances with optimal leaf order (Bar-Joseph et al. 2001, scipy). A score that is
+    missing counts as the mean of all; languages that the matrix lacks come last.
+    """
+    values = matrix.reindex(index=languages, columns=languages)
+    there = [name for name in languages if values.loc[name].notna().any() or values[name].notna().any()]
+    if len(there) < 3:
+        return [*there, *(name for name in languages if name not in there)]
+    values = values.loc[there, there]
+    numbers = values.fillna(np.nanmean(values.to_numpy(float))).to_numpy(float)
+    tree = hierarchy.linkage(np.hstack([numbers, numbers.T]), "average", optimal_ordering=True)
+    return [there[i] for i in hierarchy.leaves_list(tree)] + [name for name in languages if name not in there]
 
 
 def zero_shot_averages(matrix: pd.DataFrame) -> tuple[pd.Series, pd.Series]:

@@ -48,9 +48,9 @@ def heatmap(
 ) -> Figure:
     """A transfer matrix as a heat map of 6.3 inches.
 
-    ``mean`` and ``sd`` have sources as rows and targets as columns, in percent; a last row and
-    column called ``avg`` are set apart. ``label`` stands at the colour bar. Numbers that are
-    missing are hatched; the source as its own target is outlined (``own_row``: the source of all rows). Up to 12 languages every place shows its mean
+    ``mean`` and ``sd`` have sources as rows and targets as columns, in percent; a last row and column called ``avg``
+    are set apart. ``label`` stands at the colour bar. Numbers that are missing are hatched; where the target is the
+    source the place is outlined (``own_row``: the source of all rows). Up to 12 languages every place shows its mean
     and, small below it, its sd; up to 25 the rounded mean; beyond, colour alone.
     """
     with matplotlib.rc_context(_STYLE):
@@ -60,7 +60,7 @@ def heatmap(
         colours = matplotlib.colormaps[DIVERGING if diverging else SEQUENTIAL]
         for i, y in enumerate(rows):
             for j, x in enumerate(columns):
-                own = (own_row or mean.index[i]) == mean.columns[j] != AVERAGE
+                own = (own_row or mean.index[i]) == mean.columns[j] and AVERAGE not in (mean.index[i], mean.columns[j])
                 spread = sd.iloc[i, j] if sd is not None else math.nan
                 _cell(axes, (x, y), mean.iloc[i, j], spread, norm, colours, max(mean.shape) - 1, own, diverging)
         _finish(axes, mean, rows, columns, title, row_name)
@@ -75,6 +75,11 @@ def heatmap(
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999")
 """Okabe and Ito (2008): told apart by the colour-blind; with a marker each, also in print."""
+
+
+def _look(i: int) -> tuple[str, str]:
+    """Marker and colour of the i-th series: 64 different pairs."""
+    return MARKERS[(i + i // len(COLOURS)) % len(MARKERS)], COLOURS[i % len(COLOURS)]
 
 
 def intervals(table: pd.DataFrame, group: str, series: str, title: str, label: str, notes: Mapping[str, str]) -> Figure:
@@ -94,7 +99,7 @@ def intervals(table: pd.DataFrame, group: str, series: str, title: str, label: s
             mean = rows["mean"].to_numpy(float)
             reach = np.nan_to_num(np.abs(np.vstack([mean - rows["low"], rows["high"] - mean])))
             axes.errorbar(
-                x, mean, reach, fmt=MARKERS[i % len(MARKERS)], color=COLOURS[i % len(COLOURS)], markersize=4,
+                x, mean, reach, fmt=_look(i)[0], color=_look(i)[1], markersize=4,
                 linewidth=1, capsize=2, label=name,
             )  # fmt: skip
         size = 8 if len(groups) <= 14 else 6
@@ -127,7 +132,7 @@ def scatter(points: pd.DataFrame, title: str, x_label: str, y_label: str) -> Fig
         axes = figure.add_axes((0.09, 0.11, 0.88, 0.79))
         x, y = points["x"].to_numpy(float), points["y"].to_numpy(float)
         for i, (name, part) in enumerate(points.groupby("group", sort=False)):
-            marker, colour = MARKERS[i % len(MARKERS)], COLOURS[i % len(COLOURS)]
+            marker, colour = _look(i)
             axes.scatter(part["x"], part["y"], s=12, marker=marker, color=colour, label=str(name), linewidths=0)
         if len(points) <= LABELS_UP_TO:
             for text, at_x, at_y in zip(points["label"], x, y, strict=True):

@@ -4,34 +4,42 @@ Everything is computed and drawn before the first file is touched, into a folder
 report; the files are then swapped in, so an analysis that fails leaves the previous report.
 """
 
-import base64
 import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote
 
-import jinja2
+import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 
-from analysis import matrices, plots, results, tables
-from analysis.matrices import Average, Cube
+from analysis import (
+    categories,
+    computed,
+    drawing,
+    matrices,
+    model_cards,
+    page,
+    pretraining,
+    results,
+    sections,
+    tables,
+    typeset,
+)
+from analysis.computed import SPLIT, TEST, Computed, minus_reference, without_averages
+from analysis.drawing import Drawing
 from analysis.results import StudyResults
-from nertransfer import schema
+from nertransfer import corpus, schema
 from nertransfer.config import AnalyseConfig
+from nertransfer.corpus import Corpus
+from nertransfer.errors import InputError
 from nertransfer.labels import ALL
+from nertransfer.languages import LANGUAGES
 from nertransfer.store import client, inherited_run, public_uri, resolve_uri, study_name
 
-SPLIT = "test"
 INDEX = "index.html"
-LISTED_CELLS = 60
-"""At most so many missing cells are listed on the page; missing.csv has them all."""
-LISTED_TARGETS = 12
-"""With more targets than that, the best sources stand in their table only."""
 
 
 def write(config: AnalyseConfig) -> Path:
@@ -41,8 +49,16 @@ def write(config: AnalyseConfig) -> Path:
     InputError when the study cannot be read; nothing is written then.
     """
     uri, study = resolve_uri(config.tracking), study_name(config.data, config.tracking)
+    drawing.prepare()
     found = results.read(uri, study)
-    files = compose(found, uri)
+    found = results.in_order(found, _languages(found, config.order))
+    corpora, without = _corpora(config, found)
+    counts = results.sentence_counts(found, uri, SPLIT)
+    published = config.style == "published"
+    done = computed.compute(
+        found, counts, corpora or without, results.import_tables(found, uri), published, config.selection_split
+    )
+    files = compose(done, uri, published)
     folder = Path(config.output) / safe_name(study)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
@@ -55,7 +71,7 @@ def write(config: AnalyseConfig) -> Path:
             _log(client(uri, must_exist=True), found.experiment_id, new)
         finally:  # an artifact store out of reach does not cost the local report
             _swap(new, folder, Path(temporary) / "old")
-    absent = matrices.missing_cells(matrices.missing(found.frame, found.cells, found.plan))
+    absent = matrices.missing_cells(done.missing)
     print(f"report: {folder / INDEX} ({_missing_text(absent)})")
     return folder / INDEX
 
@@ -95,170 +111,202 @@ def _log(server: MlflowClient, experiment_id: str, folder: Path) -> None:
     server.set_terminated(run_id, "FINISHED")
 
 
+def _languages(found: StudyResults, order: str) -> list[str]:
+    """The order of the languages, which clustering takes from the scores of the first start."""
+    if order != "clustering":
+        return results.language_order(found, order)
+    first = matrices.axes(found.frame, found.plan, found.languages)
+    start = next(iter(first))
+    return matrices.clustered(matrices.transfer_matrix(found.frame, start, *first[start]), found.languages)
+
+
+def _corpora(config: AnalyseConfig, found: StudyResults) -> tuple[dict[str, Corpus], str]:
+    """The corpora of the study's languages, if they are those that were scored; else none, and why."""
+    wanted = [name for name in found.languages if name in found.corpora] or found.languages
+    try:
+        if not corpus.are_at_hand(config.data):
+            raise InputError("not at hand")
+        existing = corpus.names(config.data)
+        there = tuple(name for name in wanted if name in existing)
+        if not there:
+            raise InputError("it has none of the study's languages")
+        corpora = corpus.load(replace(config.data, languages=there))
+    except InputError as error:
+        reason = str(error)
+    else:
+        other = [name for name, one in corpora.items() if found.corpora.get(name, one.digest) != one.digest]
+        if not other:
+            return {name: corpora[name] for name in found.languages if name in corpora}, ""
+        reason = f"its {', '.join(other)} differ from what was scored"
+    return {}, f"data={config.data.data!r}: {reason}"
+
+
 # --- what is in the report -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class StartSection:
-    """All numbers of one start: its matrices (with averages), and averages over pairs."""
-
-    name: str
-    file: str
-    cube: Cube
-    mean: pd.DataFrame
-    sd: pd.DataFrame
-    n: pd.DataFrame
-    in_language: Average
-    zero_shot: Average
-
-    @property
-    def seeds(self) -> int:
-        return len(self.cube.seeds)
-
-    @property
-    def seeds_text(self) -> str:
-        """``3 seeds``, or ``2 to 3 seeds`` where places differ."""
-        n = self.cube.statistic("n").to_numpy()
-        fewest = int(n[n > 0].min()) if (n > 0).any() else self.seeds
-        return (f"{fewest} to " if fewest < self.seeds else "") + tables.count(self.seeds, "seed")
-
-
-def start_sections(found: StudyResults) -> list[StartSection]:
-    """One section per start, in the study's order."""
-    sections = []
-    for start, (sources, targets) in matrices.axes(found.frame, found.plan, found.languages).items():
-        cube = matrices.cube(found.frame, start, sources, targets, SPLIT)
-        mean, sd, n = (
-            matrices.transfer_matrix(found.frame, start, sources, targets, split=SPLIT, statistic=s, margins=True)
-            for s in ("mean", "sd", "n")
-        )
-        own, others = (matrices.pair_average(cube, pairs(cube)) for pairs in (matrices.in_language, matrices.zero_shot))
-        sections.append(StartSection(start, safe_name(start), cube, mean, sd, n, own, others))
-    return sections
-
-
-def compose(found: StudyResults, uri: str) -> dict[str, bytes]:
+def compose(done: Computed, uri: str, published: bool = False) -> dict[str, bytes]:
     """Every file of the report by its name inside the folder."""
-    sections = start_sections(found)
-    cubes = {section.name: section.cube for section in sections}
-    absent = matrices.missing(found.frame, found.cells, found.plan)
-    best, relations = matrices.best_sources(cubes), matrices.by_relation(cubes, found.families)
-    categories = matrices.by_category(found.frame, matrices.axes(found.frame, found.plan, found.languages), SPLIT)
-    texts = {
-        "results.csv": tables.csv_text(found.frame),
-        "overall.csv": tables.csv_text(found.overall),
-        "best_source.csv": tables.csv_text(best),
-        "by_relation.csv": tables.csv_text(relations),
-        "by_category.csv": tables.csv_text(categories),
-        "missing.csv": tables.csv_text(absent),
-        "duplicates.csv": tables.csv_text(found.duplicates),
-        "cells.csv": tables.csv_text(found.cells),
-    }
-    for section in sections:
-        texts[f"transfer/{section.file}.csv"] = tables.matrix_csv(section.mean)
-        texts[f"transfer/{section.file}.sd.csv"] = tables.matrix_csv(section.sd)
-    files = {name: text.encode() for name, text in texts.items()} | figures(sections)
-    files[INDEX] = _page(found, uri, sections, absent, best, relations, categories, files).encode()
+    file_of = {view.name: f"transfer/{safe_name(view.name)}.csv" for view in done.views}
+    texts = {**_frames(done), **_transfer(done), **_overlap(done), **_audit(done), **_papers(done, published)}
+    files = {name: text.encode() for name, text in texts.items()}
+    drawn, captions = figures(done)
+    files |= drawn
+    images = {stem: files[f"{stem}.png"] for stem in captions}
+    run_url = _run_url(uri, done.found.experiment_id)
+    shown = sections.page(done, file_of, captions, images, run_url, public_uri(uri), [*sorted(files), INDEX])
+    files[INDEX] = page.render(shown).encode()
     return dict(sorted(files.items()))
 
 
-def figures(sections: list[StartSection]) -> dict[str, bytes]:
-    """Heat maps of every start, and of what the others gain over the first; PNG and PDF by file name."""
-    files = {}
-    limits = matrices.limits(section.mean for section in sections)
-    drawn = {
-        f"figures/{s.file}": plots.heatmap(
-            s.mean, s.sd, f"start {s.name}", f"F1 (%), {SPLIT}, mean of {s.seeds_text}", limits
-        )
-        for s in sections
+def _frames(done: Computed) -> dict[str, str]:
+    """Long tables."""
+    found = done.found
+    frames = {
+        "results": found.frame,
+        "overall": found.overall,
+        "cells": found.cells,
+        "missing": done.missing,
+        "duplicates": found.duplicates,
+        "best_source": done.best,
+        "by_relation": done.relations,
+        "by_category": done.by_category,
+        "by_mode": sections.modes_table(done),
+        "pretraining": done.pretraining,
+        "categories": done.in_language,
+        "model_cards": done.cards,
+        "statistics/intervals": done.intervals,
+        "statistics/differences": done.differences,
+        "statistics/ranks": done.ranks,
+        "statistics/rank_agreement": done.agreement,
+        "statistics/seeds_needed": done.seeds,
+        "statistics/mixed_model": done.mixed.terms,
     }
-    first, *others = sections
-    differences = {s.file: (s.name, s.mean - first.mean.reindex_like(s.mean)) for s in others}
-    low, high = matrices.limits(difference for _, difference in differences.values())
+    return {f"{name}.csv": tables.csv_text(frame) for name, frame in frames.items()}
+
+
+def _transfer(done: Computed) -> dict[str, str]:
+    """Matrices: mean, sd and n; zero-shot alone; less the reference; and the same by category in folders."""
+    texts = {}
+    for view in done.views:
+        for category, one in done.matrices[view.name].items():
+            folder = "transfer" if category == ALL else f"transfer/{safe_name(category)}"
+            stem = f"{folder}/{safe_name(view.name)}"
+            texts[f"{stem}.csv"] = tables.matrix_csv(one.mean)
+            texts[f"{stem}.sd.csv"] = tables.matrix_csv(one.sd)
+            texts[f"{stem}.n.csv"] = tables.csv_text(without_averages(one.n), index=True)
+            inner = without_averages(one.mean)
+            others = np.array([[not view.is_own(row, t) for t in inner.columns] for row in inner.index], dtype=bool)
+            zero_shot = matrices.masked(inner, others.reshape(inner.shape))
+            texts[f"{stem}.zero-shot.csv"] = tables.matrix_csv(zero_shot)
+            less = minus_reference(done, view, category)
+            if less is not None:
+                texts[f"{stem}-minus-{safe_name(done.reference)}.csv"] = tables.matrix_csv(less)
+    return texts
+
+
+def _overlap(done: Computed) -> dict[str, str]:
+    if done.overlap is None:
+        return {}
+    found = done.overlap
+    counted = {
+        f"overlap/{'all' if category == ALL else safe_name(category)}.csv": tables.csv_text(matrix, index=True)
+        for category, matrix in found.published.items()
+    }
+    frames = {
+        "train_test": found.table, "train_exposure": found.exposure, "associations": found.associations,
+        "dyads": found.points,
+    }  # fmt: skip
+    return counted | {f"overlap/{name}.csv": tables.csv_text(frame) for name, frame in frames.items()}
+
+
+def _audit(done: Computed) -> dict[str, str]:
+    rows = [(finding.severity.name.lower(), finding.title, finding.text) for finding in done.findings]
+    listed = tables.csv_text(pd.DataFrame(rows, columns=["severity", "finding", "text"]))
+    return {"audit.csv": listed} | {
+        f"audit/{finding.kind}.csv": tables.csv_text(finding.rows) for finding in done.findings if finding.kind
+    }
+
+
+def _papers(done: Computed, published: bool) -> dict[str, str]:
+    """Tables for papers, LaTeX and Markdown; as the first study printed them where that is asked for."""
+    found, languages = done.found, list(dict.fromkeys(done.pretraining["language"]))
+    locations = {name: place for name, place in found.locations.items() if _is_hub_id(place)}
+    made = {
+        "pretraining": pretraining.table(done.pretraining, languages, SPLIT, TEST),
+        "categories": categories.table(done.in_language, SPLIT),
+        "model_cards": model_cards.table(done.cards),
+    }
+    texts = {f"tables/{name}.tex": typeset.latex(table) for name, table in made.items()}
+    texts |= {f"tables/{name}.md": typeset.markdown(table) for name, table in made.items()}
+    texts["tables/model_cards.md"] = model_cards.markdown(done.cards, locations, published)
+    if published and len(done.pretraining) and done.pretraining["n"].any():
+        regions = {name: categories.short_region(LANGUAGES[name].region) for name in languages if name in LANGUAGES}
+        texts["tables/pretraining.tex"] = pretraining.published_latex(found.frame, languages)
+        texts["tables/pretraining_compressed.csv"] = pretraining.published_csv(found.frame, languages)
+        texts["tables/categories.tex"] = categories.published_latex(found.frame, languages, regions)
+    return texts
+
+
+def _is_hub_id(place: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", place) is not None
+
+
+def figures(done: Computed) -> tuple[dict[str, bytes], dict[str, str]]:
+    """PNG and PDF by file name, and a caption by the stem of the files."""
+    wide = [view for view in done.views if view.wide] or done.views[:1]
+    limits = matrices.limits(done.matrices[view.name][ALL].mean for view in wide)
+    drawn: dict[str, Drawing] = {}
+    captions = {}
+    for view in wide:
+        one, stem = done.matrices[view.name][ALL], f"figures/{safe_name(view.name)}"
+        own_row = view.configuration(view.rows[0])[1] if view.kind == "pivot" and view.rows else ""
+        n = without_averages(one.n).to_numpy()
+        seeds = sorted({int(value) for value in n[n > 0].ravel()})
+        shown = tables.count(seeds[-1], "seed") if seeds else "no seed"
+        if len(seeds) > 1:
+            shown = f"{seeds[0]} to {shown}"
+        label = f"F1 (%), {SPLIT}, mean of {shown}"
+        options = {"row_name": view.row_name, "own_row": own_row}
+        drawn[stem] = Drawing("heatmap", (one.mean, one.sd, view.title, label, limits), options)
+        captions[stem] = f"Mean F1 in percent: {view.title}, {shown}"
+    others = {view.name: minus_reference(done, view, ALL) for view in wide if view.kind != "pivot"}
+    less = {name: frame for name, frame in others.items() if frame is not None and frame.notna().any(axis=None)}
+    low, high = matrices.limits(less.values())
     reach = max(abs(low), abs(high))
-    for file, (name, difference) in differences.items():
-        drawn[f"figures/{file}-minus-{first.file}"] = plots.heatmap(
-            difference, None, f"{name} minus {first.name}", f"difference in F1 (percentage points), {SPLIT}",
-            (-reach, reach), diverging=True,
-        )  # fmt: skip
-    for name, figure in drawn.items():
-        files[f"{name}.png"], files[f"{name}.pdf"] = plots.png(figure), plots.pdf(figure)
-    return files
+    for name, frame in less.items():
+        stem = f"figures/{safe_name(name)}-minus-{safe_name(done.reference)}"
+        title = f"{name} minus {done.reference}"
+        label = f"difference in F1 (percentage points), {SPLIT}"
+        arguments = (matrices.with_average(frame), None, title, label, (-reach, reach))
+        drawn[stem] = Drawing("heatmap", arguments, {"diverging": True})
+        captions[stem] = f"Difference in F1, percentage points: {title}"
+    if done.pretraining["mean"].notna().any():
+        label = f"F1 (%), {SPLIT}, 95 % interval"
+        title = "Fine-tuned and scored on one language"
+        arguments = (done.pretraining, "language", "role", title, label, _notes(done.pretraining))
+        drawn["figures/pretraining"] = Drawing("intervals", arguments)
+        captions["figures/pretraining"] = f"In-language F1 by start, with 95 % intervals ({TEST})"
+    if done.overlap is not None and len(done.overlap.points) > 2:
+        points = done.overlap.points
+        named = {"label": points["source"] + ">" + points["target"], "group": points["target"]}
+        arguments = (
+            pd.DataFrame({"x": 100 * points["overlap"], "y": points["f1"]} | named),
+            f"Overlap and zero-shot transfer, {points['matrix'].iloc[0]} (n = {len(points)} pairs)",
+            "entity tokens of the target's test split that the source's train split has (%)",
+            f"zero-shot F1 (%), {SPLIT}",
+        )
+        drawn["figures/overlap"] = Drawing("scatter", arguments)
+        captions["figures/overlap"] = "Zero-shot F1 against overlap: each point is a source and a target"
+    return drawing.encoded(drawn), captions
 
 
-# --- the page ----------------------------------------------------------------------------------------
-
-
-def _page(
-    found: StudyResults,
-    uri: str,
-    sections: list[StartSection],
-    absent: pd.DataFrame,
-    best: pd.DataFrame,
-    relations: pd.DataFrame,
-    categories: pd.DataFrame,
-    files: Mapping[str, bytes],
-) -> str:
-    """``index.html``: one file, images inside, nothing fetched from anywhere."""
-    limits = matrices.limits(section.mean for section in sections)
-    first = sections[0]
-    images = {
-        name.removesuffix(".png"): f"data:image/png;base64,{base64.b64encode(content).decode()}"
-        for name, content in files.items()
-        if name.endswith(".png")
+def _notes(table: pd.DataFrame) -> dict[str, str]:
+    """Seeds by language, where all starts have as many; else how few at least."""
+    fewest, most = table.groupby("language")["n"].min(), table.groupby("language")["n"].max()
+    return {
+        str(name): f"n={most[name]}" if fewest[name] == most[name] else f"n={fewest[name]}-{most[name]}"
+        for name in most.index
     }
-    grids = {
-        s.name: tables.grid(s.mean, s.sd, s.n, s.seeds, limits, matrices.zero_shot_averages(s.cube.statistic("mean")))
-        for s in sections
-    }
-    cells = matrices.missing_cells(absent)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"num": tables.number, "spread": tables.spread, "listing": tables.listing}
-    return environment.get_template("report.html.j2").render(
-        study=found.study,
-        split=SPLIT,
-        all=ALL,
-        count=tables.count,
-        sections=sections,
-        first=first,
-        grids=grids,
-        images=images,
-        languages=found.languages,
-        families=found.families,
-        planned=found.planned,
-        plan=found.plan,
-        missing=_records(cells.head(LISTED_CELLS)),
-        missing_text=_missing_text(cells),
-        missing_cells=len(cells),
-        duplicates=_records(found.duplicates),
-        identical=matrices.identical_cells(found.frame),
-        unequal=_unequal_seeds(matrices.seed_counts(found.frame)),
-        tiles=_tiles(sections),
-        listed_targets=LISTED_TARGETS,
-        warnings=found.warnings,
-        best=_records(best),
-        highlights=highlights(sections),
-        relations=_records(relations),
-        categories=_categories(categories),
-        modes=_modes(found, sections),
-        cells=_records(found.cells),
-        run_url=_run_url(uri, found.experiment_id),
-        uri=public_uri(uri),
-        files=[*sorted(files), INDEX],
-        href=quote,
-        resamples=matrices.RESAMPLES,
-        confidence=round(100 * matrices.CONFIDENCE),
-    )
-
-
-def _records(frame: pd.DataFrame) -> list[dict]:
-    return frame.to_dict("records")
 
 
 def _missing_text(cells: pd.DataFrame) -> str:
@@ -268,67 +316,6 @@ def _missing_text(cells: pd.DataFrame) -> str:
     reasons = cells["reason"].value_counts(sort=False)
     parts = [f"{n} {reason}" for reason, n in sorted(reasons.items())]
     return f"{tables.count(len(cells), 'cell')} missing: {', '.join(parts)}"
-
-
-def _unequal_seeds(seeds: pd.DataFrame) -> str:
-    """How many seeds which ``start-source`` has, where that is not the same for all; else nothing."""
-    groups: dict[int, list[str]] = {}
-    for start, source, n in seeds.itertuples(index=False, name=None):
-        groups.setdefault(int(n), []).append(f"{start}-{source}")
-    if len(groups) < 2:
-        return ""
-    common = max(groups, key=lambda n: (len(groups[n]), n))
-    rare = [f"{tables.count(n, 'seed')} for {tables.listing(groups[n])}" for n in sorted(groups) if n != common]
-    return f"{'; '.join(rare)}; {tables.count(common, 'seed')} for the others"
-
-
-def _tiles(sections: list[StartSection]) -> list[StartSection]:
-    """The starts whose averages open the page: the first, and the best at zero-shot transfer if that is another."""
-    best = highlights(sections)["start"]
-    return [sections[0]] if best is None or best[1] is sections[0] else [sections[0], best[1]]
-
-
-def highlights(sections: list[StartSection]) -> dict[str, tuple | None]:
-    """The largest numbers of the study: best start, best source over all zero-shot targets, best single pair."""
-    starts = [(s.zero_shot.mean, s) for s in sections if s.zero_shot.n]
-    sources, pairs = [], []
-    for s in sections:
-        mean = s.cube.statistic("mean")
-        rows, _ = matrices.zero_shot_averages(mean)
-        sources += [(float(value), s.name, source) for source, value in rows.items() if value == value]
-        scored = ((float(mean.loc[a, b]), s.name, a, b) for a, b in matrices.zero_shot(s.cube))
-        pairs += [pair for pair in scored if pair[0] == pair[0]]
-    # the first of equals: the order of the study, not of names
-    return {
-        "start": max(starts, key=lambda item: item[0], default=None),
-        "source": max(sources, key=lambda item: item[0], default=None),
-        "pair": max(pairs, key=lambda item: item[0], default=None),
-    }
-
-
-def _categories(categories: pd.DataFrame) -> list[tuple[str, dict[tuple[str, str], dict]]]:
-    """Category, and its row by (start, setting); all categories together first."""
-    return [
-        (str(category), {(row["start"], row["setting"]): row for row in _records(rows)})
-        for category, rows in categories.groupby("category", sort=False)
-    ]
-
-
-def _modes(found: StudyResults, sections: list[StartSection]) -> list[dict]:
-    """Zero-shot and in-language means of default, strict and span F1 and of the rate of invalid tags, by start."""
-    rows = []
-    for s in sections:
-        measures = {}
-        for measure in ("strict_f1", "span_f1", "invalid_tag_rate"):
-            measures[measure] = matrices.cube(
-                found.overall, s.name, s.cube.sources, s.cube.targets, SPLIT, measure=measure
-            )
-        for setting, pairs in matrices.SETTINGS.items():
-            if pairs(s.cube):
-                averages = {name: matrices.pair_average(cube, pairs(cube)) for name, cube in measures.items()}
-                default = s.in_language if pairs is matrices.in_language else s.zero_shot
-                rows.append({"start": s.name, "setting": setting, "f1": default} | averages)
-    return rows
 
 
 def _run_url(uri: str, experiment_id: str) -> str:

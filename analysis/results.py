@@ -34,7 +34,6 @@ CELL_COLUMNS = [
 ]  # fmt: skip
 DUPLICATE_COLUMNS = [*CELL, "run_id", "kept_run_id", "reason"]
 DIGEST_COLUMNS = [*CELL, "target", "split", "digest"]
-BASE = "base"
 
 
 @dataclass(frozen=True)
@@ -234,7 +233,7 @@ class _Order:
         }
         self._planned = planned
         starts = dict.fromkeys([*planned.get("starts", []), *self._found["starts"]])
-        self.starts = sorted(starts, key=lambda name: name != BASE)  # stable: the rest keeps its order
+        self.starts = sorted(starts, key=lambda name: name != grid.BASE)  # stable: the rest keeps its order
         axes = ("sources", "targets")
         given = [name for found in (planned, self._found) for axis in axes for name in found.get(axis, [])]
         self.languages = list(dict.fromkeys(given))

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pandas as pd
 
-from analysis import matrices
+from analysis import matrices, pretraining
 from analysis.matrices import Cube
 from nertransfer.grid import OWN
 from nertransfer.labels import ALL
@@ -21,7 +21,8 @@ class View:
 
     ``kind``: ``start`` has one start and its sources as rows; ``own`` has every source with the start that was adapted
     to it; ``pivot`` has one source and its starts as rows. ``frame`` is the tidy frame with ``start`` replaced by
-    ``name`` and ``source`` by the row's name. ``wide``: it covers more than half of the planned sources.
+    ``name`` and ``source`` by the row's name. ``wide``: it is a row of the table of the pre-training
+    effect (`pretraining.roles`), or a pivot.
     """
 
     name: str
@@ -67,15 +68,15 @@ def views(frame: pd.DataFrame, plan: Mapping[str, Sequence], languages: Sequence
     """
     found = []
     axes = matrices.axes(frame, plan, languages)
-    half = len(plan["sources"]) / 2
+    wide = pretraining.roles(plan["pairs"])
     for start, (sources, targets) in axes.items():
-        found.append(View(start, "start", sources, targets, frame[frame["start"] == start], len(sources) > half))
+        found.append(View(start, "start", sources, targets, frame[frame["start"] == start], start in wide))
     targets = [name for name in languages if any(name in columns for _, columns in axes.values())]
     pairs = {*plan["pairs"], *frame[["start", "source"]].drop_duplicates().itertuples(index=False, name=None)}
     own = [name for name in languages if (name, name) in pairs]
     if len(own) > 1:
         part = frame[frame["start"] == frame["source"]].assign(start=OWN)
-        found.append(View(OWN, "own", own, targets, part, len(own) > half))
+        found.append(View(OWN, "own", own, targets, part, OWN in wide))
     for pivot in plan["pivots"]:
         rows = [start for start in axes if (start, pivot) in pairs]
         part = frame[frame["source"] == pivot]

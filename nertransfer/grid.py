@@ -6,6 +6,8 @@ without loading anything.
 
 from collections.abc import Sequence
 
+BASE = "base"
+"""The start that others are compared with: the encoder before it was adapted to a language."""
 OWN = "own"
 """Word among the starts: for every source the start that was adapted to that language."""
 

@@ -115,7 +115,8 @@ def parse_results(text: str, path: Path | str) -> Reported:
     values: dict[str, float] = {}
     categories: dict[str, CategoryLine] = {}
     averages: list[str] = []
-    decimals, titled = 2, False
+    decimals: list[int] = []
+    titled = False
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -126,12 +127,12 @@ def parse_results(text: str, path: Path | str) -> Reported:
         row = _ROW.fullmatch(line) if titled else None
         if value and value[1] in _HEAD and value[1] not in values:
             values[value[1]] = float(value[2])
-        elif row and row[1] in _AVERAGES:
+        elif row and row[1] in _AVERAGES and row[1] not in averages:
             averages.append(row[1])
         elif row and row[1] not in categories and not averages:
             _check_category(row[1], path, number)
             categories[row[1]] = CategoryLine(float(row[2]), float(row[3]), float(row[4]), int(row[5]))
-            decimals = max(len(part.partition(".")[2]) for part in (row[2], row[3], row[4]))
+            decimals += [len(part.partition(".")[2]) for part in (row[2], row[3], row[4]) if "." in part]
         else:
             raise InputError(f"{path}:{number}: {line.strip()[:80]!r} does not belong in a result file")
     missing = [name for name in _HEAD if name not in values]
@@ -139,7 +140,9 @@ def parse_results(text: str, path: Path | str) -> Reported:
         raise InputError(
             f"{path}: no {', '.join(missing) or 'report'}; a result file has f1, loss, precision, recall, report"
         )
-    return Reported(values["f1"], values["precision"], values["recall"], values["loss"], categories, decimals)
+    return Reported(
+        values["f1"], values["precision"], values["recall"], values["loss"], categories, max(decimals, default=2)
+    )
 
 
 def _check_category(name: str, path: Path | str, number: int) -> None:
@@ -162,7 +165,8 @@ def read_predictions(path: Path) -> Predictions:
     """Read ``word tag`` lines; an empty line ends a sentence, several end one.
 
     Only a space or a tab separates: other Unicode spaces occur inside words. A word may be empty (the line then begins
-    with its separator). Raises InputError, naming file and line, on a line without exactly one separator.
+    with its separator). Raises InputError, naming file and line, on a line without exactly one separator and on a tag
+    that is not IOB2.
     """
     try:
         text = path.read_bytes().decode("utf-8")
@@ -171,6 +175,7 @@ def read_predictions(path: Path) -> Predictions:
     words: list[str] = []
     tags: list[str] = []
     ends: list[int] = []
+    known: set[str] = set()
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.removesuffix("\r")
         if not line:
@@ -180,13 +185,23 @@ def read_predictions(path: Path) -> Predictions:
         word, separator, tag = line.partition(" ")
         if not separator:
             word, separator, tag = line.partition("\t")
-        if not separator or not tag or " " in tag or "\t" in tag:
+        if not separator or not tag or "\t" in word or " " in tag or "\t" in tag:
             raise InputError(f"{path}:{number}: {line[:80]!r} is not a word, one space and a tag")
+        if tag not in known:
+            _check_tag(tag, path, number)
+            known.add(tag)
         words.append(word)
         tags.append(tag)
     if words and (not ends or ends[-1] != len(words)):
         ends.append(len(words))
     return Predictions(words, tags, ends)
+
+
+def _check_tag(tag: str, path: Path, number: int) -> None:
+    try:
+        category_of(tag)
+    except InputError as error:
+        raise InputError(f"{path}:{number}: {error}") from None
 
 
 def read_start(folder: Path) -> str:
@@ -324,8 +339,13 @@ def scan_baselines(folder: Path) -> tuple[dict[BaselineName, Path], list[Unfit]]
         for file in sorted(path.iterdir()):
             replicate = _REPLICATE.fullmatch(file.name)
             if replicate and file.is_file():
-                found[BaselineName(name["language"], name["model"], int(replicate["number"]))] = file
+                baseline = BaselineName(name["language"], name["model"], int(replicate["number"]))
                 numbers += 1
+                if baseline in found:
+                    reason = f"the same replicate as {found[baseline].name}"
+                    unfit.append(Unfit(f"{path.name}/{file.name}", reason))
+                else:
+                    found[baseline] = file
             elif not re.fullmatch(r"test_predictions?[0-9]*\.txt", file.name) and file.name not in _BESIDE:
                 unfit.append(Unfit(f"{path.name}/{file.name}", "not test_result<number>.txt"))
         if not numbers:

@@ -7,12 +7,13 @@ import runpy
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import analysis_store as made
 import pytest
 from mlflow import MlflowClient
 
-from analysis import report, tables
+from analysis import report, tables, typeset
 from nertransfer.config import AnalyseConfig, TrackingOptions
 from nertransfer.errors import InputError
 from nertransfer.store import all_runs, client
@@ -75,11 +76,22 @@ class Page(HTMLParser):
 
 def test_files(index: Path) -> None:
     names = set(contents(index.parent))
-    tabular = {"results", "overall", "best_source", "by_relation", "by_category", "missing", "duplicates", "cells"}
-    figures = [*made.STARTS, "aaa-minus-base", "bbb-minus-base"]
+    tabular = {
+        "results", "overall", "best_source", "by_relation", "by_category", "by_mode", "missing", "duplicates", "cells",
+        "pretraining", "categories", "model_cards", "audit",
+    }  # fmt: skip
+    statistics = {"intervals", "differences", "ranks", "rank_agreement", "seeds_needed", "mixed_model"}
+    matrices = [*made.STARTS, "own"]
+    kinds = ("", ".sd", ".n", ".zero-shot")
+    less = [f"{name}-minus-base" for name in matrices if name != "base"]
+    folders = ("transfer", *(f"transfer/{category}" for category in made.CATEGORIES))
+    figures = [*made.STARTS, "pretraining", "aaa-minus-base", "bbb-minus-base"]
     assert names == (
-        {"index.html"} | {f"{name}.csv" for name in tabular}
-        | {f"transfer/{start}{kind}.csv" for start in made.STARTS for kind in ("", ".sd")}
+        {"index.html"} | {f"{name}.csv" for name in tabular} | {f"statistics/{name}.csv" for name in statistics}
+        | {f"{folder}/{name}{kind}.csv" for folder in folders for name in matrices for kind in kinds}
+        | {f"{folder}/{name}.csv" for folder in folders for name in less}
+        | {f"audit/{name}.csv" for name in ("missing", "unequal_seeds", "duplicates", "invalid_tags", "selection")}
+        | {f"tables/{name}.{kind}" for name in ("pretraining", "categories", "model_cards") for kind in ("tex", "md")}
         | {f"figures/{name}.{kind}" for name in figures for kind in ("png", "pdf")}
     )  # fmt: skip
     for name in figures:
@@ -101,17 +113,46 @@ def test_transfer_table_has_the_numbers(index: Path) -> None:
     assert float(rows["nya"]["avg"]) == pytest.approx(row, abs=1e-6)
 
 
+def test_latex_tables_have_no_problem(index: Path) -> None:
+    for path in sorted((index.parent / "tables").glob("*.tex")):
+        assert typeset.check_latex(path.read_text(encoding="utf-8")) == [], path.name
+
+
+def test_every_matrix_on_the_page_is_in_a_csv(index: Path) -> None:
+    zero_shot = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/base.zero-shot.csv").open())}
+    whole = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/base.csv").open())}
+    assert [zero_shot[x][x] for x in made.LANGUAGES] == [""] * 4
+    others = [float(whole["nya"][x]) for x in made.LANGUAGES if x != "nya"]
+    assert float(zero_shot["nya"]["avg"]) == pytest.approx(sum(others) / 3, abs=1e-5)
+    less = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/bbb-minus-base.csv").open())}
+    bbb = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/bbb.csv").open())}
+    assert float(less["nya"]["zed"]) == pytest.approx(float(bbb["nya"]["zed"]) - float(whole["nya"]["zed"]), abs=1e-5)
+
+
 def test_page_tells_what_is_missing_and_fetches_nothing(index: Path) -> None:
     page = Page(index.read_text(encoding="utf-8"))
     text = " ".join(" ".join(page.texts).split())
-    assert "2 cells missing: 1 failed, 1 never run" in text and "1 duplicate" in text
-    assert "aaa-bbb, seed 1: failed" in text and "bbb-zed, seed 2: never run" in text
-    assert "2 seeds for aaa-bbb and bbb-zed; 3 seeds for the others" in text
-    assert len(page.fetched) == 5 and all(source.startswith("data:image/png;base64,") for source in page.fetched)
-    style = re.search(r"<style>(.*?)</style>", index.read_text(encoding="utf-8"), re.DOTALL)
-    assert style and "url(" not in style[1] and "@import" not in style[1]
+    assert "2 cells missing" in text and "1 failed, 1 never run" in text and "1 duplicate" in text
+    assert "aaa-bbb (2) and bbb-zed (2) instead of 3" in text
+    assert all(source.startswith("data:image/png;base64,") or source == "script" for source in page.fetched)
     for link in page.links:  # every link leads to a part of the page or to a file beside it
-        assert link.startswith("#") or (index.parent / link).is_file(), link
+        assert link.startswith("#") or (index.parent / unquote(link)).is_file(), link
+
+
+def test_languages_are_ordered_as_asked(uri: str, tmp_path: Path) -> None:
+    tracking = TrackingOptions(study="flawed", tracking_uri=uri)
+    orders = {}
+    for order in ("family", "clustering"):
+        index = report.write(AnalyseConfig(tracking=tracking, output=str(tmp_path / order), order=order))
+        with (index.parent / "transfer/base.csv").open() as file:
+            orders[order] = [row["source"] for row in csv.DictReader(file)]
+    assert orders["family"] == ["zed", "nya", "aaa", "bbb", "avg"]
+    assert sorted(orders["clustering"]) == ["aaa", "avg", "bbb", "nya", "zed"] and orders["clustering"][-1] == "avg"
+
+
+def test_corpora_that_are_not_at_hand_cost_the_overlap_only(index: Path) -> None:
+    assert not (index.parent / "overlap").exists()
+    assert "overlap and checks of the corpora are left out" in (index.parent / "audit.csv").read_text()
 
 
 def test_rerun_gives_the_same_bytes_and_keeps_other_files(
@@ -151,8 +192,8 @@ def test_hostile_names_stay_names(uri: str, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     text = index.read_text(encoding="utf-8")
     page = Page(text)
-    assert not {"script", "u"} & set(page.tags)
-    assert not any(raw in text for raw in ("<b>bold", "<i>key", "<u>family", "<script"))
+    assert page.tags.count("script") == 3 and "u" not in page.tags  # the page's own
+    assert not any(raw in text for raw in ("<b>bold", "<i>key", "<u>family", "<script>alert"))
     assert HOSTILE in page.texts and any("<b>bold" in text for text in page.texts)
     for name in contents(index.parent):
         assert re.fullmatch(r"[A-Za-z0-9_./-]+", name) and ".." not in name.split("/")
@@ -181,10 +222,10 @@ def test_a_failed_analysis_changes_nothing(uri: str, tmp_path: Path, monkeypatch
         with pytest.raises(InputError):
             write(uri, study, tmp_path)
 
-    def fail(figure: object) -> bytes:
+    def fail(drawings: object) -> dict:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr(report.plots, "pdf", fail)
+    monkeypatch.setattr(report.drawing, "encoded", fail)
     with pytest.raises(RuntimeError, match="no ink"):
         write(uri, HOSTILE, tmp_path)
     assert contents(tmp_path) == before

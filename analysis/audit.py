@@ -1,0 +1,281 @@
+"""What a reader should know before believing the numbers, worst first. Pure: frames in, findings out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import pandas as pd
+
+from analysis import corpus_audit, matrices
+from analysis.results import StudyResults
+from analysis.tables import count, listing, number
+from nertransfer.corpus import Corpus
+from nertransfer.labels import ALL
+from nertransfer.schema import F1
+
+FEW_SEEDS = 3
+EXAMPLES = 4
+"""At most so many names are spelled out in a sentence; the table has them all."""
+
+
+class Severity(IntEnum):
+    """How much a finding can change what the tables say."""
+
+    WRONG = 3
+    CARE = 2
+    NOTE = 1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know: ``title`` in a few words, ``text`` with its numbers, ``rows`` in full.
+
+    ``kind`` names the file of the rows; empty where there are none.
+    """
+
+    severity: Severity
+    kind: str
+    title: str
+    text: str
+    rows: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+def audit(
+    found: StudyResults,
+    imports: Mapping[str, pd.DataFrame],
+    corpora: Mapping[str, Corpus] | str,
+    cards: pd.DataFrame,
+    selection_split: str,
+    split: str = "test",
+) -> list[Finding]:
+    """Every finding about a study, worst first.
+
+    ``imports``: tables ``unfit`` and ``disagreements`` of an import, where there was one. ``corpora``: or why they are
+    not at hand. ``cards``: `analysis.model_cards.rows`, with the inflation of choosing seeds on test.
+    """
+    findings = [
+        *missing_cells(found),
+        *identical_predictions(found),
+        *unfit(imports),
+        *disagreements(imports),
+        *inconsistent_runs(found),
+        *unequal_seeds(found),
+        *duplicates(found),
+        *invalid_tags(found, split),
+        *selection_on_test(cards, selection_split, bool(found.imported)),
+    ]
+    if isinstance(corpora, str):
+        title = "overlap and checks of the corpora are left out"
+        findings.append(Finding(Severity.NOTE, "", title, corpora))
+    else:
+        findings += [*repeated_sentences(corpora), *stray_gold_tags(corpora)]
+    return sorted(findings, key=lambda finding: -finding.severity)
+
+
+def _some(named: Sequence[str]) -> str:
+    """The first few names, in words."""
+    return listing([*named[:EXAMPLES], *(["others"] if len(named) > EXAMPLES else [])])
+
+
+def missing_scores(found: StudyResults) -> pd.DataFrame:
+    """`matrices.missing` of a study; of imported results only the source's dev split was ever scored."""
+    absent = matrices.missing(found.frame, found.cells, found.plan)
+    if found.imported:
+        absent = absent[(absent["split"] != "dev") | (absent["source"] == absent["target"])]
+    return absent.reset_index(drop=True)
+
+
+def missing_cells(found: StudyResults) -> list[Finding]:
+    """Planned cells and scores that are not there."""
+    absent = missing_scores(found)
+    cells = matrices.missing_cells(absent)
+    if not len(cells):
+        return []
+    reasons = cells["reason"].value_counts(sort=False).sort_index()
+    parts = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
+    what = f"{count(len(absent), 'score')} of {count(len(cells), 'planned cell')} ({parts})"
+    text = f"{what}; averages over them are shown as n/a"
+    return [Finding(Severity.WRONG, "missing", f"{count(len(cells), 'cell')} missing", text, absent)]
+
+
+def identical_predictions(found: StudyResults) -> list[Finding]:
+    """Different cells whose predicted tags are the same, on all their targets or on some."""
+    scored = found.digests.dropna()
+    if not len(scored):
+        groups = matrices.identical_cells(found.frame)
+        rows = pd.DataFrame(
+            [(i, *cell) for i, cells in enumerate(groups, start=1) for cell in cells],
+            columns=["group", "start", "source", "seed"],
+        )
+        return [_twins(groups, rows, "scores")] if groups else []
+    whole: dict[tuple, list[tuple[str, str, int]]] = {}
+    for cell, part in scored.groupby(["start", "source", "seed"], sort=False):
+        key = tuple(sorted(part[["target", "split", "digest"]].itertuples(index=False, name=None)))
+        whole.setdefault(key, []).append(cell)  # type: ignore[arg-type]
+    groups = [cells for cells in whole.values() if len(cells) > 1]
+    together = {cell for cells in groups for cell in cells}
+    rest = scored[
+        [tuple(c) not in together for c in scored[["start", "source", "seed"]].itertuples(index=False, name=None)]
+    ]
+    partial = rest[rest.duplicated(["target", "split", "digest"], keep=False)]
+    findings = []
+    if groups:
+        rows = pd.DataFrame(
+            [(i, *cell) for i, cells in enumerate(groups, start=1) for cell in cells],
+            columns=["group", "start", "source", "seed"],
+        )
+        findings.append(_twins(groups, rows, "predictions"))
+    if len(partial):
+        text = (
+            f"{count(len(partial), 'score')} on {listing(sorted(set(partial['target'])))} share their predicted tags, "
+            "word for word, with another cell: models that predict next to nothing, or copied files"
+        )
+        title = "equal predictions on single targets"
+        findings.append(Finding(Severity.CARE, "identical_on_some_targets", title, text, partial))
+    return findings
+
+
+def _twins(groups: Sequence[Sequence[tuple[str, str, int]]], rows: pd.DataFrame, what: str) -> Finding:
+    named = [" = ".join(f"{start}-{source} seed {seed}" for start, source, seed in cells) for cells in groups]
+    pairs = {tuple(dict.fromkeys(f"{start}-{source}" for start, source, _ in cells)) for cells in groups}
+    wide = sorted(" and ".join(pair) for pair in pairs if len(pair) > 1)
+    told = f"; configurations {listing(wide)} are the same models" if wide else ""
+    text = (
+        f"{_some(named)} have equal {what} on every target{told}: one was copied, or the seed seeds nothing. "
+        "Counted twice, they make a difference look surer than it is"
+    )
+    title = f"{count(len(groups), 'group')} of cells with identical {what}"
+    return Finding(Severity.WRONG, f"identical_{what}", title, text, rows)
+
+
+def unfit(imports: Mapping[str, pd.DataFrame]) -> list[Finding]:
+    """Files and folders that an import did not understand."""
+    rows = imports.get("unfit", pd.DataFrame())
+    if not len(rows):
+        return []
+    named = [f"{path} ({reason})" for path, reason in rows.itertuples(index=False, name=None)]
+    text = f"{_some(named)}: nothing of them is in the tables"
+    return [Finding(Severity.CARE, "unfit", f"{count(len(rows), 'published file')} not imported", text, rows)]
+
+
+def disagreements(imports: Mapping[str, pd.DataFrame]) -> list[Finding]:
+    """Reported values that are not what the predictions give."""
+    rows = imports.get("disagreements", pd.DataFrame())
+    if not len(rows):
+        return []
+    off = (100 * (rows["reported"] - rows["rescored"]).abs()[rows["measure"] == F1]).max()
+    worst = f", at most {number(off, 2)} points of F1" if off == off else ""
+    text = f"in {count(rows['cell'].nunique(), 'cell')}{worst}; the tables hold what was counted anew"
+    title = f"{count(len(rows), 'reported value')} that the predictions do not give"
+    return [Finding(Severity.WRONG, "disagreements", title, text, rows)]
+
+
+def inconsistent_runs(found: StudyResults) -> list[Finding]:
+    """Recipes, corpora and starts that differ where they should not, or are the same under two names."""
+    return [
+        Finding(Severity.WRONG, "", warning.partition(":")[0] if ":" in warning else "runs that do not fit", warning)
+        for warning in found.warnings
+    ]
+
+
+def unequal_seeds(found: StudyResults) -> list[Finding]:
+    """Configurations with fewer seeds than others, and a study with few seeds at all."""
+    seeds = matrices.seed_counts(found.frame)
+    findings = []
+    if seeds["seeds"].nunique() > 1:
+        most = int(seeds["seeds"].max())
+        few = seeds[seeds["seeds"] < most]
+        named = [f"{start}-{source} ({n})" for start, source, n in few.itertuples(index=False, name=None)]
+        text = (
+            f"{_some(named)} instead of {most}; "
+            "means of fewer seeds vary more, and the best of more seeds is higher by chance"
+        )
+        findings.append(Finding(Severity.CARE, "unequal_seeds", "unequal numbers of seeds", text, few))
+    if seeds["seeds"].max() < FEW_SEEDS:
+        text = (
+            f"{count(int(seeds['seeds'].max()), 'seed')} a configuration say next to nothing of how much a score varies"
+        )
+        findings.append(Finding(Severity.CARE, "", "few seeds", text))
+    return findings
+
+
+def duplicates(found: StudyResults) -> list[Finding]:
+    """Finished runs of a cell that has a later one."""
+    if not len(found.duplicates):
+        return []
+    title = count(len(found.duplicates), "duplicate")
+    text = "finished runs of a cell that has a later finished run, which is the one used"
+    return [Finding(Severity.NOTE, "duplicates", title, text, found.duplicates)]
+
+
+def invalid_tags(found: StudyResults, split: str) -> list[Finding]:
+    """Predicted tags that are not IOB2, and how much the repair of them changes each score."""
+    overall = found.overall[(found.overall["split"] == split) & (found.overall["invalid_tag_rate"] > 0)]
+    if not len(overall):
+        return []
+    place = ["start", "source", "seed", "target", "split"]
+    default = found.frame[found.frame["category"] == ALL].set_index(place)[F1]
+    rows = overall[[*place, "invalid_tag_rate", "strict_f1"]].assign(
+        invalid_percent=lambda t: 100 * t["invalid_tag_rate"],
+        f1=lambda t: 100 * default.reindex(pd.MultiIndex.from_frame(t[place])).to_numpy(),
+        strict_f1=lambda t: 100 * t["strict_f1"],
+    )
+    rows = rows.assign(change=lambda t: t["f1"] - t["strict_f1"]).drop(columns="invalid_tag_rate")
+    rows = rows.sort_values("change", key=lambda c: -c.abs(), kind="stable", ignore_index=True)
+    worst = rows.iloc[0]
+    cell = f"{worst['start']}-{worst['source']} seed {worst['seed']} on {worst['target']}"
+    text = (
+        f"{count(len(rows), 'score')} have I- tags that continue nothing (up to "
+        f"{number(rows['invalid_percent'].max(), 2)} % of the words). Repaired as entities, as published, they change "
+        f"F1 by {number(rows['change'].mean(), 2, True)} points on average and at most by "
+        f"{number(worst['change'], 2, True)} ({cell}), against F1 that does not count them"
+    )
+    severity = Severity.CARE if rows["change"].abs().max() >= 1 else Severity.NOTE
+    return [Finding(severity, "invalid_tags", "invalid predicted tags", text, rows)]
+
+
+def selection_on_test(cards: pd.DataFrame, selection_split: str, imported: bool) -> list[Finding]:
+    """How much better the best seed looks when it is chosen on the test split it is then shown on.
+
+    ``imported``: results of a study that published models chosen so.
+    """
+    rows = cards[cards["inflation"].notna()]
+    if not len(rows):
+        return []
+    worst = rows.loc[rows["inflation"].idxmax()]
+    mean = number(rows["inflation"].mean(), 2, True)
+    text = (
+        f"choosing the best seed on test instead of dev raises its test F1 by {mean} points on average and by up to "
+        f"{number(worst['inflation'], 2, True)} ({worst['start']} on {worst['source']}). "
+        + ("The model cards here are chosen on test, as asked for" if selection_split == "test" else
+           "The model cards here are chosen on dev; the published ones were chosen on test")
+    )  # fmt: skip
+    severity = Severity.CARE if imported or selection_split == "test" else Severity.NOTE
+    return [Finding(severity, "selection", "best seed chosen on test", text, rows)]
+
+
+def repeated_sentences(corpora: Mapping[str, Corpus]) -> list[Finding]:
+    """Sentences of train that stand in test again, word for word."""
+    rows = corpus_audit.repeated_sentences(corpora)
+    own = rows[(rows["source"] == rows["target"]) & (rows["later"] == "test") & (rows["earlier"] == "train")]
+    own = own[own["repeated"] > 0].sort_values("percent", ascending=False, kind="stable")
+    if not len(own):
+        return []
+    named = [f"{r.target} {r.repeated} of {r.sentences} ({number(r.percent)} %)" for r in own.itertuples()]
+    text = f"{_some(named)}: scores in the source language are higher for it"
+    severity = Severity.CARE if own["percent"].max() >= 1 else Severity.NOTE
+    rows = rows[rows["repeated"] > 0]
+    return [Finding(severity, "repeated_sentences", "test sentences that are in train", text, rows)]
+
+
+def stray_gold_tags(corpora: Mapping[str, Corpus]) -> list[Finding]:
+    """I- tags of the gold annotation that continue nothing."""
+    rows = corpus_audit.stray_gold_tags(corpora)
+    rows = rows[rows["stray_tags"] > 0]
+    if not len(rows):
+        return []
+    named = [
+        f"{r.language} {r.split} {r.stray_tags}" for r in rows.sort_values("stray_tags", ascending=False).itertuples()
+    ]
+    text = f"{_some(named)}; each is taken to begin an entity"
+    return [Finding(Severity.NOTE, "stray_gold_tags", f"{int(rows['stray_tags'].sum())} stray gold tags", text, rows)]

@@ -1,0 +1,233 @@
+"""Everything that the report of a study shows, computed at once from what was read. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis import association, audit, categories, inference, matrices, model_cards, overlap, pretraining, statistics
+from analysis.audit import Finding
+from analysis.matrices import AVERAGE, Cube
+from analysis.resampling import SentenceCounts
+from analysis.results import StudyResults
+from analysis.views import View, views
+from nertransfer.corpus import Corpus
+from nertransfer.grid import BASE
+from nertransfer.labels import ALL
+
+SPLIT = "test"
+TEST = "bootstrap over sentences and seeds"
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """One view in one category, in percent: rows and targets, with averages as the last row and column (``avg``)
+    except in ``low`` and ``high``, the limits of the 95 % intervals."""
+
+    mean: pd.DataFrame
+    sd: pd.DataFrame
+    n: pd.DataFrame
+    low: pd.DataFrame | None = None
+    high: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What two languages' entities have in common, and whether transfer goes with it.
+
+    ``published`` by category, counts; ``table`` of `overlap.overlaps`; ``points``: the dyads of the reference start
+    under ``measure``."""
+
+    published: dict[str, pd.DataFrame]
+    table: pd.DataFrame
+    exposure: pd.DataFrame
+    associations: pd.DataFrame
+    points: pd.DataFrame
+    measure: str
+
+
+@dataclass(frozen=True)
+class Computed:
+    """The analysis of a study. ``matrices`` by view and category; ``reference``: the start that others are compared
+    with; ``overlap``: None where the corpora are not at hand."""
+
+    found: StudyResults
+    views: list[View]
+    cubes: dict[str, Cube]
+    categories: list[str]
+    matrices: dict[str, dict[str, Matrices]]
+    reference: str
+    missing: pd.DataFrame
+    best: pd.DataFrame
+    relations: pd.DataFrame
+    by_category: pd.DataFrame
+    intervals: pd.DataFrame
+    differences: pd.DataFrame
+    ranks: pd.DataFrame
+    agreement: pd.DataFrame
+    seeds: pd.DataFrame
+    mixed: statistics.MixedModel
+    roles: list[str]
+    pretraining: pd.DataFrame
+    in_language: pd.DataFrame
+    cards: pd.DataFrame
+    overlap: Overlap | None
+    findings: list[Finding]
+
+    @property
+    def starts(self) -> list[View]:
+        """The views of the starts that are compared: those tried on most sources, or all where none was."""
+        return _compared(self.views)
+
+
+def compute(
+    found: StudyResults,
+    counts: Mapping[str, SentenceCounts],
+    corpora: Mapping[str, Corpus] | str,
+    imports: Mapping[str, pd.DataFrame],
+    published: bool = False,
+    selection_split: str = "dev",
+) -> Computed:
+    """Analyse a study.
+
+    ``counts`` by target may lack some or all: intervals are then over seeds alone. ``corpora``: or why there are none.
+    ``published``: as the first study
+    did, sd with ddof=0 and best seeds chosen on test.
+    """
+    ddof, selection = (0, "test") if published else (1, selection_split)
+    shown = views(found.frame, found.plan, found.languages)
+    names = list(dict.fromkeys([ALL, *found.frame["category"]]))
+    reference = BASE if BASE in set(found.frame["start"]) else shown[0].name
+    samples = inference.samples(found.frame, counts, SPLIT)
+    intervals = inference.intervals(samples)
+    differences = inference.differences(samples, reference)
+    cubes = {view.name: view.cube(SPLIT) for view in shown}
+    starts = {view.name: cubes[view.name] for view in _compared(shown)}
+    roles = pretraining.roles(found.plan["pairs"])
+    limits = _limits(intervals)
+    cards = model_cards.rows(found.frame, found.languages, selection, published)
+    return Computed(
+        found=found,
+        views=shown,
+        cubes=cubes,
+        categories=names,
+        matrices={view.name: {name: _matrices(view, name, ddof, limits) for name in names} for view in shown},
+        reference=reference,
+        missing=audit.missing_scores(found),
+        best=matrices.best_sources(starts),
+        relations=matrices.by_relation(starts, found.families),
+        by_category=matrices.by_category(
+            found.frame, {v.name: (v.rows, v.targets) for v in shown if v.kind == "start"}, SPLIT
+        ),
+        intervals=intervals,
+        differences=differences,
+        ranks=inference.source_ranks(samples, list(starts)),
+        agreement=inference.rank_agreement(starts),
+        seeds=inference.seeds_needed(starts),
+        mixed=inference.mixed_model(found.frame, SPLIT),
+        roles=roles,
+        pretraining=_pretraining(found, roles, intervals, differences, reference, ddof),
+        in_language=categories.by_start(found.frame, roles, SPLIT, ddof, _sources(found)),
+        cards=cards,
+        overlap=_overlap(corpora, shown, cubes, reference, names)
+        if not isinstance(corpora, str) and len(corpora) > 1
+        else None,
+        findings=audit.audit(found, imports, corpora, cards, selection, SPLIT),
+    )
+
+
+def _compared(shown: list[View]) -> list[View]:
+    starts = [view for view in shown if view.kind == "start"]
+    return [view for view in starts if view.wide] or starts
+
+
+def _limits(intervals: pd.DataFrame) -> dict[tuple[str, str, str], tuple[float, float]]:
+    """The limits by (start, source, target)."""
+    rows = intervals[["start", "source", "target", "low", "high"]].itertuples(index=False, name=None)
+    return {(start, source, target): (low, high) for start, source, target, low, high in rows}
+
+
+def _sources(found: StudyResults) -> list[str]:
+    sources = {source for _, source in found.plan["pairs"]} | set(found.frame["source"])
+    return [name for name in found.languages if name in sources]
+
+
+def _matrices(view: View, category: str, ddof: int, limits: Mapping[tuple, tuple[float, float]]) -> Matrices:
+    cube = view.cube(SPLIT, category)
+    wide = cube.with_averages()
+    n = wide.statistic("n")
+    sd = wide.statistic("sd")
+    if ddof == 0:  # 0 for one seed, as numpy has it
+        sd = (sd * np.sqrt((n - 1) / n.where(n > 0))).where(n != 1, 0.0)
+    mean = matrices.with_average(cube.statistic("mean"))
+    named = [frame.rename_axis(index=view.row_name) for frame in (mean, sd, n)]
+    if category != ALL or not limits:
+        return Matrices(*named)
+    keys = [[(*view.configuration(row), target) for target in view.targets] for row in view.rows]
+    bounds = [
+        pd.DataFrame(
+            [[limits.get(key, (np.nan, np.nan))[side] for key in row] for row in keys], view.rows, view.targets
+        )
+        for side in (0, 1)
+    ]
+    return Matrices(*named, *bounds)
+
+
+def _pretraining(
+    found: StudyResults, roles: list[str], intervals: pd.DataFrame, differences: pd.DataFrame, reference: str, ddof: int
+) -> pd.DataFrame:
+    """`pretraining.effect` with intervals and p over sentences and seeds."""
+    own = intervals[intervals["source"] == intervals["target"]].set_index(["start", "source"])
+    apart = differences[differences["source"] == differences["target"]].set_index(["start", "source"])
+    bounds, apart_bounds, p = {}, {}, {}
+    for language in _sources(found):
+        for role in roles:
+            key = (pretraining.start_of(role, language), language)
+            if key in own.index:
+                bounds[language, role] = tuple(own.loc[key, ["low", "high"]])
+            if reference == BASE and key in apart.index:
+                apart_bounds[language, role] = tuple(apart.loc[key, ["low", "high"]])
+                p[language, role] = float(apart.loc[key, "p"])
+    return pretraining.effect(found.frame, roles, SPLIT, ddof, p, bounds, apart_bounds, _sources(found))
+
+
+def _overlap(
+    corpora: Mapping[str, Corpus], shown: list[View], cubes: Mapping[str, Cube], reference: str, names: list[str]
+) -> Overlap:
+    table = overlap.overlaps(corpora)
+    there = [name for name in names if name == ALL or name in set(table["category"])]
+    measures = association.measures(corpora, table)
+    means = {v.name: cubes[v.name].statistic("mean") for v in shown if v.kind != "pivot" and v.wide}
+    means = means or {reference: cubes[reference].statistic("mean")}
+    measure = f"{overlap.UNITS[0]}, train to test, share"
+    first = reference if reference in means else next(iter(means))
+    return Overlap(
+        published={name: overlap.published_overlap(corpora, name) for name in there},
+        table=table,
+        exposure=overlap.train_exposure(table),
+        associations=association.associations(means, measures, overlap.training_sizes(corpora)),
+        points=association.points(means[first], measures[measure], first),
+        measure=measure,
+    )
+
+
+def without_averages(matrix: pd.DataFrame) -> pd.DataFrame:
+    """The matrix without its last row and column."""
+    return matrix.drop(index=AVERAGE, columns=AVERAGE)
+
+
+def minus_reference(computed: Computed, view: View, category: str) -> pd.DataFrame | None:
+    """A view less the reference start on the same sources, in points; None for the reference and for pivots.
+
+    A pivot's rows are starts: its row of the reference start is what is taken off there.
+    """
+    if view.name == computed.reference:
+        return None
+    mean = without_averages(computed.matrices[view.name][category].mean)
+    if view.kind == "pivot":
+        if computed.reference not in mean.index:
+            return None
+        return mean - mean.loc[computed.reference]
+    other = without_averages(computed.matrices[computed.reference][category].mean)
+    return mean - other.reindex(index=mean.index, columns=mean.columns)

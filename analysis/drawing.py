@@ -1,0 +1,52 @@
+"""Figures drawn side by side, in processes of their own: drawing is what takes longest in a report."""
+
+import functools
+import multiprocessing
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from analysis import plots
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A call of `analysis.plots`: which figure, and what it is given."""
+
+    kind: Literal["heatmap", "intervals", "scatter"]
+    arguments: Sequence[Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def prepare() -> None:
+    """Start the processes, so that they import while the study is read."""
+    for _ in range(_processes()):
+        _pool().submit(int)
+
+
+def encoded(drawings: Mapping[str, Drawing]) -> dict[str, bytes]:
+    """PNG and PDF of every drawing by file name, the key with ``.png`` and ``.pdf``."""
+    files = {}
+    for stem, (png, pdf) in zip(drawings, _pool().map(_encode, drawings.values()), strict=True):
+        files[f"{stem}.png"], files[f"{stem}.pdf"] = png, pdf
+    return files
+
+
+def _encode(drawing: Drawing) -> tuple[bytes, bytes]:
+    figure = getattr(plots, drawing.kind)(*drawing.arguments, **drawing.options)
+    return plots.png(figure), plots.pdf(figure)
+
+
+def _processes() -> int:
+    return max(1, min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+
+
+@functools.cache
+def _pool() -> ProcessPoolExecutor:
+    """One for all reports of this process. Never forked from it: it may have threads."""
+    context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+    if os.name == "posix":
+        context.set_forkserver_preload(["analysis.plots"])
+    return ProcessPoolExecutor(_processes(), context)

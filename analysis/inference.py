@@ -1,0 +1,157 @@
+"""How sure the scores of a whole study are: every configuration on every target, seeds and sentences together. Pure.
+
+In percent. One generator seeded by the target's name serves all cells of a target, so that they share the resampled
+sentences and no number depends on the order of the runs.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis import statistics
+from analysis.matrices import Cube
+from analysis.resampling import SentenceCounts
+from analysis.statistics import Means
+from nertransfer.grid import BASE
+from nertransfer.labels import ALL
+from nertransfer.schema import F1
+
+RESAMPLES = 2000
+INTERVAL_COLUMNS = ["start", "source", "target", "f1", "n_seeds", "low", "high", "sentences_vary"]
+DIFFERENCE_COLUMNS = ["start", "source", "target", "difference", "low", "high", "p", "p_holm"]
+RANK_COLUMNS = ["start", "target", "source", "best_probability", "mean_rank", "rank_low", "rank_high"]
+SEEDS_COLUMNS = ["start", "setting", "sd", *(f"seeds_for_{d}_points" for d in (1, 2, 3, 5))]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """All cells of one target: ``f1`` (cells,) and ``resampled`` (resamples, cells) as fractions, ``configuration``
+    (cells,) an index into ``configurations``; ``sentences_vary`` is False where no counts by sentence are at hand."""
+
+    configurations: list[tuple[str, str]]
+    f1: np.ndarray
+    resampled: np.ndarray
+    configuration: np.ndarray
+    sentences_vary: bool
+
+    @property
+    def means(self) -> Means:
+        return statistics.means_over_seeds(self.f1, self.resampled, self.configuration)
+
+
+def samples(
+    frame: pd.DataFrame, counts: Mapping[str, SentenceCounts], split: str = "test", resamples: int = RESAMPLES
+) -> dict[str, Sample]:
+    """The sample of every target, from counts by sentence where all its cells have them, else over seeds alone."""
+    chosen = frame[(frame["split"] == split) & (frame["category"] == ALL)]
+    found = {}
+    for target, rows in chosen.groupby("target", sort=False):
+        cells = list(rows[["start", "source", "seed"]].itertuples(index=False, name=None))
+        configurations = list(dict.fromkeys((start, source) for start, source, _ in cells))
+        index = np.array([configurations.index((start, source)) for start, source, _ in cells])
+        f1, there = rows[F1].to_numpy(float), counts.get(str(target))
+        if there is not None and set(cells) <= set(there.cells):
+            gold, predicted, correct = there.of()
+            places = [there.cells.index(cell) for cell in cells]
+            rng = np.random.default_rng(zlib.crc32(str(target).encode()))
+            weights = statistics.sentence_weights(len(gold), resamples, rng)
+            resampled = statistics.resampled_f1(gold, predicted[places], correct[places], weights)
+            found[str(target)] = Sample(configurations, f1, resampled, index, True)
+        else:
+            found[str(target)] = Sample(configurations, f1, np.tile(f1, (2, 1)), index, False)
+    return found
+
+
+def intervals(found: Mapping[str, Sample]) -> pd.DataFrame:
+    """Mean F1 of every start, source and target with its 95 % interval; NaN limits where nothing varies."""
+    rows = []
+    for target, sample in found.items():
+        means = sample.means
+        low, high = statistics.mean_intervals(means)
+        for i, (start, source) in enumerate(sample.configurations):
+            known = sample.sentences_vary or means.seeds[i] > 1
+            limits = (100 * low[i], 100 * high[i]) if known else (np.nan, np.nan)
+            rows.append(
+                (start, source, target, 100 * means.mean[i], int(means.seeds[i]), *limits, sample.sentences_vary)
+            )
+    return pd.DataFrame(rows, columns=INTERVAL_COLUMNS)
+
+
+def differences(found: Mapping[str, Sample], reference: str = BASE) -> pd.DataFrame:
+    """Every start less the reference on the same source and target, in points, with interval and p.
+
+    ``p_holm`` corrects over all sources and targets of one start.
+    """
+    rows = []
+    for target, sample in found.items():
+        places = {configuration: i for i, configuration in enumerate(sample.configurations)}
+        pairs = [
+            (place, places[reference, source])
+            for (start, source), place in places.items()
+            if start != reference and (reference, source) in places
+        ]
+        if not pairs:
+            continue
+        first, second = zip(*pairs, strict=True)
+        means = sample.means
+        there = statistics.differences(means, first, second)
+        for k, (i, j) in enumerate(pairs):
+            known = sample.sentences_vary or min(means.seeds[i], means.seeds[j]) > 1
+            tested = (100 * there.low[k], 100 * there.high[k], there.p[k]) if known else (np.nan, np.nan, np.nan)
+            rows.append((*sample.configurations[i], target, 100 * there.estimate[k], *tested))
+    table = pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS[:-1])
+    return table.assign(p_holm=table.groupby("start")["p"].transform(lambda p: pd.Series(statistics.holm(p), p.index)))
+
+
+def source_ranks(found: Mapping[str, Sample], starts: Sequence[str]) -> pd.DataFrame:
+    """How often every source is the best zero-shot one of a target, and the 95 % interval of its rank, by start."""
+    rows = []
+    for target, sample in found.items():
+        rng = np.random.default_rng(zlib.crc32(f"ranks {target}".encode()))
+        drawn = statistics.resampled_means(sample.f1, sample.resampled, sample.configuration, rng)
+        for start in starts:
+            rivals = [i for i, (name, source) in enumerate(sample.configurations) if name == start and source != target]
+            if len(rivals) < 2 or len(drawn) < RESAMPLES // 10:
+                continue
+            names = [sample.configurations[i][1] for i in rivals]
+            table = statistics.rank_stability(drawn[:, rivals], names)
+            rows += [(start, target, name, *values) for name, values in zip(names, table.to_numpy(), strict=True)]
+    return pd.DataFrame(rows, columns=RANK_COLUMNS)
+
+
+def rank_agreement(cubes: Mapping[str, Cube]) -> pd.DataFrame:
+    """How alike single seeds rank the zero-shot sources of a target: mean Kendall tau-b, by start and target."""
+    rows = []
+    for start, cube in cubes.items():
+        for column, target in enumerate(cube.targets):
+            rivals = [i for i, source in enumerate(cube.sources) if source != target]
+            if len(rivals) > 1:
+                rows.append((start, target, statistics.seed_rank_agreement(cube.values[:, rivals, column])))
+    return pd.DataFrame(rows, columns=["start", "target", "kendall_tau_b"])
+
+
+def seeds_needed(cubes: Mapping[str, Cube]) -> pd.DataFrame:
+    """Seeds that a difference of 1, 2, 3 or 5 points of F1 would need (power 0.8 at 0.05), by start and setting.
+
+    From the root mean variance over seeds of single scores (source and target).
+    """
+    rows = []
+    for start, cube in cubes.items():
+        own = np.array([[s == t for t in cube.targets] for s in cube.sources], bool).reshape(cube.values.shape[1:])
+        for setting, places in (("in-language", own), ("zero-shot", ~own)):
+            values = cube.values[:, places]
+            enough = np.sum(~np.isnan(values), axis=0) > 1
+            if enough.any():
+                sd = float(np.sqrt(np.nanmean(np.nanvar(values[:, enough], axis=0, ddof=1))))
+                rows.append((start, setting, sd, *statistics.seeds_needed(sd, np.array([1.0, 2.0, 3.0, 5.0]))))
+    return pd.DataFrame(rows, columns=SEEDS_COLUMNS)
+
+
+def mixed_model(frame: pd.DataFrame, split: str = "test") -> statistics.MixedModel:
+    """`statistics.mixed_model` of the mean over seeds of every start, source and target."""
+    chosen = frame[(frame["split"] == split) & (frame["category"] == ALL)]
+    means = chosen.groupby(["start", "source", "target"], sort=False)[F1].mean().mul(100).rename("f1").reset_index()
+    return statistics.mixed_model(means)

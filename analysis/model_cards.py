@@ -1,0 +1,175 @@
+"""The models of a study as a table: of every start and source the best seed, with its scores on the source. Pure.
+
+Percent throughout; frames hold fractions.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
+
+import pandas as pd
+
+from analysis import typeset
+from analysis.categories import names_of, published_frame
+from analysis.pretraining import BASE, pairs_of
+from analysis.tables import MISSING, number
+from nertransfer.labels import ALL
+from nertransfer.schema import F1, PRECISION, RECALL, SUPPORT, model_name, start_alias
+
+OVERALL = {F1: "F1", PRECISION: "Precision", RECALL: "Recall"}
+CATEGORY = f"{F1}/"
+"""Prefix of the column of a category's F1."""
+COLUMNS = ["model", "start", "source", *OVERALL]
+CHOICE_COLUMNS = ["seed", "seeds", "selection_split", "selection_f1", "inflation"]
+"""They follow `COLUMNS` and the columns of the categories."""
+
+PUBLISHED_NAMES = {
+    "amh": "amharic", "hau": "hausa", "ibo": "igbo", "kin": "kinyarwanda", "lug": "luganda", "luo": "luo",
+    "pcm": "naija", "swa": "swahili", "wol": "wolof", "yor": "yoruba",
+}  # fmt: skip
+"""What languages are called in the names of the published models (Beukman, NERTransfer, ``ModelCards.md``)."""
+PUBLISHER = "mbeukman"
+HUB = "https://huggingface.co/"
+
+
+def published_name(start: str, source: str, names: Mapping[str, str] = PUBLISHED_NAMES) -> str:
+    """The name of a published model; a language without a name in ``names`` goes by its code."""
+    adapted = "" if start == BASE else f"-finetuned-{names.get(start, start)}"
+    return f"xlm-roberta-base{adapted}-finetuned-ner-{names.get(source, source)}"
+
+
+def registered_name(start: str, source: str) -> str:
+    """Name and alias of the registered model: ``ner-hau@from-swa``."""
+    return f"{model_name(source)}@{start_alias(start)}"
+
+
+def rows(
+    frame: pd.DataFrame, order: Sequence[str], selection_split: str = "dev", published: bool = False
+) -> pd.DataFrame:
+    """One row a (start, source): `COLUMNS`, F1 of every category, `CHOICE_COLUMNS`; percent on the source's test split.
+
+    The seed is the one with the highest overall F1 on the source's ``selection_split`` (equal ones: the smallest), of
+    ``seeds`` that have one; ``selection_f1`` is that F1. ``inflation`` is how many points of test F1 a choice on the
+    test split shows more than one on the dev split. Rows are sorted by source in ``order``, which also says which
+    sources are shown, then by start, `BASE` last, as in the published table.
+
+    NaN, and no seed, where no seed has a score on the selection split; NaN also for a test score that is not there, for
+    a category that the gold tags do not have, and for an inflation where one of the splits has no scores.
+    ``published``: the categories from a report rounded to two decimals, and the published names of the models.
+    Raises ValueError when a seed has two scores.
+    """
+    own = frame[frame["source"] == frame["target"]]
+    own = published_frame(own) if published else own
+    if own.duplicated(["start", "source", "split", "category", "seed"]).any():
+        raise ValueError("a start has two scores for one source, split, category and seed")
+    scores = {
+        (row.start, row.source, row.split, row.category, row.seed): row
+        for row in own.itertuples()
+        if row.category == ALL or getattr(row, SUPPORT) > 0
+    }
+    seeds: dict[tuple[str, str, str], list[int]] = {}
+    for start, source, split, category, seed in sorted(scores):
+        if category == ALL and not math.isnan(getattr(scores[start, source, split, category, seed], F1)):
+            seeds.setdefault((start, source, split), []).append(seed)
+
+    def score(start: str, source: str, split: str, seed: int | None, category: str = ALL, measure: str = F1) -> float:
+        row = scores.get((start, source, split, category, seed))
+        return math.nan if row is None else 100 * getattr(row, measure)
+
+    def best(start: str, source: str, split: str) -> int | None:
+        rivals = seeds.get((start, source, split), [])
+        return min(rivals, key=lambda seed: (-score(start, source, split, seed), seed), default=None)
+
+    categories = [name for name in names_of(own) if name != ALL]
+    found = []
+    for start, source in _ordered(pairs_of(frame), order):
+        pair, seed = (start, source), best(start, source, selection_split)
+        on_test, on_dev = (score(*pair, "test", best(*pair, split)) for split in ("test", "dev"))
+        found.append(
+            (published_name(*pair) if published else registered_name(*pair), *pair,
+             *(score(*pair, "test", seed, ALL, measure) for measure in OVERALL),
+             *(score(*pair, "test", seed, category) for category in categories),
+             seed, len(seeds.get((*pair, selection_split), [])), selection_split,
+             score(*pair, selection_split, seed), on_test - on_dev)
+        )  # fmt: skip
+    columns = [*COLUMNS, *(CATEGORY + name for name in categories), *CHOICE_COLUMNS]
+    return pd.DataFrame(found, columns=columns).astype({"seed": "Int64"})
+
+
+def _ordered(pairs: Sequence[tuple[str, str]], order: Sequence[str]) -> list[tuple[str, str]]:
+    shown = [pair for pair in pairs if pair[1] in order]
+    return sorted(shown, key=lambda pair: (order.index(pair[1]), pair[0] == BASE, pair[0]))
+
+
+def measure_names(rows: pd.DataFrame) -> dict[str, str]:
+    """The columns of scores and what a table calls them: F1, Precision, Recall, F1 (LOC) ..."""
+    categories = [column for column in rows.columns if column.startswith(CATEGORY)]
+    return {**OVERALL, **{column: f"F1 ({column.removeprefix(CATEGORY)})" for column in categories}}
+
+
+def notes(rows: pd.DataFrame) -> list[str]:
+    """How the seeds were chosen, what choosing them on the test split adds, and what is missing."""
+    found = []
+    for split in sorted(set(rows["selection_split"])):
+        found.append(f"Percent, on the test split. Of every model the seed with the best F1 on the {split} split.")
+    inflation = rows["inflation"].dropna()
+    if len(inflation):
+        points = f"{inflation.mean():.2f} points of F1 more on average, {inflation.max():.2f} at most"
+        found.append(f"A seed chosen on the test split instead of the dev split shows {points}.")
+    missing = rows[list(measure_names(rows))].isna().any(axis=None)
+    return [*found, f"{MISSING}: no scores, or no entity of that category."] if missing else found
+
+
+def table(rows: pd.DataFrame, label: str = "model-cards") -> typeset.Table:
+    """`rows` as a table: a model a row, its scores to two decimals, its seed, and `notes`."""
+    names = measure_names(rows)
+    body = [
+        (
+            [str(row["model"]), str(row["start"]), str(row["source"])],
+            [*(typeset.score_entry(row[column], decimals=2) for column in names), _seed_entry(row["seed"])],
+        )
+        for row in rows.to_dict("records")
+    ]
+    return typeset.Table(
+        columns=[*names.values(), "Seed"],
+        rows=body,
+        head_names=["Model", "Start", "Language"],
+        caption="The best model of every start and language, scored on the language that it was fine-tuned on",
+        label=label,
+        notes=notes(rows),
+    )
+
+
+def _seed_entry(seed: int | None) -> typeset.Entry:
+    return typeset.Entry(MISSING if pd.isna(seed) else str(seed))
+
+
+# --- Markdown, in the layout of the published cards ----------------------------------------------------------
+
+_WIDTHS = (50, 20, 32)  # of the heads; those of the numbers are as wide as their names
+_SCORE_WIDTH = 14
+
+
+def markdown(rows: pd.DataFrame, locations: Mapping[str, str], published: bool = False) -> str:
+    """`rows` as the table of models in Markdown, laid out as in the published ``ModelCards.md``; two decimals.
+
+    ``locations``: hub id by start; a start without one has no link. ``published``: byte for byte, with links to the
+    published models and without `notes`, also in its spelling of "Starting".
+    """
+    names = measure_names(rows)
+    heads = ("Model Name", f"{'Staring' if published else 'Starting'} point", "Evaluation / Fine-tune Language")
+    columns = [*(text.ljust(width) for text, width in zip(heads, _WIDTHS, strict=True))]
+    columns += [typeset.markdown_escape(name) for name in names.values()]
+    lines = [columns, ["-" * 50, "-" * 20, "-" * 20, *(["-" * _SCORE_WIDTH] * len(names))]]
+    for row in rows.to_dict("records"):
+        model = _link(row["model"], f"{PUBLISHER}/{row['model']}" if published else None)
+        start = _link(row["start"], locations.get(row["start"]))
+        language = typeset.markdown_escape(row["source"]).ljust(20)
+        lines.append([model, start, language, *(number(row[column], 2).ljust(_SCORE_WIDTH) for column in names)])
+    text = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return text if published else "\n\n".join([text.rstrip("\n"), *map(typeset.markdown_escape, notes(rows))]) + "\n"
+
+
+def _link(text: str, location: str | None) -> str:
+    shown = typeset.markdown_escape(text)
+    return f"[{shown}]({HUB}{quote(location)})" if location else shown

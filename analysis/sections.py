@@ -1,0 +1,518 @@
+"""The analysis of a study in words, listings and matrices: what `analysis.page` renders. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis import matrices, statistics, tables
+from analysis.computed import SPLIT, TEST, Computed, without_averages
+from analysis.matrices import Average
+from analysis.page_data import Column, Listing, Matrix, Page, Picture, Section, Tile
+from analysis.pretraining import SIGNIFICANT
+from analysis.tables import count, listing, number
+from analysis.views import View
+from nertransfer.grid import BASE, OWN
+from nertransfer.languages import LANGUAGES
+
+POINTS = "points of F1"
+LISTED_RANKS = 3
+"""So many sources of every target are listed with their chance of being the best."""
+
+
+def page(
+    computed: Computed,
+    file_of: Mapping[str, str],
+    pictures: Mapping[str, str],
+    images: Mapping[str, bytes],
+    run_url: str,
+    uri: str,
+    files: Sequence[str],
+) -> Page:
+    """The page. ``file_of``: file of the means by view; ``pictures``: caption by stem of the figure's files."""
+    found = computed.found
+    runs: dict[str, list[tuple[int, str]]] = {}
+    used = found.cells[found.cells["used"]]
+    for start, source, seed, run in used[["start", "source", "seed", "run_id"]].itertuples(index=False, name=None):
+        runs.setdefault(f"{start}-{source}", []).append((int(seed), run))
+    sections = [
+        _pretraining(computed, pictures),
+        _best(computed),
+        _categories(computed),
+        _overlap(computed, pictures),
+        _certainty(computed),
+        _cards(computed),
+        _figures(pictures),
+    ]
+    return Page(
+        study=found.study,
+        lead=(
+            "Cross-lingual transfer in named entity recognition: "
+            f"{count(len(found.plan['starts']), 'start')}, {count(len(found.plan['sources']), 'source language')}, "
+            f"{count(len(found.plan['targets']), 'target language')}, {count(len(found.plan['seeds']), 'seed')}. "
+            f"Scores are entity-level micro F1 in percent on the {SPLIT} splits."
+        ),
+        findings=computed.findings,
+        summary=summary(computed),
+        tiles=_tiles(computed),
+        matrices=[_matrix(computed, view, file_of[view.name]) for view in computed.views],
+        reference=computed.reference,
+        sections=[section for section in sections if section is not None],
+        reading=READING,
+        runs=runs,
+        run_url=run_url,
+        uri=uri,
+        images=images,
+        files=files,
+        languages={name: LANGUAGES[name].name for name in found.languages if name in LANGUAGES},
+    )
+
+
+def _matrix(computed: Computed, view: View, file: str) -> Matrix:
+    own = {row: next((t for t in view.targets if view.is_own(row, t)), "") for row in view.rows}
+    statistics_of = {}
+    for category, one in computed.matrices[view.name].items():
+        frames = {name: without_averages(getattr(one, name)) for name in ("mean", "sd", "n")}
+        limits = {name: frame for name in ("low", "high") if (frame := getattr(one, name)) is not None}
+        statistics_of[category] = frames | limits
+    configurations = {row: "-".join(view.configuration(row)) for row in view.rows}
+    return Matrix(
+        view.name, view.title, view.row_name, view.rows, view.targets, own, configurations, statistics_of, file
+    )
+
+
+# --- in words ------------------------------------------------------------------------------------------
+
+
+def _spread(average: Average) -> str:
+    sd = f" ± {number(average.sd)}" if average.sd == average.sd else ""
+    return f"{number(average.mean)}{sd} %"
+
+
+def _averages(computed: Computed) -> dict[str, tuple[Average, Average]]:
+    """Mean zero-shot and in-language F1 of the starts that are compared."""
+    cubes = {view.name: computed.cubes[view.name] for view in computed.starts}
+    return {
+        name: (
+            matrices.pair_average(cube, matrices.zero_shot(cube)),
+            matrices.pair_average(cube, matrices.in_language(cube)),
+        )
+        for name, cube in cubes.items()
+    }
+
+
+def _tiles(computed: Computed) -> list[Tile]:
+    averages = _averages(computed)
+    zero_shot = {name: pair[0] for name, pair in averages.items() if pair[0].n}
+    best = max(zero_shot, key=lambda name: zero_shot[name].mean, default=None)
+    shown = [computed.reference] + ([best] if best not in (None, computed.reference) else [])
+    tiles = []
+    for name in [name for name in shown if name in averages]:
+        for average, what in zip(averages[name], ("zero-shot", "in-language"), strict=True):
+            if average.n:
+                label = f"mean {what} F1 from {name}, {count(average.pairs, 'pair')}, {count(average.n, 'seed')}"
+                spread = f"± {number(average.sd)}" if average.sd == average.sd else ""
+                tiles.append(Tile(f"{number(average.mean)} %", label, spread))
+    return tiles
+
+
+def summary(computed: Computed) -> list[str]:
+    """The answer in a few sentences, each with its numbers."""
+    return [
+        text
+        for text in (
+            _which_start(computed),
+            _which_source(computed),
+            _own_start(computed),
+            _why(computed),
+            _how_sure(computed),
+        )
+        if text
+    ]
+
+
+def _which_start(computed: Computed) -> str:
+    averages = {name: pair[0] for name, pair in _averages(computed).items() if pair[0].n}
+    if not averages:
+        return ""
+    best = max(averages, key=lambda name: averages[name].mean)
+    text = f"Which start: {best} transfers best on average, with a mean zero-shot F1 of {_spread(averages[best])}"
+    reference = averages.get(computed.reference)
+    if len(averages) < 2 or reference is None:
+        return text + "."
+    if best == computed.reference:
+        others = [f"{name} {number(averages[name].mean)} %" for name in averages if name != best]
+        return f"{text}, before {listing(others)}."
+    rows = computed.differences[
+        (computed.differences["start"] == best) & (computed.differences["source"] != computed.differences["target"])
+    ]
+    better, worse = (int(((rows["p_holm"] < SIGNIFICANT) & (sign * rows["difference"] > 0)).sum()) for sign in (1, -1))
+    return (
+        f"{text}, {number(averages[best].mean - reference.mean, 1, True)} points from {computed.reference}. "
+        f"Of {count(len(rows), 'pair')} of source and target it is significantly better in {better} and worse in "
+        f"{worse} (Holm over the matrix)."
+    )
+
+
+def _which_source(computed: Computed) -> str:
+    rows = computed.best[computed.best["start"] == computed.reference]
+    if not len(rows):
+        return ""
+    wins = rows["best_source"].value_counts()
+    first = listing([f"{name} for {n}" for name, n in wins.head(3).items()])
+    ranks = computed.ranks[computed.ranks["start"] == computed.reference]
+    best = ranks.groupby("target")["best_probability"].max()
+    sure = (
+        f" In {int((best >= 0.95).sum())} of {len(best)} targets that is sure (95 %) over seeds and sentences."
+        if len(best)
+        else ""
+    )
+    return (
+        f"Which source: from {computed.reference}, the best zero-shot source is {first} of "
+        f"{count(len(rows), 'target')}; it leads the runner-up by {number(rows['difference'].median())} points "
+        f"(median).{sure}"
+    )
+
+
+def _own_start(computed: Computed) -> str:
+    if computed.reference != BASE or OWN not in computed.roles:
+        return ""
+    rows = computed.pretraining[(computed.pretraining["role"] == OWN) & computed.pretraining["difference"].notna()]
+    if not len(rows):
+        return ""
+    better = rows[rows["difference"] > 0]
+    sure = int((rows["p_holm"] < SIGNIFICANT).sum())
+    return (
+        f"Pre-training: fine-tuned and scored on one language, the start adapted to it is better than {BASE} in "
+        f"{len(better)} of {count(len(rows), 'language')}, by {number(rows['difference'].mean(), 1, True)} points on "
+        f"average; {sure} of the differences are significant ({TEST}, Holm)."
+    )
+
+
+def _why(computed: Computed) -> str:
+    if computed.overlap is None or not len(computed.overlap.points):
+        return ""
+    rows = computed.overlap.associations
+    first = computed.overlap.points["matrix"].iloc[0]
+    chosen = rows[(rows["matrix"] == first) & (rows["measure"] == computed.overlap.measure)].set_index("method")
+    row = chosen.loc["Spearman"]
+    if row["r"] != row["r"]:
+        return ""
+    return (
+        f"Why: zero-shot F1 from {first} goes with the share of the target's entity tokens that the source's train "
+        f"split has, Spearman r = {number(row['r'], 2)} (p = {p_text(row['p'])} by permuting languages; "
+        f"{p_text(row['naive_p'])} if the {int(row['dyads'])} pairs were independent, which they are not)."
+    )
+
+
+def _how_sure(computed: Computed) -> str:
+    rows = computed.seeds[(computed.seeds["start"] == computed.reference) & (computed.seeds["setting"] == "zero-shot")]
+    if not len(rows):
+        return ""
+    row = rows.iloc[0]
+    needed = [
+        f"{int(row[f'seeds_for_{d}_points'])} seeds for {d}"
+        for d in (2, 5)
+        if np.isfinite(row[f"seeds_for_{d}_points"])
+    ]
+    return (
+        f"How sure: a zero-shot score from {computed.reference} varies by {number(row['sd'])} points (sd) from seed to "
+        f"seed; a single comparison would need {listing(needed)} points of F1."
+    )
+
+
+def p_text(p: float) -> str:
+    """A p-value for a sentence."""
+    return tables.MISSING if p != p else "below 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
+# --- sections ------------------------------------------------------------------------------------------
+
+
+def _pictures(pictures: Mapping[str, str], *stems: str) -> list[Picture]:
+    return [Picture(stem, pictures[stem]) for stem in stems if stem in pictures]
+
+
+def _pretraining(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
+    table = computed.pretraining
+    if not len(table):
+        return None
+    columns = [
+        Column("language", "language"),
+        Column("role", "start"),
+        Column("mean", "F1", "percent"),
+        Column("sd", "sd", "percent"),
+        Column("n", "seeds", "count"),
+        Column("low", "95 % from", "percent"),
+        Column("high", "to", "percent"),
+        Column("difference", f"minus {BASE}", "points"),
+        Column("p", "p", "p", f"two-sided, {TEST}"),
+        Column("p_holm", "p (Holm)", "p", "corrected over the table"),
+        Column("mann_whitney_p", "p (U test)", "p", "Mann-Whitney over seeds alone, as published"),
+    ]
+    return Section(
+        "pretraining",
+        "Pre-training: which start, for a language with data",
+        [
+            "Fine-tuned and scored on the same language. "
+            + (f"{OWN} is the start that was adapted to that language. " if OWN in computed.roles else "")
+            + "LaTeX and Markdown of the table are in tables/."
+        ],
+        [Listing("pretraining", "The effect of pre-training", table, columns, "pretraining.csv")],
+        _pictures(pictures, "figures/pretraining"),
+    )
+
+
+def _best(computed: Computed) -> Section | None:
+    if not len(computed.best):
+        return None
+    ranks = computed.ranks
+    keys = ["start", "target"]
+    chance = ranks.rename(columns={"source": "best_source"})[[*keys, "best_source", "best_probability"]]
+    best = computed.best.merge(chance, how="left", on=[*keys, "best_source"])
+    columns = [
+        Column("start", "start"),
+        Column("target", "target"),
+        Column("best_source", "best source"),
+        Column("best_probability", "chance that it is", "share", "share of resamples of seeds and sentences"),
+        Column("f1", "F1", "percent"),
+        Column("sd", "sd", "percent"),
+        Column("n_seeds", "seeds", "count"),
+        Column("runner_up", "runner-up"),
+        Column("difference", "ahead by", "points"),
+        Column("in_language_f1", "own data", "percent", "F1 with train data of the target itself"),
+    ]
+    top = ranks.sort_values([*keys, "best_probability"], ascending=[True, True, False], kind="stable")
+    top = top.groupby(keys, sort=False).head(LISTED_RANKS).reset_index(drop=True)
+    rank_columns = [
+        Column("start", "start"),
+        Column("target", "target"),
+        Column("source", "source"),
+        Column("best_probability", "chance of being best", "share"),
+        Column("mean_rank", "mean rank", "number"),
+        Column("rank_low", "rank from", "count"),
+        Column("rank_high", "to", "count"),
+    ]
+    agreement = computed.agreement["kendall_tau_b"].mean()
+    paragraphs = ["The best source of every target without data of its own, and how sure that is."]
+    if agreement == agreement:
+        paragraphs.append(
+            f"Two seeds rank the sources of a target alike with a Kendall tau-b of {number(agreement, 2)} on average "
+            "(1: the same ranking, 0: no agreement)."
+        )
+    listings = [Listing("best", "Best zero-shot source by start and target", best, columns, "best_source.csv")]
+    if len(top):
+        title = f"The {LISTED_RANKS} likeliest best sources"
+        listings.append(Listing("ranks", title, top, rank_columns, "statistics/ranks.csv"))
+    if len(computed.relations):
+        relation_columns = [
+            Column("start", "start"),
+            Column("relation", "languages"),
+            Column("f1", "F1", "percent"),
+            Column("sd", "sd", "percent"),
+            Column("n_pairs", "pairs", "count"),
+            Column("n_seeds", "seeds", "count"),
+        ]
+        title = "Zero-shot F1 by relatedness"
+        listings.append(Listing("relation", title, computed.relations, relation_columns, "by_relation.csv"))
+    return Section("best", "Which source, for a target without data", paragraphs, listings)
+
+
+def _categories(computed: Computed) -> Section:
+    columns = [
+        Column("category", "category"),
+        Column("start", "start"),
+        Column("setting", "setting"),
+        Column("f1", "F1", "percent"),
+        Column("sd", "sd", "percent"),
+        Column("n_pairs", "pairs", "count"),
+        Column("n_seeds", "seeds", "count"),
+    ]
+    own = [
+        Column("language", "language"),
+        Column("role", "start"),
+        Column("category", "category"),
+        Column("mean", "F1", "percent"),
+        Column("sd", "sd", "percent"),
+        Column("n", "seeds", "count"),
+        Column("difference", f"minus {BASE}", "points"),
+    ]
+    modes = [
+        Column("start", "start"),
+        Column("setting", "setting"),
+        Column("f1", "F1", "percent"),
+        Column("strict_f1", "strict", "percent", "invalid tags belong to no entity"),
+        Column("span_f1", "spans", "percent", "first and last word alone, any category"),
+        Column("invalid_percent", "invalid tags, % of words", "number"),
+    ]
+    return Section(
+        "categories",
+        "Categories and modes of scoring",
+        ["The matrices above switch to any category; LaTeX of the second table is in tables/."],
+        [
+            Listing("by_category", "By category, mean over pairs", computed.by_category, columns, "by_category.csv"),
+            Listing("categories", "In-language, by category", computed.in_language, own, "categories.csv"),
+            Listing("modes", "Other ways to score", modes_table(computed), modes, "by_mode.csv"),
+        ],
+    )
+
+
+def modes_table(computed: Computed) -> pd.DataFrame:
+    """Zero-shot and in-language means of default, strict and span F1 and of the rate of invalid tags, by start."""
+    rows = []
+    for view in computed.starts:
+        overall = computed.found.overall
+        for setting, pairs in matrices.SETTINGS.items():
+            if not pairs(computed.cubes[view.name]):
+                continue
+            averages = {"f1": matrices.pair_average(computed.cubes[view.name], pairs(computed.cubes[view.name])).mean}
+            for measure, name in (
+                ("strict_f1", "strict_f1"), ("span_f1", "span_f1"), ("invalid_tag_rate", "invalid_percent"),
+            ):  # fmt: skip
+                cube = matrices.cube(overall, view.name, view.rows, view.targets, SPLIT, measure=measure)
+                averages[name] = matrices.pair_average(cube, pairs(cube)).mean
+            rows.append({"start": view.name, "setting": setting} | averages)
+    return pd.DataFrame(rows, columns=["start", "setting", "f1", "strict_f1", "span_f1", "invalid_percent"])
+
+
+def _overlap(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
+    if computed.overlap is None:
+        return None
+    columns = [
+        Column("matrix", "matrix"),
+        Column("measure", "overlap"),
+        Column("method", "correlation"),
+        Column("r", "r", "number"),
+        Column("p", "p", "p", "two-sided, languages permuted (Mantel)"),
+        Column("naive_p", "p, naive", "p", "as if pairs of languages were independent, as published"),
+        Column("dyads", "pairs", "count"),
+    ]
+    shown = computed.overlap.associations.dropna(subset=["r"])
+    exposure = [
+        Column("language", "language"),
+        Column("category", "category"),
+        Column("seen", "seen in train", "count"),
+        Column("entities", "test entities", "count"),
+        Column("fraction", "share", "share"),
+    ]
+    return Section(
+        "overlap",
+        "Why: shared entities",
+        [
+            "How much of a target's test entities the source's train split has, and whether F1 goes with it. Pairs of "
+            "ten languages are not as many independent points, so p is by permuting languages. The counts as the "
+            "published study made them, over all splits, are in overlap/."
+        ],
+        [
+            Listing("associations", "Overlap and zero-shot F1", shown, columns, "overlap/associations.csv"),
+            Listing(
+                "exposure", "Test entities that are in the language's own train split", computed.overlap.exposure,
+                exposure, "overlap/train_exposure.csv",
+            ),
+        ],
+        _pictures(pictures, "figures/overlap"),
+    )  # fmt: skip
+
+
+def _certainty(computed: Computed) -> Section:
+    differences = [
+        Column("start", "start"),
+        Column("source", "source"),
+        Column("target", "target"),
+        Column("difference", f"minus {computed.reference}", "points"),
+        Column("low", "95 % from", "points"),
+        Column("high", "to", "points"),
+        Column("p", "p", "p"),
+        Column("p_holm", "p (Holm)", "p", "over all pairs of that start"),
+    ]
+    seeds = [
+        Column("start", "start"),
+        Column("setting", "setting"),
+        Column("sd", "sd over seeds", "percent"),
+        *(Column(f"seeds_for_{d}_points", f"{d} points", "count") for d in (1, 2, 3, 5)),
+    ]
+    terms = [
+        Column("term", "term"),
+        Column("estimate", "estimate", "points"),
+        Column("standard_error", "s.e.", "number"),
+        Column("p", "p", "p"),
+        Column("low", "95 % from", "points"),
+        Column("high", "to", "points"),
+    ]
+    mixed = computed.mixed
+    words = [
+        f"Intervals and p are for the mean over seeds, by {TEST}; sentences are the same for all cells of a target.",
+        *_mixed_words(mixed),
+    ]
+    listings = []
+    if len(computed.differences):
+        listings.append(
+            Listing(
+                "differences", f"Every start minus {computed.reference}", computed.differences, differences,
+                "statistics/differences.csv",
+            )
+        )  # fmt: skip
+    if len(computed.seeds):
+        note = "seeds of each configuration for a power of 0.8 at p < 0.05, two-sided t test"
+        listings.append(
+            Listing(
+                "seeds", "How many seeds a difference needs", computed.seeds, seeds, "statistics/seeds_needed.csv", note
+            )
+        )
+    if len(mixed.terms):
+        listings.append(Listing("mixed", "Mixed model of F1", mixed.terms, terms, "statistics/mixed_model.csv"))
+    return Section("certainty", "How sure", words, listings)
+
+
+def _mixed_words(mixed: statistics.MixedModel) -> list[str]:
+    known = [f"{name} {number(sd)}" for name, sd in mixed.sd.items() if sd == sd]
+    fitted = (
+        [f"Mixed model of {count(mixed.n, 'score')}: standard deviations in points: {', '.join(known)}."]
+        if known
+        else []
+    )
+    return fitted + [f"Mixed model: {warning}." for warning in mixed.warnings]
+
+
+def _cards(computed: Computed) -> Section | None:
+    if not len(computed.cards):
+        return None
+    fixed = {"model", "start", "source", "seed", "seeds", "selection_split", "selection_f1", "inflation"}
+    names = {"model": "model", "start": "start", "source": "language"}
+    columns = [Column(name, label) for name, label in names.items()]
+    for name in computed.cards.columns:
+        if name not in fixed:
+            columns.append(Column(name, name.replace("f1/", "F1 ").replace("f1", "F1"), "percent"))
+    columns += [
+        Column("seed", "seed", "count"),
+        Column("inflation", "gain on test", "points", "test F1 if the seed were chosen on test, minus chosen on dev"),
+    ]
+    chosen = computed.cards["selection_split"].iloc[0]
+    return Section(
+        "cards",
+        "Models: the best seed of every start and source",
+        [f"Chosen by F1 on the source's {chosen} split, scored on its {SPLIT} split. LaTeX and Markdown: tables/."],
+        [Listing("cards", "Model cards", computed.cards, columns, "model_cards.csv")],
+    )
+
+
+def _figures(pictures: Mapping[str, str]) -> Section | None:
+    shown = [stem for stem in pictures if stem not in ("figures/pretraining", "figures/overlap")]
+    if not shown:
+        return None
+    text = "For papers: PDF with embedded fonts, as wide as the text; every number is in the CSV files."
+    return Section("figures", "Figures", [text], [], _pictures(pictures, *shown))
+
+
+READING = [
+    ("start", "The checkpoint that fine-tuning began from; own: the one that was adapted to the source language."),
+    ("source, target", "The language whose train split was fine-tuned on, and the one whose test split is scored. "
+     "Zero-shot: they differ. The outlined places have the source as target."),
+    ("F1", "An entity counts when its first word, last word and category agree (CoNLL-2003; seqeval's default mode). "
+     "Micro: over all entities of the split."),
+    ("± sd", "Standard deviation over seeds (n - 1, or n in the published style): how much a single run varies."),
+    ("interval", "95 %, for the mean over seeds: other seeds and other test sentences together (bootstrap of "
+     "sentences, Student's t for the few seeds)."),
+    ("p (Holm)", "The probability of such a difference if there were none, corrected for all tests of the table."),
+    ("avg", "The mean of a row or column, the source as target included; n/a where a number is missing."),
+]  # fmt: skip

@@ -1,0 +1,589 @@
+"""Tables -> text for papers: LaTeX with booktabs, Markdown, and the layout of the published tables.
+
+Pure: nothing is written. `check_latex` stands in for a TeX run where there is no TeX.
+"""
+
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from analysis.tables import MINUS, MISSING, number, spread
+
+COLOURS = (
+    "black", "blue", "brown", "cyan", "darkgray", "gray", "green", "lightgray", "lime", "magenta", "olive",
+    "orange", "pink", "purple", "red", "teal", "violet", "white", "yellow",
+)  # fmt: skip
+"""Names that xcolor defines without an option (xcolor.sty)."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One place of a table: plain text, not escaped, and how it stands out.
+
+    ``note`` follows the text in small print, without the bold. ``colours`` are names of `COLOURS`,
+    the outermost first. Raises ValueError on another colour.
+    """
+
+    text: str
+    bold: bool = False
+    star: bool = False
+    colours: tuple[str, ...] = ()
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if unknown := [colour for colour in self.colours if colour not in COLOURS]:
+            raise ValueError(f"unknown colour {unknown[0]!r}; known: {', '.join(COLOURS)}")
+
+
+def score_entry(
+    mean: float,
+    sd: float = math.nan,
+    decimals: int = 1,
+    *,
+    bold: bool = False,
+    star: bool = False,
+    colours: tuple[str, ...] = (),
+) -> Entry:
+    """A number and its sd, where there is one; a missing number is ``n/a`` and never stands out."""
+    if math.isnan(mean):
+        return Entry(MISSING)
+    return Entry(number(mean, decimals), bold, star, colours, spread(sd, decimals))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of plain text: rows of ``head_names`` heads and ``columns`` entries.
+
+    ``rules`` are the rows, from 0, below which a line stands. ``groups`` are titles over
+    neighbouring columns: (title, first, last), columns from 0, both included.
+
+    Raises ValueError when a row does not fit, a rule stands after no row or after the last (which
+    has one), or groups overlap, are not in order, or leave the columns.
+    """
+
+    columns: list[str]
+    rows: list[tuple[list[str], list[Entry]]]
+    head_names: list[str]
+    caption: str = ""
+    label: str = ""
+    notes: list[str] = field(default_factory=list)
+    rules: frozenset[int] | set[int] = frozenset()
+    groups: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.columns and not self.head_names:
+            raise ValueError("a table without columns")
+        for place, (heads, entries) in enumerate(self.rows):
+            if len(heads) != len(self.head_names):
+                raise ValueError(f"row {place} has {len(heads)} heads; the table has {len(self.head_names)}")
+            if len(entries) != len(self.columns):
+                raise ValueError(f"row {place} has {len(entries)} entries; the table has {len(self.columns)} columns")
+        if wrong := [rule for rule in sorted(self.rules) if not 0 <= rule < len(self.rows) - 1]:
+            raise ValueError(f"a rule after row {wrong[0]} of {len(self.rows)}")
+        ends = [-1, *(end for _, first, last in self.groups for end in (first, last)), len(self.columns)]
+        for i, (left, right) in enumerate(pairwise(ends)):
+            if left > right or (left == right and i % 2 == 0):
+                raise ValueError(f"groups overlap, are out of order or leave the {len(self.columns)} columns")
+
+
+def _plain(text: str) -> str:
+    """One line: white space becomes single blanks; control and formatting characters go, lone surrogates are named."""
+    spaced = (" " if character.isspace() else character for character in text)
+    kept = (c for c in spaced if unicodedata.category(c) not in ("Cc", "Cf"))
+    named = (_name(c) if unicodedata.category(c) == "Cs" else c for c in kept)
+    return " ".join("".join(named).split())
+
+
+def _name(character: str) -> str:
+    return f"[U+{ord(character):04X}]"
+
+
+# --- LaTeX ---------------------------------------------------------------------------------------------
+
+# Non-ASCII characters that pdfLaTeX sets from UTF-8 without a further package; each was compiled with
+# LaTeX 2022-11-01. Those of _T1 need the font encoding T1.
+_KEPT = re.compile("[À-ÖØ-öø-ĥĨ-ķĹ-ľŁ-ňŊ-ťŨ-žȘ-ț¡¿§¶£€©®™‐-―‘’“”†‡•…«»‹›‚„]")
+_T1 = re.compile(r"[ÐÞðþĄąĐđĘęĮįŊŋŲų«»‹›‚„]|\\k\{")
+
+
+def _greek(letter: str) -> str:
+    name = unicodedata.name(letter).split()[-1].lower().replace("lamda", "lambda")
+    return f"\\{name.capitalize() if letter.isupper() else name}"
+
+
+_MATHS = {
+    **{letter: _greek(letter) for letter in "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ"},
+    MINUS: "-", "±": r"\pm", "∓": r"\mp", "×": r"\times", "÷": r"\div", "·": r"\cdot", "°": r"^{\circ}",
+    "¹": "^{1}", "²": "^{2}", "³": "^{3}", "µ": r"\mu", "¬": r"\neg",
+    "≤": r"\leq", "≥": r"\geq", "≠": r"\neq", "≈": r"\approx", "∞": r"\infty", "√": r"\surd", "∈": r"\in",
+    "∆": r"\Delta",
+    "←": r"\leftarrow", "→": r"\rightarrow", "↔": r"\leftrightarrow", "↑": r"\uparrow", "↓": r"\downarrow",
+}  # fmt: skip
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"\symbol{34}", "`": r"\`{}",
+    # after the end of a row TeX would read these as arguments
+    "[": "{[}", "]": "{]}", "*": "{*}",
+    **{character: f"${command}$" for character, command in _MATHS.items()},
+}  # fmt: skip
+_ABOVE = dict(zip("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c", "`'^~=u.\"rHv", strict=True))
+_BELOW = dict(zip("\u0323\u0327\u0328\u0331", "dckb", strict=True))
+_CLUSTER = re.compile("[\\s\\S][\u0300-\u036f]*")
+_LIGATURE = re.compile(r"([-',])(?=\1)")
+
+
+def latex_escape(text: str) -> str:
+    """Plain text as LaTeX that reads the same, on one line.
+
+    White space becomes single blanks; control and formatting characters are dropped. Letters stay
+    as they are where pdfLaTeX reads them (`_KEPT`), other accented Latin letters are put together
+    with accent commands, mathematical signs go into ``$...$``, and a character that pdfLaTeX cannot
+    set is named: ``[U+1234]``. No ligature is formed of hyphens, commas or apostrophes.
+    """
+    composed = unicodedata.normalize("NFC", _plain(text))
+    return _LIGATURE.sub(r"\1{}", "".join(map(_latex_cluster, _CLUSTER.findall(composed))))
+
+
+def _latex_cluster(cluster: str) -> str:
+    """A character and the marks on it."""
+    letter, *marks = unicodedata.normalize("NFD", cluster)
+    accented = marks and letter.isascii() and letter.isalpha() and all(m in _ABOVE or m in _BELOW for m in marks)
+    if not accented:
+        return "".join(map(_latex_character, cluster))
+    # marks above first: an accent can stand over a letter only, a dot below under anything
+    for mark in sorted(marks, key=lambda mark: mark in _BELOW):
+        whole = unicodedata.normalize("NFC", letter + mark)
+        command = _ABOVE.get(mark) or _BELOW[mark]
+        letter = whole if _KEPT.fullmatch(whole) else f"\\{command}{{{letter}}}"
+    return letter
+
+
+def _latex_character(character: str) -> str:
+    if character in _SPECIAL:
+        return _SPECIAL[character]
+    if character.isascii() or _KEPT.fullmatch(character):
+        return character
+    return "".join(_SPECIAL.get(c, c) for c in _name(character))
+
+
+def _latex_label(label: str) -> str:
+    """A key that every LaTeX takes: blanks become hyphens, what is not a letter, a digit or of ``:._/-`` its code."""
+    return re.sub(r"[^A-Za-z0-9:._/-]", lambda m: f"u{ord(m[0]):X}", _plain(label).replace(" ", "-"))
+
+
+def _latex_entry(entry: Entry) -> str:
+    text = latex_escape(entry.text)
+    text = (rf"\textbf{{{text}}}" if entry.bold else text) + (r"$^{*}$" if entry.star else "")
+    if note := latex_escape(entry.note):
+        text = f"{text} {{\\scriptsize {note}}}"
+    for colour in reversed(entry.colours):
+        text = rf"\textcolor{{{colour}}}{{{text}}}"
+    return text
+
+
+def latex(table: Table, document: bool = False) -> str:
+    r"""The table as a LaTeX ``table`` with booktabs rules: caption above, notes below in small print.
+
+    The first line is a comment with the ``\usepackage`` lines that it needs. The numbers shrink to
+    ``\linewidth`` where they are wider, in whatever column of a page they stand. ``document`` wraps
+    the table in a document that compiles by itself.
+    """
+    heads = len(table.head_names)
+    shrink = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+    tabular = [shrink, rf"\begin{{tabular}}{{{'l' * heads}{'r' * len(table.columns)}}}", r"\toprule"]
+    if table.groups:
+        cells, column = [""] * heads, 0
+        for title, first, last in table.groups:
+            cells += [""] * (first - column) + [rf"\multicolumn{{{last - first + 1}}}{{c}}{{{latex_escape(title)}}}"]
+            column = last + 1
+        cells += [""] * (len(table.columns) - column)
+        ranges = (f"{heads + first + 1}-{heads + last + 1}" for _, first, last in table.groups)
+        tabular += [_latex_row(cells), " ".join(rf"\cmidrule(lr){{{columns}}}" for columns in ranges)]
+    tabular += [_latex_row([latex_escape(name) for name in [*table.head_names, *table.columns]]), r"\midrule"]
+    for place, (names, entries) in enumerate(table.rows):
+        tabular.append(_latex_row([*map(latex_escape, names), *map(_latex_entry, entries)]))
+        tabular += [r"\midrule"] if place in table.rules else []
+    tabular += [r"\bottomrule", r"\end{tabular}%", "}"]
+    lines = [r"\begin{table}[t]", r"\centering"]
+    lines += [rf"\caption{{{caption}}}"] if (caption := latex_escape(table.caption)) else []
+    lines += [rf"\label{{{label}}}"] if (label := _latex_label(table.label)) else []
+    lines += tabular
+    if table.notes:
+        small = r"\begin{minipage}{\linewidth}\footnotesize\raggedright"
+        notes = [rf"{latex_escape(note)}\par" for note in table.notes]
+        lines += [r"\par\smallskip", small, *notes, r"\end{minipage}"]
+    lines.append(r"\end{table}")
+    packages = _packages("\n".join(lines))
+    lines.insert(0, f"% Preamble: {''.join(packages)}")
+    if document:
+        lines = [r"\documentclass{article}", *packages, r"\begin{document}", *lines, r"\end{document}"]
+    return "\n".join(lines) + "\n"
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _packages(text: str) -> list[str]:
+    r"""The ``\usepackage`` lines that LaTeX text needs."""
+    needs = {
+        r"\usepackage[T1]{fontenc}": _T1,
+        r"\usepackage{amsmath}": re.compile(r"\\text\{"),
+        r"\usepackage{booktabs}": re.compile(r"\\(top|mid|bottom|cmid)rule"),
+        r"\usepackage{graphicx}": re.compile(r"\\resizebox"),
+        r"\usepackage{xcolor}": re.compile(r"\\textcolor"),
+    }
+    return [line for line, pattern in needs.items() if pattern.search(text)]
+
+
+# --- Markdown ------------------------------------------------------------------------------------------
+
+
+def markdown_escape(text: str) -> str:
+    """Plain text as GitHub Markdown that reads the same, on one line; also inside a pipe table."""
+    return re.sub(r"[\\`*_\[\]<>|&~$]", r"\\\g<0>", _plain(text))
+
+
+def _markdown_paragraph(text: str) -> str:
+    """A paragraph that does not turn into a heading, a list or a line."""
+    return re.sub(r"^(\d*)([-+=#.)])", r"\1\\\2", markdown_escape(text))
+
+
+def _markdown_entry(entry: Entry) -> str:
+    text, note = markdown_escape(entry.text), markdown_escape(entry.note)
+    text = (f"**{text}**" if entry.bold and text else text) + (r"\*" if entry.star else "")
+    return f"{text} {note}".strip()
+
+
+def markdown(table: Table) -> str:
+    """The table as a GitHub pipe table: caption above, notes below.
+
+    Markdown has one header row, no rules and no colours: the title of a group stands before the name
+    of each of its columns, rules and colours are left out.
+    """
+    titles = [""] * len(table.columns)
+    for title, first, last in table.groups:
+        titles[first : last + 1] = [f"{title}: "] * (last - first + 1)
+    names = [*table.head_names, *(title + name for title, name in zip(titles, table.columns, strict=True))]
+    rows = [
+        list(map(markdown_escape, names)),
+        [":---"] * len(table.head_names) + ["---:"] * len(table.columns),
+        *([*map(markdown_escape, heads), *map(_markdown_entry, entries)] for heads, entries in table.rows),
+    ]
+    body = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+    paragraphs = [_markdown_paragraph(table.caption), body, *map(_markdown_paragraph, table.notes)]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph) + "\n"
+
+
+# --- the published tables ------------------------------------------------------------------------------
+
+
+def published_tabular(
+    columns: Sequence[str], rows: Sequence[tuple[Sequence[str], Sequence[str]]], head_names: Sequence[str] = ()
+) -> str:
+    """A bare ``tabular`` in the layout of the published study's tables; all texts are LaTeX and taken as they are.
+
+    One head a row: it is padded to the left, and the corner is ``{}``. Several: ``head_names`` stand
+    in a second header row, a head equal to the one above it is blank, and a line stands where the
+    first head changes. A column is as wide as its name or, with one blank more, its widest cell, and
+    aligned to the right. This is what pandas 1.x ``DataFrame.to_latex(escape=False)`` prints for a
+    frame of strings (but pandas cuts cells at 50 characters), with the lines between the groups added
+    (Beukman, NERTransfer, ``analysis/v10/results.tex`` and ``analysis/v10/categories/all_cats.tex``).
+
+    Raises ValueError when there are no rows, or a row does not fit.
+    """
+    levels = max(1, len(head_names))
+    if len(head_names) == 1 or not rows or any((len(h), len(c)) != (levels, len(columns)) for h, c in rows):
+        raise ValueError(
+            f"{len(rows)} rows, not all of {levels} heads and {len(columns)} cells, or one head with a name"
+        )
+    widths = [max(len(name), *(1 + len(cells[i]) for _, cells in rows)) for i, name in enumerate(columns)]
+    names, blanks, *body = (
+        [text.rjust(width) for text, width in zip(line, widths, strict=True)]
+        for line in (columns, [""] * len(columns), *(cells for _, cells in rows))
+    )
+    heads = [list(row[0]) for row in rows]
+    if levels == 1:
+        margin = max(len(head) for (head,) in heads)
+        header, margins, ruled = [["{}", *names]], [[head.ljust(margin)] for (head,) in heads], set[int]()
+    else:
+        margins, empty = _sparse(heads)
+        header = [[*empty, *names], [*head_names, *blanks]]
+        ruled = {row for row in range(1, len(rows)) if heads[row][0] != heads[row - 1][0]}
+    lines = [rf"\begin{{tabular}}{{{'l' * (levels + len(columns))}}}", r"\toprule", *map(_latex_row, header)]
+    for row, (margin_cells, cells) in enumerate(zip(margins, body, strict=True)):
+        lines += [r"\midrule"] if row == 0 or row in ruled else []
+        lines.append(_latex_row([*margin_cells, *cells]))
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _sparse(heads: list[list[str]]) -> tuple[list[list[str]], list[str]]:
+    """Heads of several levels with repeats blank, and the blank of every level: as wide as the last head shown."""
+    levels = len(heads[0])
+    shown = [heads[0]]
+    for above, names in pairwise(heads):
+        same = next((level for level in range(levels - 1) if names[level] != above[level]), levels - 1)
+        shown.append([""] * same + names[same:])
+    blanks = [" " * len(next(filter(None, reversed(level)), "")) for level in zip(*shown, strict=True)]
+    return [[name or blank for name, blank in zip(names, blanks, strict=True)] for names in shown], blanks
+
+
+# --- a check in place of a TeX run ----------------------------------------------------------------------
+
+_TOKEN = re.compile(r"%.*|\\[A-Za-z@]+\*?|\\?[\s\S]")
+_GROUP = r"(?=\{)"
+_ACCENTS = [*_ABOVE.values(), *_BELOW.values()]
+# What has to follow a command; a text in braces is read after it.
+_BOTH_COMMANDS = {
+    **dict.fromkeys(["textbf", "text"], _GROUP),
+    **dict.fromkeys("{}$&#%_", ""),
+    "textcolor": rf"\{{(?:{'|'.join(COLOURS)})\}}" + _GROUP,
+}
+_TEXT_COMMANDS = {
+    **_BOTH_COMMANDS,
+    "caption": _GROUP,
+    **dict.fromkeys(_ACCENTS, rf"(?=\{{(?:[^\W\d_]?\}}|\\[{re.escape(''.join(_ACCENTS))}]\{{))"),
+    **dict.fromkeys(
+        ["textbackslash", "textasciicircum", "textasciitilde", "textless", "textgreater", "textbar"], r"\{\}"
+    ),
+    **dict.fromkeys(["centering", "par", "smallskip", "footnotesize", "scriptsize", "raggedright"], ""),
+    **dict.fromkeys(["toprule", "midrule", "bottomrule"], r"(?!\s*\[)"),
+    "\\": r"(?!\s*[\[*])",
+    "cmidrule": r"(?:\((?:l|r|lr)\))?\{(\d+)-(\d+)\}",
+    "multicolumn": r"\{(\d+)\}\{[lcr]\}" + _GROUP,
+    "symbol": r"\{34\}",
+    "label": r"\{[A-Za-z0-9:._/-]+\}",
+    "resizebox": r"\{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi\}\{!\}(?=\{%?\s*\\begin\{tabular\})",
+    "documentclass": r"\{article\}",
+    "usepackage": r"(?:\[T1\])?\{[a-z]+\}",
+    "begin": r"\{(document|table\*?|tabular|minipage)\}",
+    "end": r"\{([a-z]+\*?)\}",
+}
+_MATHS_COMMANDS = {**_BOTH_COMMANDS, **dict.fromkeys(re.findall(r"\\([A-Za-z]+)", " ".join(_MATHS.values())), "")}
+_ENVIRONMENTS = {
+    "document": "",
+    "table": r"(?:\[[htbp!]+\])?(?!\[)",
+    "table*": r"(?:\[[htbp!]+\])?(?!\[)",
+    "tabular": r"\{([lcr]+)\}",
+    "minipage": r"\{\\linewidth\}",
+}
+
+
+def check_latex(text: str) -> list[str]:
+    """What is wrong with the LaTeX of a table, as ``line 3: what``; empty when nothing is.
+
+    Strict: only the commands and environments that this module writes and the published tables use
+    are known, with the arguments they take. Braces, environments and ``$`` have to be closed in
+    order. Every row of a ``tabular`` has to end in a double backslash and fill its columns, spans
+    counted; rules stand between rows. Outside mathematics, characters that TeX gives a meaning to or
+    sets as others have to be escaped. Other characters than ASCII have to be of those that pdfLaTeX
+    sets. A text with a ``documentclass`` has to load the packages it needs.
+    """
+    return _Check(text).problems
+
+
+@dataclass
+class _Open:
+    """What is not closed yet: an environment by its name, ``{``, ``text`` (a group that is no mathematics) or ``$``."""
+
+    kind: str
+    line: int
+    columns: int = 0
+    filled: int = 1  # columns that the row has reached
+    row_begun: bool = False
+    cell_begun: bool = False
+    scripted: bool = False  # in mathematics: the last atom has a script
+
+
+class _Check:
+    """One reading of a text from front to back."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.position, self.line = text, 0, 1
+        self.problems: list[str] = []
+        self.stack: list[_Open] = []
+        self.command = ""  # whose group comes next
+        self.whole = r"\documentclass" in text
+        while found := _TOKEN.match(text, self.position):
+            self.position = found.end()
+            self.read(found[0])
+            self.line += text.count("\n", found.start(), self.position)
+        for opened in self.stack:
+            self.report(f"{opened.kind} is never closed", opened.line)
+        preamble, _, body = re.sub(r"(?<!\\)%.*", "", text).partition(r"\begin{document}")
+        for package in _packages(body):
+            if package not in preamble:
+                self.report(f"{package} is missing", 1)
+
+    def report(self, problem: str, line: int | None = None) -> None:
+        self.problems.append(f"line {line or self.line}: {problem}")
+
+    @property
+    def inner(self) -> _Open:
+        """The innermost of what is open."""
+        return self.stack[-1] if self.stack else _Open("", 0)
+
+    def in_maths(self) -> bool:
+        return next((opened.kind == "$" for opened in reversed(self.stack) if opened.kind in ("$", "text")), False)
+
+    def read(self, token: str) -> None:
+        if token.startswith("%"):
+            self.comment(token)
+        elif token.isspace() and token.isascii():
+            self.white_space(token)
+        elif token.startswith("\\"):
+            self.any_command(token[1:])
+        elif token == "&":
+            self.next_cell()
+        elif token == "}":
+            self.close("{", "text")
+        elif token == "$" and self.in_maths():
+            self.close("$")
+        elif token in "^_" and self.in_maths():
+            self.script()
+        else:
+            self.content()
+            if token == "{":
+                self.open("text" if self.command in ("textbf", "text") else "{")
+            elif token == "$":
+                self.open("$")
+                if self.text.startswith("$", self.position):
+                    self.report("$$")
+            else:
+                self.character(token)
+
+    def comment(self, token: str) -> None:
+        """A comment swallows text: allowed are whole lines outside tables, and an empty one behind a brace."""
+        before = self.text[: self.position - len(token)]
+        outside = all(opened.kind == "document" for opened in self.stack)
+        if not (outside and before[-1:] in ("", "\n")) and not (token == "%" and before[-1:] in "{}"):
+            self.report("% is not escaped")
+
+    def white_space(self, token: str) -> None:
+        if token not in " \n":
+            self.report(f"character U+{ord(token):04X}")
+        if token == "\n" and re.compile(r"[ \t]*\n").match(self.text, self.position):
+            self.end_paragraph("a blank line")
+
+    def end_paragraph(self, how: str) -> None:
+        if self.inner.kind not in ("", "document", "table", "table*", "minipage"):
+            self.report(f"{how} inside {self.inner.kind}")
+
+    def content(self) -> None:
+        """Something that is set stands here."""
+        if self.whole and not self.stack:
+            self.report("outside the document")
+        self.inner.scripted = False
+        for opened in reversed(self.stack):
+            if opened.kind == "tabular":
+                opened.row_begun = opened.cell_begun = True
+                break
+
+    def character(self, token: str) -> None:
+        maths = self.in_maths()
+        if token in "#~^_" or token in ("'`" if maths else '"<>|'):
+            self.report(f"{token} is not escaped")
+        elif not (token.isprintable() if token.isascii() else _KEPT.fullmatch(token) and not maths):
+            self.report(f"character U+{ord(token):04X}")
+
+    def script(self) -> None:
+        if self.inner.scripted:
+            self.report("a second script on one atom")
+        if found := re.compile(r"[A-Za-z0-9*+]").match(self.text, self.position):
+            self.position = found.end()
+            self.inner.scripted = True
+        elif self.text.startswith("{", self.position):
+            self.position += 1
+            self.inner.scripted = True
+            self.open("{")
+        else:
+            self.report("a script without text")
+
+    def open(self, kind: str, columns: int = 0) -> None:
+        self.stack.append(_Open(kind, self.line, columns))
+        self.command = ""
+
+    def close(self, *kinds: str) -> None:
+        if self.inner.kind in kinds:
+            self.stack.pop()
+        else:
+            self.report(f"end of {kinds[0]} inside {self.inner.kind or 'nothing'}")
+
+    def any_command(self, name: str) -> None:
+        known = _MATHS_COMMANDS if self.in_maths() else _TEXT_COMMANDS
+        if name not in known:
+            return self.report(rf"\{name} is not known {'in mathematics' if self.in_maths() else 'in text'}")
+        found = re.compile(known[name]).match(self.text, self.position)
+        if not found:
+            return self.report(rf"\{name} is followed by something else than its arguments")
+        self.position = found.end()
+        if name == "begin":
+            self.begin(found[1])
+        elif name == "end":
+            self.end(found[1])
+        elif name in ("toprule", "midrule", "bottomrule", "cmidrule"):
+            self.rule(name, [int(number) for number in found.groups()])
+        elif name == "\\":
+            self.end_row()
+        else:
+            self.in_place(name, found)
+            if name not in ("documentclass", "usepackage"):
+                self.content()
+            self.command = name
+
+    def in_place(self, name: str, found: re.Match[str]) -> None:
+        """Commands that may not stand everywhere."""
+        if name == "par":
+            self.end_paragraph(r"\par")
+        elif name == "caption" and self.inner.kind not in ("table", "table*"):
+            self.report(r"\caption outside a table")
+        elif name == "multicolumn":
+            if self.inner.kind != "tabular" or self.inner.cell_begun:
+                self.report(r"\multicolumn does not begin a cell")
+            self.inner.filled += int(found[1]) - 1
+        elif name == "usepackage" and self.stack:
+            self.report(r"\usepackage inside the document")
+        elif name == "documentclass" and re.sub("%.*", "", self.text[: found.start()]).strip() != r"\documentclass":
+            self.report(r"\documentclass does not come first")
+
+    def begin(self, name: str) -> None:
+        arguments = re.compile(_ENVIRONMENTS[name]).match(self.text, self.position)
+        if not arguments:
+            return self.report(rf"\begin{{{name}}} is followed by something else than its arguments")
+        self.position = arguments.end()
+        if name == "document" and (self.stack or not self.whole):
+            self.report("document without a class, or inside something")
+        if name.startswith("table") and any(opened.kind != "document" for opened in self.stack):
+            self.report(f"{name} inside {self.inner.kind}")
+        if name != "document":
+            self.content()
+        self.open(name, len(arguments[1]) if name == "tabular" else 0)
+
+    def end(self, name: str) -> None:
+        if name == "tabular" and self.inner.row_begun:
+            self.report(r"the last row has no \\")
+        self.close(name)
+
+    def next_cell(self) -> None:
+        if self.inner.kind != "tabular":
+            return self.report("& outside a row")
+        self.inner.filled += 1
+        self.inner.row_begun, self.inner.cell_begun = True, False
+
+    def end_row(self) -> None:
+        row = self.inner
+        if row.kind != "tabular":
+            return self.report(r"\\ outside a row")
+        if row.filled != row.columns:
+            self.report(f"a row fills {row.filled} of {row.columns} columns")
+        row.filled, row.row_begun, row.cell_begun = 1, False, False
+
+    def rule(self, name: str, columns: list[int]) -> None:
+        if self.inner.kind != "tabular" or self.inner.row_begun:
+            self.report(rf"\{name} is not between rows")
+        if columns and not 1 <= columns[0] <= columns[1] <= self.inner.columns:
+            self.report(rf"\{name} leaves the {self.inner.columns} columns")

@@ -1,0 +1,719 @@
+"""Intervals, tests and associations, against enumeration, simulation, scipy, statsmodels and published numbers."""
+
+import itertools
+import math
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestIndPower
+
+from analysis import statistics
+
+NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
+NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
+
+
+def generator(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def binomial_bounds(n: int, p: float, alpha: float = 0.002) -> tuple[float, float]:
+    """Where a rate of n trials with probability p lies but for a fraction alpha of the time."""
+    low, high = stats.binom.interval(1 - alpha, n, p)
+    return low / n, high / n
+
+
+# --- simulated studies: seeds and sentences both vary ------------------------------------------------------
+
+ENTITIES, SPURIOUS = 1.2, 0.15
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def true_f1(skill: np.ndarray, hardness: float) -> np.ndarray:
+    """F1 over all sentences there could be, of models with this skill."""
+    found = ENTITIES * (sigmoid(skill[..., None] + hardness * NODES) * NODE_WEIGHTS).sum(axis=-1)
+    return 2 * found / (ENTITIES + found + SPURIOUS)
+
+
+def true_mean(skill: float, seed_sd: float, hardness: float) -> float:
+    """Mean of `true_f1` over all seeds there could be."""
+    return float((true_f1(skill + seed_sd * NODES, hardness) * NODE_WEIGHTS).sum())
+
+
+def study(
+    rng: np.random.Generator, skills: np.ndarray, seed_sd: float, sentences: int, shared: float, own: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Gold, predicted and correct of one cell for each skill, and the skills with what their seeds add.
+
+    How hard a sentence is: ``shared`` by all cells, ``own`` for each of them.
+    """
+    skills = skills + seed_sd * rng.normal(size=len(skills))
+    gold = rng.poisson(ENTITIES, sentences)
+    hard = shared * rng.normal(size=sentences) + own * rng.normal(size=(len(skills), sentences))
+    correct = rng.binomial(gold, sigmoid(skills[:, None] + hard))
+    return gold, correct + rng.poisson(SPURIOUS, correct.shape), correct, skills
+
+
+def scored(
+    counts: tuple[np.ndarray, np.ndarray, np.ndarray], resamples: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """F1 (cells,) and on other sentences (resamples, cells)."""
+    sentences = len(counts[0])
+    f1 = statistics.resampled_f1(*counts, np.ones((1, sentences), np.float32))[0]
+    return f1, statistics.resampled_f1(*counts, statistics.sentence_weights(sentences, resamples, rng))
+
+
+# --- F1 on other sentences ---------------------------------------------------------------------------------
+
+
+@st.composite
+def counted(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Gold, predicted and correct of some cells, and weights."""
+    sentences, cells, seed = draw(st.integers(1, 6)), draw(st.integers(1, 4)), draw(st.integers(0, 10**6))
+    rng, most = generator(seed), draw(st.sampled_from([1, 2, 4]))
+    gold = rng.integers(most, size=sentences).astype(np.int16)
+    correct = rng.integers(gold + 1, size=(cells, sentences)).astype(np.int16)
+    predicted = correct + rng.integers(most, size=(cells, sentences)).astype(np.int16)
+    return gold, predicted, correct, rng.integers(4, size=(5, sentences))
+
+
+@given(counted())
+def test_resampled_f1_is_that_of_the_sentences_repeated(
+    found: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    gold, predicted, correct, weights = found
+    f1 = statistics.resampled_f1(gold, predicted, correct, weights.astype(np.float32))
+    assert f1.shape == (len(weights), len(predicted))
+    for row, times in zip(f1, weights, strict=True):
+        for value, answered, right in zip(row, predicted, correct, strict=True):
+            entities = np.repeat(gold, times).sum() + np.repeat(answered, times).sum()
+            assert value == (2 * np.repeat(right, times).sum() / entities if entities else 0)
+
+
+def test_unit_weights_give_the_f1_of_the_split() -> None:
+    gold, predicted, correct, _ = study(generator(), np.zeros(3), 0.5, 80, 1, 1)
+    f1 = statistics.resampled_f1(gold, predicted, correct, np.ones((1, 80), np.float32))
+    np.testing.assert_allclose(f1[0], 2 * correct.sum(axis=1) / (gold.sum() + predicted.sum(axis=1)), rtol=1e-15)
+
+
+def test_weights_are_those_of_sentences_drawn_with_replacement() -> None:
+    weights = statistics.sentence_weights(50, 4000, generator())
+    assert weights.dtype == np.float32 and (weights.sum(axis=1) == 50).all()
+    # binomial: 50 draws, probability 1 / 50
+    assert weights.mean(axis=0) == pytest.approx(np.ones(50), abs=0.08)
+    assert weights.var() == pytest.approx(1 - 1 / 50, abs=0.02)
+    assert (weights == statistics.sentence_weights(50, 4000, generator())).all()
+    with pytest.raises(ValueError, match="no sentences"):
+        statistics.sentence_weights(0, 10, generator())
+
+
+# --- intervals of means ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seeds", "seed_sd", "shared", "own"), [(5, 0.15, 1.1, 1.0), (5, 0.6, 1.4, 0.5), (3, 0.4, 1.4, 0.5), (1, 0, 1, 1)]
+)
+def test_intervals_cover_the_true_mean(seeds: int, seed_sd: float, shared: float, own: float) -> None:
+    rng, hardness, covered = generator(seeds), math.hypot(shared, own), []
+    for _ in range(1500):
+        *counts, skills = study(rng, np.full(seeds, 0.8), seed_sd, 150, shared, own)
+        # with one seed it speaks of that model
+        truth = true_mean(0.8, seed_sd, hardness) if seeds > 1 else float(true_f1(skills, hardness)[0])
+        found = statistics.mean_interval(*scored(tuple(counts), 300, rng))
+        covered.append(found.low <= truth <= found.high)
+    assert 0.925 <= np.mean(covered) <= 0.98
+
+
+SCORES = np.array([0.61, 0.64, 0.58, 0.66, 0.63])
+
+
+def test_without_variation_over_sentences_it_is_the_t_interval() -> None:
+    found = statistics.mean_interval(SCORES, np.tile(SCORES, (100, 1)), 0.9)
+    expected = stats.t.interval(0.9, 4, SCORES.mean(), stats.sem(SCORES))
+    assert (found.low, found.high) == pytest.approx(expected)
+
+
+def test_of_one_seed_it_is_the_percentile_interval_over_sentences() -> None:
+    resampled = generator().beta(3, 2, size=(999, 1))
+    found = statistics.mean_interval(np.array([0.6]), resampled)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(resampled, [0.025, 0.975])))
+
+
+def test_variation_that_seeds_share_widens_it_and_the_rest_is_not_counted_twice() -> None:
+    rng = generator()
+    common, own = rng.normal(0, 0.02, (20000, 1)), rng.normal(0, 0.02, (20000, 5))
+    seeds_only = stats.t.ppf(0.975, 4) * stats.sem(SCORES)
+
+    def half(resampled: np.ndarray) -> float:
+        found = statistics.mean_interval(SCORES, resampled)
+        return (found.high - found.low) / 2
+
+    # a seed's own variation is part of the variance between seeds already
+    assert half(SCORES + own) == pytest.approx(seeds_only, rel=0.01)
+    expected = math.hypot(seeds_only, 1.96 * 0.02)
+    assert half(SCORES + common) == pytest.approx(expected, rel=0.01)
+    assert half(SCORES + common + own) == pytest.approx(expected, rel=0.01)
+
+
+def test_an_interval_keeps_the_skewness_over_sentences() -> None:
+    resampled = np.tile(0.05 * generator().gamma(2, 0.5, (5000, 1)), (1, 2))
+    found = statistics.mean_interval(np.array([0.05, 0.05]), resampled)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(resampled[:, 0], [0.025, 0.975])))
+
+
+def test_intervals_stay_between_0_and_1_and_a_constant_is_a_point() -> None:
+    wide = statistics.mean_interval(np.array([0.1, 0.9]), np.tile([0.1, 0.9], (10, 1)))
+    assert (wide.low, wide.high) == (0, 1)
+    zero = statistics.mean_interval(np.zeros(5), np.zeros((10, 5)))
+    assert (zero.low, zero.high) == (0, 0)
+
+
+def several() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """F1, resampled F1 and configuration of 5, 1 and 3 seeds."""
+    rng = generator(4)
+    *counts, _ = study(rng, np.repeat([0.8, 0.5, 1.4], [5, 1, 3]), 0.3, 120, 1, 1)
+    return *scored(tuple(counts), 400, rng), np.repeat([0, 1, 2], [5, 1, 3])
+
+
+def test_many_configurations_at_once_are_as_one_by_one() -> None:
+    f1, resampled, configuration = several()
+    means = statistics.means_over_seeds(f1, resampled, configuration)
+    assert means.mean == pytest.approx([f1[configuration == k].mean() for k in range(3)])
+    low, high = statistics.mean_intervals(means)
+    pairs = [(0, 2), (2, 1)]
+    found = statistics.differences(means, *zip(*pairs, strict=True))
+    for k in range(3):
+        one = statistics.mean_interval(f1[configuration == k], resampled[:, configuration == k])
+        assert (low[k], high[k]) == pytest.approx((one.low, one.high))
+    for k, pair in enumerate(pairs):
+        a, b = (configuration == name for name in pair)
+        two = statistics.difference_test(f1[a], resampled[:, a], f1[b], resampled[:, b])
+        expected = (two.estimate, two.interval.low, two.interval.high, two.p)
+        assert (found.estimate[k], found.low[k], found.high[k], found.p[k]) == pytest.approx(expected)
+        assert two.interval == statistics.difference_interval(f1[a], resampled[:, a], f1[b], resampled[:, b])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.permutations(range(9)))
+def test_the_order_of_cells_changes_nothing(order: list[int]) -> None:
+    f1, resampled, configuration = several()
+    both = [
+        statistics.means_over_seeds(f1, resampled, configuration),
+        statistics.means_over_seeds(f1[order], resampled[:, order], configuration[order]),
+    ]
+    np.testing.assert_allclose(*(statistics.mean_intervals(means) for means in both), rtol=1e-10)
+    first, second = (statistics.differences(means, [0, 0], [1, 2]) for means in both)
+    np.testing.assert_allclose([first.estimate, first.low, first.p], [second.estimate, second.low, second.p], rtol=1e-9)
+
+
+def test_what_is_no_fraction_or_has_no_cell_is_refused() -> None:
+    one = np.full((10, 1), 0.5)
+    with pytest.raises(ValueError, match="fractions"):
+        statistics.means_over_seeds(np.array([50.0]), 100 * one, np.array([0]))
+    with pytest.raises(ValueError, match="needs a cell"):
+        statistics.means_over_seeds(np.array([0.5]), one, np.array([1]))
+    with pytest.raises(ValueError, match="resamples"):
+        statistics.means_over_seeds(np.array([0.5]), one[:1], np.array([0]))
+
+
+# --- differences -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seed_sd", "shared", "own"), [(0.15, 1.1, 1.0), (0.5, 1.4, 0.5)])
+def test_difference_test_keeps_its_level_and_finds_a_difference(seed_sd: float, shared: float, own: float) -> None:
+    rng, p = generator(1), []
+    for gain in (0.0, 1.5):
+        skills = np.repeat([0.5, 0.5 + gain], 5)
+        for _ in range(400):
+            *counts, _ = study(rng, skills, seed_sd, 150, shared, own)
+            f1, resampled = scored(tuple(counts), 200, rng)
+            p.append(statistics.difference_test(f1[:5], resampled[:, :5], f1[5:], resampled[:, 5:]).p)
+    null, alternative = np.array(p[:400]), np.array(p[400:])
+    low, high = binomial_bounds(400, 0.05)
+    assert low <= np.mean(null < 0.05) <= high
+    assert stats.kstest(null, "uniform").pvalue > 0.005
+    assert np.mean(alternative < 0.05) > 0.9
+
+
+def test_without_variation_over_sentences_it_is_welchs_test() -> None:
+    other = np.array([0.60, 0.52, 0.55])
+    found = statistics.difference_test(SCORES, np.tile(SCORES, (50, 1)), other, np.tile(other, (50, 1)), 0.9)
+    expected = stats.ttest_ind(SCORES, other, equal_var=False)
+    interval = expected.confidence_interval(0.9)
+    assert found.estimate == pytest.approx(SCORES.mean() - other.mean())
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.interval.low, found.interval.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_sentences_are_paired_and_what_seeds_do_not_share_is_not_counted_twice() -> None:
+    rng, other = generator(), SCORES - 0.04
+    common, of_one = rng.normal(0, 0.05, (20000, 1)), rng.normal(0, 0.02, (20000, 1))
+    noise = rng.normal(0, 0.02, (2, 20000, 5))
+    welch = stats.ttest_ind(SCORES, other, equal_var=False).pvalue
+
+    def p(a: np.ndarray, b: np.ndarray) -> float:
+        return statistics.difference_test(SCORES, SCORES + a, other, other + b).p
+
+    assert p(common, common) == pytest.approx(welch)
+    assert p(common + noise[0], common + noise[1]) == pytest.approx(welch, rel=0.02)
+    # what all seeds of one side share is added, with degrees of freedom by Satterthwaite
+    seeds, sentences = stats.sem(SCORES) ** 2, 0.02**2
+    variance = 2 * seeds + sentences
+    freedom = variance**2 / (2 * seeds**2 / 4)
+    expected = 2 * stats.t.sf(0.04 / math.sqrt(variance), freedom)
+    assert p(common + of_one, common) == pytest.approx(expected, rel=0.02)
+    assert p(common + of_one + noise[0], common + noise[1]) == pytest.approx(expected, rel=0.04)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 5), st.integers(1, 5), st.sampled_from([0.8, 0.95]))
+def test_p_and_interval_agree_and_a_and_b_may_be_exchanged(seed: int, a: int, b: int, confidence: float) -> None:
+    rng = generator(seed)
+    resampled = np.clip(rng.normal(0.5, 0.05, (60, a + b)) + rng.normal(0, 0.05, (60, 1)), 0, 1)
+    f1 = np.clip(resampled.mean(axis=0) + np.repeat([0.06, 0], [a, b]), 0, 1)
+    parts = (f1[:a], resampled[:, :a], f1[a:], resampled[:, a:])
+    found = statistics.difference_test(*parts, confidence)
+    assert (found.p < 1 - confidence) == (not found.interval.low <= 0 <= found.interval.high)
+    swapped = statistics.difference_test(*parts[2:], *parts[:2], confidence)
+    assert (swapped.estimate, swapped.p) == pytest.approx((-found.estimate, found.p))
+    assert (swapped.interval.low, swapped.interval.high) == pytest.approx((-found.interval.high, -found.interval.low))
+
+
+def test_equal_scores_are_no_difference_and_single_seeds_vary_over_sentences_only() -> None:
+    same = np.full(5, 0.7), np.full((10, 5), 0.7)
+    assert statistics.difference_test(*same, same[0][:3], same[1][:, :3]).p == 1
+    moved = generator().normal(0, 0.01, (5000, 1))
+    one = statistics.difference_test(np.array([0.7]), 0.7 + moved, SCORES, np.tile(SCORES, (5000, 1)))
+    assert one.p == pytest.approx(2 * stats.norm.sf((0.7 - SCORES.mean()) / moved.std(ddof=1)))
+
+
+def systems(rng: np.random.Generator, gain: float, sentences: int = 150) -> tuple[np.ndarray, ...]:
+    gold, predicted, correct, _ = study(rng, np.array([0.5, 0.5 + gain]), 0, sentences, 1, 1)
+    return gold, predicted[0], correct[0], predicted[1], correct[1]
+
+
+def test_permutation_test_keeps_its_level_and_finds_a_difference() -> None:
+    rng = generator(3)
+    null = np.array([statistics.permutation_test(*systems(rng, 0), 199, rng) for _ in range(500)])
+    low, high = binomial_bounds(500, 0.05)
+    assert low <= np.mean(null <= 0.05) <= high
+    assert stats.kstest(null, "uniform").pvalue > 0.005
+    assert np.mean([statistics.permutation_test(*systems(rng, 1.2), 199, rng) <= 0.05 for _ in range(50)]) > 0.9
+
+
+def test_permutation_test_is_near_the_count_of_all_swaps() -> None:
+    gold, *outputs = systems(generator(7), 1.0, 9)
+    predicted, correct = np.stack(outputs[::2]), np.stack(outputs[1::2])
+
+    def distance(swap: tuple[int, ...]) -> float:
+        rows, columns = np.array([swap, [1 - s for s in swap]]), np.arange(len(gold))
+        f1 = 2 * correct[rows, columns].sum(axis=1) / (gold.sum() + predicted[rows, columns].sum(axis=1))
+        return abs(f1[0] - f1[1])
+
+    observed = distance((0,) * len(gold))
+    exact = np.mean([distance(s) >= observed - 1e-12 for s in itertools.product((0, 1), repeat=len(gold))])
+    assert 0.01 < exact < 0.9
+    found = statistics.permutation_test(gold, *outputs, 20000, generator())
+    assert found == pytest.approx(exact, abs=0.01)
+    assert found == statistics.permutation_test(gold, *outputs, 20000, generator())
+    # (1 + hits) / (1 + permutations)
+    assert statistics.permutation_test(gold, *outputs[:2], *outputs[:2], 99, generator()) == 1
+    rare = statistics.permutation_test(*systems(generator(1), 4.0), 99, generator())
+    assert rare == pytest.approx(1 / 100)
+
+
+# --- many tests, small samples -----------------------------------------------------------------------------
+
+
+@settings(max_examples=15, deadline=None)  # statsmodels takes a tenth of a second
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.integers(0, 10**6))
+def test_holm_is_that_of_statsmodels_in_any_order_and_passes_over_nan(p: list[float], seed: int) -> None:
+    expected = multipletests(p, method="holm")[1]
+    np.testing.assert_allclose(statistics.holm(p), expected, rtol=1e-12)
+    order = generator(seed).permutation(len(p) + 2)
+    values, wanted = (np.append(column, [math.nan, math.nan])[order] for column in (p, expected))
+    np.testing.assert_allclose(statistics.holm(pd.Series(values)), wanted, rtol=1e-12)
+
+
+def test_holm_of_nothing_and_by_hand() -> None:
+    assert statistics.holm([]).shape == (0,)
+    assert statistics.holm([0.04, 0.01, math.nan, 0.03]) == pytest.approx([0.06, 0.03, math.nan, 0.06], nan_ok=True)
+
+
+def test_mann_whitney_is_exact() -> None:
+    low, high = [0.1, 0.2, 0.3, 0.4, 0.5], [0.6, 0.7, 0.8, 0.9, 1.0]
+    assert statistics.mann_whitney(low, high) == statistics.mann_whitney(high, low) == pytest.approx(2 / 252)
+    ranks = [sum(chosen) for chosen in itertools.combinations(range(1, 9), 4)]  # 4 of 8 ranks
+    found = statistics.mann_whitney(np.array([1, 2, 4, 7.0]), np.array([3, 5, 6, 8.0]))
+    assert found == pytest.approx(2 * np.mean([total <= 14 for total in ranks]))
+    assert math.isnan(statistics.mann_whitney([], high)) and math.isnan(statistics.mann_whitney(high, []))
+
+
+# --- associations of matrices ------------------------------------------------------------------------------
+
+CORRELATIONS: dict[str, Callable] = {"pearson": stats.pearsonr, "spearman": stats.spearmanr}
+
+
+def off_diagonal(matrix: np.ndarray) -> np.ndarray:
+    return matrix[~np.eye(len(matrix), dtype=bool)]
+
+
+def enumerated(x: np.ndarray, y: np.ndarray, correlation: Callable[[np.ndarray, np.ndarray], float]) -> float:
+    """The fraction of all orders of the languages of x whose correlation is as far from 0."""
+    found = []
+    for order in itertools.permutations(range(len(x))):
+        a, b = off_diagonal(x[np.ix_(order, order)]), off_diagonal(y)
+        there = ~np.isnan(a) & ~np.isnan(b)
+        found.append(abs(correlation(a[there], b[there])))
+    return float(np.mean(np.array(found) >= found[0] - 1e-9))
+
+
+@pytest.mark.parametrize("method", ["pearson", "spearman"])
+@pytest.mark.parametrize("n", [3, 5, 6])
+def test_mantel_is_the_enumeration_of_all_permutations(n: int, method: statistics.Method) -> None:
+    x, y = generator(n).normal(size=(2, n, n))
+    y += 0.5 * x
+    correlation = CORRELATIONS[method]
+    found = statistics.mantel(x, y, 10, generator(), method)
+    assert found.r == pytest.approx(correlation(off_diagonal(x), off_diagonal(y))[0])
+    assert found.p == pytest.approx(enumerated(x, y, lambda a, b: correlation(a, b)[0]))
+    assert found.n == n * (n - 1)
+    # neither the order nor the diagonal matters
+    order = np.roll(np.arange(n), 1)
+    renamed = [m[np.ix_(order, order)] for m in (x + 9 * np.eye(n), y)]
+    other = statistics.mantel(*renamed, 10, generator(1), method)
+    assert (other.r, other.p, other.n) == pytest.approx((found.r, found.p, found.n))
+
+
+def test_random_permutations_come_near_all_of_them() -> None:
+    x, y = generator(5).normal(size=(2, 7, 7))
+    y += 0.25 * x
+    exact = enumerated(x, y, lambda a, b: float(np.corrcoef(a, b)[0, 1]))
+    found = statistics.mantel(x, y, 20000, generator())
+    assert 0.01 < exact < 0.5 and found.p == pytest.approx(exact, abs=0.012)
+    assert found == statistics.mantel(x, y, 20000, generator())
+    assert statistics.mantel(x, x, 99, generator()).p == pytest.approx(1 / 100)
+
+
+def test_missing_dyads_are_left_out_of_the_sums() -> None:
+    x, y = generator(2).normal(size=(2, 5, 5))
+    y += x
+    x[0, 1] = y[3, 2] = y[4, 0] = np.nan
+    found = statistics.mantel(x, y, 10, generator())
+    x[np.isnan(y)] = np.nan  # missing in one, missing in both
+    y[np.isnan(x)] = np.nan
+    assert found.n == 17 and found.p == pytest.approx(enumerated(x, y, lambda a, b: float(np.corrcoef(a, b)[0, 1])))
+    there = ~np.isnan(off_diagonal(x))
+    assert found.r == pytest.approx(np.corrcoef(off_diagonal(x)[there], off_diagonal(y)[there])[0, 1])
+    # a language without a dyad is as one that is not there
+    wide = np.full((2, 6, 6), np.nan)
+    wide[:, 1:, 1:] = x, y
+    assert statistics.mantel(*wide, 10, generator()) == found
+
+
+def test_partial_mantel_is_the_correlation_of_residuals() -> None:
+    x, y, z = generator(8).normal(size=(3, 5, 5))
+    z = np.tile(z[:, :1], (1, 5))  # of the source, as the size of its corpus
+    x, y = x + z, y + z + 0.5 * x
+
+    def residual(m: np.ndarray, on: np.ndarray) -> np.ndarray:
+        design = np.column_stack([np.ones(len(on)), on])
+        return m - design @ np.linalg.lstsq(design, m, rcond=None)[0]
+
+    a, b, c = map(off_diagonal, (x, y, z))
+    found = statistics.mantel(x, y, 10, generator(), given=z)
+    assert found.r == pytest.approx(np.corrcoef(residual(a, c), residual(b, c))[0, 1])
+    left = np.zeros((5, 5))
+    left[~np.eye(5, dtype=bool)] = residual(a, c)
+    partial = enumerated(left, y, lambda u, v: float(np.corrcoef(residual(u, c), residual(v, c))[0, 1]))
+    assert found.p == pytest.approx(partial)
+    # what does not vary explains nothing
+    plain = statistics.mantel(x, y, 10, generator())
+    constant = statistics.mantel(x, y, 10, generator(), given=np.ones((5, 5)))
+    assert (constant.r, constant.p) == pytest.approx((plain.r, plain.p))
+
+
+def dyadic(rng: np.random.Generator, n: int) -> np.ndarray:
+    """A matrix whose dyads share their languages' effects."""
+    return rng.normal(size=(n, 1)) + rng.normal(size=(1, n)) + 0.7 * rng.normal(size=(n, n))
+
+
+def test_mantel_keeps_its_level_where_the_naive_test_does_not() -> None:
+    rng, p, naive = generator(6), [], []
+    for _ in range(500):
+        x, y = dyadic(rng, 9), dyadic(rng, 9)
+        p.append(statistics.mantel(x, y, 199, rng).p)
+        naive.append(statistics.naive_association(x, y).p)
+    low, high = binomial_bounds(500, 0.05)
+    assert low <= np.mean(np.array(p) <= 0.05) <= high
+    assert stats.kstest(p, "uniform").pvalue > 0.005
+    assert np.mean(np.array(naive) <= 0.05) > 0.2
+    powerful = [statistics.mantel(x := dyadic(rng, 9), x + dyadic(rng, 9), 199, rng).p <= 0.05 for _ in range(50)]
+    assert np.mean(powerful) > 0.9
+
+
+def test_partial_mantel_keeps_its_level_where_both_depend_on_the_third() -> None:
+    rng, plain, partial = generator(9), [], []
+    for _ in range(300):
+        size = np.tile(rng.normal(size=(9, 1)), (1, 9))
+        x, y = 2 * size + dyadic(rng, 9), 2 * size + dyadic(rng, 9)
+        plain.append(statistics.mantel(x, y, 199, rng).p <= 0.05)
+        partial.append(statistics.mantel(x, y, 199, rng, given=size).p <= 0.05)
+    assert np.mean(plain) > 0.5
+    low, high = binomial_bounds(300, 0.05)
+    assert low <= np.mean(partial) <= high
+
+
+def test_naive_association_is_scipys() -> None:
+    x, y = generator().normal(size=(2, 6, 6))
+    y[1, 2] = np.nan
+    a, b = (m[~np.isnan(y) & ~np.eye(6, dtype=bool)] for m in (x, y))
+    for method, correlation in CORRELATIONS.items():
+        found = statistics.naive_association(x, y, method)  # type: ignore[arg-type]
+        assert (found.r, found.p, found.n) == pytest.approx((*correlation(a, b), 29))
+    assert statistics.naive_association(x, y).r == pytest.approx(np.corrcoef(a, b)[0, 1])
+    assert statistics.mantel(x, y, 9, generator()).r == pytest.approx(np.corrcoef(a, b)[0, 1])
+
+
+def test_what_has_no_correlation_is_nan() -> None:
+    x, y, z = generator().normal(size=(3, 4, 4))
+    line = np.tile(x[:, :1], (1, 4))
+    for found in (
+        statistics.mantel(np.ones((4, 4)), y, 9, generator()),
+        statistics.mantel(x, np.full((4, 4), 0.1), 9, generator()),
+        statistics.mantel(x[:2, :2], y[:2, :2], 9, generator()),
+        statistics.mantel(np.full((4, 4), np.nan), y, 9, generator()),
+        statistics.mantel(2 * line + 1, y, 9, generator(), given=line),
+        statistics.mantel(x, 3 - line, 9, generator(), given=line),
+        statistics.naive_association(np.ones((4, 4)), y),
+    ):
+        assert math.isnan(found.r) and math.isnan(found.p)
+    with pytest.raises(ValueError, match="square"):
+        statistics.mantel(x[:3], y[:3], 9, generator())
+    with pytest.raises(ValueError, match="square"):
+        statistics.mantel(x, y, 9, generator(), given=z[:3, :3])
+
+
+# --- rankings of sources -----------------------------------------------------------------------------------
+
+
+def test_rank_stability_by_hand() -> None:
+    resampled = np.array([[0.9, 0.5, 0.1, np.nan], [0.4, 0.5, 0.1, 0.2], [0.5, 0.5, 0.1, 0.2], [0.9, 0.5, 0.6, 0.2]])
+    found = statistics.rank_stability(resampled, ["hau", "ibo", "swa", "wol"], 0.5)
+    assert list(found.index) == ["hau", "ibo", "swa", "wol"]
+    assert found["best"].tolist() == pytest.approx([2.5 / 4, 1.5 / 4, 0, math.nan], nan_ok=True)
+    assert found["mean_rank"].tolist() == pytest.approx([5.5 / 4, 7.5 / 4, 11 / 4, math.nan], nan_ok=True)
+    assert found.loc["ibo", ["low", "high"]].tolist() == [1, 2]
+    assert found.loc["wol"].isna().all()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 5))
+def test_probabilities_and_ranks_add_up(seed: int, sources: int) -> None:
+    resampled = generator(seed).integers(4, size=(20, sources)) / 4
+    found = statistics.rank_stability(resampled, [f"l{i}" for i in range(sources)])
+    assert found["best"].sum() == pytest.approx(1)
+    assert found["mean_rank"].sum() == pytest.approx(sources * (sources + 1) / 2)
+    assert (found["low"] >= 1).all() and (found["low"] <= found["high"]).all() and (found["high"] <= sources).all()
+
+
+def test_means_with_other_seeds_have_the_variance_of_both() -> None:
+    rng = generator()
+    common, own = rng.normal(0, 0.02, (20000, 1)), rng.normal(0, 0.015, (20000, 5))
+    f1 = np.array([*SCORES, 0.5])
+    resampled = f1 + common + np.hstack([own, np.zeros((20000, 1))])
+    found = statistics.resampled_means(f1, resampled, np.repeat([0, 1], [5, 1]), generator(1))
+    # once what seeds share, and the variance between seeds, of which their own variation over sentences is a part
+    assert found[:, 0].std() == pytest.approx(math.hypot(0.02, stats.sem(SCORES)), rel=0.02)
+    assert found.mean(axis=0) == pytest.approx([SCORES.mean(), 0.5], abs=0.002)
+    assert (found[:, 1] == resampled[:, 5]).all()
+    again = statistics.resampled_means(f1, resampled, np.repeat([0, 1], [5, 1]), generator(1))
+    assert (found == again).all()
+    # seeds that differ by less than sentences explain add nothing
+    equal = np.full(5, 0.6)
+    still = statistics.resampled_means(equal, equal + own, np.zeros(5, int), generator(1))
+    assert still[:, 0] == pytest.approx((equal + own).mean(axis=1))
+
+
+@given(st.integers(0, 10**6), st.integers(2, 5), st.integers(2, 7), st.booleans())
+def test_agreement_of_seeds_is_the_mean_kendall_tau(seed: int, seeds: int, sources: int, gaps: bool) -> None:
+    rng = generator(seed)
+    values = rng.integers(4, size=(seeds, sources)).astype(float)
+    if gaps:
+        values[rng.random(values.shape) < 0.2] = np.nan
+    taus = []
+    for a, b in itertools.combinations(values, 2):
+        there = ~np.isnan(a) & ~np.isnan(b)
+        taus.append(stats.kendalltau(a[there], b[there], variant="b").statistic if there.sum() > 1 else math.nan)
+    known = [tau for tau in taus if not math.isnan(tau)]
+    expected = np.mean(known) if known else math.nan
+    assert statistics.seed_rank_agreement(values) == pytest.approx(expected, nan_ok=True)
+
+
+def test_one_seed_agrees_with_none() -> None:
+    assert math.isnan(statistics.seed_rank_agreement(np.array([[0.1, 0.2]])))
+    assert statistics.seed_rank_agreement(np.array([[0.1, 0.2, 0.3], [0.5, 0.6, 0.9]])) == 1
+
+
+# --- how many seeds ----------------------------------------------------------------------------------------
+
+
+def test_seeds_needed_are_those_of_the_tables() -> None:
+    # Cohen (1988), table 2.4.1: power 0.80, two-sided 0.05
+    found = statistics.seeds_needed(1.0, [0.5, 0.8, 1.0, 1.4])
+    assert found.tolist() == [64, 26, 17, 10]
+    assert statistics.seeds_needed([2.0, 1.0], [[1.6], [0.8]]).tolist() == [[26, 8], [100, 26]]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.3, 4), st.sampled_from([0.05, 0.01]), st.sampled_from([0.5, 0.8, 0.95]))
+def test_seeds_needed_are_just_enough(effect: float, alpha: float, power: float) -> None:
+    n = float(statistics.seeds_needed(1.0, -effect, alpha, power))
+    reached = TTestIndPower().power
+    assert reached(effect, n, alpha) >= power - 1e-9
+    assert n == 2 or reached(effect, n - 1, alpha) < power
+
+
+def test_seeds_needed_at_the_edges() -> None:
+    found = statistics.seeds_needed([0, 0, 1, 1, math.nan, 1, 1], [1, 0, 0, 1e9, 1, math.nan, 1e-9])
+    assert found.tolist() == pytest.approx([2, math.inf, math.inf, 2, math.nan, math.nan, math.inf], nan_ok=True)
+
+
+# --- the mixed model ---------------------------------------------------------------------------------------
+
+TABLE = ["start", "source", "target", "f1"]
+
+
+def scores(
+    starts: int, languages: int, targets: int, sds: tuple[float, float, float] = (3, 6, 4), seed: int = 0
+) -> pd.DataFrame:
+    """60 percent, 3 more for each further start, 15 more in-language, and chance."""
+    rng = generator(seed)
+    source, target = rng.normal(0, sds[0], languages), rng.normal(0, sds[1], targets)
+    rows = [
+        (f"s{k}", f"l{i:02d}", f"l{j:02d}", 60 + 3 * k + 15 * (i == j) + source[i] + target[j] + sds[2] * rng.normal())
+        for k in range(starts)
+        for i in range(languages)
+        for j in range(targets)
+    ]
+    return pd.DataFrame(rows, columns=TABLE)
+
+
+def test_mixed_model_is_that_of_lme4() -> None:
+    # Penicillin (Davies and Goldsmith 1972): 24 plates x 6 samples, mm less 18; estimates of lme4 (Bates et al.)
+    plates = """
+        958553 958553 737662 857552 748452 647541 625341 848663 636442 636541 858663 748662
+        868674 858552 857664 747552 736552 746551 635331 858663 736440 747442 636461 636430
+    """
+    rows = [
+        ("one", f"plate {i}", sample, 18.0 + int(digit))
+        for i, plate in enumerate(plates.split())
+        for sample, digit in zip("ABCDEF", plate, strict=True)
+    ]
+    found = statistics.mixed_model(pd.DataFrame(rows, columns=TABLE))
+    term = found.terms.iloc[0]
+    assert (term["term"], len(found.terms), found.n, found.converged) == (statistics.INTERCEPT, 1, 144, True)
+    assert (term["estimate"], term["standard_error"]) == pytest.approx((22.9722, 0.808573), abs=1e-4)
+    variances = [found.sd[name] ** 2 for name in ("source", "target", "residual")]
+    assert variances == pytest.approx([0.716908, 3.73092, 0.302415], abs=1e-4)
+
+
+@pytest.mark.parametrize("table", [scores(4, 9, 9), scores(4, 9, 9, seed=1), scores(1, 12, 7)])
+def test_mixed_model_is_that_of_statsmodels(table: pd.DataFrame) -> None:
+    found = statistics.mixed_model(table)
+    starts = list(dict.fromkeys(table["start"]))
+    columns = [np.ones(len(table)), table["source"] == table["target"], *(table["start"] == s for s in starts[1:])]
+    indicators = [pd.get_dummies(table[name]).to_numpy(float) for name in ("source", "target")]
+    names = [[[str(i) for i in range(m.shape[1])]] for m in indicators]
+    components = VCSpec(["source", "target"], names, [[m] for m in indicators])
+    design = np.column_stack(columns).astype(float)
+    model = MixedLM(table["f1"].to_numpy(), design, groups=np.zeros(len(table)), exog_vc=components)
+    expected = model.fit(reml=True)
+    assert found.terms["term"].tolist() == ["intercept", "in-language", *(f"start {s}" for s in starts[1:])]
+    assert found.terms["estimate"].to_numpy() == pytest.approx(expected.fe_params, abs=1e-3)
+    assert found.terms["standard_error"].to_numpy() == pytest.approx(expected.bse_fe, rel=5e-3)
+    sds = [found.sd[name] for name in ("source", "target", "residual")]
+    assert sds == pytest.approx(np.sqrt([*expected.vcomp, expected.scale]), rel=1e-3)
+    assert found.converged and found.warnings == () and found.n == len(table)
+    z = found.terms["estimate"] / found.terms["standard_error"]
+    assert found.terms["p"].to_numpy() == pytest.approx(2 * stats.norm.sf(np.abs(z)))
+    assert (found.terms["high"] - found.terms["low"]).to_numpy() == pytest.approx(
+        2 * 1.959964 * found.terms["standard_error"]
+    )
+
+
+def test_the_order_of_rows_changes_nothing_but_the_reference() -> None:
+    table = scores(3, 6, 6)
+    first = statistics.mixed_model(table)
+    mixed = pd.concat([table.head(1), table.iloc[1:].sample(frac=1, random_state=0)])
+    second = statistics.mixed_model(mixed)
+    columns = statistics.TERM_COLUMNS[1:]
+    both = [found.terms.set_index("term").loc[first.terms["term"], columns] for found in (first, second)]
+    pd.testing.assert_frame_equal(*both, rtol=1e-4)
+    reversed_ = statistics.mixed_model(table.iloc[::-1]).terms.set_index("term")["estimate"]
+    estimates = first.terms.set_index("term")["estimate"]
+    assert reversed_["start s0"] == pytest.approx(-estimates["start s2"], abs=1e-3)
+    assert reversed_["in-language"] == pytest.approx(estimates["in-language"], abs=1e-3)
+
+
+def test_a_variance_of_zero_is_said_and_not_a_failure() -> None:
+    found = statistics.mixed_model(scores(4, 9, 9, (0, 5, 4), seed=1))
+    assert found.converged and found.sd["source"] == pytest.approx(0, abs=1e-3) and found.sd["target"] > 1
+    assert found.warnings == ("no variance between values of source was found",)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 3), st.integers(2, 6), st.integers(1, 6), st.sampled_from([1.0, 0.7, 0.3]), st.integers(0, 10**6),
+    st.sampled_from([(3, 6, 4), (0, 0, 4), (5, 0, 0.5), (0, 0, 0)]),
+)  # fmt: skip
+def test_whatever_is_missing_it_is_fitted_or_said_in_words(
+    starts: int, languages: int, targets: int, kept: float, seed: int, sds: tuple[float, float, float]
+) -> None:
+    table = scores(starts, languages, targets, sds, seed)
+    rng = generator(seed)
+    table.loc[rng.random(len(table)) < 0.1, "f1"] = np.nan
+    table = table[rng.random(len(table)) < kept]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = statistics.mixed_model(table)
+    assert found.n == table["f1"].notna().sum()
+    if found.n < len(table):
+        assert f"rows without a score: {len(table) - found.n}, left out" in found.warnings
+    if found.terms.empty:
+        assert not found.converged and any(text.startswith("not fitted: ") for text in found.warnings)
+        assert all(map(math.isnan, found.sd.values()))
+    else:
+        assert np.isfinite(found.terms[statistics.TERM_COLUMNS[1:]].to_numpy(float)).all()
+        left_out = [name for name, sd in found.sd.items() if math.isnan(sd)]
+        assert all(any(text.startswith(f"{name} is left out") for text in found.warnings) for name in left_out)
+
+
+def test_what_cannot_be_estimated_is_named() -> None:
+    table = scores(2, 6, 6)
+    own = table[table["source"] == table["target"]]
+    diagonal = statistics.mixed_model(own)
+    assert "in-language is left out: the targets are always the source" in diagonal.warnings
+    # source and target are one: there is one sd for both
+    assert diagonal.sd["source"] > 0 and math.isnan(diagonal.sd["target"])
+    zero_shot = statistics.mixed_model(table[table["source"] != table["target"]])
+    assert zero_shot.warnings == ("in-language is left out: the targets are never the source",)
+    confounded = table[(table["start"] == "s1") == (table["source"] == table["target"])]
+    assert any(text.startswith("start s1 is left out") for text in statistics.mixed_model(confounded).warnings)
+    few = statistics.mixed_model(scores(4, 2, 2))
+    assert [text[:24] for text in few.warnings] == ["only 2 values of source:", "only 2 values of target:"]
+    with pytest.raises(ValueError, match="two rows"):
+        statistics.mixed_model(pd.concat([table, table.head(1)]))
+    assert statistics.mixed_model(table.head(0)).warnings == ("not fitted: there are no scores",)
+    zeros = statistics.mixed_model(table.assign(f1=0.0))
+    assert zeros.warnings == ("not fitted: start, source and target explain all scores without a rest",)
