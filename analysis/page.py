@@ -53,7 +53,6 @@ def render(page: Page) -> str:
         worst=findings[0].severity.name.lower() if findings else "",
         examples=EXAMPLES,
         buttons=BUTTONS_UP_TO,
-        long=LONG_ABOVE,
         categories=categories(page.matrices),
         titles={matrix.name: matrix.title for matrix in page.matrices},
         first=first_matrix(page.matrices, scale["mean"]),

@@ -8,13 +8,14 @@ function keeps them together by giving all cells the same weights. Randomness co
 
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy import linalg, optimize, special, stats
+from scipy import special, stats
 
 CONFIDENCE = 0.95
 Method = Literal["pearson", "spearman"]
@@ -523,9 +524,8 @@ def mixed_model(table: pd.DataFrame) -> MixedModel:
 
     ``table``: columns start, source, target, f1 (percent, the mean over seeds), one row for each of the three; rows
     may be absent or NaN. Fixed effects are start (the first in the table that has a score is the reference) and
-    whether the target is the source; random ones source and target (Baayen, Davidson and Bates 2008). The same maximum
-    and standard errors as lme4. Statsmodels' MixedLM seeks this maximum, too, but fails where a variance is 0, which
-    is common with few languages.
+    whether the target is the source; random ones source and target (Baayen, Davidson and Bates 2008), as variance
+    components of statsmodels' MixedLM in a single group.
 
     What cannot be estimated is left out and said in ``warnings``. Wald tests take the number of languages as large:
     with few, p is too small. Raises ValueError when a start, source and target has two rows.
@@ -625,35 +625,29 @@ class _Fit:
 
 
 def _restricted_likelihood(response: np.ndarray, design: np.ndarray, effects: Sequence[np.ndarray]) -> _Fit:
-    """The maximum over the ratios, at least 0, of the profiled restricted likelihood (Bates et al. 2015).
+    """The maximum of the restricted likelihood: statsmodels' MixedLM, all rows one group, effects as components.
 
-    All from the cross products, so that an evaluation does not depend on the number of rows.
+    It cannot be had from there with a variance of 0, which is common with few languages: such an effect is left out and
+    the rest fitted again, which is the same maximum.
     """
-    indicators, known = np.column_stack(list(effects)), np.column_stack([design, response])
-    crossed, mixed, plain = indicators.T @ indicators, indicators.T @ known, known.T @ known
-    sizes, terms = [e.shape[1] for e in effects], design.shape[1]
-    freedom = len(response) - terms
+    from statsmodels.regression.linear_model import OLS
+    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 
-    def solved(ratios: Sequence[float] | np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """-2 log likelihood less a constant, and the blocks for X and y of the root of [X y]' V^-1 [X y]."""
-        scale = np.repeat(ratios, sizes)
-        inner = np.linalg.cholesky(np.eye(len(scale)) + scale[:, None] * crossed * scale)
-        half = linalg.solve_triangular(inner, scale[:, None] * mixed, lower=True)
-        root = np.linalg.cholesky(plain - half.T @ half)
-        deviance = 2 * np.log(np.diag(inner)).sum() + 2 * np.log(np.diag(root)[:-1]).sum()
-        return deviance + 2 * freedom * np.log(root[-1, -1]), root[:-1, :-1], root[-1]
-
-    # without derivatives, as lme4: they vanish at 0, also where 0 is not the maximum
-    start = min(itertools.product((0.0, 0.1, 0.3, 1.0, 3.0, 10.0), repeat=len(effects)), key=lambda r: solved(r)[0])
-    best = optimize.minimize(
-        lambda r: solved(r)[0],
-        start,
-        method="Nelder-Mead",
-        bounds=[(0, 1e4)] * len(effects),
-        options={"xatol": 1e-6, "fatol": 1e-6, "maxiter": 2000},
-    )
-    _, root, last = solved(best.x)
-    inverse = linalg.solve_triangular(root, np.eye(terms), lower=True)
-    residual = float(last[-1]) / math.sqrt(freedom)
-    estimate = inverse.T @ last[:-1]
-    return _Fit(estimate, residual * np.sqrt(np.sum(inverse**2, axis=0)), best.x, residual, bool(best.success))
+    ratios = np.zeros(len(effects))
+    used = list(range(len(effects)))
+    while used:
+        names = [[[str(level) for level in range(effects[i].shape[1])]] for i in used]
+        components = VCSpec([str(i) for i in used], names, [[effects[i]] for i in used])
+        model = MixedLM(response, design, groups=np.zeros(len(response)), exog_vc=components)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they say is that a variance is near 0, or `converged`
+            # Powell's method finds a maximum at the bound, where gradients mislead the others
+            found = model.fit(reml=True, method="powell", maxiter=1000)
+        variances = np.asarray(found.vcomp) / found.scale
+        if (variances > 1e-6).all():
+            ratios[used] = np.sqrt(variances)
+            error = np.asarray(found.bse_fe)[: design.shape[1]]
+            return _Fit(np.asarray(found.fe_params), error, ratios, math.sqrt(found.scale), bool(found.converged))
+        used = [i for i, variance in zip(used, variances, strict=True) if variance > 1e-6]
+    plain = OLS(response, design).fit()
+    return _Fit(np.asarray(plain.params), np.asarray(plain.bse), ratios, math.sqrt(plain.scale), True)
