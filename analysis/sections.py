@@ -514,5 +514,6 @@ READING = [
     ("interval", "95 %, for the mean over seeds: other seeds and other test sentences together (bootstrap of "
      "sentences, Student's t for the few seeds)."),
     ("p (Holm)", "The probability of such a difference if there were none, corrected for all tests of the table."),
-    ("avg", "The mean of a row or column, the source as target included; n/a where a number is missing."),
+    ("avg", "The mean of a row or column, the source as target included; n/a where a number is missing. Of sds on this "
+     "page it is their mean; transfer/*.sd.csv has the sd of the average."),
 ]  # fmt: skip
