@@ -171,10 +171,10 @@ def _import_baselines(root: Path, study: Study) -> ImportOutcome:
     with progress_bar(len(found), "importing", "cell") as bar:
         for name, path in found.items():
             bar.update()
-            text = path.read_text(encoding="utf-8")
-            key = hashlib.sha256(f"baseline {name} {text}".encode()).hexdigest()[:32]
+            key = hashlib.sha256(f"baseline {name} ".encode() + path.read_bytes()).hexdigest()[:32]
             cell = published.CellName(name.language, name.model, name.number, 0)
             try:
+                text = published.read_text(path)
                 measured = published_scores.measure_reported(name.language, published.parse_results(text, path), key)
             except InputError as error:
                 outcome.unfit.append(published.Unfit(f"{path.parent.name}/{path.name}", str(error)))

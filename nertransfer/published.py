@@ -116,7 +116,7 @@ def parse_results(text: str, path: Path | str) -> Reported:
     categories: dict[str, CategoryLine] = {}
     averages: list[str] = []
     decimals: list[int] = []
-    titled = False
+    titled, number = False, 0
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -126,12 +126,13 @@ def parse_results(text: str, path: Path | str) -> Reported:
         value = None if titled else _VALUE.fullmatch(line.strip())
         row = _ROW.fullmatch(line) if titled else None
         if value and value[1] in _HEAD and value[1] not in values:
-            values[value[1]] = float(value[2])
+            values[value[1]] = float(value[2]) if value[1] == "loss" else _fraction(value[2], path, number)
         elif row and row[1] in _AVERAGES and row[1] not in averages:
             averages.append(row[1])
         elif row and row[1] not in categories and not averages:
             _check_category(row[1], path, number)
-            categories[row[1]] = CategoryLine(float(row[2]), float(row[3]), float(row[4]), int(row[5]))
+            precision, recall, f1 = (_fraction(part, path, number) for part in row.group(2, 3, 4))
+            categories[row[1]] = CategoryLine(precision, recall, f1, int(row[5]))
             decimals += [len(part.partition(".")[2]) for part in (row[2], row[3], row[4]) if "." in part]
         else:
             raise InputError(f"{path}:{number}: {line.strip()[:80]!r} does not belong in a result file")
@@ -140,9 +141,18 @@ def parse_results(text: str, path: Path | str) -> Reported:
         raise InputError(
             f"{path}: no {', '.join(missing) or 'report'}; a result file has f1, loss, precision, recall, report"
         )
+    if cut := [name for name in _AVERAGES[:2] if name not in averages]:  # older reports have no third
+        raise InputError(f"{path}:{number}: the report ends without {', '.join(cut)}; was the file cut off?")
     return Reported(
         values["f1"], values["precision"], values["recall"], values["loss"], categories, max(decimals, default=2)
     )
+
+
+def _fraction(text: str, path: Path | str, number: int) -> float:
+    value = float(text)
+    if value > 1:
+        raise InputError(f"{path}:{number}: {text} is not a fraction of 1; scores are not in percent here")
+    return value
 
 
 def _check_category(name: str, path: Path | str, number: int) -> None:
@@ -150,6 +160,16 @@ def _check_category(name: str, path: Path | str, number: int) -> None:
         category_of(f"B-{name}")
     except InputError:
         raise InputError(f"{path}:{number}: {name!r} cannot name a category") from None
+
+
+def read_text(path: Path) -> str:
+    """The file's text; raises InputError where it is not UTF-8."""
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}:{line}: not UTF-8") from None
 
 
 @dataclass(frozen=True)
@@ -168,10 +188,7 @@ def read_predictions(path: Path) -> Predictions:
     with its separator). Raises InputError, naming file and line, on a line without exactly one separator and on a tag
     that is not IOB2.
     """
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
+    text = read_text(path)
     words: list[str] = []
     tags: list[str] = []
     ends: list[int] = []
@@ -236,14 +253,19 @@ class Listing:
 
 CELL_FILES = ("eval_results.txt", "test_results.txt", "test_predictions.txt")
 TARGET_FILES = ("test_results.txt", "test_predictions.txt")
-_BESIDE = frozenset({"config.json"})
-"""Files that may lie beside the results."""
+_BESIDE = frozenset(
+    {
+        "config.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json", "sentencepiece.bpe.model",
+        "training_args.bin", "pytorch_model.bin", "model.safetensors",
+    }
+)  # fmt: skip
+"""Files of a model that may lie beside the results."""
 
 
 def find_models(root: Path) -> Path | None:
     """The folder of NERTransfer's models: ``root`` itself or below it; None where it is not there."""
     for folder in (root / MODELS, root):
-        if folder.is_dir() and any(parse_cell_name(path.name) for path in folder.iterdir()):
+        if folder.is_dir() and any(parse_cell_name(path.name) and path.is_dir() for path in folder.iterdir()):
             return folder
     return None
 

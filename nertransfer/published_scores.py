@@ -125,7 +125,7 @@ def _own_test(scored: list[Scored], source: str) -> float | None:
 
 
 def _read(path: Path) -> published.Reported:
-    return published.parse_results(path.read_text(encoding="utf-8"), path)
+    return published.parse_results(published.read_text(path), path)
 
 
 def _scored(path: Path, target: str, gold: Gold, found: Imported) -> Scored | None:
@@ -164,7 +164,7 @@ def _compared(cell: str, one: Scored, reported: published.Reported) -> Iterator[
     table = one.scores.default
     for measure in (schema.F1, schema.PRECISION, schema.RECALL):
         there, counted = getattr(reported, measure), getattr(table[ALL], measure)
-        if abs(there - counted) > TOLERANCE:
+        if not abs(there - counted) <= TOLERANCE:  # also where it is not a number
             yield Disagreement(cell, target, split, ALL, measure, there, counted)
     half = 0.5 * 10.0**-reported.decimals + TOLERANCE
     for category in sorted({*reported.categories, *table} - {ALL}):
@@ -174,7 +174,7 @@ def _compared(cell: str, one: Scored, reported: published.Reported) -> Iterator[
             yield Disagreement(cell, target, split, category, remark=f"category is not in {side}")
             continue
         for measure in (schema.PRECISION, schema.RECALL, schema.F1):
-            if abs(getattr(line, measure) - getattr(mine, measure)) > half:
+            if not abs(getattr(line, measure) - getattr(mine, measure)) <= half:
                 yield Disagreement(
                     cell, target, split, category, measure, getattr(line, measure), getattr(mine, measure)
                 )

@@ -472,6 +472,8 @@ report =               precision    recall  f1-score   support
          PER       0.71      0.80      0.75       459
 
    micro avg       0.78      0.78      0.78      1315
+   macro avg       0.79      0.77      0.78      1315
+weighted avg       0.79      0.78      0.78      1315
 """
 
 

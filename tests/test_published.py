@@ -344,8 +344,19 @@ def test_a_tag_that_is_not_iob2_is_named(tag: str, tmp_path: Path) -> None:
 
 def test_bytes_that_are_not_utf8_are_named(tmp_path: Path) -> None:
     (tmp_path / "predictions.txt").write_bytes("a O\nb\xff O\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"predictions\.txt: not UTF-8 at byte 5"):
+    with pytest.raises(InputError, match=r"predictions\.txt:2: not UTF-8"):
         published.read_predictions(tmp_path / "predictions.txt")
+
+
+def test_a_report_that_was_cut_off_and_scores_in_percent_are_refused(shared_data: Path) -> None:
+    path = shared_data / "published_sample" / published.MODELS / CELL / "test_results.txt"
+    text = path.read_text()
+    for end in ("         PER", "   micro avg", "   macro avg"):
+        with pytest.raises(InputError, match="was the file cut off"):
+            published.parse_results(text[: text.index(end)], "results.txt")
+    percent = text.replace("f1 = 0.", "f1 = 89.")
+    with pytest.raises(InputError, match=r"results\.txt:1: 89\.\d+ is not a fraction of 1"):
+        published.parse_results(percent, "results.txt")
 
 
 # --- where a fine-tuning began ---------------------------------------------------------------------
@@ -482,7 +493,7 @@ def test_a_shorter_fine_tuning_counts_where_the_longer_one_is_incomplete(tmp_pat
 NAMES = [CELL, "hau_v10_start_base__hau__1_8", "hau_v10_start_swa__hau__0_50", "v20", "Icon", "hau_v10_start_", TARGET]
 CELL_PARTS = [published.target_folder(CellName("hau", s, n, e), t) for s, n, e in
               (("base", 1, 50), ("base", 1, 8), ("swa", 0, 50), ("wol", 3, 50)) for t in ("hau", "swa")]  # fmt: skip
-FILES = st.sets(st.sampled_from([*published.CELL_FILES, "config.json", ".DS_Store", "pytorch_model.bin"]))
+FILES = st.sets(st.sampled_from([*published.CELL_FILES, "config.json", ".DS_Store", "optimizer.pt"]))
 MOST = st.one_of(st.just({*published.CELL_FILES, "config.json"}), FILES)
 ENTRY = st.one_of(st.none(), MOST)
 """What lies under a name: a file, or a folder with these files."""
