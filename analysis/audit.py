@@ -172,10 +172,11 @@ def disagreements(imports: Mapping[str, pd.DataFrame]) -> list[Finding]:
 
 def inconsistent_runs(found: StudyResults) -> list[Finding]:
     """Recipes, corpora and starts that differ where they should not, or are the same under two names."""
-    return [
-        Finding(Severity.WRONG, "", warning.partition(":")[0] if ":" in warning else "runs that do not fit", warning)
-        for warning in found.warnings
-    ]
+    findings = []
+    for warning in found.warnings:
+        title, colon, text = warning.partition(": ")
+        findings.append(Finding(Severity.WRONG, "", title if colon else "runs that do not fit", text or warning))
+    return findings
 
 
 def unequal_seeds(found: StudyResults) -> list[Finding]:

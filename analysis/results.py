@@ -356,7 +356,7 @@ def _inconsistencies(kept: Sequence[Run]) -> list[str]:
         if len(several) > 1:
             found.append(f"weights differ: start {start} has {len(several)} different fingerprints among the cells")
     for names in sorted(sorted(names) for names in fingerprints.values() if len(names) > 1):
-        found.append(f"starts {' and '.join(names)} have the same weights under different names")
+        found.append(f"same weights: starts {' and '.join(names)} have the same weights under different names")
     return found
 
 
