@@ -1,5 +1,6 @@
 """Matrices and what is read off them, against plain Python."""
 
+import itertools
 import math
 import statistics
 
@@ -193,6 +194,107 @@ def test_missing_names_the_reason() -> None:
     reasons = {(r.source, r.seed): (r.reason, r.scores) for r in matrices.missing_cells(found).itertuples()}
     assert reasons == {("hau", 0): ("not scored", 2), ("ibo", 0): ("failed", 6),
                        ("ibo", 1): ("never run", 6), ("swa", 2): ("running", 6)}  # fmt: skip
+
+
+# --- parts of a matrix, and the order of its languages -------------------------------------------------
+
+
+def square(values: np.ndarray | list, names: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(values, pd.Index(names, name="source"), pd.Index(names, name="target"), dtype=float)
+
+
+def test_masked_has_what_is_shown_and_its_averages() -> None:
+    table = scores((0,))
+    whole = matrix(frame_of(table), margins=False)
+    shown = ~np.eye(3, dtype=bool)
+    found = matrices.masked(whole, shown)
+    assert list(found.index) == list(found.columns) == [*LANGUAGES, "avg"]
+    assert (found.index.name, found.columns.name) == ("source", "target")
+    for a in LANGUAGES:
+        others = [name for name in LANGUAGES if name != a]
+        assert math.isnan(found.loc[a, a])
+        assert found.loc[a, others].tolist() == whole.loc[a, others].tolist()
+        assert found.loc[a, "avg"] == pytest.approx(statistics.mean(whole.loc[a, b] for b in others))
+        assert found.loc["avg", a] == pytest.approx(statistics.mean(whole.loc[b, a] for b in others))
+    pairs = [whole.loc[a, b] for a in LANGUAGES for b in LANGUAGES if a != b]
+    assert found.loc["avg", "avg"] == pytest.approx(statistics.mean(pairs))
+    rows, columns = matrices.zero_shot_averages(whole)
+    assert found["avg"].drop("avg").tolist() == pytest.approx(rows.tolist())
+    assert found.loc["avg"].drop("avg").tolist() == pytest.approx(columns.tolist())
+
+
+def test_masked_averages_leave_out_what_is_hidden_and_not_what_is_missing() -> None:
+    whole = square([[1, 2, 3], [4, 5, np.nan], [7, np.nan, 9]], LANGUAGES)
+    shown = np.array([[True, True, False], [True, True, True], [True, False, False]])
+    found = matrices.masked(whole, shown)
+    assert found.loc["hau", "avg"] == 1.5 and found.loc["swa", "avg"] == 7
+    assert math.isnan(found.loc["ibo", "avg"])  # shown, and not there
+    assert found.loc["avg", ["hau", "ibo"]].tolist() == [4, 3.5] and math.isnan(found.loc["avg", "swa"])
+    assert math.isnan(found.loc["avg", "avg"])
+    nothing = matrices.masked(whole, np.zeros((3, 3), dtype=bool))
+    assert nothing.isna().all(axis=None) and nothing.shape == (4, 4)
+
+
+def test_masked_with_everything_shown_is_the_matrix_with_averages() -> None:
+    whole = matrix(frame_of(scores()), margins=False)
+    pd.testing.assert_frame_equal(
+        matrices.masked(whole, np.ones((3, 3), dtype=bool)), matrices.with_average(whole), rtol=1e-12
+    )
+
+
+GROUPS = {"a": 0, "b": 0, "c": 0, "p": 1, "q": 1, "r": 1, "x": 2, "y": 2, "z": 2}
+
+
+def grouped(noise: float = 0.0) -> pd.DataFrame:
+    """High scores inside a group of languages, lower ones outside."""
+    names = list(GROUPS)
+    rng = np.random.default_rng(0)
+    values = [[80.0 if GROUPS[s] == GROUPS[t] else 30 + 10 * abs(GROUPS[s] - GROUPS[t]) for t in names] for s in names]
+    return square(np.array(values) + noise * rng.uniform(-1, 1, (9, 9)), names)
+
+
+def adjacent(order: list[str]) -> bool:
+    """Whether every group is in one piece."""
+    groups = [GROUPS[name] for name in order]
+    return len([1 for a, b in itertools.pairwise(groups) if a != b]) == len(set(groups)) - 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(order=st.permutations(list(GROUPS)))
+def test_languages_that_are_alike_become_neighbours(order: list[str]) -> None:
+    for table in (grouped(), grouped(noise=8)):
+        found = matrices.clustered(table.loc[order, order], order)
+        assert sorted(found) == sorted(GROUPS) and adjacent(found)
+    # where no two distances are equal the order given says only from which end
+    first = matrices.clustered(grouped(noise=8), list(GROUPS))
+    assert found in (first, first[::-1])
+
+
+def test_sources_and_targets_both_say_who_is_alike() -> None:
+    names = ["a", "b", "x", "y"]
+    as_source = square([[10] * 4, [90] * 4, [12] * 4, [88] * 4], names)
+    for table in (as_source, as_source.T):
+        found = matrices.clustered(table, names)
+        assert {frozenset(found[:2]), frozenset(found[2:])} == {frozenset("ax"), frozenset("by")}
+
+
+def test_missing_scores_and_languages_do_not_stop_the_clustering() -> None:
+    table = grouped(noise=4)
+    table.loc["a", "z"] = table.loc["q", "b"] = np.nan
+    assert adjacent(matrices.clustered(table, list(GROUPS)))
+    order = ["new", *GROUPS, "none"]
+    found = matrices.clustered(table.reindex(index=[*GROUPS, "none"]), order)
+    assert found[-2:] == ["new", "none"] and adjacent(found[:-2])
+    # a target that is no source has scores, too
+    found = matrices.clustered(table.drop(index="b"), list(GROUPS))
+    assert adjacent(found) and sorted(found) == sorted(GROUPS)
+
+
+def test_too_few_languages_to_cluster_keep_their_order() -> None:
+    table = square([[1, 2], [3, 4]], ["b", "a"])
+    assert matrices.clustered(table, ["z", "b", "a"]) == ["b", "a", "z"]
+    assert matrices.clustered(table * np.nan, ["z", "b", "a"]) == ["z", "b", "a"]
+    assert matrices.clustered(table, []) == []
 
 
 # --- figures ----------------------------------------------------------------------------------------

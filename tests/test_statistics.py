@@ -408,7 +408,7 @@ def test_random_permutations_come_near_all_of_them() -> None:
 
 def test_missing_dyads_are_left_out_of_the_sums() -> None:
     x, y = generator(2).normal(size=(2, 5, 5))
-    y += x
+    y += 0.3 * x
     x[0, 1] = y[3, 2] = y[4, 0] = np.nan
     found = statistics.mantel(x, y, 10, generator())
     x[np.isnan(y)] = np.nan  # missing in one, missing in both
@@ -713,6 +713,8 @@ def test_what_cannot_be_estimated_is_named() -> None:
     assert any(text.startswith("start s1 is left out") for text in statistics.mixed_model(confounded).warnings)
     few = statistics.mixed_model(scores(4, 2, 2))
     assert [text[:24] for text in few.warnings] == ["only 2 values of source:", "only 2 values of target:"]
+    short = statistics.mixed_model(scores(1, 3, 2).drop(index=4))
+    assert short.warnings[-1] == "not fitted: 5 rows are too few for the terms of the model"
     with pytest.raises(ValueError, match="two rows"):
         statistics.mixed_model(pd.concat([table, table.head(1)]))
     assert statistics.mixed_model(table.head(0)).warnings == ("not fitted: there are no scores",)
