@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+import numpy as np
 import pandas as pd
 
 from analysis import corpus_audit, matrices
@@ -78,10 +79,16 @@ def _some(named: Sequence[str]) -> str:
 
 
 def missing_scores(found: StudyResults) -> pd.DataFrame:
-    """`matrices.missing` of a study; of imported results only the source's dev split was ever scored."""
+    """`matrices.missing` of a study; of imported results only what such results ever have.
+
+    Dev was scored in the source language alone, where it was; baselines were scored on nothing but their source.
+    """
     absent = matrices.missing(found.frame, found.cells, found.plan)
     if found.imported:
-        absent = absent[(absent["split"] != "dev") | (absent["source"] == absent["target"])]
+        own, there = absent["source"] == absent["target"], found.frame
+        zero_shot = bool((there["source"] != there["target"]).any())
+        dev = bool((there["split"] == "dev").any())
+        absent = absent[np.where(absent["split"] == "dev", own & dev, own | zero_shot)]
     return absent.reset_index(drop=True)
 
 
@@ -113,11 +120,10 @@ def identical_predictions(found: StudyResults) -> list[Finding]:
         key = tuple(sorted(part[["target", "split", "digest"]].itertuples(index=False, name=None)))
         whole.setdefault(key, []).append(cell)  # type: ignore[arg-type]
     groups = [cells for cells in whole.values() if len(cells) > 1]
-    together = {cell for cells in groups for cell in cells}
-    rest = scored[
-        [tuple(c) not in together for c in scored[["start", "source", "seed"]].itertuples(index=False, name=None)]
-    ]
-    partial = rest[rest.duplicated(["target", "split", "digest"], keep=False)]
+    first = {cell: cells[0] for cells in whole.values() for cell in cells}  # one for all that are the same throughout
+    models = [first[cell] for cell in scored[["start", "source", "seed"]].itertuples(index=False, name=None)]
+    different = scored.assign(model=models).groupby(["target", "split", "digest"])["model"].transform("nunique")
+    partial = scored[different > 1]
     findings = []
     if groups:
         rows = pd.DataFrame(
@@ -241,7 +247,7 @@ def selection_on_test(cards: pd.DataFrame, selection_split: str, imported: bool)
     ``imported``: results of a study that published models chosen so.
     """
     rows = cards[cards["inflation"].notna()]
-    if not len(rows):
+    if not (rows["inflation"] > 0).any():
         return []
     worst = rows.loc[rows["inflation"].idxmax()]
     mean = number(rows["inflation"].mean(), 2, True)
@@ -279,4 +285,6 @@ def stray_gold_tags(corpora: Mapping[str, Corpus]) -> list[Finding]:
         f"{r.language} {r.split} {r.stray_tags}" for r in rows.sort_values("stray_tags", ascending=False).itertuples()
     ]
     text = f"{_some(named)}; each is taken to begin an entity"
-    return [Finding(Severity.NOTE, "stray_gold_tags", f"{int(rows['stray_tags'].sum())} stray gold tags", text, rows)]
+    return [
+        Finding(Severity.NOTE, "stray_gold_tags", count(int(rows["stray_tags"].sum()), "stray gold tag"), text, rows)
+    ]

@@ -29,9 +29,14 @@ SEEDS_COLUMNS = ["start", "setting", "sd", *(f"seeds_for_{d}_points" for d in (1
 @dataclass(frozen=True)
 class Sample:
     """All cells of one target: ``f1`` (cells,) and ``resampled`` (resamples, cells) as fractions, ``configuration``
-    (cells,) an index into ``configurations``; ``sentences_vary`` is False where no counts by sentence are at hand."""
+    (cells,) an index into ``configurations``; ``sentences_vary`` is False where no counts by sentence are at hand.
+
+    Cells and configurations are sorted, so that no number depends on their order; ``shown`` are the places of the
+    configurations in the order of the study.
+    """
 
     configurations: list[tuple[str, str]]
+    shown: list[int]
     f1: np.ndarray
     resampled: np.ndarray
     configuration: np.ndarray
@@ -49,8 +54,11 @@ def samples(
     chosen = frame[(frame["split"] == split) & (frame["category"] == ALL)]
     found = {}
     for target, rows in chosen.groupby("target", sort=False):
+        given = list(dict.fromkeys(rows[["start", "source"]].itertuples(index=False, name=None)))
+        rows = rows.sort_values(["start", "source", "seed"])
         cells = list(rows[["start", "source", "seed"]].itertuples(index=False, name=None))
         configurations = list(dict.fromkeys((start, source) for start, source, _ in cells))
+        shown = [configurations.index(configuration) for configuration in given]
         index = np.array([configurations.index((start, source)) for start, source, _ in cells])
         f1, there = rows[F1].to_numpy(float), counts.get(str(target))
         if there is not None and set(cells) <= set(there.cells):
@@ -59,9 +67,9 @@ def samples(
             rng = np.random.default_rng(zlib.crc32(str(target).encode()))
             weights = statistics.sentence_weights(len(gold), resamples, rng)
             resampled = statistics.resampled_f1(gold, predicted[places], correct[places], weights)
-            found[str(target)] = Sample(configurations, f1, resampled, index, True)
+            found[str(target)] = Sample(configurations, shown, f1, resampled, index, True)
         else:
-            found[str(target)] = Sample(configurations, f1, np.tile(f1, (2, 1)), index, False)
+            found[str(target)] = Sample(configurations, shown, f1, np.tile(f1, (2, 1)), index, False)
     return found
 
 
@@ -71,7 +79,9 @@ def intervals(found: Mapping[str, Sample]) -> pd.DataFrame:
     for target, sample in found.items():
         means = sample.means
         low, high = statistics.mean_intervals(means)
-        for i, (start, source) in enumerate(sample.configurations):
+        low, high = np.minimum(low, means.mean), np.maximum(high, means.mean)  # not to be apart by rounding
+        for i in sample.shown:
+            start, source = sample.configurations[i]
             known = sample.sentences_vary or means.seeds[i] > 1
             limits = (100 * low[i], 100 * high[i]) if known else (np.nan, np.nan)
             rows.append(
@@ -89,8 +99,9 @@ def differences(found: Mapping[str, Sample], reference: str = BASE) -> pd.DataFr
     for target, sample in found.items():
         places = {configuration: i for i, configuration in enumerate(sample.configurations)}
         pairs = [
-            (place, places[reference, source])
-            for (start, source), place in places.items()
+            (i, places[reference, source])
+            for i in sample.shown
+            for start, source in [sample.configurations[i]]
             if start != reference and (reference, source) in places
         ]
         if not pairs:
@@ -113,7 +124,8 @@ def source_ranks(found: Mapping[str, Sample], starts: Sequence[str]) -> pd.DataF
         rng = np.random.default_rng(zlib.crc32(f"ranks {target}".encode()))
         drawn = statistics.resampled_means(sample.f1, sample.resampled, sample.configuration, rng)
         for start in starts:
-            rivals = [i for i, (name, source) in enumerate(sample.configurations) if name == start and source != target]
+            named = [(i, *sample.configurations[i]) for i in sample.shown]
+            rivals = [i for i, name, source in named if name == start and source != target]
             if len(rivals) < 2 or len(drawn) < RESAMPLES // 10:
                 continue
             names = [sample.configurations[i][1] for i in rivals]

@@ -245,6 +245,9 @@ def test_the_same_digest_on_different_targets_or_splits_is_no_coincidence_of_cel
     cells = (("base", "nya", 0), ("base", "nya", 1), ("aaa", "nya", 0))
     runs = {cell: cell_run(cell, tags={key: "all outside"}) for cell, key in zip(cells, keys, strict=True)}
     assert audited(with_runs(runs)) == []
+    first = digests(cells[0])
+    exchanged = dict(zip(first, [*first.values()][::-1], strict=True))
+    assert audited(with_runs({cells[2]: cell_run(cells[2], tags=exchanged)})) == []
 
 
 def test_a_third_cell_that_agrees_with_twins_on_one_target_is_told_beside_them() -> None:
@@ -284,7 +287,7 @@ def test_without_digests_equal_scores_are_told_instead() -> None:
 def test_one_start_under_two_names_and_other_inconsistencies() -> None:
     same = {c: cell_run(c, tags={schema.START_FINGERPRINT: "weights of base"}) for c in CELLS if c[0] == "aaa"}
     found = one(audited(with_runs(same)))
-    assert (found.severity, found.title) == (Severity.WRONG, "runs that do not fit")
+    assert (found.severity, found.title) == (Severity.WRONG, "same weights")
     assert found.text == "starts aaa and base have the same weights under different names"
     other = {("base", "nya", 2): cell_run(("base", "nya", 2), tags={schema.RECIPE_DIGEST: "another"})}
     found = one(audited(with_runs(other)))
@@ -402,7 +405,9 @@ def test_choosing_the_seed_on_test_is_told_with_what_it_adds(
     assert dict(zip(finding.rows["source"], finding.rows["inflation"], strict=True)) == pytest.approx(
         {"nya": 5, "zed": 0}
     )
-    assert one(audited(found, cards=cards, selection_split="test")).severity == Severity.CARE
+    ours = study([plan_run(imported), *(cell_run(cell) for cell in CELLS)])
+    told_of_all = one(audited(ours, cards=cards, selection_split=selection))
+    assert (told_of_all.severity, told_of_all.text) == (severity, finding.text)
 
 
 def test_a_choice_on_test_that_adds_nothing_is_no_finding() -> None:
@@ -430,9 +435,9 @@ def test_files_that_an_import_did_not_read_are_named() -> None:
 def test_reported_values_that_differ_are_counted_with_the_largest_difference_of_f1() -> None:
     rows = pd.DataFrame(
         [
-            ("base-nya-s0", "zed", "test", "ALL", "f1", 0.70, 0.7125, ""),
+            ("base-nya-s0", "zed", "test", "ALL", "f1", 0.7125, 0.70, ""),
             ("base-nya-s0", "zed", "test", "ALL", "recall", 0.70, 0.90, ""),
-            ("aaa-nya-s1", "zed", "test", "PER", "f1", 0.50, 0.48, ""),
+            ("aaa-nya-s1", "zed", "test", "PER", "f1", 0.48, 0.50, ""),
             ("aaa-nya-s1", "zed", "test", "PER", "support", 40.0, 70.0, ""),
         ],
         columns=DISAGREEMENT_COLUMNS,
@@ -474,6 +479,7 @@ def test_few_repeated_test_sentences_are_a_note_and_repeated_dev_sentences_none(
     found = one(audited(clean(), corpora=few))
     assert found.severity == Severity.NOTE and "nya 1 of 200 (0.5 %)" in found.text
     assert audited(clean(), corpora={"nya": corpus_of("nya", ["a"], ["a"], ["b"])}) == []
+    assert audited(clean(), corpora={"nya": corpus_of("nya", ["a"], ["b"], ["b"])}) == []
 
 
 def stray_corpora(strays: Mapping[tuple[str, str], int]) -> dict[str, Corpus]:

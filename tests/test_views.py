@@ -138,6 +138,14 @@ def test_cells_that_are_missing_keep_their_rows() -> None:
     assert shown["wol"].cube("test").values.shape == (0, 2, 3)  # no seed at all
 
 
+def test_a_pivot_has_the_starts_that_were_tried_on_it() -> None:
+    shown = views_of(grid_of(["base"], ["hau", "wol"], ["swa"], [0]))
+    assert list(shown) == ["base", "hau", "wol", "source-swa"]
+    assert shown["source-swa"].rows == ["hau", "wol"]  # base was not fine-tuned on swa
+    assert shown["source-swa"].cube("test").values.shape == (1, 2, 2)
+    assert not any(shown["source-swa"].is_own(*place) for place in (("hau", "hau"), ("wol", "hau"), ("wol", "wol")))
+
+
 def test_a_start_that_was_not_planned_has_what_there_is() -> None:
     plan = plan_run(starts=["base"], sources=["hau", "wol"], targets=["hau", "wol"], seeds=[0])
     cells: list[Cell] = [("base", "hau", 0), ("base", "wol", 0), ("swa", "wol", 3)]
