@@ -32,6 +32,7 @@ _STYLE = {
     "pdf.fonttype": 42,  # TrueType: text in the PDF can be searched and edited
     "hatch.linewidth": 0.5,
     "axes.unicode_minus": True,
+    "text.parse_math": False,  # a name with a dollar sign is a name
 }
 
 
@@ -103,7 +104,8 @@ def intervals(table: pd.DataFrame, group: str, series: str, title: str, label: s
                 linewidth=1, capsize=2, label=name,
             )  # fmt: skip
         size = 8 if len(groups) <= 14 else 6
-        texts = [f"{name}\n{notes[name]}" if notes.get(name) else name for name in groups]
+        apart = "\n" if len(groups) <= 14 else "  "  # turned, two lines would run into the next name
+        texts = [f"{name}{apart}{notes[name]}" if notes.get(name) else name for name in groups]
         axes.set_xticks(range(len(groups)), texts, fontsize=size, rotation=90 if len(groups) > 14 else 0)
         axes.set_xlim(-0.6, len(groups) - 0.4)
         axes.tick_params(labelsize=8, length=2)
