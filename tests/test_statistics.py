@@ -14,8 +14,12 @@ from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower
+from test_scoring import PAIRS
 
 from analysis import statistics
+from nertransfer.counts import count, entities
+from nertransfer.counts import scores as scores_of_counts
+from nertransfer.labels import ALL
 
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
 NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
@@ -107,6 +111,16 @@ def test_unit_weights_give_the_f1_of_the_split() -> None:
     np.testing.assert_allclose(f1[0], 2 * correct.sum(axis=1) / (gold.sum() + predicted.sum(axis=1)), rtol=1e-15)
 
 
+@given(PAIRS)
+def test_every_sentence_once_gives_the_scores_of_the_tags(pairs: list[tuple[list[str], list[str]]]) -> None:
+    found = count(*(entities([pair[side] for pair in pairs]) for side in (0, 1)))
+    columns = {ALL: slice(None)} | {category: slice(i, i + 1) for i, category in enumerate(found.categories)}
+    for category, chosen in columns.items():
+        gold, predicted, correct = (m[:, chosen].sum(axis=1) for m in (found.gold, found.predicted, found.correct))
+        f1 = statistics.resampled_f1(gold, predicted[None], correct[None], np.ones((1, len(pairs))))
+        assert f1[0, 0] == pytest.approx(scores_of_counts(found).default[category].f1, abs=1e-12)
+
+
 def test_weights_are_those_of_sentences_drawn_with_replacement() -> None:
     weights = statistics.sentence_weights(50, 4000, generator())
     assert weights.dtype == np.float32 and (weights.sum(axis=1) == 50).all()
@@ -186,6 +200,21 @@ def several() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return *scored(tuple(counts), 400, rng), np.repeat([0, 1, 2], [5, 1, 3])
 
 
+def test_seed_variances_are_those_of_plain_python() -> None:
+    rng = generator(3)
+    f1, resampled, configuration = rng.random(6), rng.random((30, 6)), np.array([1, 0, 1, 2, 1, 0])
+    found = statistics.means_over_seeds(f1, resampled, configuration)
+    for k in range(3):
+        own = [c for c in range(6) if configuration[c] == k]
+        mean = [sum(row[c] for c in own) / len(own) for row in resampled]
+        assert found.seeds[k] == len(own) and found.mean[k] == pytest.approx(sum(f1[own]) / len(own))
+        assert found.resampled[:, k] == pytest.approx(mean)
+        several = len(own) > 1
+        assert found.seed_variance[k] == pytest.approx(np.var(f1[own], ddof=1) if several else 0)
+        apart = [np.var([row[c] - m for row, m in zip(resampled, mean, strict=True)], ddof=1) for c in own]
+        assert found.own_variance[k] == pytest.approx(sum(apart) / (len(own) - 1) if several else 0)
+
+
 def test_many_configurations_at_once_are_as_one_by_one() -> None:
     f1, resampled, configuration = several()
     means = statistics.means_over_seeds(f1, resampled, configuration)
@@ -244,6 +273,16 @@ def test_difference_test_keeps_its_level_and_finds_a_difference(seed_sd: float, 
     assert low <= np.mean(null < 0.05) <= high
     assert stats.kstest(null, "uniform").pvalue > 0.005
     assert np.mean(alternative < 0.05) > 0.9
+
+
+def test_difference_test_keeps_its_level_with_unequal_numbers_of_seeds() -> None:
+    rng, hits = generator(2), []
+    for _ in range(600):
+        *counts, _ = study(rng, np.full(8, 0.5), 0.3, 150, 1.1, 0.8)
+        f1, resampled = scored(tuple(counts), 200, rng)
+        hits.append(statistics.difference_test(f1[:5], resampled[:, :5], f1[5:], resampled[:, 5:]).p < 0.05)
+    low, high = binomial_bounds(600, 0.05)
+    assert low <= np.mean(hits) <= high
 
 
 def test_without_variation_over_sentences_it_is_welchs_test() -> None:
@@ -463,6 +502,15 @@ def test_mantel_keeps_its_level_where_the_naive_test_does_not() -> None:
     assert np.mean(powerful) > 0.9
 
 
+def test_mantel_over_all_permutations_keeps_its_level() -> None:
+    rng = generator(11)
+    p = np.array([statistics.mantel(dyadic(rng, 5), dyadic(rng, 5), 1, rng).p for _ in range(600)])
+    low, high = binomial_bounds(600, 6 / 120)  # of 120 permutations, the identity is one
+    assert low <= np.mean(p <= 0.0501) <= high
+    assert stats.kstest(p, "uniform").pvalue > 0.005
+    assert p.min() >= 1 / 120 - 1e-12
+
+
 def test_partial_mantel_keeps_its_level_where_both_depend_on_the_third() -> None:
     rng, plain, partial = generator(9), [], []
     for _ in range(300):
@@ -651,6 +699,67 @@ def test_mixed_model_is_that_of_statsmodels(table: pd.DataFrame) -> None:
     assert (found.terms["high"] - found.terms["low"]).to_numpy() == pytest.approx(
         2 * 1.959964 * found.terms["standard_error"]
     )
+
+
+def grid(seed: int) -> pd.DataFrame:
+    """34 configurations on 9 targets: three starts with 9 sources, one with 7."""
+    table = scores(4, 9, 9, (3, 6, 4), seed)
+    return table[(table["start"] != "s3") | ~table["source"].isin(["l07", "l08"])].reset_index(drop=True)
+
+
+def covariances(table: pd.DataFrame, terms: list[str]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Response, design and, for source, target and residual, which rows share a value."""
+    columns = {"intercept": np.ones(len(table)), "in-language": table["source"] == table["target"]}
+    design = [columns.get(term, table["start"] == term.removeprefix("start ")) for term in terms]
+    shared = [np.equal.outer(*(table[name].to_numpy(),) * 2).astype(float) for name in ("source", "target")]
+    return table["f1"].to_numpy(), np.column_stack(design).astype(float), [*shared, np.eye(len(table))]
+
+
+def restricted_likelihood(
+    response: np.ndarray, design: np.ndarray, parts: list[np.ndarray], sds: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """-2 log restricted likelihood, less a constant, by its definition (Patterson and Thompson 1971); the fixed
+    effects and their standard errors."""
+    covariance = sum(sd**2 * part for sd, part in zip(sds, parts, strict=True))
+    information = design.T @ np.linalg.solve(covariance, design)
+    estimate = np.linalg.solve(information, design.T @ np.linalg.solve(covariance, response))
+    rest = response - design @ estimate
+    size = np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(information)[1]
+    value = size + rest @ np.linalg.solve(covariance, rest)
+    return float(value), estimate, np.sqrt(np.diag(np.linalg.inv(information)))
+
+
+@pytest.mark.parametrize("kept", [1.0, 0.6])
+def test_mixed_model_is_the_maximum_of_the_restricted_likelihood(kept: float) -> None:
+    table = grid(3)
+    table = table[generator(1).random(len(table)) < kept]
+    found = statistics.mixed_model(table)
+    sds = np.array([found.sd[name] for name in ("source", "target", "residual")])
+    parts = covariances(table, found.terms["term"].tolist())
+    best, estimate, error = restricted_likelihood(*parts, sds)
+    assert found.terms["estimate"].to_numpy() == pytest.approx(estimate, rel=1e-4)
+    assert found.terms["standard_error"].to_numpy() == pytest.approx(error, rel=1e-4)
+    for i, factor in itertools.product(range(3), (0.98, 1.02)):
+        other = sds.copy()
+        other[i] *= factor
+        assert restricted_likelihood(*parts, other)[0] > best
+
+
+def test_mixed_model_recovers_what_was_simulated() -> None:
+    fits = [statistics.mixed_model(grid(seed)) for seed in range(30)]
+    terms = pd.concat([found.terms for found in fits]).groupby("term", sort=False)
+    truth = {"intercept": 60, "in-language": 15, "start s1": 3, "start s2": 6, "start s3": 9}
+    assert list(terms.groups) == list(truth)
+    for term, rows in terms:
+        spread = rows["estimate"].std() / math.sqrt(len(fits))
+        assert rows["estimate"].mean() == pytest.approx(truth[term], abs=4 * spread)
+        assert rows["standard_error"].mean() == pytest.approx(rows["estimate"].std(), rel=0.5)
+    variances = pd.DataFrame([found.sd for found in fits]) ** 2
+    assert variances["residual"].mean() == pytest.approx(16, rel=0.05)
+    # 9 values, 30 times: a variance is within 4 standard errors, 4 * sqrt(2 / 8 / 30) = 0.37
+    assert variances["source"].mean() == pytest.approx(9, rel=0.4)
+    assert variances["target"].mean() == pytest.approx(36, rel=0.4)
+    assert all(found.n == 306 and found.converged for found in fits)
 
 
 def test_the_order_of_rows_changes_nothing_but_the_reference() -> None:
