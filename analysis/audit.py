@@ -206,6 +206,15 @@ def unequal_seeds(found: StudyResults) -> list[Finding]:
     return findings
 
 
+def seeds_alone(intervals: pd.DataFrame) -> list[Finding]:
+    """Targets whose intervals and tests cannot tell what other sentences would change (`inference.intervals`)."""
+    targets = list(dict.fromkeys(intervals.loc[~intervals["sentences_vary"].astype(bool), "target"]))
+    if not targets:
+        return []
+    text = f"on {_some(targets)} not all cells have entities counted by sentence: intervals and p are over seeds alone"
+    return [Finding(Severity.CARE, "", "intervals over seeds alone", text)]
+
+
 def duplicates(found: StudyResults) -> list[Finding]:
     """Finished runs of a cell that has a later one."""
     if not len(found.duplicates):

@@ -98,7 +98,8 @@ def compute(
     ddof, selection = (0, "test") if published else (1, selection_split)
     shown = views(found.frame, found.plan, found.languages)
     names = list(dict.fromkeys([ALL, *found.frame["category"]]))
-    reference = BASE if BASE in set(found.frame["start"]) else shown[0].name
+    scored = set(found.frame["start"])
+    reference = BASE if BASE in scored else next(v.name for v in [*_compared(shown), *shown] if v.name in scored)
     samples = inference.samples(found.frame, counts, SPLIT)
     intervals = inference.intervals(samples)
     differences = inference.differences(samples, reference)
@@ -118,7 +119,7 @@ def compute(
         best=matrices.best_sources(starts),
         relations=matrices.by_relation(starts, found.families),
         by_category=matrices.by_category(
-            found.frame, {v.name: (v.rows, v.targets) for v in shown if v.kind == "start"}, SPLIT
+            found.frame, {view.name: (view.rows, view.targets) for view in _compared(shown)}, SPLIT
         ),
         intervals=intervals,
         differences=differences,
@@ -133,7 +134,10 @@ def compute(
         overlap=_overlap(corpora, shown, cubes, reference, names)
         if not isinstance(corpora, str) and len(corpora) > 1
         else None,
-        findings=audit.audit(found, imports, corpora, cards, selection, SPLIT),
+        findings=sorted(
+            [*audit.audit(found, imports, corpora, cards, selection, SPLIT), *audit.seeds_alone(intervals)],
+            key=lambda finding: -finding.severity,
+        ),
     )
 
 

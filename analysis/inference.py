@@ -93,7 +93,7 @@ def intervals(found: Mapping[str, Sample]) -> pd.DataFrame:
 def differences(found: Mapping[str, Sample], reference: str = BASE) -> pd.DataFrame:
     """Every start less the reference on the same source and target, in points, with interval and p.
 
-    ``p_holm`` corrects over all sources and targets of one start.
+    ``p_holm`` corrects over all sources and targets of one start. No interval and no p where a side has one seed.
     """
     rows = []
     for target, sample in found.items():
@@ -110,7 +110,7 @@ def differences(found: Mapping[str, Sample], reference: str = BASE) -> pd.DataFr
         means = sample.means
         there = statistics.differences(means, first, second)
         for k, (i, j) in enumerate(pairs):
-            known = sample.sentences_vary or min(means.seeds[i], means.seeds[j]) > 1
+            known = min(means.seeds[i], means.seeds[j]) > 1  # of a single seed it is not known how it varies
             tested = (100 * there.low[k], 100 * there.high[k], there.p[k]) if known else (np.nan, np.nan, np.nan)
             rows.append((*sample.configurations[i], target, 100 * there.estimate[k], *tested))
     table = pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS[:-1])

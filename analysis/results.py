@@ -377,7 +377,11 @@ def sentence_counts(found: StudyResults, uri: str, split: str) -> dict[str, Sent
     contents = _fetched(
         {place: f"{address}/{schema.SENTENCE_COUNTS}" for place, address in found.artifacts.items()}, uri
     )
-    return gathered({place: content for place, content in contents.items() if content is not None}, split)
+    there = {place: content for place, content in contents.items() if content is not None}
+    try:
+        return gathered(there, split)
+    except ValueError:  # a file that cannot be read, or cells that were scored on different corpora: the audit tells
+        return {}
 
 
 def import_tables(found: StudyResults, uri: str) -> dict[str, pd.DataFrame]:

@@ -19,13 +19,24 @@ from nertransfer.cell import recipe_digest
 from nertransfer.commandline import to_text
 from nertransfer.config import ImportConfig, Recipe
 from nertransfer.corpus import Corpus
+from nertransfer.current import current_cells, place_of
 from nertransfer.errors import InputError
 from nertransfer.languages import LANGUAGES
 from nertransfer.measurements import Measurements, Point, milliseconds
 from nertransfer.progress import progress_bar
 from nertransfer.published_scores import DISAGREEMENT_COLUMNS, Disagreement, Files, Imported, name_of
 from nertransfer.store import Run, Study
-from nertransfer.tracking import cell_runs, configuration_params, deliver, kind_runs, log, log_values, open_run
+from nertransfer.tracking import (
+    bury_the_dead,
+    cell_runs,
+    configuration_params,
+    deliver,
+    kind_runs,
+    log,
+    log_values,
+    mark_as_asked,
+    open_run,
+)
 
 logger = logging.getLogger("nertransfer")
 
@@ -58,21 +69,31 @@ def import_results(config: ImportConfig, study: Study) -> ImportOutcome:
     languages = {cell.source for cell in listing.cells} | {target for _, target in listing.targets}
     corpora = _corpora(config, languages)
     outcome = ImportOutcome(unfit=list(listing.unfit))
-    known = frozenset(run.data.tags[schema.CELL_KEY] for run in cell_runs(study, "FINISHED"))
+    bury_the_dead(study)
+    finished = cell_runs(study, "FINISHED")
+    known = frozenset(run.data.tags[schema.CELL_KEY] for run in finished)
     jobs = [Files(cell, folder, _targets_of(cell, listing)) for cell, folder in listing.cells.items()]
     splits = {(name, split): corpora[name].splits[split] for name in corpora for split in schema.SCORED_SPLITS}
     with _measured(jobs, splits, known) as results, progress_bar(len(jobs), "importing", "cell") as bar:
         for files, found in zip(jobs, results, strict=True):
             if isinstance(found, str):
                 outcome.present.append(name_of(files.cell))
+                _ask_for(study, found, finished)
             elif isinstance(found, InputError):
                 outcome.unfit.append(published.Unfit(files.folder.name, str(found)))
             else:
                 _deliver(study, found, corpora)
                 outcome.added.append(name_of(files.cell))
             bar.update()
-    _summarise(study, list(listing.cells), {target for _, target in listing.targets}, outcome)
+    _summarise(study, list(listing.cells), languages, outcome)
     return outcome
+
+
+def _ask_for(study: Study, key: str, finished: Sequence[Run]) -> None:
+    """Have the run of these very files count, where another one of its place was imported since."""
+    run = next(run for run in finished if run.data.tags.get(schema.CELL_KEY) == key)
+    if any(place_of(other) == place_of(run) for other in finished if other is not run):
+        mark_as_asked(study, [run])
 
 
 def _corpora(config: ImportConfig, languages: Iterable[str]) -> dict[str, Corpus]:
@@ -200,7 +221,8 @@ def _summarise(
     The grid is the published one over the sources there are, so that what is absent is listed as missing: every
     source from base, swa and its own start, and on swa every source's own start.
     """
-    runs = [run for run in cell_runs(study, "FINISHED") if run.data.tags.get(schema.IMPORTED)]
+    current = current_cells(cell_runs(study, "FINISHED"), kind_runs(study, schema.KIND_STUDY))
+    runs = [run for run in current.values() if run.data.tags.get(schema.IMPORTED)]
     outcome.disagreements = [one for run in runs if run.data.metrics.get(DISAGREEMENTS) for one in _of_run(study, run)]
     tables = {
         schema.UNFIT_FILE: _csv(("path", "reason"), [(one.path, one.reason) for one in outcome.unfit]),
@@ -219,7 +241,8 @@ def _summarise(
     }
     params = {name: ",".join(map(str, values)) for name, values in axes.items()}
     digest = hashlib.sha256(repr((sorted(params.items()), sorted(tables.items()))).encode()).hexdigest()[:16]
-    if any(run.data.tags.get(schema.IMPORTED) == digest for run in kind_runs(study, schema.KIND_STUDY)):
+    earlier = kind_runs(study, schema.KIND_STUDY, " and attributes.status = 'FINISHED'")
+    if earlier and earlier[-1].data.tags.get(schema.IMPORTED) == digest:
         return
     tags = {schema.IMPORTED: digest}
     recipes = {run.data.tags[schema.RECIPE_DIGEST] for run in runs if schema.RECIPE_DIGEST in run.data.tags}
