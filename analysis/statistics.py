@@ -8,14 +8,13 @@ function keeps them together by giving all cells the same weights. Randomness co
 
 import itertools
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import linalg, optimize, special, stats
 
 CONFIDENCE = 0.95
 Method = Literal["pearson", "spearman"]
@@ -262,8 +261,8 @@ def permutation_test(
 def mann_whitney(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
     """Two-sided p-value of the Mann-Whitney U test of two samples of seeds; NaN where a side is empty.
 
-    As the published study: scipy's own choice, exact for few seeds without ties. It looks at seeds only. With 5
-    seeds on either side it is never below 2 / 252.
+    As the published study: scipy's own choice, exact for few seeds without ties, where it is never below 2 / 252 with 5
+    seeds on either side; approximate with ties. It looks at seeds only.
     """
     if not len(a) or not len(b):
         return math.nan
@@ -524,8 +523,9 @@ def mixed_model(table: pd.DataFrame) -> MixedModel:
 
     ``table``: columns start, source, target, f1 (percent, the mean over seeds), one row for each of the three; rows
     may be absent or NaN. Fixed effects are start (the first in the table that has a score is the reference) and
-    whether the target is the source; random ones source and target (Baayen, Davidson and Bates 2008), as variance
-    components of statsmodels' MixedLM in a single group.
+    whether the target is the source; random ones source and target (Baayen, Davidson and Bates 2008). The same maximum
+    and standard errors as lme4. Statsmodels' MixedLM seeks this maximum, too, but stops short of it, or fails, where a
+    variance is near 0, which is common with few languages.
 
     What cannot be estimated is left out and said in ``warnings``. Wald tests take the number of languages as large:
     with few, p is too small. Raises ValueError when a start, source and target has two rows.
@@ -625,33 +625,37 @@ class _Fit:
 
 
 def _restricted_likelihood(response: np.ndarray, design: np.ndarray, effects: Sequence[np.ndarray]) -> _Fit:
-    """The maximum of the restricted likelihood: statsmodels' MixedLM, all rows one group, effects as components.
+    """The maximum over the ratios of the profiled restricted likelihood (Bates et al. 2015, eq. 42).
 
-    It cannot be had from there with a variance of 0, which is common with few languages: such an effect is left out and
-    the rest fitted again, which is the same maximum.
+    All from the cross products, so that an evaluation does not depend on the number of rows. The likelihood is the same
+    for a ratio of either sign: so none is at a bound, and 0 is a maximum like any other. Its gradient there is 0
+    whether it is one or not, so none is used.
     """
-    from statsmodels.regression.linear_model import OLS
-    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
+    indicators, known = np.column_stack(list(effects)), np.column_stack([design, response])
+    crossed, mixed, plain = indicators.T @ indicators, indicators.T @ known, known.T @ known
+    sizes, terms = [e.shape[1] for e in effects], design.shape[1]
+    freedom = len(response) - terms
 
-    ratios = np.zeros(len(effects))
-    used = list(range(len(effects)))
-    while used:
-        names = [[[str(level) for level in range(effects[i].shape[1])]] for i in used]
-        components = VCSpec([str(i) for i in used], names, [[effects[i]] for i in used])
-        model = MixedLM(response, design, groups=np.zeros(len(response)), exog_vc=components)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what they say is that a variance is near 0, or `converged`
-            # Powell's method finds a maximum at the bound, where gradients mislead the others
-            found = model.fit(reml=True, method="powell", maxiter=1000)
-        variances = np.asarray(found.vcomp) / found.scale
-        if (variances > 1e-6).all():
-            ratios[used] = np.sqrt(variances)
-            covariance = np.eye(len(response)) + sum(
-                v * effects[i] @ effects[i].T for i, v in zip(used, variances, strict=True)
-            )
-            # as lme4: given the variances (statsmodels' own come from the whole Hessian)
-            error = np.sqrt(found.scale * np.diag(np.linalg.inv(design.T @ np.linalg.solve(covariance, design))))
-            return _Fit(np.asarray(found.fe_params), error, ratios, math.sqrt(found.scale), bool(found.converged))
-        used = [i for i, variance in zip(used, variances, strict=True) if variance > 1e-6]
-    plain = OLS(response, design).fit()
-    return _Fit(np.asarray(plain.params), np.asarray(plain.bse), ratios, math.sqrt(plain.scale), True)
+    def solved(ratios: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """-2 log likelihood less a constant; the root of [X y]' V^-1 [X y], V relative to residual, in two parts."""
+        scale = np.repeat(ratios, sizes)
+        inner = np.linalg.cholesky(np.eye(len(scale)) + scale[:, None] * crossed * scale)
+        half = linalg.solve_triangular(inner, scale[:, None] * mixed, lower=True)
+        root = np.linalg.cholesky(plain - half.T @ half)
+        deviance = 2 * np.log(np.diag(inner)).sum() + 2 * np.log(np.diag(root)[:-1]).sum()
+        return deviance + 2 * freedom * np.log(root[-1, -1]), root[:-1, :-1], root[-1]
+
+    # as inverse hyperbolic sines: near 0 the ratio itself, then its logarithm; to 10^4
+    options = {"xatol": 1e-6, "fatol": 1e-7}
+    bounds = [(-math.asinh(1e4), math.asinh(1e4))] * len(effects)
+    fits = [
+        optimize.minimize(lambda x: solved(np.sinh(x))[0], start, method="Nelder-Mead", bounds=bounds, options=options)
+        for start in itertools.product((0.1, 2.0), repeat=len(effects))
+    ]
+    best = min(fits, key=lambda fit: fit.fun)
+    ratios = np.sinh(np.abs(best.x))
+    _, root, last = solved(ratios)
+    inverse = linalg.solve_triangular(root, np.eye(terms), lower=True)
+    residual = float(last[-1]) / math.sqrt(freedom)
+    error = residual * np.sqrt(np.sum(inverse**2, axis=0))
+    return _Fit(inverse.T @ last[:-1], error, ratios, residual, bool(best.success))

@@ -320,6 +320,15 @@ def test_few_seeds_are_told(seeds: tuple[int, ...], told: str) -> None:
         assert one(findings).text.startswith(told)
 
 
+def test_targets_without_counts_by_sentence_are_named_once() -> None:
+    rows = [("zed", True), ("nya", False), ("aaa", False), ("nya", False)]
+    table = pd.DataFrame(rows, columns=["target", "sentences_vary"])
+    found = one(audit.seeds_alone(table))
+    assert (found.severity, found.title) == (Severity.CARE, "intervals over seeds alone")
+    assert found.text.startswith("on nya and aaa not all cells have entities counted by sentence")
+    assert audit.seeds_alone(table.head(1)) == audit.seeds_alone(table.head(0)) == []
+
+
 # --- duplicates ----------------------------------------------------------------------------------------------
 
 

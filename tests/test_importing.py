@@ -18,7 +18,7 @@ from mlflow.entities import Run
 from test_scoring import read_columns
 
 from analysis import matrices, results
-from nertransfer import corpus, published, published_scores, schema
+from nertransfer import corpus, importing, published, published_scores, schema
 from nertransfer.cell import recipe_digest
 from nertransfer.config import DataOptions, ImportConfig, Recipe
 from nertransfer.errors import InputError
@@ -412,6 +412,46 @@ def test_what_disagrees_and_what_cannot_be_read_is_told_everywhere(
     ]  # fmt: skip
 
 
+def test_the_files_that_were_imported_last_count(store: Store, shared_data: Path, tmp_path: Path) -> None:
+    study = store("last")
+    models = copied(shared_data, tmp_path, TINY[0])
+    path = target_path(models, TINY[0], "hau", "test_results.txt")
+    assert import_into(study, models, shared_data).added == ["base-wol-s0"]
+    (first,) = runs_of(study).values()
+    there = set_value(path, "f1", "0.5")
+    (models / "Icon").write_text("")
+    changed = import_into(study, models, shared_data)
+    assert (len(changed.added), len(changed.unfit), len(changed.disagreements)) == (1, 1, 1)
+    found = results.read(study.client.tracking_uri, study.name)
+    assert found.artifacts["base", "wol", 0] != first.info.artifact_uri
+    assert [len(t) for t in results.import_tables(found, study.client.tracking_uri).values()] == [1, 1]
+    set_value(path, "f1", repr(there))
+    (models / "Icon").unlink()
+    back = import_into(study, models, shared_data)
+    assert (back.added, back.present, back.unfit, back.disagreements) == ([], ["base-wol-s0"], [], [])
+    found = results.read(study.client.tracking_uri, study.name)
+    assert found.artifacts["base", "wol", 0] == first.info.artifact_uri and len(found.duplicates) == 1
+    assert [len(t) for t in results.import_tables(found, study.client.tracking_uri).values()] == [0, 0]
+
+
+def test_an_import_cut_at_its_summary_is_completed_too(
+    store: Store, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = store("cut at the end")
+    models = copied(shared_data, tmp_path, TINY[0])
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(importing, "log_values", cut)
+        with pytest.raises(KeyboardInterrupt):
+            import_into(study, models, shared_data)
+    assert import_into(study, models, shared_data).present == ["base-wol-s0"]
+    found = results.read(study.client.tracking_uri, study.name)
+    assert set(results.import_tables(found, study.client.tracking_uri)) == {"unfit", "disagreements"}
+
+
 def test_starts_and_epochs_beyond_the_published_ones_are_planned_too(
     store: Store, shared_data: Path, tmp_path: Path
 ) -> None:
@@ -486,10 +526,14 @@ def test_baselines_are_kept_as_they_were_reported(store: Store, shared_data: Pat
         (folder / name / "test_predictions1.txt").write_text("")
     (folder / "bam_afriberta" / "test_result2.txt").write_text(BAMBARA.replace("f1 = 0.78", "f1 = 0.77"))
     (folder / "bbj_mbert" / "test_result3.txt").write_text(BAMBARA.replace("LOC", "A/B"))
+    (folder / "bbj_mbert" / "test_result4.txt").write_bytes(BAMBARA.encode() + b"\xff")
     outcome = import_into(study, tmp_path, shared_data)
     assert outcome.added == ["afriberta-bam-s1", "afriberta-bam-s2", "mbert-bbj-s1"]
-    reason = f"{folder / 'bbj_mbert' / 'test_result3.txt'}:8: 'A/B' cannot name a category"
-    assert outcome.unfit == [Unfit("bbj_mbert/test_result3.txt", reason)]
+    paths = [folder / "bbj_mbert" / f"test_result{number}.txt" for number in (3, 4)]
+    assert outcome.unfit == [
+        Unfit("bbj_mbert/test_result3.txt", f"{paths[0]}:8: 'A/B' cannot name a category"),
+        Unfit("bbj_mbert/test_result4.txt", f"{paths[1]}:15: not UTF-8"),
+    ]
     found = results.read(study.client.tracking_uri, study.name)
     table = found.frame.set_index(["start", "source", "seed", "target", "split", "category"])
     assert len(table) == 3 * 5
@@ -505,6 +549,8 @@ def test_baselines_are_kept_as_they_were_reported(store: Store, shared_data: Pat
     again = import_into(study, folder, shared_data)
     assert (again.added, again.present, again.unfit) == ([], outcome.added, outcome.unfit)
     assert snapshot(study) == before
+    (folder / "bam_afriberta" / "test_result5.txt").write_text(BAMBARA)  # equal numbers, another replicate
+    assert import_into(study, folder, shared_data).added == ["afriberta-bam-s5"]
 
 
 def test_the_command_line_names_what_was_left_out(shared_data: Path, tmp_path: Path) -> None:
@@ -586,6 +632,19 @@ def test_a_changed_value_is_listed_with_the_counted_one(measure: str, models: Pa
     assert measured(models, gold).disagreements == []
     set_value(path, measure, repr(there + 2e-9))
     assert len(measured(models, gold).disagreements) == 1
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_what_is_not_a_number_disagrees(measure: str, models: Path, gold: Gold) -> None:
+    path = target_path(models, TINY[0], "hau", "test_results.txt")
+    there = set_value(path, measure, "nan")
+    column = 1 + ("precision", "recall", "f1").index(measure)
+    (row,) = re.findall(r"^ *LOC .*$", path.read_text(), re.M)
+    edit(path, row, " ".join("nan" if i == column else part for i, part in enumerate(row.split())))
+    found = measured(models, gold).disagreements
+    assert [(one.target, one.category, one.measure) for one in found] == [("hau", c, measure) for c in (ALL, "LOC")]
+    assert found[0].rescored == pytest.approx(there, abs=1e-9)
+    assert all(one.reported is not None and np.isnan(one.reported) for one in found)
 
 
 @pytest.mark.parametrize("column", [1, 2, 3])
@@ -741,8 +800,12 @@ def test_a_cell_without_further_targets_is_scored_on_its_source(models: Path, go
 def test_a_file_that_cannot_be_read_is_named_with_its_line(
     file: str, old: str, new: str, message: str, models: Path, gold: Gold
 ) -> None:
-    edit(models / TINY[0].folder / file, old, new)
+    path = models / TINY[0].folder / file
+    edit(path, old, new)
     with pytest.raises(InputError, match=message):
+        measured(models, gold)
+    path.write_bytes(b"\xff")
+    with pytest.raises(InputError, match=rf"{file}:1: not UTF-8"):
         measured(models, gold)
 
 

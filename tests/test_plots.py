@@ -198,6 +198,7 @@ def test_one_group_needs_no_legend() -> None:
     points = points_of(["a", "b", "c"]).assign(group="all")
     figure = scatter(points)
     assert legend_of(figure) == [] and len(clouds(figure.axes[0])) == 1
+    assert legend_of(scatter(points_of(["a", "b"]))) == ["b", "a"]  # two do
     assert plots.png(figure).startswith(b"\x89PNG")
 
 

@@ -357,6 +357,12 @@ def test_a_report_that_was_cut_off_and_scores_in_percent_are_refused(shared_data
     percent = text.replace("f1 = 0.", "f1 = 89.")
     with pytest.raises(InputError, match=r"results\.txt:1: 89\.\d+ is not a fraction of 1"):
         published.parse_results(percent, "results.txt")
+    for column in ("0.92 ", "0.95 ", "0.93 "):
+        row = next(line for line in LINES if " PER " in line)
+        with pytest.raises(InputError, match=r"^results\.txt:10: 95 is not a fraction of 1"):
+            published.parse_results(REPORT.replace(row, row.replace(column, "95 ")), "results.txt")
+    older = "\n".join(line for line in LINES if not line.startswith("weighted avg"))
+    assert published.parse_results(older, "results.txt") == READ
 
 
 # --- where a fine-tuning began ---------------------------------------------------------------------
@@ -406,6 +412,8 @@ def test_models_are_found_from_the_checkout_or_from_their_own_folder(tmp_path: P
     models = make(tmp_path / "src" / "runs" / "v10" / "models")
     assert published.find_models(tmp_path) is None  # nothing in it
     make(models / "v20" / TARGET, *published.TARGET_FILES)
+    assert published.find_models(tmp_path) is None
+    make(models, "hau_v10_start_base__hau__2_50")  # a file
     assert published.find_models(tmp_path) is None
     make(models / CELL)
     assert published.find_models(tmp_path) == published.find_models(models) == models
