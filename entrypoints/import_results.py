@@ -16,17 +16,24 @@ from nertransfer.config import ImportConfig
 
 
 def main(config: ImportConfig) -> None:
-    from nertransfer.importing import import_results
+    from nertransfer import importing, schema
     from nertransfer.store import client, open_study, resolve_uri, study_name
 
+    found = importing.read(config)
     study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
-    outcome = import_results(config, study)
+    outcome = importing.import_results(found, study)
     for one in outcome.unfit:
-        print(f"not imported: {one.path}: {one.reason}", file=sys.stderr)
+        print(f"not imported: {one.path!r}: {one.reason}", file=sys.stderr)
     print(f"{len(outcome.added)} cells added to study {study.name}, {len(outcome.present)} were there")
-    print(f"{len(outcome.disagreements)} reported values differ from what the predictions give")
-    for disagreement in outcome.disagreements[:20]:
-        print(f"  {disagreement}")
+    remarks = [one for one in outcome.disagreements if not one.measure]
+    values = [one for one in outcome.disagreements if one.measure]
+    print(f"{len(values)} reported values differ from what the predictions give")
+    for one in [*remarks, *values][:20]:
+        place = " ".join(part for part in (one.cell, one.target, one.split, one.category) if part)
+        difference = f"{one.measure} reported {one.reported}, counted {one.rescored}" if one.measure else ""
+        print(f"  {place}: {', '.join(part for part in (difference, one.remark) if part)}")
+    if len(outcome.disagreements) > 20:
+        print(f"  and {len(outcome.disagreements) - 20} more, in the artifact {schema.DISAGREEMENTS_FILE}")
 
 
 if __name__ == "__main__":

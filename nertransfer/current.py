@@ -27,10 +27,9 @@ def last_asked(run: Run) -> tuple[int, str]:
 
 
 def planned_recipe(studies: Iterable[Run]) -> str | None:
-    """Recipe digest of the latest study run; None where no study ran."""
-    known = [run for run in studies if schema.RECIPE_DIGEST in run.data.tags]
-    latest = max(known, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
-    return latest.data.tags[schema.RECIPE_DIGEST] if latest else None
+    """Recipe digest of the latest study run; None where no study ran or that one is of several recipes."""
+    latest = max(studies, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
+    return latest.data.tags.get(schema.RECIPE_DIGEST) if latest else None
 
 
 def current_cells(finished: Sequence[Run], studies: Sequence[Run]) -> dict[Place, Run]:

@@ -7,7 +7,7 @@ import logging
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -56,37 +56,77 @@ class ImportOutcome:
     disagreements: list[Disagreement] = field(default_factory=list)
 
 
-def import_results(config: ImportConfig, study: Study) -> ImportOutcome:
-    """Bring the results in a folder into the study; cells that are there already are left as they are.
+@dataclass(frozen=True)
+class Results:
+    """What a folder holds: the files of every cell and the corpora they were scored on; what does not fit.
 
-    Raises InputError, before anything is written, when the folder holds no results or a language has no corpus.
+    ``baselines`` are cells that only reported; they have no corpora.
+    """
+
+    unfit: tuple[published.Unfit, ...]
+    cells: tuple[Files, ...] = ()
+    corpora: Mapping[str, Corpus] = field(default_factory=dict)
+    baselines: Mapping[published.BaselineName, Path] = field(default_factory=dict)
+
+
+def read(config: ImportConfig) -> Results:
+    """The results in a folder; writes nothing.
+
+    Raises InputError when the folder holds no complete result or a language has no corpus.
     """
     root = Path(config.results)
     models = published.find_models(root)
-    if models is None:
-        return _import_baselines(root, study)
-    listing = published.scan(models)
-    languages = {cell.source for cell in listing.cells} | {target for _, target in listing.targets}
-    corpora = _corpora(config, languages)
-    outcome = ImportOutcome(unfit=list(listing.unfit))
+    if models is not None:
+        listing = published.scan(models)
+        _check_some(root, listing.cells, listing.unfit)
+        languages = {cell.source for cell in listing.cells} | {target for _, target in listing.targets}
+        cells = tuple(Files(cell, folder, _targets_of(cell, listing)) for cell, folder in listing.cells.items())
+        return Results(tuple(listing.unfit), cells, _corpora(config, languages))
+    folder = published.find_baselines(root)
+    if folder is None:
+        raise published.nothing_found(root)
+    baselines, unfit = published.scan_baselines(folder)
+    _check_some(root, baselines, unfit)
+    return Results(tuple(unfit), baselines=baselines)
+
+
+def _check_some(root: Path, found: Sized, unfit: Sequence[published.Unfit]) -> None:
+    if not found:
+        listed = "; ".join(f"{one.path!r}: {one.reason}" for one in unfit[:5])
+        raise InputError(f"results={str(root)!r} has no complete result: {listed}", "results")
+
+
+def import_results(results: Results, study: Study) -> ImportOutcome:
+    """Bring what was read from a folder into the study; cells that are there already are left as they are."""
+    outcome = ImportOutcome(unfit=list(results.unfit))
     bury_the_dead(study)
+    cells = (_import_baselines if results.baselines else _import_cells)(results, study, outcome)
+    _summarise(study, cells, {target for files in results.cells for target in files.targets}, outcome)
+    return outcome
+
+
+def _import_cells(results: Results, study: Study, outcome: ImportOutcome) -> list[published.CellName]:
+    """Score every cell anew and write it; returns all that are there, also those that cannot be read."""
+    corpora, jobs = results.corpora, results.cells
     finished = cell_runs(study, "FINISHED")
     known = frozenset(run.data.tags[schema.CELL_KEY] for run in finished)
-    jobs = [Files(cell, folder, _targets_of(cell, listing)) for cell, folder in listing.cells.items()]
     splits = {(name, split): corpora[name].splits[split] for name in corpora for split in schema.SCORED_SPLITS}
-    with _measured(jobs, splits, known) as results, progress_bar(len(jobs), "importing", "cell") as bar:
-        for files, found in zip(jobs, results, strict=True):
+    with _measured(jobs, splits, known) as measured, progress_bar(len(jobs), "importing", "cell") as bar:
+        for files, found in zip(jobs, measured, strict=True):
             if isinstance(found, str):
                 outcome.present.append(name_of(files.cell))
                 _ask_for(study, found, finished)
             elif isinstance(found, InputError):
                 outcome.unfit.append(published.Unfit(files.folder.name, str(found)))
+                reason = f"the fine-tuning {files.cell.folder} cannot be read"
+                outcome.unfit += [
+                    published.Unfit(f"{published.ZERO_SHOT}/{folder.name}", reason) for folder in files.targets.values()
+                ]
             else:
                 _deliver(study, found, corpora)
                 outcome.added.append(name_of(files.cell))
             bar.update()
-    _summarise(study, list(listing.cells), languages, outcome)
-    return outcome
+    return [files.cell for files in jobs]
 
 
 def _ask_for(study: Study, key: str, finished: Sequence[Run]) -> None:
@@ -180,49 +220,46 @@ def _tags(start: str, source: str, seed: int, key: str, location: str, recipe: R
 # --- baselines: reported scores only ---------------------------------------------------------------
 
 
-def _import_baselines(root: Path, study: Study) -> ImportOutcome:
+def _import_baselines(results: Results, study: Study, outcome: ImportOutcome) -> list[published.CellName]:
     """MasakhaNER 2.0's baselines: each replicate is a cell that was scored on its source, by what it reported."""
-    folder = published.find_baselines(root)
-    if folder is None:
-        raise published.nothing_found(root)
-    found, unfit = published.scan_baselines(folder)
-    outcome = ImportOutcome(unfit=unfit)
-    known = {run.data.tags[schema.CELL_KEY] for run in cell_runs(study, "FINISHED")}
+    finished = cell_runs(study, "FINISHED")
+    known = {run.data.tags[schema.CELL_KEY] for run in finished}
     cells = []
-    with progress_bar(len(found), "importing", "cell") as bar:
-        for name, path in found.items():
+    with progress_bar(len(results.baselines), "importing", "cell") as bar:
+        for name, path in results.baselines.items():
             bar.update()
             key = hashlib.sha256(f"baseline {name} ".encode() + path.read_bytes()).hexdigest()[:32]
             cell = published.CellName(name.language, name.model, name.number, 0)
+            cells.append(cell)
             try:
                 text = published.read_text(path)
                 measured = published_scores.measure_reported(name.language, published.parse_results(text, path), key)
             except InputError as error:
                 outcome.unfit.append(published.Unfit(f"{path.parent.name}/{path.name}", str(error)))
                 continue
-            cells.append(cell)
             if key in known:
                 outcome.present.append(name_of(cell))
+                _ask_for(study, key, finished)
                 continue
             _write(study, name_of(cell), _tags(cell.start, cell.source, cell.seed, key, "", None), None, measured)
             outcome.added.append(name_of(cell))
-    _summarise(study, cells, {cell.source for cell in cells}, outcome)
-    return outcome
+    return cells
 
 
 # --- what was imported, as a run of the study ---------------------------------------------------------
 
 
-def _summarise(
-    study: Study, cells: Sequence[published.CellName], targets: Iterable[str], outcome: ImportOutcome
-) -> None:
-    """A study run with the published grid, and tables of what was odd; none where nothing has changed.
+def _summarise(study: Study, cells: Sequence[published.CellName], targets: Set[str], outcome: ImportOutcome) -> None:
+    """A study run with the grid of all that was imported, and tables of what was odd; none where nothing has changed.
 
-    The grid is the published one over the sources there are, so that what is absent is listed as missing: every
-    source from base, swa and its own start, and on swa every source's own start.
+    ``cells`` and ``targets``: those of this import, whether they could be read or not.
     """
-    current = current_cells(cell_runs(study, "FINISHED"), kind_runs(study, schema.KIND_STUDY))
+    current = current_cells(cell_runs(study, "FINISHED"), [])
     runs = [run for run in current.values() if run.data.tags.get(schema.IMPORTED)]
+    places = {(cell.start, cell.source, cell.seed) for cell in cells}
+    places |= {place for place, run in current.items() if run.data.tags.get(schema.IMPORTED)}
+    scored = {tag.removeprefix(schema.CORPUS_DIGEST) for run in runs for tag in run.data.tags
+              if tag.startswith(schema.CORPUS_DIGEST)}  # fmt: skip
     outcome.disagreements = [one for run in runs if run.data.metrics.get(DISAGREEMENTS) for one in _of_run(study, run)]
     tables = {
         schema.UNFIT_FILE: _csv(("path", "reason"), [(one.path, one.reason) for one in outcome.unfit]),
@@ -230,14 +267,14 @@ def _summarise(
             DISAGREEMENT_COLUMNS, [tuple(asdict(one).values()) for one in outcome.disagreements]
         ),
     }
-    sources = _ordered({cell.source for cell in cells})
-    starts, pivots = _axes(cells)
+    sources = _ordered({source for _, source, _ in places})
+    starts, pivots = _axes({(start, source) for start, source, _ in places}, sources)
     axes = {
         "starts": starts,
         "sources": sources,
         "pivots": pivots,
-        "targets": _ordered(targets),
-        "seeds": sorted({cell.seed for cell in cells}),
+        "targets": _ordered(scored | targets | {source for _, source, _ in places}),
+        "seeds": sorted({seed for *_, seed in places}),
     }
     params = {name: ",".join(map(str, values)) for name, values in axes.items()}
     digest = hashlib.sha256(repr((sorted(params.items()), sorted(tables.items()))).encode()).hexdigest()[:16]
@@ -245,9 +282,9 @@ def _summarise(
     if earlier and earlier[-1].data.tags.get(schema.IMPORTED) == digest:
         return
     tags = {schema.IMPORTED: digest}
-    recipes = {run.data.tags[schema.RECIPE_DIGEST] for run in runs if schema.RECIPE_DIGEST in run.data.tags}
-    if len(recipes) == 1:
-        tags[schema.RECIPE_DIGEST] = recipes.pop()
+    recipes = {run.data.tags.get(schema.RECIPE_DIGEST) for run in runs}
+    if len(recipes) == 1 and (recipe := recipes.pop()) is not None:
+        tags[schema.RECIPE_DIGEST] = recipe
     with open_run(study, schema.KIND_STUDY, "import", tags) as run_id:
         log(study.client, run_id, params=configuration_params(params))
         log_values(study.client, run_id, {"unfit": len(outcome.unfit), DISAGREEMENTS: len(outcome.disagreements)})
@@ -261,15 +298,14 @@ def _ordered(languages: Iterable[str]) -> list[str]:
     return [name for name in published.ORDER if name in there] + sorted(there - set(published.ORDER))
 
 
-def _axes(cells: Sequence[published.CellName]) -> tuple[list[str], list[str]]:
-    """Starts with `grid.OWN`, and pivots, that lay out exactly the published grid, where these cells are part of it.
+def _axes(pairs: Set[tuple[str, str]], sources: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Starts with `grid.OWN`, and pivots: the published ones where a pair is theirs, so that what is absent is missing.
 
-    Else every start that there is, so that each configuration is planned.
+    Pairs beyond them are in no plan, but count. Where none is theirs, every start is planned on every source.
     """
-    pairs = {(cell.start, cell.source) for cell in cells}
-    sources = sorted({source for _, source in pairs})
-    if pairs <= set(grid.pairs(published.STARTS, sources, published.PIVOTS)):
-        return list(published.STARTS), [name for name in published.PIVOTS if name in sources]
+    pivots = [name for name in published.PIVOTS if name in sources]
+    if pairs & set(grid.pairs(published.STARTS, sources, pivots)):
+        return list(published.STARTS), pivots
     return sorted({start for start, _ in pairs}), []
 
 
@@ -285,7 +321,7 @@ def _of_run(study: Study, run: Run) -> list[Disagreement]:
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)  # minimal leaves "\r" bare
     writer.writerow(columns)
     writer.writerows(rows)
     return stream.getvalue()

@@ -9,7 +9,7 @@ OUTSIDE = "O"
 ALL = "ALL"
 """Stands for "all categories together" in keys and result tables; no category may be called so."""
 
-_CATEGORY = re.compile(r"[A-Za-z0-9_.\-]+")
+_CATEGORY = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.\-]+")  # a folder's "." and ".." name no metric, either
 
 
 def category_of(tag: str) -> str | None:

@@ -221,10 +221,13 @@ def _check_tag(tag: str, path: Path, number: int) -> None:
         raise InputError(f"{path}:{number}: {error}") from None
 
 
+CONFIG_FILE = "config.json"
+
+
 def read_start(folder: Path) -> str:
     """What ``config.json`` says the fine-tuning began from; nothing where it does not say."""
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        found = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return ""
     name = found.get("_name_or_path") if isinstance(found, dict) else None
@@ -255,7 +258,7 @@ CELL_FILES = ("eval_results.txt", "test_results.txt", "test_predictions.txt")
 TARGET_FILES = ("test_results.txt", "test_predictions.txt")
 _BESIDE = frozenset(
     {
-        "config.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json", "sentencepiece.bpe.model",
+        CONFIG_FILE, "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json", "sentencepiece.bpe.model",
         "training_args.bin", "pytorch_model.bin", "model.safetensors",
     }
 )  # fmt: skip

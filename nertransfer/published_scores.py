@@ -74,9 +74,9 @@ class Gold:
 
 
 def key_of(files: Files, gold: Gold) -> str:
-    """Digest of every file of the cell and of the corpora that it is scored against."""
+    """Digest of the result files of the cell and of the corpora that it is scored against."""
     found = hashlib.sha256(f"import {FORMAT}".encode())
-    for name, path in sorted(_all_files(files)):
+    for name, path in sorted(_result_files(files)):
         found.update(f"\n{name} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
     for language, split in sorted(gold.splits):
         if language == files.cell.source or language in files.targets:
@@ -84,13 +84,20 @@ def key_of(files: Files, gold: Gold) -> str:
     return found.hexdigest()[:32]
 
 
-def _all_files(files: Files) -> Iterator[tuple[str, Path]]:
-    for folder in (files.folder, *files.targets.values()):
-        yield from ((f"{folder.name}/{path.name}", path) for path in folder.iterdir() if path.is_file())
+def _result_files(files: Files) -> Iterator[tuple[str, Path]]:
+    for name in (*published.CELL_FILES, published.CONFIG_FILE):
+        if (files.folder / name).is_file():
+            yield f"{files.folder.name}/{name}", files.folder / name
+    for folder in files.targets.values():
+        yield from ((f"{folder.name}/{name}", folder / name) for name in published.TARGET_FILES)
 
 
 def measure(files: Files, gold: Gold, key: str) -> Imported:
-    """Score every target of a cell. Raises InputError, naming file and line, on a file that cannot be read."""
+    """Score every target of a cell.
+
+    Raises InputError, naming file and line, where the fine-tuning's own files cannot be read; another target's are told
+    as a disagreement.
+    """
     scored: list[Scored] = []
     reported: list[tuple[str, str, published.Reported]] = []
     found = Imported(files, Measurements(key), published.read_start(files.folder))
@@ -98,11 +105,18 @@ def measure(files: Files, gold: Gold, key: str) -> Imported:
         target: folder for target, folder in files.targets.items() if target != files.cell.source
     }
     for target, folder in folders.items():
-        reported.append((target, "test", _read(folder / "test_results.txt")))
-        one = _scored(folder / "test_predictions.txt", target, gold, found)
+        try:
+            there = _read(folder / "test_results.txt")
+            reported.append((target, "test", there))
+            one = _scored(folder / "test_predictions.txt", target, gold, found)
+        except InputError as error:
+            if target == files.cell.source:
+                raise
+            _unfit(found, target, str(error))  # one target that cannot be read costs no other
+            continue
         if one is not None:
             scored.append(one)
-            found.disagreements += _compared(name_of(files.cell), one, reported[-1][2])
+            found.disagreements += _compared(name_of(files.cell), one, there)
     _compare_twins(files, found)
     source = files.cell.source
     dev = _read(files.folder / "eval_results.txt")

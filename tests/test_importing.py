@@ -22,7 +22,7 @@ from nertransfer import corpus, importing, published, published_scores, schema
 from nertransfer.cell import recipe_digest
 from nertransfer.config import DataOptions, ImportConfig, Recipe
 from nertransfer.errors import InputError
-from nertransfer.importing import ImportOutcome, import_results
+from nertransfer.importing import ImportOutcome
 from nertransfer.labels import ALL
 from nertransfer.published import CellName, Unfit
 from nertransfer.published_scores import Disagreement, Files, Gold, Imported
@@ -66,7 +66,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def import_into(study: Study, folder: Path, shared_data: Path) -> ImportOutcome:
-    return import_results(ImportConfig(str(folder), DataOptions(str(shared_data / "masakhaner"))), study)
+    config = ImportConfig(str(folder), DataOptions(str(shared_data / "masakhaner")))
+    return importing.import_results(importing.read(config), study)
 
 
 def snapshot(study: Study) -> dict[str, tuple]:
@@ -376,6 +377,10 @@ def test_what_disagrees_and_what_cannot_be_read_is_told_everywhere(
     assert before.unfit == [
         Unfit("Icon", "not <source>_v10_start_<start>__<source>__<seed>_<epochs>"),
         Unfit(TINY[1].folder, f"{path}:7: 'surprise' does not belong in a result file"),
+        *(
+            Unfit(f"v20/{published.target_folder(TINY[1], target)}", f"the fine-tuning {TINY[1].folder} cannot be read")
+            for target in LANGUAGES
+        ),
     ]
     one, other = before.disagreements
     assert replace(one, rescored=None) == Disagreement("base-wol-s0", "hau", "test", "ALL", "f1", 0.5)
@@ -394,7 +399,7 @@ def test_what_disagrees_and_what_cannot_be_read_is_told_everywhere(
         ["base-wol-s0", "swa", "test", "", "", "", "", remark],
     ]
     (summary,) = runs_of(study, schema.KIND_STUDY).values()
-    assert (summary.data.metrics["unfit"], summary.data.metrics["disagreements"]) == (2, 2)
+    assert (summary.data.metrics["unfit"], summary.data.metrics["disagreements"]) == (5, 2)
     for number, run in enumerate((runs["base-wol-s0"], summary)):
         folder = tmp_path / f"table{number}"
         folder.mkdir()
@@ -452,7 +457,7 @@ def test_an_import_cut_at_its_summary_is_completed_too(
     assert set(results.import_tables(found, study.client.tracking_uri)) == {"unfit", "disagreements"}
 
 
-def test_starts_and_epochs_beyond_the_published_ones_are_planned_too(
+def test_starts_and_epochs_beyond_the_published_ones_count_beside_their_plan(
     store: Store, shared_data: Path, tmp_path: Path
 ) -> None:
     study = store("others")
@@ -464,8 +469,91 @@ def test_starts_and_epochs_beyond_the_published_ones_are_planned_too(
     (summary,) = runs_of(study, schema.KIND_STUDY).values()
     assert "recipe_digest" not in summary.data.tags  # there is not one recipe
     found = results.read(study.client.tracking_uri, study.name)
-    assert found.plan["pairs"] == [("base", "wol"), ("mine", "wol")] and found.plan["seeds"] == [0, 7]
+    assert found.plan["pairs"] == [("base", "wol"), ("swa", "wol"), ("wol", "wol")] and found.plan["seeds"] == [0, 7]
     assert sorted(found.artifacts) == [("base", "wol", 0), ("mine", "wol", 7)]
+
+
+def test_starts_of_another_design_are_planned_on_every_source(store: Store, shared_data: Path, tmp_path: Path) -> None:
+    study = store("other design")
+    other = CellName("wol", "mine", 7, 50)
+    import_into(study, copied(shared_data, tmp_path, TINY[0], named={TINY[0]: other}), shared_data)
+    found = results.read(study.client.tracking_uri, study.name)
+    assert found.plan["pairs"] == [("mine", "wol")] and found.plan["seeds"] == [7]
+
+
+def test_a_category_of_dots_is_refused_before_the_store_refuses_it(
+    store: Store, shared_data: Path, tmp_path: Path
+) -> None:
+    study, folder = store("dots"), copied(shared_data, tmp_path, *TINY[:2])
+    edit(folder / TINY[0].folder / "test_predictions.txt", " B-PER\n", " B-..\n")
+    assert import_into(study, folder, shared_data).added == ["base-wol-s1"]
+
+
+def test_a_file_name_with_a_carriage_return_is_one_row(store: Store, shared_data: Path, tmp_path: Path) -> None:
+    study, folder = store("carriage return"), copied(shared_data, tmp_path, TINY[0])
+    (folder / "Icon\r").write_text("")  # what macOS calls the icon of a folder
+    import_into(study, folder, shared_data)
+    found = results.read(study.client.tracking_uri, study.name)
+    assert results.import_tables(found, study.client.tracking_uri)["unfit"]["path"].tolist() == ["Icon\r"]
+
+
+def test_a_folder_without_a_complete_result_is_refused(shared_data: Path, tmp_path: Path) -> None:
+    folder = copied(shared_data, tmp_path, TINY[0])
+    (folder / TINY[0].folder / "eval_results.txt").unlink()
+    with pytest.raises(InputError, match=r"has no complete result: 'wol_v10_.*': no eval_results.txt; 'v20/") as caught:
+        importing.read(ImportConfig(str(folder), DataOptions(str(shared_data / "masakhaner"))))
+    assert caught.value.parameter == "results"
+
+
+def test_a_stray_file_beside_a_cell_does_not_make_it_another_cell(
+    store: Store, shared_data: Path, tmp_path: Path
+) -> None:
+    study, folder = store("stray"), copied(shared_data, tmp_path, TINY[0])
+    import_into(study, folder, shared_data)
+    (folder / TINY[0].folder / ".DS_Store").write_text("")
+    outcome = import_into(study, folder, shared_data)
+    assert (outcome.added, outcome.present) == ([], ["base-wol-s0"])
+    assert outcome.unfit == [Unfit(f"{TINY[0].folder}/.DS_Store", "not a result file")]
+
+
+def test_parts_imported_one_after_the_other_are_planned_together(
+    store: Store, shared_data: Path, tmp_path: Path
+) -> None:
+    study = store("parts")
+    for seed in (0, 1):
+        import_into(study, copied(shared_data, tmp_path / str(seed), TINY[seed]), shared_data)
+    found = results.read(study.client.tracking_uri, study.name)
+    assert found.plan["seeds"] == [0, 1] and len(found.artifacts) == 2
+
+
+def test_a_target_that_cannot_be_read_costs_no_other(store: Store, shared_data: Path, tmp_path: Path) -> None:
+    study, folder = store("one target"), copied(shared_data, tmp_path, TINY[0])
+    path = target_path(folder, TINY[0], "hau", "test_predictions.txt")
+    edit(path, " O\n", " E-PER\n")
+    broken = target_path(folder, TINY[0], "swa", "test_results.txt")
+    edit(broken, "f1 = ", "f2 = ")
+    outcome = import_into(study, folder, shared_data)
+    assert outcome.added == ["base-wol-s0"] and outcome.unfit == []
+    (run,) = runs_of(study).values()
+    scored = {name for name in run.data.metrics if re.fullmatch(r"(reported/)?test_f1/[a-z]+", name)}
+    assert scored == {"test_f1/wol", "reported/test_f1/wol", "reported/test_f1/hau"}
+    remarks = {one.target: one.remark for one in outcome.disagreements}
+    assert set(remarks) == {"hau", "swa"} and all(text.startswith("not scored anew: ") for text in remarks.values())
+    assert f"{path}:" in remarks["hau"] and f"{broken}:" in remarks["swa"]
+
+
+def test_baselines_and_fine_tunings_count_side_by_side(store: Store, shared_data: Path, tmp_path: Path) -> None:
+    study, folder = store("both"), copied(shared_data, tmp_path / "models", TINY[0])
+    text = (folder / TINY[0].folder / "test_results.txt").read_text(encoding="utf-8")
+    path = tmp_path / "baselines" / "wol_afroxlmr" / "test_result1.txt"
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+    import_into(study, folder, shared_data)
+    import_into(study, tmp_path / "baselines", shared_data)
+    for _ in range(2):
+        found = results.read(study.client.tracking_uri, study.name)
+        assert set(found.frame["start"]) == {"base", "afroxlmr"}
+        import_into(study, folder, shared_data)
 
 
 def test_nothing_is_written_where_a_language_has_no_corpus(store: Store, shared_data: Path, tmp_path: Path) -> None:
@@ -477,7 +565,7 @@ def test_nothing_is_written_where_a_language_has_no_corpus(store: Store, shared_
             text = (shared_data / "masakhaner" / language / f"{split}.txt").read_bytes()
             (tmp_path / "data" / language / f"{split}.txt").write_bytes(text)
     with pytest.raises(InputError) as caught:
-        import_results(ImportConfig(str(models), DataOptions(str(tmp_path / "data"))), study)
+        importing.read(ImportConfig(str(models), DataOptions(str(tmp_path / "data"))))
     assert caught.value.parameter == "data"
     assert str(caught.value).endswith("has no corpus of swa, which the results were scored on; it has hau, wol")
     assert all_runs(study.client, study.experiment_id) == []
@@ -570,11 +658,11 @@ def test_the_command_line_names_what_was_left_out(shared_data: Path, tmp_path: P
     assert lines[:2] == [
         "1 cells added to study published, 0 were there", "1 reported values differ from what the predictions give",
     ]  # fmt: skip
-    assert len(lines) == 3 and "reported=0.25" in lines[2] and "measure='recall'" in lines[2]
+    assert len(lines) == 3 and lines[2].startswith("  base-wol-s0 swa test ALL: recall reported 0.25, counted 0.")
     told = [line for line in done.stderr.splitlines() if "not imported" in line]
     assert [line.partition("not imported: ")[2] for line in told] == [
-        "Icon: not <source>_v10_start_<start>__<source>__<seed>_<epochs>",
-        f"v20/{published.target_folder(TINY[0], 'hau')}: no test_predictions.txt",
+        "'Icon': not <source>_v10_start_<start>__<source>__<seed>_<epochs>",
+        f"'v20/{published.target_folder(TINY[0], 'hau')}': no test_predictions.txt",
     ]
     found = results.read(f"sqlite:///{tmp_path / 'mlflow.db'}", "published")
     assert set(found.frame["target"]) == {"swa", "wol"}
