@@ -38,7 +38,7 @@ class Finding:
     kind: str
     title: str
     text: str
-    rows: pd.DataFrame = field(default_factory=pd.DataFrame)
+    rows: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
 
 
 def audit(
@@ -102,35 +102,32 @@ def missing_cells(found: StudyResults) -> list[Finding]:
     parts = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
     what = f"{count(len(absent), 'score')} of {count(len(cells), 'planned cell')} ({parts})"
     text = f"{what}; averages over them are shown as n/a"
-    return [Finding(Severity.WRONG, "missing", f"{count(len(cells), 'cell')} missing", text, absent)]
+    incomplete = int((cells["reason"] == "not scored").sum())
+    titles = [(len(cells) - incomplete, "missing"), (incomplete, "without some scores")]
+    title = " and ".join(f"{count(n, 'cell')} {what}" for n, what in titles if n)
+    return [Finding(Severity.WRONG, "missing", title, text, absent)]
 
 
 def identical_predictions(found: StudyResults) -> list[Finding]:
     """Different cells whose predicted tags are the same, on all their targets or on some."""
+    place = ["start", "source", "seed"]
     scored = found.digests.dropna()
-    if not len(scored):
-        groups = matrices.identical_cells(found.frame)
-        rows = pd.DataFrame(
-            [(i, *cell) for i, cells in enumerate(groups, start=1) for cell in cells],
-            columns=["group", "start", "source", "seed"],
-        )
-        return [_twins(groups, rows, "scores")] if groups else []
+    known = pd.MultiIndex.from_frame(scored[place])
+    findings = []
+    groups = matrices.identical_cells(found.frame[~pd.MultiIndex.from_frame(found.frame[place]).isin(known)])
+    if groups:
+        findings.append(_twins(groups, "scores", found))
     whole: dict[tuple, list[tuple[str, str, int]]] = {}
-    for cell, part in scored.groupby(["start", "source", "seed"], sort=False):
+    for cell, part in scored.groupby(place, sort=False):
         key = tuple(sorted(part[["target", "split", "digest"]].itertuples(index=False, name=None)))
         whole.setdefault(key, []).append(cell)  # type: ignore[arg-type]
     groups = [cells for cells in whole.values() if len(cells) > 1]
     first = {cell: cells[0] for cells in whole.values() for cell in cells}  # one for all that are the same throughout
-    models = [first[cell] for cell in scored[["start", "source", "seed"]].itertuples(index=False, name=None)]
+    models = [first[cell] for cell in scored[place].itertuples(index=False, name=None)]
     different = scored.assign(model=models).groupby(["target", "split", "digest"])["model"].transform("nunique")
     partial = scored[different > 1]
-    findings = []
     if groups:
-        rows = pd.DataFrame(
-            [(i, *cell) for i, cells in enumerate(groups, start=1) for cell in cells],
-            columns=["group", "start", "source", "seed"],
-        )
-        findings.append(_twins(groups, rows, "predictions"))
+        findings.append(_twins(groups, "predictions", found))
     if len(partial):
         text = (
             f"{count(len(partial), 'score')} on {listing(sorted(set(partial['target'])))} share their predicted tags, "
@@ -141,17 +138,27 @@ def identical_predictions(found: StudyResults) -> list[Finding]:
     return findings
 
 
-def _twins(groups: Sequence[Sequence[tuple[str, str, int]]], rows: pd.DataFrame, what: str) -> Finding:
+def _twins(groups: Sequence[Sequence[tuple[str, str, int]]], what: str, found: StudyResults) -> Finding:
     named = [" = ".join(f"{start}-{source} seed {seed}" for start, source, seed in cells) for cells in groups]
-    pairs = {tuple(dict.fromkeys(f"{start}-{source}" for start, source, _ in cells)) for cells in groups}
-    wide = sorted(" and ".join(pair) for pair in pairs if len(pair) > 1)
-    told = f"; configurations {listing(wide)} are the same models" if wide else ""
-    text = (
-        f"{_some(named)} have equal {what} on every target{told}: one was copied, or the seed seeds nothing. "
-        "Counted twice, they make a difference look surer than it is"
+    seeds = matrices.seed_counts(found.frame).set_index(["start", "source"])["seeds"]
+    shared: dict[tuple, int] = {}  # seeds by configurations that share them
+    for cells in groups:
+        together = tuple(dict.fromkeys((start, source) for start, source, _ in cells))
+        shared[together] = shared.get(together, 0) + 1
+    wide = sorted(
+        " and ".join(f"{start}-{source}" for start, source in together)
+        for together, n in shared.items()
+        if len(together) > 1 and all(n >= seeds.get(one, 0) for one in together)
     )
+    told = f"; configurations {listing(wide)} are the same models, seed by seed" if wide else ""
+    text = (
+        f"{_some(named)} have equal {what} on every target{told}: one was copied, the seed seeds nothing, or the "
+        "models find no entity. Counted twice, they make a difference look surer than it is"
+    )
+    rows = [(i, *cell) for i, cells in enumerate(groups, start=1) for cell in cells]
+    table = pd.DataFrame(rows, columns=["group", "start", "source", "seed"])
     title = f"{count(len(groups), 'group')} of cells with identical {what}"
-    return Finding(Severity.WRONG, f"identical_{what}", title, text, rows)
+    return Finding(Severity.WRONG, f"identical_{what}", title, text, table)
 
 
 def unfit(imports: Mapping[str, pd.DataFrame]) -> list[Finding]:
@@ -165,15 +172,24 @@ def unfit(imports: Mapping[str, pd.DataFrame]) -> list[Finding]:
 
 
 def disagreements(imports: Mapping[str, pd.DataFrame]) -> list[Finding]:
-    """Reported values that are not what the predictions give."""
+    """Reported values that are not what the predictions give, and what could not be compared."""
     rows = imports.get("disagreements", pd.DataFrame())
     if not len(rows):
         return []
-    off = (100 * (rows["reported"] - rows["rescored"]).abs()[rows["measure"] == F1]).max()
-    worst = f", at most {number(off, 2)} points of F1" if off == off else ""
-    text = f"in {count(rows['cell'].nunique(), 'cell')}{worst}; the tables hold what was counted anew"
-    title = f"{count(len(rows), 'reported value')} that the predictions do not give"
-    return [Finding(Severity.WRONG, "disagreements", title, text, rows)]
+    findings = []
+    compared = rows["measure"].fillna("").astype(str) != ""
+    values, remarks = rows[compared].reset_index(drop=True), rows[~compared].reset_index(drop=True)
+    if len(values):
+        off = (100 * (values["reported"] - values["rescored"]).abs()[values["measure"] == F1]).max()
+        worst = f", at most {number(off, 2)} points of F1" if off == off else ""
+        text = f"in {count(values['cell'].nunique(), 'cell')}{worst}; the tables hold what was counted anew"
+        title = f"{count(len(values), 'reported value')} that the predictions do not give"
+        findings.append(Finding(Severity.WRONG, "disagreements", title, text, values))
+    if len(remarks):
+        named = [f"{r.cell} on {r.target}: {r.remark}" for r in remarks.itertuples()]
+        title = f"{count(len(remarks), 'published result')} with a remark"
+        findings.append(Finding(Severity.CARE, "remarks", title, _some(named), remarks))
+    return findings
 
 
 def inconsistent_runs(found: StudyResults) -> list[Finding]:
@@ -241,10 +257,10 @@ def invalid_tags(found: StudyResults, split: str) -> list[Finding]:
     worst = rows.iloc[0]
     cell = f"{worst['start']}-{worst['source']} seed {worst['seed']} on {worst['target']}"
     text = (
-        f"{count(len(rows), 'score')} have I- tags that continue nothing (up to "
+        f"I- tags that continue nothing are in {count(len(rows), 'score')} (up to "
         f"{number(rows['invalid_percent'].max(), 2)} % of the words). Repaired as entities, as published, they change "
         f"F1 by {number(rows['change'].mean(), 2, True)} points on average and at most by "
-        f"{number(worst['change'], 2, True)} ({cell}), against F1 that does not count them"
+        f"{number(worst['change'], 2, True)} ({cell}), against strict F1, which counts no such tag, gold ones neither"
     )
     severity = Severity.CARE if rows["change"].abs().max() >= 1 else Severity.NOTE
     return [Finding(severity, "invalid_tags", "invalid predicted tags", text, rows)]
@@ -264,23 +280,29 @@ def selection_on_test(cards: pd.DataFrame, selection_split: str, imported: bool)
         f"choosing the best seed on test instead of dev raises its test F1 by {mean} points on average and by up to "
         f"{number(worst['inflation'], 2, True)} ({worst['start']} on {worst['source']}). "
         + ("The model cards here are chosen on test, as asked for" if selection_split == "test" else
-           "The model cards here are chosen on dev; the published ones were chosen on test")
+           "The model cards here are chosen on dev" + ("; the published ones were chosen on test" if imported else ""))
     )  # fmt: skip
     severity = Severity.CARE if imported or selection_split == "test" else Severity.NOTE
     return [Finding(severity, "selection", "best seed chosen on test", text, rows)]
 
 
 def repeated_sentences(corpora: Mapping[str, Corpus]) -> list[Finding]:
-    """Sentences of train that stand in test again, word for word."""
+    """Sentences of train that stand in test again, word for word; of the same language and of another."""
     rows = corpus_audit.repeated_sentences(corpora)
-    own = rows[(rows["source"] == rows["target"]) & (rows["later"] == "test") & (rows["earlier"] == "train")]
-    own = own[own["repeated"] > 0].sort_values("percent", ascending=False, kind="stable")
-    if not len(own):
-        return []
-    named = [f"{r.target} {r.repeated} of {r.sentences} ({number(r.percent)} %)" for r in own.itertuples()]
-    text = f"{_some(named)}: scores in the source language are higher for it"
-    severity = Severity.CARE if own["percent"].max() >= 1 else Severity.NOTE
     rows = rows[rows["repeated"] > 0]
+    told = rows[(rows["later"] == "test") & (rows["earlier"] == "train")].sort_values(
+        "percent", ascending=False, kind="stable"
+    )
+    if not len(told):
+        return []
+    own, across = told[told["source"] == told["target"]], told[told["source"] != told["target"]]
+    named = [f"{r.target} {r.repeated} of {r.sentences} ({number(r.percent)} %)" for r in own.itertuples()]
+    others = [f"{r.repeated} of {r.target} in {r.source} ({number(r.percent)} %)" for r in across.itertuples()]
+    text = "; ".join(
+        [f"{_some(named)}: scores in the source language are higher for it"] * bool(named)
+        + [f"from train of another language: {_some(others)}: zero-shot scores are higher for it"] * bool(others)
+    )
+    severity = Severity.CARE if told["percent"].max() >= 1 else Severity.NOTE
     return [Finding(severity, "repeated_sentences", "test sentences that are in train", text, rows)]
 
 

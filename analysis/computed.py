@@ -17,7 +17,6 @@ from nertransfer.grid import BASE
 from nertransfer.labels import ALL
 
 SPLIT = "test"
-TEST = "bootstrap over sentences and seeds"
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,14 @@ class Computed:
     findings: list[Finding]
 
     @property
+    def test(self) -> str:
+        """What intervals and p are over, in words."""
+        vary = self.intervals["sentences_vary"].astype(bool)
+        if vary.all():
+            return "bootstrap over sentences and seeds"
+        return "bootstrap over seeds, and sentences where they are counted" if vary.any() else "over seeds alone"
+
+    @property
     def starts(self) -> list[View]:
         """The views of the starts that are compared: those tried on most sources, or all where none was."""
         return _compared(self.views)
@@ -116,7 +123,7 @@ def compute(
         matrices={view.name: {name: _matrices(view, name, ddof, limits) for name in names} for view in shown},
         reference=reference,
         missing=audit.missing_scores(found),
-        best=matrices.best_sources(starts),
+        best=_best_sources(starts, intervals),
         relations=matrices.by_relation(starts, found.families),
         by_category=matrices.by_category(
             found.frame, {view.name: (view.rows, view.targets) for view in _compared(shown)}, SPLIT
@@ -144,6 +151,12 @@ def compute(
 def _compared(shown: list[View]) -> list[View]:
     starts = [view for view in shown if view.kind == "start"]
     return [view for view in starts if view.wide] or starts
+
+
+def _best_sources(starts: Mapping[str, Cube], intervals: pd.DataFrame) -> pd.DataFrame:
+    """`matrices.best_sources` with the 95 % interval of the best source's F1."""
+    limits = intervals.rename(columns={"source": "best_source"})[["start", "best_source", "target", "low", "high"]]
+    return matrices.best_sources(starts).merge(limits, how="left", on=["start", "best_source", "target"])
 
 
 def _limits(intervals: pd.DataFrame) -> dict[tuple[str, str, str], tuple[float, float]]:

@@ -122,7 +122,10 @@ def source_ranks(found: Mapping[str, Sample], starts: Sequence[str]) -> pd.DataF
     rows = []
     for target, sample in found.items():
         rng = np.random.default_rng(zlib.crc32(f"ranks {target}".encode()))
-        drawn = statistics.resampled_means(sample.f1, sample.resampled, sample.configuration, rng)
+        if not sample.sentences_vary and sample.means.seeds.max() < 2:
+            continue  # nothing varies
+        resampled = sample.resampled if sample.sentences_vary else np.tile(sample.f1, (RESAMPLES, 1))
+        drawn = statistics.resampled_means(sample.f1, resampled, sample.configuration, rng)
         for start in starts:
             named = [(i, *sample.configurations[i]) for i in sample.shown]
             rivals = [i for i, name, source in named if name == start and source != target]

@@ -21,8 +21,6 @@ AVERAGE = "avg"
 ISOLATE = "isolate"
 """Family of a language without relatives."""
 RELATIONS = ("within a family", "across families", "to or from an isolate")
-RESAMPLES = 10_000
-CONFIDENCE = 0.95
 CELL = ["start", "source", "seed"]
 _REASONS = {"FAILED": "failed", "KILLED": "killed", "RUNNING": "running", "SCHEDULED": "running"}
 
@@ -162,19 +160,6 @@ def clustered(matrix: pd.DataFrame, languages: Sequence[str]) -> list[str]:
     return [there[i] for i in hierarchy.leaves_list(tree)] + [name for name in languages if name not in there]
 
 
-def zero_shot_averages(matrix: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Mean of each row and of each column of a matrix without margins, diagonal left out; NaN where incomplete."""
-    values = matrix.to_numpy(float)
-    own = np.array([[source == target for target in matrix.columns] for source in matrix.index], dtype=bool)
-    own = own.reshape(values.shape)
-    counts = ~own
-    sums = np.where(own, 0.0, values)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rows = sums.sum(axis=1) / counts.sum(axis=1)
-        columns = sums.sum(axis=0) / counts.sum(axis=0)
-    return pd.Series(rows, index=matrix.index), pd.Series(columns, index=matrix.columns)
-
-
 def limits(matrices: Iterable[pd.DataFrame]) -> tuple[float, float]:
     """Lowest and highest number of all, widened to whole fives: one colour scale for all figures."""
     numbers = np.concatenate([np.empty(0), *(matrix.to_numpy(float).ravel() for matrix in matrices)])
@@ -246,23 +231,9 @@ def by_relation(cubes: Mapping[str, Cube], families: Mapping[str, str]) -> pd.Da
 
 # --- the best source of every target -------------------------------------------------------------------
 
-
-def seed_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Percentile bootstrap interval (95 %) of the mean over seeds; NaN for fewer than two.
-
-    It says how much the mean would move with other seeds, not with other sentences or languages.
-    """
-    sample = np.sort(np.asarray(values, float))  # sorted: the order of the runs must not matter
-    if len(sample) < 2:
-        return float("nan"), float("nan")
-    drawn = np.random.default_rng(0).integers(len(sample), size=(RESAMPLES, len(sample)))
-    low, high = np.quantile(sample[drawn].mean(axis=1), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
-
-
 BEST_COLUMNS = [
-    "start", "target", "best_source", "f1", "sd", "n_seeds", "seed_interval_low", "seed_interval_high",
-    "runner_up", "runner_up_f1", "difference", "in_language_f1", "sources_compared", "sources_missing",
+    "start", "target", "best_source", "f1", "sd", "n_seeds", "runner_up", "runner_up_f1", "difference",
+    "in_language_f1", "sources_compared", "sources_missing",
 ]  # fmt: skip
 
 
@@ -281,12 +252,11 @@ def best_sources(cubes: Mapping[str, Cube]) -> pd.DataFrame:
             if not ranked:
                 continue
             best, second = ranked[0], ranked[1] if len(ranked) > 1 else None
-            scores = found.values[:, best, column]
             runner_up = mean[second, column] if second is not None else float("nan")
             own = mean[found.sources.index(target), column] if target in found.sources else float("nan")
             rows.append(
                 (start, target, found.sources[best], mean[best, column], sd[best, column], int(n[best, column]),
-                 *seed_interval(scores[~np.isnan(scores)]), found.sources[second] if second is not None else "",
+                 found.sources[second] if second is not None else "",
                  runner_up, mean[best, column] - runner_up, own, len(ranked), len(rivals) - len(ranked))
             )  # fmt: skip
     return pd.DataFrame(rows, columns=BEST_COLUMNS)

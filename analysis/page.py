@@ -21,6 +21,7 @@ from markupsafe import Markup
 from analysis import matrices, tables
 from analysis.audit import Severity
 from analysis.page_data import Kind, Listing, Matrix, Page, Picture
+from analysis.statistics import CONFIDENCE
 from analysis.tables import MINUS, MISSING
 from nertransfer.labels import ALL
 
@@ -305,7 +306,7 @@ def script_data(page: Page, scale: Mapping[str, Scale]) -> dict:
         "runs": [[name, [[int(seed), run] for seed, run in page.runs[name]]] for name in page.runs if name in used],
         "run_url": _run_url(page),
         "languages": [list(pair) for pair in page.languages.items()],
-        "confidence": round(100 * matrices.CONFIDENCE),
+        "confidence": round(100 * CONFIDENCE),
         "steps": STEPS,
         "dense_above": DENSE_ABOVE,
         "long_above": LONG_ABOVE,

@@ -94,15 +94,16 @@ def intervals(table: pd.DataFrame, group: str, series: str, title: str, label: s
         figure = Figure(figsize=(WIDTH, 2.9), facecolor="white")
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0.09, 0.17, 0.89, 0.68))
+        drawn = []
         for i, name in enumerate(names):
             rows = table[(table[series] == name) & table["mean"].notna()]
             x = [groups.index(value) + 0.7 * ((i + 0.5) / len(names) - 0.5) for value in rows[group]]
             mean = rows["mean"].to_numpy(float)
-            reach = np.nan_to_num(np.abs(np.vstack([mean - rows["low"], rows["high"] - mean])))
-            axes.errorbar(
-                x, mean, reach, fmt=_look(i)[0], color=_look(i)[1], markersize=4,
-                linewidth=1, capsize=2, label=name,
-            )  # fmt: skip
+            reach = np.abs(np.vstack([mean - rows["low"], rows["high"] - mean]))
+            bars = axes.errorbar(
+                x, mean, reach, fmt=_look(i)[0], color=_look(i)[1], markersize=4, linewidth=1, capsize=2
+            )
+            drawn.append(bars)
         size = 8 if len(groups) <= 14 else 6
         apart = "\n" if len(groups) <= 14 else "  "  # turned, two lines would run into the next name
         texts = [f"{name}{apart}{notes[name]}" if notes.get(name) else name for name in groups]
@@ -115,7 +116,9 @@ def intervals(table: pd.DataFrame, group: str, series: str, title: str, label: s
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(title, fontsize=9.5, fontweight="bold", pad=18, loc="left")
         place = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": min(len(names), 8)}
-        axes.legend(fontsize=8, frameon=False, borderaxespad=0.2, handletextpad=0.3, columnspacing=1.0, **place)
+        axes.legend(
+            drawn, names, fontsize=8, frameon=False, borderaxespad=0.2, handletextpad=0.3, columnspacing=1.0, **place
+        )
     return figure
 
 
@@ -133,9 +136,10 @@ def scatter(points: pd.DataFrame, title: str, x_label: str, y_label: str) -> Fig
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0.09, 0.11, 0.88, 0.79))
         x, y = points["x"].to_numpy(float), points["y"].to_numpy(float)
+        drawn = {}
         for i, (name, part) in enumerate(points.groupby("group", sort=False)):
             marker, colour = _look(i)
-            axes.scatter(part["x"], part["y"], s=12, marker=marker, color=colour, label=str(name), linewidths=0)
+            drawn[str(name)] = axes.scatter(part["x"], part["y"], s=12, marker=marker, color=colour, linewidths=0)
         if len(points) <= LABELS_UP_TO:
             for text, at_x, at_y in zip(points["label"], x, y, strict=True):
                 axes.annotate(text, (at_x, at_y), (2, 2), textcoords="offset points", fontsize=5, color="#444444")
@@ -150,8 +154,17 @@ def scatter(points: pd.DataFrame, title: str, x_label: str, y_label: str) -> Fig
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(title, fontsize=9.5, fontweight="bold", loc="left")
-        if points["group"].nunique() > 1:
-            axes.legend(fontsize=7, frameon=False, handletextpad=0.1, title="target", title_fontsize=7, ncols=2)
+        if len(drawn) > 1:
+            axes.legend(
+                drawn.values(),
+                drawn,
+                fontsize=7,
+                frameon=False,
+                handletextpad=0.1,
+                title="target",
+                title_fontsize=7,
+                ncols=2,
+            )
     return figure
 
 

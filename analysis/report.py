@@ -28,7 +28,7 @@ from analysis import (
     tables,
     typeset,
 )
-from analysis.computed import SPLIT, TEST, Computed, minus_reference, without_averages
+from analysis.computed import SPLIT, Computed, minus_reference, without_averages
 from analysis.drawing import Drawing
 from analysis.results import StudyResults
 from nertransfer import corpus, schema
@@ -122,8 +122,10 @@ def _languages(found: StudyResults, order: str) -> list[str]:
 
 def _corpora(config: AnalyseConfig, found: StudyResults) -> tuple[dict[str, Corpus], str]:
     """The corpora of the study's languages, if they are those that were scored; else none, and why."""
-    wanted = [name for name in found.languages if name in found.corpora] or found.languages
+    wanted = [name for name in found.languages if name in found.corpora]
     try:
+        if not wanted:
+            raise InputError("no run says which corpora its scores are of")
         if not corpus.are_at_hand(config.data):
             raise InputError("not at hand")
         existing = corpus.names(config.data)
@@ -134,7 +136,7 @@ def _corpora(config: AnalyseConfig, found: StudyResults) -> tuple[dict[str, Corp
     except InputError as error:
         reason = str(error)
     else:
-        other = [name for name, one in corpora.items() if found.corpora.get(name, one.digest) != one.digest]
+        other = [name for name, one in corpora.items() if found.corpora[name] != one.digest]
         if not other:
             return {name: corpora[name] for name in found.languages if name in corpora}, ""
         reason = f"its {', '.join(other)} differ from what was scored"
@@ -232,7 +234,7 @@ def _papers(done: Computed, published: bool) -> dict[str, str]:
     found, languages = done.found, list(dict.fromkeys(done.pretraining["language"]))
     locations = {name: place for name, place in found.locations.items() if _is_hub_id(place)}
     made = {
-        "pretraining": pretraining.table(done.pretraining, languages, SPLIT, TEST),
+        "pretraining": pretraining.table(done.pretraining, languages, SPLIT, done.test),
         "categories": categories.table(done.in_language, SPLIT),
         "model_cards": model_cards.table(done.cards),
     }
@@ -285,7 +287,7 @@ def figures(done: Computed) -> tuple[dict[str, bytes], dict[str, str]]:
         title = "Fine-tuned and scored on one language"
         arguments = (done.pretraining, "language", "role", title, label, _notes(done.pretraining))
         drawn["figures/pretraining"] = Drawing("intervals", arguments)
-        captions["figures/pretraining"] = f"In-language F1 by start, with 95 % intervals ({TEST})"
+        captions["figures/pretraining"] = f"In-language F1 by start, with 95 % intervals ({done.test})"
     if done.overlap is not None and len(done.overlap.points) > 2:
         points = done.overlap.points
         named = {"label": points["source"] + ">" + points["target"], "group": points["target"]}

@@ -7,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from nertransfer import sentence_counts
-
-Place = tuple[str, str, int]
+from nertransfer.current import Place
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def gathered(files: Mapping[Place, bytes], split: str) -> dict[str, SentenceCoun
         arrays = {name: np.zeros((len(cells), size, len(categories)), np.int16) for name in sentence_counts.COLUMNS}
         for i, place in enumerate(cells):
             columns, names = tables[place]
-            if target not in names["target"]:  # no entity on either side
+            if target not in names["target"] or split not in names["split"]:  # no entity on either side
                 continue
             ours = (columns["target"] == names["target"].index(target)) & (
                 columns["split"] == names["split"].index(split)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import matrices, statistics, tables
-from analysis.computed import SPLIT, TEST, Computed, without_averages
+from analysis.computed import SPLIT, Computed, without_averages
 from analysis.matrices import Average
 from analysis.page_data import Column, Listing, Matrix, Page, Picture, Section, Tile
 from analysis.pretraining import SIGNIFICANT
@@ -163,7 +163,7 @@ def _which_source(computed: Computed) -> str:
     ranks = computed.ranks[computed.ranks["start"] == computed.reference]
     best = ranks.groupby("target")["best_probability"].max()
     sure = (
-        f" In {int((best >= 0.95).sum())} of {len(best)} targets that is sure (95 %) over seeds and sentences."
+        f" In {int((best >= 0.95).sum())} of {len(best)} targets that is sure (95 %), {computed.test}."
         if len(best)
         else ""
     )
@@ -185,7 +185,7 @@ def _own_start(computed: Computed) -> str:
     return (
         f"Pre-training: fine-tuned and scored on one language, the start adapted to it is better than {BASE} in "
         f"{len(better)} of {count(len(rows), 'language')}, by {number(rows['difference'].mean(), 1, True)} points on "
-        f"average; {sure} of the differences are significant ({TEST}, Holm)."
+        f"average; {sure} of the differences are significant ({computed.test}, Holm)."
     )
 
 
@@ -246,7 +246,7 @@ def _pretraining(computed: Computed, pictures: Mapping[str, str]) -> Section | N
         Column("low", "95 % from", "percent"),
         Column("high", "to", "percent"),
         Column("difference", f"minus {BASE}", "points"),
-        Column("p", "p", "p", f"two-sided, {TEST}"),
+        Column("p", "p", "p", f"two-sided, {computed.test}"),
         Column("p_holm", "p (Holm)", "p", "corrected over the table"),
         Column("mann_whitney_p", "p (U test)", "p", "Mann-Whitney over seeds alone, as published"),
     ]
@@ -274,8 +274,10 @@ def _best(computed: Computed) -> Section | None:
         Column("start", "start"),
         Column("target", "target"),
         Column("best_source", "best source"),
-        Column("best_probability", "chance that it is", "share", "share of resamples of seeds and sentences"),
+        Column("best_probability", "chance that it is", "share", f"share of resamples, {computed.test}"),
         Column("f1", "F1", "percent"),
+        Column("low", "95 % from", "percent"),
+        Column("high", "to", "percent"),
         Column("sd", "sd", "percent"),
         Column("n_seeds", "seeds", "count"),
         Column("runner_up", "runner-up"),
@@ -441,7 +443,8 @@ def _certainty(computed: Computed) -> Section:
     ]
     mixed = computed.mixed
     words = [
-        f"Intervals and p are for the mean over seeds, by {TEST}; sentences are the same for all cells of a target.",
+        f"Intervals and p are for the mean over seeds, {computed.test}; all cells of a target share "
+        "the resampled sentences.",
         *_mixed_words(mixed),
     ]
     listings = []

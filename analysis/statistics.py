@@ -57,24 +57,6 @@ def _f1(gold: np.ndarray, predicted: np.ndarray, correct: np.ndarray) -> np.ndar
 
 
 @dataclass(frozen=True)
-class Interval:
-    """Confidence limits."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Mean F1 of one configuration minus that of another; ``p`` is two-sided, below 1 - confidence exactly where
-    the interval leaves 0 out."""
-
-    estimate: float
-    interval: Interval
-    p: float
-
-
-@dataclass(frozen=True)
 class Means:
     """Mean F1 over seeds of configurations scored on one test split, and what its variance is made of.
 
@@ -145,15 +127,9 @@ def mean_intervals(means: Means, confidence: float = CONFIDENCE) -> tuple[np.nda
     return np.clip(means.mean - below, 0, 1), np.clip(means.mean + above, 0, 1)
 
 
-def mean_interval(f1: np.ndarray, resampled: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
-    """`mean_intervals` of one configuration: ``f1`` (seeds,), ``resampled`` (resamples, seeds)."""
-    low, high = mean_intervals(means_over_seeds(f1, resampled, np.zeros(len(f1), int)), confidence)
-    return Interval(float(low[0]), float(high[0]))
-
-
 @dataclass(frozen=True)
 class Differences:
-    """As `Difference`, of many pairs: arrays (pairs,)."""
+    """Differences of mean F1 as fractions with their intervals and two-sided p: arrays (pairs,)."""
 
     estimate: np.ndarray
     low: np.ndarray
@@ -193,71 +169,6 @@ def differences(
     return Differences(estimate, np.clip(estimate - half, -1, 1), np.clip(estimate + half, -1, 1), p)
 
 
-def difference_test(
-    f1_a: np.ndarray,
-    resampled_a: np.ndarray,
-    f1_b: np.ndarray,
-    resampled_b: np.ndarray,
-    confidence: float = CONFIDENCE,
-) -> Difference:
-    """`differences` of two configurations: F1 (seeds,) and (resamples, seeds) of each, with the same weights."""
-    f1, resampled = np.concatenate([f1_a, f1_b]), np.concatenate([resampled_a, resampled_b], axis=1)
-    means = means_over_seeds(f1, resampled, np.repeat([0, 1], [len(f1_a), len(f1_b)]))
-    found = differences(means, [0], [1], confidence)
-    interval = Interval(float(found.low[0]), float(found.high[0]))
-    return Difference(float(found.estimate[0]), interval, float(found.p[0]))
-
-
-def difference_interval(
-    f1_a: np.ndarray,
-    resampled_a: np.ndarray,
-    f1_b: np.ndarray,
-    resampled_b: np.ndarray,
-    confidence: float = CONFIDENCE,
-) -> Interval:
-    """The interval of `difference_test`."""
-    return difference_test(f1_a, resampled_a, f1_b, resampled_b, confidence).interval
-
-
-_BLOCK = 1000
-"""Permutations held in memory at a time."""
-
-
-def permutation_test(
-    gold: np.ndarray,
-    predicted_a: np.ndarray,
-    correct_a: np.ndarray,
-    predicted_b: np.ndarray,
-    correct_b: np.ndarray,
-    permutations: int,
-    rng: np.random.Generator,
-) -> float:
-    """Two-sided p-value that two systems differ in micro F1: approximate randomisation (Noreen 1989; Yeh 2000).
-
-    All arrays (sentences,). In every permutation each sentence's outputs are swapped with probability 1/2;
-    p = (1 + hits) / (1 + permutations). It holds these very systems fixed and says nothing about other seeds. Counts
-    may be summed over seeds, equally many on both sides, if ``gold`` is multiplied by their number.
-    """
-    entities = gold.sum()
-
-    def distance(predicted: np.ndarray, correct: np.ndarray) -> np.ndarray:
-        one = _f1(entities, predicted, correct)
-        other = _f1(entities, predicted_a.sum() + predicted_b.sum() - predicted, both_correct - correct)
-        return np.abs(one - other)
-
-    both_correct = correct_a.sum() + correct_b.sum()
-    swapped = np.stack([predicted_b, correct_b]).astype(np.float32) - np.stack([predicted_a, correct_a])
-    swapped = swapped[:, swapped.any(axis=0)].astype(np.float32)
-    observed = distance(np.array(predicted_a.sum()), np.array(correct_a.sum()))
-    hits = 0
-    for first in range(0, permutations, _BLOCK):
-        size = (min(_BLOCK, permutations - first), swapped.shape[1])
-        predicted, correct = swapped @ rng.integers(2, size=size, dtype=np.uint8).astype(np.float32).T
-        found = distance(predicted_a.sum() + predicted, correct_a.sum() + correct)
-        hits += int(np.sum(found >= observed - 1e-12))
-    return (1 + hits) / (1 + permutations)
-
-
 def mann_whitney(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
     """Two-sided p-value of the Mann-Whitney U test of two samples of seeds; NaN where a side is empty.
 
@@ -292,6 +203,10 @@ class Association:
 
 
 _ALL_PERMUTATIONS_UP_TO = 6
+
+
+_BLOCK = 1000
+"""Permutations held in memory at a time."""
 
 
 def mantel(

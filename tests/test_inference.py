@@ -437,10 +437,14 @@ def test_a_chance_says_how_far_seeds_and_sentences_agree() -> None:
     assert sorted(sure["best_probability"]) == [0, 1]
 
 
-def test_without_counts_by_sentence_nothing_is_ranked() -> None:
+def test_without_counts_by_sentence_seeds_alone_rank() -> None:
     counts = counted()
-    found = samples({"hau": counts["hau"]}, frame_of(counts))
-    assert set(inference.source_ranks(found, ["base"])["target"]) == {"hau"}
+    found = inference.source_ranks(samples({"hau": counts["hau"]}, frame_of(counts)), ["base"])
+    assert set(found["target"]) == set(LANGUAGES)
+    assert found.groupby("target")["best_probability"].sum().tolist() == pytest.approx([1, 1, 1])
+    one_seed = frame_of(counts)
+    one_seed = one_seed[one_seed["seed"] == one_seed["seed"].min()]
+    assert not len(inference.source_ranks(samples({}, one_seed), ["base"]))  # nothing varies
 
 
 # --- seeds ---------------------------------------------------------------------------------------------------

@@ -68,9 +68,6 @@ def test_an_incomplete_row_or_column_has_no_average() -> None:
     assert math.isnan(mean.loc["ibo", "swa"])
     nan = {(r, c) for r in mean.index for c in mean.columns if math.isnan(mean.loc[r, c])}
     assert nan == {("ibo", "swa"), ("ibo", "avg"), ("avg", "swa"), ("avg", "avg")}
-    rows, columns = matrices.zero_shot_averages(matrix(frame_of(table), margins=False))
-    assert [math.isnan(v) for v in rows] == [False, True, False]
-    assert [math.isnan(v) for v in columns] == [False, False, True]
 
 
 def test_a_lost_seed_counts_in_its_place_and_leaves_the_others() -> None:
@@ -87,13 +84,6 @@ def test_a_lost_seed_counts_in_its_place_and_leaves_the_others() -> None:
     assert (average.n, average.pairs) == (2, 6)
     assert average.mean == pytest.approx(statistics.mean(whole))
     assert average.sd == pytest.approx(statistics.stdev(whole))
-
-
-def test_zero_shot_averages_leave_the_diagonal_out() -> None:
-    table = scores((0,))
-    rows, columns = matrices.zero_shot_averages(matrix(frame_of(table), margins=False))
-    assert rows["hau"] == pytest.approx(50 * (table["hau", 0, "ibo"] + table["hau", 0, "swa"]))
-    assert columns["hau"] == pytest.approx(50 * (table["ibo", 0, "hau"] + table["swa", 0, "hau"]))
 
 
 def test_two_scores_for_one_place_are_refused() -> None:
@@ -134,19 +124,7 @@ def test_best_source_leaves_the_target_out_and_names_the_runner_up() -> None:
         second, first = sorted(means, key=means.__getitem__)
         assert (best.loc[target, "best_source"], best.loc[target, "runner_up"]) == (first, second)
         assert best.loc[target, "difference"] == pytest.approx(means[first] - means[second])
-        low, high = best.loc[target, ["seed_interval_low", "seed_interval_high"]]
-        values = [100 * table[first, seed, target] for seed in range(3)]
-        assert min(values) <= low < best.loc[target, "f1"] < high <= max(values)
     assert list(best["sources_missing"]) == [0, 0, 0]
-
-
-def test_interval_is_near_the_normal_one_and_absent_for_one_seed() -> None:
-    assert all(map(math.isnan, matrices.seed_interval([70.0])))
-    sample = np.random.default_rng(1).normal(50, 4, 400)
-    low, high = matrices.seed_interval(sample)
-    error = 1.96 * sample.std(ddof=1) / 20
-    assert (low, high) == pytest.approx((sample.mean() - error, sample.mean() + error), abs=0.05)
-    assert matrices.seed_interval(sample[::-1]) == (low, high)
 
 
 def test_relations() -> None:
@@ -218,9 +196,6 @@ def test_masked_has_what_is_shown_and_its_averages() -> None:
         assert found.loc["avg", a] == pytest.approx(statistics.mean(whole.loc[b, a] for b in others))
     pairs = [whole.loc[a, b] for a in LANGUAGES for b in LANGUAGES if a != b]
     assert found.loc["avg", "avg"] == pytest.approx(statistics.mean(pairs))
-    rows, columns = matrices.zero_shot_averages(whole)
-    assert found["avg"].drop("avg").tolist() == pytest.approx(rows.tolist())
-    assert found.loc["avg"].drop("avg").tolist() == pytest.approx(columns.tolist())
 
 
 def test_masked_averages_leave_out_what_is_hidden_and_not_what_is_missing() -> None:

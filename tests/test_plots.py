@@ -46,7 +46,7 @@ def containers(figure: Figure) -> list[ErrorbarContainer]:
 def bars(container: ErrorbarContainer) -> np.ndarray:
     """Lower and upper ends, (points, 2)."""
     (lines,) = container.lines[2]
-    return np.array([segment[:, 1] for segment in lines.get_segments()]).reshape(-1, 2)
+    return np.array([segment[:, 1] for segment in lines.get_segments() if len(segment)]).reshape(-1, 2)
 
 
 def places(container: ErrorbarContainer) -> np.ndarray:
@@ -92,6 +92,10 @@ def test_the_order_of_rows_is_that_of_drawing() -> None:
     assert containers(figure)[1].lines[0].get_ydata().tolist() == table["mean"].iloc[[1, 3]].tolist()
 
 
+def test_names_that_begin_with_an_underscore_are_in_the_legend() -> None:
+    assert legend_of(intervals(table_of(["a"], ["_mine", "base"]))) == ["_mine", "base"]
+
+
 def test_notes_stand_below_their_group() -> None:
     figure = intervals(table_of(["nya", "zed"], ["base"]), {"zed": "n=3", "nya": ""})
     assert ticks_of(figure) == ["nya", "zed\nn=3"]
@@ -106,8 +110,7 @@ def test_a_mean_without_interval_has_no_bar_and_a_missing_one_no_point() -> None
     figure = intervals(table)
     base, own = containers(figure)
     assert base.lines[0].get_ydata().tolist() == table["mean"].iloc[[0, 2, 4]].tolist()
-    np.testing.assert_allclose(bars(base)[1:], table.loc[[2, 4], ["low", "high"]])
-    assert not np.ptp(bars(base)[0]) > 0
+    np.testing.assert_allclose(bars(base), table.loc[[2, 4], ["low", "high"]])
     assert own.lines[0].get_ydata().tolist() == table["mean"].iloc[[1, 5]].tolist()
     assert np.round(places(own)).tolist() == [0, 2]
     assert ticks_of(figure) == ["a", "b", "c"]
@@ -169,7 +172,7 @@ def test_every_dyad_is_a_labelled_point_of_its_group(n: int, random: int) -> Non
     groups = list(dict.fromkeys(points["group"]))
     assert legend_of(axes.figure) == groups  # type: ignore[arg-type]
     drawn = clouds(axes)
-    assert [cloud.get_label() for cloud in drawn] == groups
+    assert len(drawn) == len(groups)
     for group, cloud in zip(groups, drawn, strict=True):
         np.testing.assert_allclose(cloud.get_offsets(), points.loc[points["group"] == group, ["x", "y"]])
     named = [(text.get_text(), *text.xy) for text in axes.texts]

@@ -5,6 +5,7 @@ import io
 import re
 import runpy
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -13,8 +14,8 @@ import analysis_store as made
 import pytest
 from mlflow import MlflowClient
 
-from analysis import report, tables, typeset
-from nertransfer.config import AnalyseConfig, TrackingOptions
+from analysis import report, results, tables, typeset
+from nertransfer.config import AnalyseConfig, DataOptions, TrackingOptions
 from nertransfer.errors import InputError
 from nertransfer.store import all_runs, client
 
@@ -153,6 +154,13 @@ def test_languages_are_ordered_as_asked(uri: str, tmp_path: Path) -> None:
 def test_corpora_that_are_not_at_hand_cost_the_overlap_only(index: Path) -> None:
     assert not (index.parent / "overlap").exists()
     assert "overlap and checks of the corpora are left out" in (index.parent / "audit.csv").read_text()
+
+
+def test_corpora_of_which_no_run_has_a_digest_are_not_taken_for_those_scored(uri: str, shared_data: Path) -> None:
+    baselines = replace(results.read(uri, "flawed"), languages=["hau", "swa"], corpora={})
+    config = AnalyseConfig(tracking=TrackingOptions("flawed", uri), data=DataOptions(str(shared_data / "masakhaner")))
+    known, reason = report._corpora(config, baselines)
+    assert known == {} and "no run says which corpora" in reason
 
 
 def test_rerun_gives_the_same_bytes_and_keeps_other_files(

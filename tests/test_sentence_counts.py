@@ -151,3 +151,10 @@ def test_cells_that_were_scored_on_different_corpora_are_not_mixed(gold: Tags, m
     for cells in ((first, gold), (gold, first)):
         with pytest.raises(ValueError, match=message):
             of_cells(*({("hau", "test"): (tags, tags)} for tags in cells))
+
+
+def test_a_split_in_which_nobody_finds_an_entity_is_gathered() -> None:
+    said = {"dev": [["B-PER"]], "test": [["O"], ["O", "O"]]}
+    counted = {("hau", split): count(entities(tags), entities(tags)) for split, tags in said.items()}
+    content = sentence_counts.to_bytes(counted)
+    assert gathered({("base", "hau", 0): content}, "test")["hau"].gold.shape == (2, 0)
