@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import corpus_audit, matrices
+from analysis.matrices import CELL
 from analysis.results import StudyResults
 from analysis.tables import count, listing, number
 from nertransfer.corpus import Corpus
@@ -110,20 +111,19 @@ def missing_cells(found: StudyResults) -> list[Finding]:
 
 def identical_predictions(found: StudyResults) -> list[Finding]:
     """Different cells whose predicted tags are the same, on all their targets or on some."""
-    place = ["start", "source", "seed"]
     scored = found.digests.dropna()
-    known = pd.MultiIndex.from_frame(scored[place])
+    known = pd.MultiIndex.from_frame(scored[CELL])
     findings = []
-    groups = matrices.identical_cells(found.frame[~pd.MultiIndex.from_frame(found.frame[place]).isin(known)])
+    groups = matrices.identical_cells(found.frame[~pd.MultiIndex.from_frame(found.frame[CELL]).isin(known)])
     if groups:
         findings.append(_twins(groups, "scores", found))
     whole: dict[tuple, list[tuple[str, str, int]]] = {}
-    for cell, part in scored.groupby(place, sort=False):
+    for cell, part in scored.groupby(CELL, sort=False):
         key = tuple(sorted(part[["target", "split", "digest"]].itertuples(index=False, name=None)))
         whole.setdefault(key, []).append(cell)  # type: ignore[arg-type]
     groups = [cells for cells in whole.values() if len(cells) > 1]
     first = {cell: cells[0] for cells in whole.values() for cell in cells}  # one for all that are the same throughout
-    models = [first[cell] for cell in scored[place].itertuples(index=False, name=None)]
+    models = [first[cell] for cell in scored[CELL].itertuples(index=False, name=None)]
     different = scored.assign(model=models).groupby(["target", "split", "digest"])["model"].transform("nunique")
     partial = scored[different > 1]
     if groups:
@@ -156,7 +156,7 @@ def _twins(groups: Sequence[Sequence[tuple[str, str, int]]], what: str, found: S
         "models find no entity. Counted twice, they make a difference look surer than it is"
     )
     rows = [(i, *cell) for i, cells in enumerate(groups, start=1) for cell in cells]
-    table = pd.DataFrame(rows, columns=["group", "start", "source", "seed"])
+    table = pd.DataFrame(rows, columns=["group", *CELL])
     title = f"{count(len(groups), 'group')} of cells with identical {what}"
     return Finding(Severity.WRONG, f"identical_{what}", title, text, table)
 
@@ -245,7 +245,7 @@ def invalid_tags(found: StudyResults, split: str) -> list[Finding]:
     overall = found.overall[(found.overall["split"] == split) & (found.overall["invalid_tag_rate"] > 0)]
     if not len(overall):
         return []
-    place = ["start", "source", "seed", "target", "split"]
+    place = [*CELL, "target", "split"]
     default = found.frame[found.frame["category"] == ALL].set_index(place)[F1]
     rows = overall[[*place, "invalid_tag_rate", "strict_f1"]].assign(
         invalid_percent=lambda t: 100 * t["invalid_tag_rate"],
@@ -298,10 +298,11 @@ def repeated_sentences(corpora: Mapping[str, Corpus]) -> list[Finding]:
     own, across = told[told["source"] == told["target"]], told[told["source"] != told["target"]]
     named = [f"{r.target} {r.repeated} of {r.sentences} ({number(r.percent)} %)" for r in own.itertuples()]
     others = [f"{r.repeated} of {r.target} in {r.source} ({number(r.percent)} %)" for r in across.itertuples()]
-    text = "; ".join(
-        [f"{_some(named)}: scores in the source language are higher for it"] * bool(named)
-        + [f"from train of another language: {_some(others)}: zero-shot scores are higher for it"] * bool(others)
-    )
+    told_of = {
+        f"{_some(named)}: scores in the source language are higher for it": named,
+        f"from train of another language: {_some(others)}: zero-shot scores are higher for it": others,
+    }
+    text = "; ".join(part for part, there in told_of.items() if there)
     severity = Severity.CARE if told["percent"].max() >= 1 else Severity.NOTE
     return [Finding(severity, "repeated_sentences", "test sentences that are in train", text, rows)]
 

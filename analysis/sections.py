@@ -443,8 +443,8 @@ def _certainty(computed: Computed) -> Section:
     ]
     mixed = computed.mixed
     words = [
-        f"Intervals and p are for the mean over seeds, {computed.test}; all cells of a target share "
-        "the resampled sentences.",
+        f"Intervals and p are for the mean over seeds: {computed.test}. Resampled sentences are the same for all cells "
+        "of a target.",
         *_mixed_words(mixed),
     ]
     listings = []

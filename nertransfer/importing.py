@@ -256,6 +256,8 @@ def _summarise(study: Study, cells: Sequence[published.CellName], targets: Set[s
     """
     current = current_cells(cell_runs(study, "FINISHED"), [])
     runs = [run for run in current.values() if run.data.tags.get(schema.IMPORTED)]
+    if not runs:  # nothing could be read: there is no study
+        return
     places = {(cell.start, cell.source, cell.seed) for cell in cells}
     places |= {place for place, run in current.items() if run.data.tags.get(schema.IMPORTED)}
     scored = {tag.removeprefix(schema.CORPUS_DIGEST) for run in runs for tag in run.data.tags

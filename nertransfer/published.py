@@ -60,11 +60,6 @@ def parse_cell_name(text: str) -> CellName | None:
     return CellName(found["source"], found["start"], int(found["seed"]), int(found["epochs"]))
 
 
-def target_folder(cell: CellName, target: str) -> str:
-    """The name of the folder with a model's results on a target."""
-    return f"{target}_zero_shot_{cell.folder}_{target}_{cell.epochs}"
-
-
 def parse_target_name(text: str) -> tuple[str, CellName] | None:
     """Target and fine-tuning of a folder under ``v20``; None where the whole name does not fit."""
     found = _TARGET.fullmatch(text)

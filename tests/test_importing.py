@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mlflow.entities import Run
+from published_folders import target_folder
 from test_scoring import read_columns
 
 from analysis import matrices, results
@@ -304,7 +305,7 @@ def copied(shared_data: Path, folder: Path, *cells: CellName, named: dict[CellNa
         name = (named or {}).get(cell, cell)
         pairs = {models / cell.folder: folder / name.folder}
         for target in LANGUAGES:
-            there, here = (published.target_folder(one, target) for one in (cell, name))
+            there, here = (target_folder(one, target) for one in (cell, name))
             pairs[models / "v20" / there] = folder / "v20" / here
         for original, copy in pairs.items():
             copy.mkdir(parents=True)
@@ -329,7 +330,7 @@ def set_value(path: Path, name: str, value: str) -> float:
 
 
 def target_path(models: Path, cell: CellName, target: str, file: str) -> Path:
-    return models / "v20" / published.target_folder(cell, target) / file
+    return models / "v20" / target_folder(cell, target) / file
 
 
 def test_a_cut_import_is_completed_by_importing_again(store: Store, shared_data: Path, tmp_path: Path) -> None:
@@ -378,7 +379,7 @@ def test_what_disagrees_and_what_cannot_be_read_is_told_everywhere(
         Unfit("Icon", "not <source>_v10_start_<start>__<source>__<seed>_<epochs>"),
         Unfit(TINY[1].folder, f"{path}:7: 'surprise' does not belong in a result file"),
         *(
-            Unfit(f"v20/{published.target_folder(TINY[1], target)}", f"the fine-tuning {TINY[1].folder} cannot be read")
+            Unfit(f"v20/{target_folder(TINY[1], target)}", f"the fine-tuning {TINY[1].folder} cannot be read")
             for target in LANGUAGES
         ),
     ]
@@ -503,6 +504,15 @@ def test_a_folder_without_a_complete_result_is_refused(shared_data: Path, tmp_pa
     with pytest.raises(InputError, match=r"has no complete result: 'wol_v10_.*': no eval_results.txt; 'v20/") as caught:
         importing.read(ImportConfig(str(folder), DataOptions(str(shared_data / "masakhaner"))))
     assert caught.value.parameter == "results"
+
+
+def test_where_nothing_can_be_read_there_is_no_study(store: Store, shared_data: Path, tmp_path: Path) -> None:
+    study, path = store("unreadable"), tmp_path / "wol_afroxlmr" / "test_result1.txt"
+    path.parent.mkdir()
+    path.write_text("no report\n", encoding="utf-8")
+    outcome = import_into(study, tmp_path, shared_data)
+    assert (outcome.added, [one.path for one in outcome.unfit]) == ([], ["wol_afroxlmr/test_result1.txt"])
+    assert all_runs(study.client, study.experiment_id) == []
 
 
 def test_a_stray_file_beside_a_cell_does_not_make_it_another_cell(
@@ -662,7 +672,7 @@ def test_the_command_line_names_what_was_left_out(shared_data: Path, tmp_path: P
     told = [line for line in done.stderr.splitlines() if "not imported" in line]
     assert [line.partition("not imported: ")[2] for line in told] == [
         "'Icon': not <source>_v10_start_<start>__<source>__<seed>_<epochs>",
-        f"'v20/{published.target_folder(TINY[0], 'hau')}': no test_predictions.txt",
+        f"'v20/{target_folder(TINY[0], 'hau')}': no test_predictions.txt",
     ]
     found = results.read(f"sqlite:///{tmp_path / 'mlflow.db'}", "published")
     assert set(found.frame["target"]) == {"swa", "wol"}
@@ -899,7 +909,7 @@ def test_a_file_that_cannot_be_read_is_named_with_its_line(
 
 def test_the_key_stands_for_every_byte_and_for_no_place(shared_data: Path, models: Path, gold: Gold) -> None:
     sample = shared_data / "published_sample" / published.MODELS
-    targets = {target: sample / "v20" / published.target_folder(TINY[0], target) for target in LANGUAGES}
+    targets = {target: sample / "v20" / target_folder(TINY[0], target) for target in LANGUAGES}
     key = published_scores.key_of(Files(TINY[0], sample / TINY[0].folder, targets), gold)
     files = files_of(models)
     assert published_scores.key_of(files, gold) == key

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from published_folders import target_folder
 from test_scoring import published_results
 
 from nertransfer import published
@@ -28,8 +29,8 @@ CELLS = st.builds(CellName, LANGUAGES, LANGUAGES, st.integers(0, 999_999_999), s
 @given(cell=CELLS, target=LANGUAGES)
 def test_names_are_read_as_they_are_written(cell: CellName, target: str) -> None:
     assert published.parse_cell_name(cell.folder) == cell
-    assert published.parse_target_name(published.target_folder(cell, target)) == (target, cell)
-    assert published.parse_cell_name(published.target_folder(cell, target)) is None
+    assert published.parse_target_name(target_folder(cell, target)) == (target, cell)
+    assert published.parse_cell_name(target_folder(cell, target)) is None
     assert published.parse_target_name(cell.folder) is None
 
 
@@ -44,7 +45,7 @@ def test_a_changed_name_is_another_name_or_none(text: str, start: int, length: i
     changed = text[:start] + between + text[start + length :]
     cell, target = published.parse_cell_name(changed), published.parse_target_name(changed)
     assert cell is None or cell.folder == changed
-    assert target is None or published.target_folder(target[1], target[0]) == changed
+    assert target is None or target_folder(target[1], target[0]) == changed
 
 
 @given(text=st.text())
@@ -444,20 +445,20 @@ def test_everything_unfit_is_listed_with_its_reason(tmp_path: Path) -> None:
     make(tmp_path / cell.folder, *whole, "config.json", ".DS_Store", "checkpoint/")
     for name in (longer, shorter):
         make(tmp_path / name.folder, *whole)
-        make(tmp_path / "v20" / published.target_folder(name, "swa"), *part)
+        make(tmp_path / "v20" / target_folder(name, "swa"), *part)
     make(tmp_path / "swa_v10_start_base__swa__1_50", "test_results.txt", "config.json", "eval_results.txt/")
     make(tmp_path / "notes")
-    make(tmp_path / "v20", "Icon", published.target_folder(cell, "amh"))
+    make(tmp_path / "v20", "Icon", target_folder(cell, "amh"))
     make(tmp_path / "v20" / TARGET, *part, "eval_results.txt")
-    make(tmp_path / "v20" / published.target_folder(cell, "hau"), "test_results.txt")
-    make(tmp_path / "v20" / published.target_folder(CellName("hau", "base", 9, 50), "hau"), *part)
-    make(tmp_path / "v20" / published.target_folder(CellName("swa", "base", 1, 50), "hau"), *part)
+    make(tmp_path / "v20" / target_folder(cell, "hau"), "test_results.txt")
+    make(tmp_path / "v20" / target_folder(CellName("hau", "base", 9, 50), "hau"), *part)
+    make(tmp_path / "v20" / target_folder(CellName("swa", "base", 1, 50), "hau"), *part)
     make(tmp_path / "v20" / CELL, *whole)
     found = published.scan(tmp_path)
     assert found.cells == {cell: tmp_path / CELL, longer: tmp_path / longer.folder}
     assert found.targets == {
         (cell, "swa"): tmp_path / "v20" / TARGET,
-        (longer, "swa"): tmp_path / "v20" / published.target_folder(longer, "swa"),
+        (longer, "swa"): tmp_path / "v20" / target_folder(longer, "swa"),
     }
     assert sorted(found.unfit, key=lambda one: one.path) == sorted(
         [
@@ -499,7 +500,7 @@ def test_a_shorter_fine_tuning_counts_where_the_longer_one_is_incomplete(tmp_pat
 
 
 NAMES = [CELL, "hau_v10_start_base__hau__1_8", "hau_v10_start_swa__hau__0_50", "v20", "Icon", "hau_v10_start_", TARGET]
-CELL_PARTS = [published.target_folder(CellName("hau", s, n, e), t) for s, n, e in
+CELL_PARTS = [target_folder(CellName("hau", s, n, e), t) for s, n, e in
               (("base", 1, 50), ("base", 1, 8), ("swa", 0, 50), ("wol", 3, 50)) for t in ("hau", "swa")]  # fmt: skip
 FILES = st.sets(st.sampled_from([*published.CELL_FILES, "config.json", ".DS_Store", "optimizer.pt"]))
 MOST = st.one_of(st.just({*published.CELL_FILES, "config.json"}), FILES)
