@@ -33,6 +33,7 @@ from nertransfer.store import PATIENCE_SECONDS, Study, all_runs, impatient
 logger = logging.getLogger("nertransfer")
 
 HEARTBEAT_SECONDS = 30.0
+JOIN_SECONDS = 5.0
 EXPIRY_SECONDS = PATIENCE_SECONDS + 300.0
 """Without a heartbeat for so long, an owner on another machine counts as dead; one on this machine at once. More
 than a process waits for a server that is away, or all would seem dead when it is back."""
@@ -257,3 +258,5 @@ class Heart(threading.Thread):
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
+        # ended here: at the interpreter's own end a thread that lets go of tensors aborts the process
+        self.join(JOIN_SECONDS)  # but no longer: a store that is away may hold it for minutes

@@ -433,10 +433,25 @@ def test_a_heart_keeps_a_claim_and_goes_on_beating_when_something_fails(
 
     with Heart(study, owner, on_beat) as heart:
         assert third.wait(30)
-    heart.join(30)
-    assert not heart.is_alive()
+    assert not heart.is_alive()  # one that outlives the interpreter can abort the process
     assert time.time() - claims.heartbeats(claims.claim_runs(study))[owner.token] < 60
     keeps_it(study, owner, elsewhere(2))
+
+
+def test_a_store_that_does_not_answer_holds_up_no_end(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "JOIN_SECONDS", 0.05)
+    asked, answer = threading.Event(), threading.Event()
+
+    def on_beat() -> None:
+        asked.set()
+        answer.wait(30)
+
+    with claims.Heart(study, elsewhere(1), on_beat) as heart:
+        assert asked.wait(30)
+    assert heart.is_alive()
+    answer.set()
+    heart.join(30)
+    assert not heart.is_alive()
 
 
 # --- patience ----------------------------------------------------------------------------------------
