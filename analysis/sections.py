@@ -159,7 +159,8 @@ def _which_source(computed: Computed) -> str:
     if not len(rows):
         return ""
     wins = rows["best_source"].value_counts()
-    first = listing([f"{name} for {n}" for name, n in wins.head(3).items()])
+    others = [f"others for {wins.iloc[3:].sum()}"] if len(wins) > 3 else []
+    first = listing([f"{name} for {n}" for name, n in wins.head(3).items()] + others)
     ranks = computed.ranks[computed.ranks["start"] == computed.reference]
     best = ranks.groupby("target")["best_probability"].max()
     sure = (
@@ -200,7 +201,7 @@ def _why(computed: Computed) -> str:
         return ""
     return (
         f"Why: zero-shot F1 from {first} goes with the share of the target's entity tokens that the source's train "
-        f"split has, Spearman r = {number(row['r'], 2)} (p = {p_text(row['p'])} by permuting languages; "
+        f"split has, Spearman r = {number(row['r'], 2)} ({p_text(row['p'])} by permuting languages; "
         f"{p_text(row['naive_p'])} if the {int(row['dyads'])} pairs were independent, which they are not)."
     )
 
@@ -222,8 +223,10 @@ def _how_sure(computed: Computed) -> str:
 
 
 def p_text(p: float) -> str:
-    """A p-value for a sentence."""
-    return tables.MISSING if p != p else "below 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+    """A p-value for a sentence: ``p = 0.03``."""
+    if p != p:
+        return f"p {tables.MISSING}"
+    return f"p {'<' if p < 0.001 else '='} {max(p, 0.001):{'.2g' if p < 0.1 else '.2f'}}"
 
 
 # --- sections ------------------------------------------------------------------------------------------

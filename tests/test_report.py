@@ -14,7 +14,7 @@ import analysis_store as made
 import pytest
 from mlflow import MlflowClient
 
-from analysis import report, results, tables, typeset
+from analysis import report, results, sections, tables, typeset
 from nertransfer.config import AnalyseConfig, DataOptions, TrackingOptions
 from nertransfer.errors import InputError
 from nertransfer.store import all_runs, client
@@ -161,6 +161,16 @@ def test_corpora_of_which_no_run_has_a_digest_are_not_taken_for_those_scored(uri
     config = AnalyseConfig(tracking=TrackingOptions("flawed", uri), data=DataOptions(str(shared_data / "masakhaner")))
     known, reason = report._corpora(config, baselines)
     assert known == {} and "no run says which corpora" in reason
+
+
+def test_p_in_a_sentence() -> None:
+    found = [sections.p_text(p) for p in (0.0002, 0.001, 0.0234, 0.17, 1.0, float("nan"))]
+    assert found == ["p < 0.001", "p = 0.001", "p = 0.023", "p = 0.17", "p = 1.00", "p n/a"]
+
+
+def test_the_best_sources_of_all_targets_are_counted(index: Path) -> None:
+    told = re.search(r"the best zero-shot source is ([^;]*?) of (\d+) targets", index.read_text())
+    assert told is not None and sum(map(int, re.findall(r"for (\d+)", told[1]))) == int(told[2])
 
 
 def test_rerun_gives_the_same_bytes_and_keeps_other_files(
