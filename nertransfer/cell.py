@@ -31,7 +31,7 @@ from nertransfer.schema import SCORED_SPLITS
 from nertransfer.scored import Scored
 from nertransfer.scoring import score
 
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 """Raised by hand whenever a change of this code may change numbers; part of every cell key."""
 
 _VERSIONED = ("torch", "transformers", "tokenizers", "accelerate")
@@ -220,9 +220,10 @@ def run_cell(
         predicted = predict(trained, encoder(corpus.dev), labels, accelerator, run.evaluation_tokens)
         return score([s.tags for s in corpus.dev.sentences], predicted).default[ALL].f1
 
+    train = encoder.with_labels(corpus.train, labels)
     trained, history = fit(
-        model, encoder.with_labels(corpus.train, labels), cell.recipe, run, cell.seed, accelerator,
-        checkpoint=checkpoint_folder(folder), key=cell.key, dev_f1=dev_f1, on_epoch=on_epoch, title=cell.name,
+        model, train, cell.recipe, run, cell.seed, accelerator, checkpoint=checkpoint_folder(folder), key=cell.key,
+        read=(train, encoder(corpus.dev)), dev_f1=dev_f1, on_epoch=on_epoch, title=cell.name,
     )  # fmt: skip
     began = time.perf_counter()
     scored = score_splits(trained, encoder, labels, splits, accelerator, run.evaluation_tokens, f"{cell.name} scoring")

@@ -19,6 +19,7 @@ from nertransfer import interrupts
 from nertransfer.config import Recipe, RunOptions
 from nertransfer.encoding import IGNORED, Batch, Encoded, collate, epoch_batches
 from nertransfer.progress import progress_bar
+from nertransfer.trimming import Trimming, can_trim
 
 BatchMaker = Callable[[Encoded, Sequence[int], int], Batch]
 """(split, window indices, seed of the batch) -> batch with labels."""
@@ -65,6 +66,7 @@ def fit(
     make_batch: BatchMaker = collate_labels,
     checkpoint: Path | None = None,
     key: str = "",
+    read: Sequence[Encoded] = (),
     dev_f1: Callable[[torch.nn.Module], float] | None = None,
     on_epoch: Callable[[History], None] | None = None,
     title: str = "",
@@ -76,8 +78,10 @@ def fit(
     when the work was cut short and goes on from ``checkpoint`` (a folder; only a checkpoint with
     the same ``key`` is taken up; `clear_checkpoint` removes it). Processes share the rows of
     every batch, so the loss and its gradient are those of one process up to float order and
-    dropout. ``dev_f1`` is called after an epoch where ``run.dev_each_epoch`` or
-    ``recipe.epoch_choice`` wants it; ``on_epoch`` on the main process after each.
+    dropout. ``read`` is all that the model sees until it is returned, ``train`` included: without weight
+    decay only the word embeddings that occur there are trained, which changes nothing
+    (`nertransfer.trimming`); empty: anything may be seen. ``dev_f1`` is called after an
+    epoch where ``run.dev_each_epoch`` or ``recipe.epoch_choice`` wants it; ``on_epoch`` on the main process after each.
     Raises FloatingPointError when the loss is no longer finite.
     """
     # a checkpoint holds every model the accelerator knows: forget those of earlier work that ended or failed
@@ -85,6 +89,11 @@ def fit(
     wants_dev = run.dev_each_epoch or recipe.epoch_choice == "best"
     if wants_dev and dev_f1 is None:
         raise ValueError("dev_f1 is needed to follow or choose epochs")
+    trimming = None
+    if read and recipe.weight_decay == 0 and can_trim(model):
+        ids = {encoded.pad_id for encoded in read} | {i for e in read for w in e.windows for i in w.ids}
+        trimming = Trimming(model, ids)
+        key = f"{key} with rows {_mix(*sorted(ids))}"  # a checkpoint fits no other rows
     optimiser = torch.optim.AdamW(_parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True)
     model, optimiser = accelerator.prepare(model, optimiser)
     torch.manual_seed(_mix(seed, _DROPOUT, accelerator.process_index))
@@ -120,6 +129,8 @@ def fit(
                 last_saved = time.monotonic()
     if best:
         accelerator.unwrap_model(model).load_state_dict(best)
+    if trimming is not None:
+        trimming.restore(accelerator.unwrap_model(model))
     return model, history
 
 
@@ -209,10 +220,23 @@ def _step(
             # processes average their gradients; the sum is wanted
             accelerator.backward(loss * accelerator.num_processes)
         share += loss.detach()
-    accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
+    accelerator.unscale_gradients(optimiser)
+    _clip_gradients(model, recipe.max_grad_norm)
     optimiser.step()
     optimiser.zero_grad()
     return share
+
+
+def _clip_gradients(model: torch.nn.Module, most: float) -> None:
+    """Scale all gradients so that their norm is at most ``most``.
+
+    That of a matrix is summed over its rows in double precision, where rows of zeros change no digit of the result:
+    the embeddings of words that do not occur may be there or not (`nertransfer.trimming`).
+    """
+    parameters = [p for p in model.parameters() if p.grad is not None]
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    squares = torch.stack([torch.linalg.vector_norm(g, dim=-1).double().square().sum() for g in gradients])
+    torch.nn.utils.clip_grads_with_norm_(parameters, most, squares.sum().sqrt().float())
 
 
 def _micro_batches(
