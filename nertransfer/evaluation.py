@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from nertransfer.encoding import Encoded, collate, token_budget_batches
+from nertransfer.unpadded import logits_at
 
 
 def predict(
@@ -35,12 +36,11 @@ def predict(
     with torch.inference_mode():
         for indices in batches[accelerator.process_index :: accelerator.num_processes]:
             batch = collate(encoded, indices)
-            logits = model(
-                input_ids=batch.input_ids.to(accelerator.device, non_blocking=True),
-                attention_mask=batch.attention_mask.to(accelerator.device, non_blocking=True),
-            ).logits
             words = batch.words.to(accelerator.device)
-            best = logits[batch.rows.to(accelerator.device), batch.columns.to(accelerator.device)].argmax(-1)
+            logits = logits_at(
+                model, batch.input_ids, batch.attention_mask, batch.rows, batch.columns, accelerator.device
+            )
+            best = logits.argmax(-1)
             filled[0].index_add_(0, words, best + 1)
             filled[1].index_add_(0, words, torch.ones_like(words))
             if progress is not None:

@@ -20,6 +20,7 @@ from nertransfer.config import Recipe, RunOptions
 from nertransfer.encoding import IGNORED, Batch, Encoded, collate, epoch_batches
 from nertransfer.progress import progress_bar
 from nertransfer.trimming import Trimming, can_trim
+from nertransfer.unpadded import logits_at
 
 BatchMaker = Callable[[Encoded, Sequence[int], int], Batch]
 """(split, window indices, seed of the batch) -> batch with labels."""
@@ -212,10 +213,10 @@ def _step(
     for number, (input_ids, attention_mask, labels) in enumerate(micro_batches):
         last = number + 1 == len(micro_batches)
         with nullcontext() if last else accelerator.no_sync(model):
-            logits = model(input_ids=input_ids, attention_mask=attention_mask).logits
-            summed = functional.cross_entropy(
-                logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum"
-            )
+            rows, columns = (labels != IGNORED).nonzero(as_tuple=True)
+            logits = logits_at(model, input_ids, attention_mask, rows, columns, accelerator.device)
+            gold = labels[rows, columns].to(accelerator.device, non_blocking=True)
+            summed = functional.cross_entropy(logits.float(), gold, reduction="sum")
             loss = summed / labelled
             # processes average their gradients; the sum is wanted
             accelerator.backward(loss * accelerator.num_processes)
@@ -242,7 +243,7 @@ def _clip_gradients(model: torch.nn.Module, most: float) -> None:
 def _micro_batches(
     batch: Batch, accumulation: int, accelerator: Accelerator
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """This process's rows in micro-batches (input ids, attention mask, labels) on the device.
+    """This process's rows in micro-batches (input ids, attention mask, labels).
 
     All processes must run equally many passes, so one that has no row left runs the batch's
     first row without labels.
@@ -254,8 +255,7 @@ def _micro_batches(
     for begin in range(0, most, size):
         taken = mine[begin : begin + size]
         labels = batch.labels[taken] if taken else torch.full_like(batch.labels[:1], IGNORED)
-        parts = batch.input_ids[taken or [0]], batch.attention_mask[taken or [0]], labels
-        yield tuple(part.to(accelerator.device, non_blocking=True) for part in parts)  # type: ignore[misc]
+        yield batch.input_ids[taken or [0]], batch.attention_mask[taken or [0]], labels
 
 
 def _copy_of_weights(accelerator: Accelerator, model: torch.nn.Module) -> dict[str, torch.Tensor]:

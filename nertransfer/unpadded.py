@@ -1,0 +1,183 @@
+"""Encoders without arithmetic on padding: a batch's windows run as one row of real sub-tokens.
+
+Linear layers, norms and embeddings see the row as it is; attention runs window by window, through
+transformers' registry of attention functions. No model code is copied and no model is changed.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+from transformers import AttentionInterface, PreTrainedModel
+
+ATTENTION = "nertransfer_unpadded"
+"""Name of the attention function; no mask function has it, so models build no mask."""
+
+_LIKE_BERT = "encoder.layer.{last}.attention.output"
+_LAST_ROWS = {
+    "bert": _LIKE_BERT,
+    "camembert": _LIKE_BERT,
+    "electra": _LIKE_BERT,
+    "roberta": _LIKE_BERT,
+    "xlm-roberta": _LIKE_BERT,
+    "distilbert": "transformer.layer.{last}.sa_layer_norm",
+    "modernbert": "final_norm",
+}
+"""Model types that run unpadded. The named module of the encoder comes after its last attention,
+and it and all that follows treat every sub-token alone: they need only the rows asked for."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where the windows stand in the row.
+
+    ``runs``: (windows, length) of neighbours of equal length, in order; ``position_ids``: int64
+    [total], the place of each sub-token in its window, on the CPU.
+    """
+
+    runs: tuple[tuple[int, int], ...]
+    position_ids: torch.Tensor
+
+
+def pack(lengths: Sequence[int], tokens: int = 256) -> Packing:
+    """Describe a row of windows of the given lengths (sub-tokens, at least 1 each), in this order.
+
+    Neighbours of equal length share a call of the attention, as many as have ``tokens`` sub-tokens
+    together, so windows are best sorted by length. Any order and any ``tokens`` give the same logits.
+    """
+    runs: list[tuple[int, int]] = []
+    for length in lengths:
+        if runs and runs[-1][1] == length and (runs[-1][0] + 1) * length <= tokens:
+            runs[-1] = (runs[-1][0] + 1, length)
+        else:
+            runs.append((1, length))
+    sizes = np.asarray(lengths, dtype=np.int64)
+    starts = np.cumsum(sizes) - sizes
+    return Packing(tuple(runs), torch.from_numpy(np.arange(sizes.sum()) - np.repeat(starts, sizes)))
+
+
+def supports(model: torch.nn.Module) -> bool:
+    """Whether `forward` gives this model's logits; False also where layers are recomputed in the backward pass."""
+    inner = _unwrapped(model)
+    return (
+        isinstance(inner, PreTrainedModel)
+        and inner.config.model_type in _LAST_ROWS
+        and not getattr(inner.config, "is_decoder", False)
+        and not inner.is_activation_checkpointing
+    )
+
+
+def forward(
+    model: torch.nn.Module, input_ids: torch.Tensor, packing: Packing, positions: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Logits [total, labels] of the row ``input_ids`` (int64 [total]); with ``positions`` [n, labels], of those alone.
+
+    ``model`` is one that `supports` accepts, under any wrapper that passes arguments on;
+    ``positions`` are places in the row (int64 [n], on the model's device). What follows the last
+    attention is computed for them only, so dropout draws other numbers than without.
+    """
+    inner = _unwrapped(model)
+    encoder = inner.base_model
+    # XLM-R and its kin count positions from behind the padding's
+    first = getattr(encoder.embeddings, "padding_idx", -1) + 1
+    position_ids = packing.position_ids.to(input_ids.device, non_blocking=True) + first
+    with _attention(inner), _only_rows(encoder, positions):
+        output = model(input_ids=input_ids[None], position_ids=position_ids[None], packing=packing)
+    return output.logits[0]
+
+
+def logits_at(
+    model: torch.nn.Module,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    rows: torch.Tensor,
+    columns: torch.Tensor,
+    device: torch.device,
+) -> torch.Tensor:
+    """Logits [n, labels] at the places (``rows``, ``columns``) of a batch that is padded behind its windows.
+
+    All tensors are int64 and on the CPU, the model on ``device``. On a CPU without arithmetic on padding where the
+    model can; on a GPU with it, where many small calls would cost more than the little padding of sorted batches.
+    """
+    if device.type == "cpu" and supports(model):
+        lengths = attention_mask.sum(dim=1)
+        positions = (lengths.cumsum(0) - lengths)[rows] + columns
+        return forward(model, input_ids[attention_mask.bool()], pack(lengths.tolist()), positions)
+    logits = model(
+        input_ids=input_ids.to(device, non_blocking=True), attention_mask=attention_mask.to(device, non_blocking=True)
+    ).logits
+    return logits[rows.to(device, non_blocking=True), columns.to(device, non_blocking=True)]
+
+
+def _unwrapped(model: torch.nn.Module) -> Any:
+    """The model inside the wrappers of several processes."""
+    while not isinstance(model, PreTrainedModel) and isinstance(getattr(model, "module", None), torch.nn.Module):
+        model = model.module
+    return model
+
+
+@contextmanager
+def _attention(model: PreTrainedModel) -> Iterator[None]:
+    """Let the model attend window by window; its configuration is as before afterwards."""
+    usual = model.config._attn_implementation
+    model.config._attn_implementation = ATTENTION
+    try:
+        yield
+    finally:
+        model.config._attn_implementation = usual
+
+
+@contextmanager
+def _only_rows(encoder: PreTrainedModel, positions: torch.Tensor | None) -> Iterator[None]:
+    """Cut the row to ``positions`` after the encoder's last attention."""
+    if positions is None:
+        yield
+        return
+    path = _LAST_ROWS[encoder.config.model_type].format(last=encoder.config.num_hidden_layers - 1)
+    handle = encoder.get_submodule(path).register_forward_pre_hook(
+        lambda _, hidden: tuple(states.index_select(1, positions) for states in hidden)
+    )
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _attend(
+    _module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    _mask: torch.Tensor | None,
+    packing: Packing,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention within each window: query, key and value [1, heads, total, size] -> [1, total, heads, size].
+
+    Sub-tokens nearer than ``sliding_window`` see each other, with None all of a window.
+    """
+    heads, size = query.shape[1], query.shape[3]
+    sizes = [windows * length for windows, length in packing.runs]
+    parts = (states[0].transpose(0, 1).split(sizes) for states in (query, key, value))
+    longest = max(length for _, length in packing.runs)
+    band = None
+    if sliding_window is not None and longest > sliding_window:
+        places = torch.arange(longest, device=query.device)
+        band = (places[:, None] - places).abs() < sliding_window
+    outputs = []
+    for (windows, length), *run in zip(packing.runs, *parts, strict=True):
+        q, k, v = (states.view(windows, length, heads, size).transpose(1, 2) for states in run)
+        mask = None if band is None or length <= sliding_window else band[:length, :length]
+        attended = functional.scaled_dot_product_attention(q, k, v, mask, dropout, scale=scaling)
+        outputs.append(attended.transpose(1, 2).reshape(windows * length, heads, size))
+    return torch.cat(outputs)[None], None
+
+
+AttentionInterface.register(ATTENTION, _attend)
