@@ -3,7 +3,7 @@
 .DELETE_ON_ERROR:
 # one pip at a time in the environment, also under make -j
 .NOTPARALLEL:
-.PHONY: help study test data lint ui mlproject clean
+.PHONY: help study test bench data lint ui mlproject clean
 
 # The first that starts: a pyenv shim may be on PATH without a Python behind it.
 PYTHON ?= $(shell for p in python3.11 python3; do "$$p" -c pass >/dev/null 2>&1 && { echo "$$p"; break; }; done)
@@ -31,6 +31,9 @@ study: $(VENV)/study.stamp  ## fine-tune, score, register and analyse a grid (AR
 test: export NERTRANSFER_DATA ?= ../shared/data
 test: $(VENV)/test.stamp  ## run the tests (ARGS: pytest's own)
 	$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
+
+bench: $(VENV)/test.stamp  ## race the training, scoring and memory against other ways (ARGS: --help lists them)
+	$(RUN) benchmarks/speed.py $(ARGS)
 
 data: $(VENV)/study.stamp  ## read corpora strictly and describe them
 	$(RUN) entrypoints/data.py $(ARGS)

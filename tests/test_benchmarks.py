@@ -1,0 +1,103 @@
+"""The race of benchmarks/speed.py: all contenders do the same work, and the file has what it promises. Never times."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import save_tiny_corpora, save_tiny_start
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import speed  # noqa: E402
+import speed_measures as measures  # noqa: E402
+import speed_workloads as workloads  # noqa: E402
+
+from nertransfer.config import Recipe  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> workloads.Config:
+    """Two batches of a tiny model, every word of it in windows of at most 24 sub-tokens."""
+    folder = tmp_path_factory.mktemp("race")
+    data = save_tiny_corpora(folder / "data")
+    recipe = Recipe(epochs=1, batch_size=8, max_length=40, learning_rate=1e-3)
+    return workloads.Config(
+        data, save_tiny_start(folder / "tiny"), folder / "none", source="aaa", recipe=recipe,
+        threads=torch.get_num_threads(), rounds=2, batches=2, workloads=("training", "scoring", "tokenising"),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def result(config: workloads.Config, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """What the file says."""
+    folder = tmp_path_factory.mktemp("result")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measures, "MATRIX", 128)
+        speed.run(config, folder, check=True, output=folder / "out" / "speed.json")
+    return json.loads((folder / "out" / "speed.json").read_text(encoding="utf-8"))
+
+
+def test_on_the_same_batches_the_losses_of_all_agree(result: dict) -> None:
+    for name in ("training", "training-xlmr-small"):
+        found = result["check"][name]
+        assert found["steps"] == 2 and set(found["differences"]) == {"published", "example"}
+        assert max(found["differences"].values()) < 1e-5
+        assert found["losses"]["ours"][0] != found["losses"]["ours"][1]
+
+
+def test_all_contenders_give_the_same_labels_and_ids(result: dict) -> None:
+    assert result["check"]["right"] is True
+    scored = result["workloads"]["scoring"]["agreement"]
+    assert scored["differing"] == {"published": 0, "example": 0, "pipeline": 0}
+    assert scored["compared_words"] == result["workloads"]["scoring"]["facts"]["words"] > 100
+    assert not scored["sentences_left_out"] and scored["entity_words"]
+    ids = result["workloads"]["tokenising"]["agreement"]
+    assert ids == {"compared_sentences": 16, "differing": {"published": 0, "example": 0}}
+
+
+def test_the_file_has_times_medians_spreads_and_ratios_of_every_contender(result: dict) -> None:
+    for name, contenders in (
+        ("training", ["published", "example", "ours"]),
+        ("scoring", ["published", "example", "pipeline", "ours"]),
+        ("tokenising", ["published", "example", "ours"]),
+    ):
+        found = result["workloads"][name]
+        assert all(sorted(order) == sorted(contenders) for order in found["orders"]) and len(found["orders"]) == 2
+        for contender in contenders:
+            assert [set(m) for m in found["measurements"][contender]] == [{"cpu_seconds", "wall_seconds"}] * 2
+            assert set(found["summary"][contender]["cpu_seconds"]) == {"median", "lower_quartile", "upper_quartile"}
+        ratio = found["ratios"]["published/ours"]["cpu_seconds"]
+        published, ours = (found["measurements"][c] for c in ("published", "ours"))
+        assert ratio["rounds"] == [a["cpu_seconds"] / b["cpu_seconds"] for a, b in zip(published, ours, strict=True)]
+    assert set(result["workloads"]["training"]["utilisation"]) == {"published", "example", "ours"}
+    assert result["hardware"]["cores"] and result["versions"]["torch"] and result["options"]["rounds"] == 2
+    assert "check: all agree" in speed.table(result)
+
+
+def test_ratios_are_of_the_same_round_and_spreads_are_quartiles() -> None:
+    made = {"a": [{"s": 2.0}, {"s": 9.0}, {"s": 4.0}], "b": [{"s": 1.0}, {"s": 3.0}, {"s": 4.0}]}
+    expected = {"rounds": [2.0, 3.0, 1.0], "median": 2.0, "lower_quartile": 1.5, "upper_quartile": 2.5}
+    assert measures.ratios(made) == {"a/b": {"s": expected}}
+
+
+def test_another_label_another_id_or_another_loss_is_not_right() -> None:
+    tags = workloads.compare_tags({"published": [["O", "B-X"], [None]], "ours": [["O", "O"], ["O"]]})
+    assert tags["differing"] == {"published": 1} and tags["compared_words"] == 2
+    assert tags["sentences_left_out"] == 1 and tags["untagged_words"] == {"published": 1, "ours": 0}
+    assert not workloads.is_right({"scoring": tags})
+    assert not workloads.is_right({"training": {"differences": {"published": 1e-4}}})
+    assert workloads.is_right({"training": {"differences": {"published": 1e-7}}})
+
+
+def test_full_windows_keep_each_word_and_its_label_together(config: workloads.Config) -> None:
+    setting = workloads.Setting(replace(config, batches=0))
+    train = setting.encoded(setting.train(0))
+    firsts = {word: w.ids[place] for w in train.windows for place, word in zip(w.positions, w.words, strict=True)}
+    full = workloads.full_windows(train, 8, 32)
+    assert [len(window.ids) for window in full.windows] == [32] * 8
+    for window in full.windows:
+        assert [window.ids[place] for place in window.positions] == [firsts[word] for word in window.words]
