@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from nertransfer.encoding import Encoded, collate, token_budget_batches
-from nertransfer.unpadded import logits_at
+from nertransfer.unpadded import CPU_TOKENS, logits_at
 
 
 def predict(
@@ -22,8 +22,8 @@ def predict(
     """The most probable label of every word, sentence by sentence.
 
     ``model`` maps input_ids and attention_mask to logits [rows, length, len(labels)] and sits
-    on the accelerator's device; ``tokens`` bounds the slots of a batch. Several processes share
-    the batches and all return the whole result. Raises RuntimeError if any word would be left
+    on the accelerator's device; ``tokens`` bounds the slots of a batch, on a CPU ``CPU_TOKENS`` does too.
+    Several processes share the batches and all return the whole result. Raises RuntimeError if any word would be left
     without a tag or get more than one.
     """
     # the processes run different numbers of batches, which the synchronising wrapper would wait for
@@ -32,6 +32,8 @@ def predict(
     model.eval()
     # two rows: label index + 1, and how often the word was tagged; summed over the processes
     filled = torch.zeros((2, encoded.number_of_words), dtype=torch.int64, device=accelerator.device)
+    if accelerator.device.type == "cpu":
+        tokens = min(tokens, CPU_TOKENS)
     batches = list(token_budget_batches(encoded, tokens))
     with torch.inference_mode():
         for indices in batches[accelerator.process_index :: accelerator.num_processes]:

