@@ -5,8 +5,10 @@
     make bench ARGS="--rounds 0 --check"                          # only: do all come to the same result?
 
 Workloads: ``training`` (an epoch of MiniLM on hau), ``training-xlmr`` (a few steps of xlm-roberta-base's architecture
-with random weights), ``scoring`` (ten test sets), ``tokenising``, and peak memory of xlm-roberta-base's architecture at
-batch 32 and window 200, on sentences as they are (``memory``) and on windows that are full (``memory-full``).
+with random weights), ``trimming`` (the same with all word embeddings and without those that never occur), ``scoring``
+(ten test sets), ``tokenising``, ``quality`` (F1 after a short fine-tuning; a seed a round), and peak memory of
+xlm-roberta-base's architecture at batch 32 and window 200, on sentences as they are (``memory``) and on full windows
+(``memory-full``).
 
 In every round each contender runs once, in another order. A ratio is one contender's time over another's in the same
 round; shown are median and quartiles over the rounds. Compare processor seconds at one thread: they bear company.
@@ -33,7 +35,7 @@ from speed_workloads import Config, Setting, Workload  # noqa: E402
 
 from nertransfer import progress  # noqa: E402
 
-BIG = ("training-xlmr", "memory", "memory-full")
+BIG = ("training-xlmr", "trimming", "memory", "memory-full")
 """Workloads of xlm-roberta-base's size."""
 OURS = "ours"
 
@@ -45,6 +47,10 @@ def make_workload(name: str, setting: Setting) -> Workload:
             return workloads.training(setting, setting.start, train, setting.read)
         case "training-xlmr":
             return workloads.training(setting, setting.xlm_roberta, *workloads.big_train(setting, full=False))
+        case "trimming":
+            return workloads.trimming(setting)
+        case "quality":
+            return workloads.quality(setting)
         case "scoring":
             return workloads.scoring(setting)
         case "tokenising":
@@ -53,8 +59,8 @@ def make_workload(name: str, setting: Setting) -> Workload:
             return workloads.memory(setting, name, Path(__file__))
 
 
-def read_peak(_contender: str, work: measures.Work) -> tuple[measures.Measurement, Any]:
-    """The measurement that the contender's own process has made."""
+def read_measurement(_contender: str, work: measures.Work) -> tuple[measures.Measurement, Any]:
+    """What the contender itself has measured: peak memory or F1."""
     return work(), None
 
 
@@ -63,14 +69,14 @@ def run_workload(name: str, setting: Setting) -> dict[str, Any]:
     config = setting.config
     workload = make_workload(name, setting)
     peak = measures.matmul_peak(config.threads) if workload.operations else 0.0
-    measure = read_peak if name.startswith("memory") else measures.timed
+    measure = read_measurement if name in ("memory", "memory-full", "quality") else measures.timed
     race = measures.race(name, workload.contenders, config.rounds, measure)
     found: dict[str, Any] = {
         "facts": workload.facts,
         "orders": race.orders,
         "measurements": race.measurements,
         "summary": measures.summary(race.measurements),
-        "ratios": measures.ratios(race.measurements),
+        "ratios": {} if name == "quality" else measures.ratios(race.measurements),
     }
     if workload.compare is not None:
         found["agreement"] = workload.compare(race.outputs)
@@ -123,7 +129,8 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"{hardware['processor']}, {hardware['cores']} cores, threads {hardware['threads']}; "
         f"matrix product {result['peak_gflops']:.0f} GFLOP/s in float32",
-        f"{'workload':<14} {'contender':<10} {'processor s':>22} {'wall s':>9} {'GB':>6} {'times ours':>22} {'use':>6}",
+        f"{'workload':<14} {'contender':<13} {'processor s':>22} {'wall s':>9} {'GB, F1':>6} {'times ours':>22} "
+        f"{'use':>6}",
     ]
     for name, found in result["workloads"].items():
         for contender, summed in found["summary"].items():
@@ -132,9 +139,10 @@ def table(result: dict[str, Any]) -> str:
             seconds = _spread(summed["cpu_seconds"]) if "cpu_seconds" in summed else ""
             wall = f"{summed['wall_seconds']['median']:.2f}" if "wall_seconds" in summed else ""
             peak = f"{summed['peak_bytes']['median'] / 1e9:.2f}" if "peak_bytes" in summed else ""
+            peak = f"{summed['test_f1']['median']:.3f}" if "test_f1" in summed else peak
             use = found.get("utilisation", {}).get(contender)
             lines.append(
-                f"{name:<14} {contender:<10} {seconds:>22} {wall:>9} {peak:>6} "
+                f"{name:<14} {contender:<13} {seconds:>22} {wall:>9} {peak:>6} "
                 f"{_spread(ratio) if ratio else '1':>22} {'{:.1%}'.format(use['median']) if use else '':>6}"
             )
         if "agreement" in found:

@@ -19,7 +19,7 @@ import psutil
 import torch
 
 Measurement = dict[str, float]
-"""``cpu_seconds`` and ``wall_seconds``, or ``peak_bytes``."""
+"""``cpu_seconds`` and ``wall_seconds``, or ``peak_bytes``, or ``test_f1``."""
 Work = Callable[[], Any]
 Prepare = Callable[[], Work]
 """Does what is not measured and returns what is."""

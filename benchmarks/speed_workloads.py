@@ -1,6 +1,7 @@
 """What is raced: the work, who does it, and whether all of them come to the same result."""
 
 import functools
+import itertools
 import json
 import os
 import random
@@ -29,7 +30,8 @@ from nertransfer.config import RECIPES, DataOptions, Recipe, RunOptions
 from nertransfer.corpus import Corpus, Sentence
 from nertransfer.encoding import IGNORED, Encoded, Window, collate, encode, epoch_batches
 from nertransfer.evaluation import predict
-from nertransfer.labels import OUTSIDE, label_list
+from nertransfer.labels import ALL, OUTSIDE, label_list
+from nertransfer.scoring import score
 
 SEED = 0
 SCORING_BATCH = 8
@@ -43,7 +45,9 @@ XLM_ROBERTA_BASE = XLMRobertaConfig(
 )  # fmt: skip
 """The architecture of xlm-roberta-base; what is not named is the same as in the class."""
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-WORKLOADS = ("training", "training-xlmr", "scoring", "tokenising", "memory", "memory-full")
+WORKLOADS = ("training", "training-xlmr", "trimming", "scoring", "tokenising", "memory", "memory-full", "quality")
+QUALITY = {"epochs": 3, "learning_rate": 5e-4}
+"""Enough for the small encoder to find entities on a thousand sentences."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +157,9 @@ def save_xlm_roberta(folder: Path, **sizes: int) -> Path:
 # --- training -------------------------------------------------------------------------------
 
 
-def plain_model(start: starts.Start, labels: Sequence[str]) -> PreTrainedModel:
+def plain_model(start: starts.Start, labels: Sequence[str], seed: int = SEED) -> PreTrainedModel:
     """What `starts.load_for_tagging` gives, from transformers alone."""
-    torch.manual_seed(SEED)
+    torch.manual_seed(seed)
     with starts.quiet():
         return AutoModelForTokenClassification.from_pretrained(
             start.location, num_labels=len(labels), dtype=torch.float32, attn_implementation="sdpa"
@@ -222,11 +226,93 @@ def training(setting: Setting, start: starts.Start, train: Encoded, read: Sequen
         "windows": len(lengths),
         "steps": -(-len(lengths) // recipe.batch_size),
         "sub_tokens": sum(lengths),
-        "distinct_sub_tokens": len({i for encoded in read for window in encoded.windows for i in window.ids}),
+        "distinct_sub_tokens": _distinct(read),
     }
     operations = training_operations(plain_model(start, setting.labels), lengths)
     contenders = training_contenders(start, setting.labels, train, read, recipe)
     return Workload(contenders, facts | {"operations": operations}, None, operations)
+
+
+def trimming(setting: Setting) -> Workload:
+    """A few steps of the big encoder with all word embeddings, with those of all languages, and with the source's."""
+    config = setting.config
+    train, read = big_train(setting, full=False)
+    splits = [split for c in setting.corpora.values() for split in c.splits.values()]
+    studied = [setting.stand_in(setting.encoded(split.sentences)) for split in splits]
+    seen: dict[str, Sequence[Encoded]] = {"whole": (), "all languages": studied, "ours": read}
+
+    def contender(name: str) -> Callable[[], list[float]]:
+        model = starts.load_for_tagging(setting.xlm_roberta, setting.labels, SEED)
+        return functools.partial(our_training, model, train, seen[name], config.recipe)
+
+    model = plain_model(setting.xlm_roberta, setting.labels)
+    table = model.get_input_embeddings().weight
+    others = sum(p.numel() for p in model.parameters()) - table.numel()
+    rows = {name: _distinct(several) if several else len(table) for name, several in seen.items()}
+    parameters = {name: others + count * table.shape[1] for name, count in rows.items()}
+    # AdamW keeps two float32 numbers a parameter
+    optimiser_bytes = {name: 8 * count for name, count in parameters.items()}
+    facts = {"steps": config.steps, "rows": rows, "parameters": parameters, "optimiser_bytes": optimiser_bytes}
+    return Workload({name: functools.partial(contender, name) for name in seen}, facts, compare_outputs)
+
+
+def _distinct(several: Sequence[Encoded]) -> int:
+    """Number of different ids, that of padding included, as `finetune.fit` keeps them."""
+    return len({i for encoded in several for window in encoded.windows for i in window.ids} | {several[0].pad_id})
+
+
+def compare_outputs(outputs: Mapping[str, list[float]]) -> dict[str, Any]:
+    """How many losses are not bit for bit those of ours."""
+    return {
+        "compared_losses": len(outputs["ours"]),
+        "differing": {
+            name: sum(a != b for a, b in zip(found, outputs["ours"], strict=True))
+            for name, found in outputs.items()
+            if name != "ours"
+        },
+    }
+
+
+# --- quality --------------------------------------------------------------------------------
+
+
+def quality(setting: Setting) -> Workload:
+    """F1 on the source's test set after a short fine-tuning of the small encoder; every round is another seed."""
+    config, labels = setting.config, setting.labels
+    recipe = replace(config.recipe, **QUALITY)
+    train, test = setting.encoded(setting.train(config.batches)), setting.corpora[config.source].test
+    sentences, gold = [s.words for s in test.sentences], [s.tags for s in test.sentences]
+    encoded = encode(sentences, setting.tokenizer, recipe.max_length)
+    seeds = {"published": itertools.count(), "ours": itertools.count()}
+
+    def published(seed: int) -> dict[str, float]:
+        model = plain_model(setting.start, labels, seed)
+        batches = [
+            batch
+            for epoch in range(recipe.epochs)
+            for batch in references.random_batches(len(train.windows), recipe.batch_size, recipe.epochs * seed + epoch)
+        ]
+        published_training(model, train, batches, recipe)
+        features = references.published_features(sentences, setting.tokenizer, recipe.max_length)
+        found = references.tag(model, features, labels, train.pad_id, recipe.max_length, SCORING_BATCH)
+        return _f1(gold, [[tag or OUTSIDE for tag in tags] for tags in found])
+
+    def ours(seed: int) -> dict[str, float]:
+        accelerator = make_accelerator(recipe, RUN)
+        model = starts.load_for_tagging(setting.start, labels, seed)
+        trained, _ = finetune.fit(model, train, recipe, RUN, seed, accelerator, read=setting.read)
+        return _f1(gold, predict(trained, encoded, labels, accelerator))
+
+    made = {"published": published, "ours": ours}
+    contenders: dict[str, Prepare] = {
+        name: lambda name=name: functools.partial(made[name], next(seeds[name])) for name in made
+    }
+    facts = {"windows": len(train.windows), "sentences": len(sentences), **QUALITY}
+    return Workload(contenders, facts)
+
+
+def _f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, float]:
+    return {"test_f1": score(gold, predicted).default[ALL].f1}
 
 
 # --- memory ---------------------------------------------------------------------------------

@@ -27,7 +27,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> workloads.Config:
     recipe = Recipe(epochs=1, batch_size=8, max_length=40, learning_rate=1e-3)
     return workloads.Config(
         data, save_tiny_start(folder / "tiny"), folder / "none", source="aaa", recipe=recipe,
-        threads=torch.get_num_threads(), rounds=2, batches=2, workloads=("training", "scoring", "tokenising"),
+        threads=torch.get_num_threads(), rounds=2, batches=2,
+        workloads=("training", "scoring", "tokenising", "quality"),
     )  # fmt: skip
 
 
@@ -76,6 +77,26 @@ def test_the_file_has_times_medians_spreads_and_ratios_of_every_contender(result
     assert set(result["workloads"]["training"]["utilisation"]) == {"published", "example", "ours"}
     assert result["hardware"]["cores"] and result["versions"]["torch"] and result["options"]["rounds"] == 2
     assert "check: all agree" in speed.table(result)
+
+
+def test_every_round_of_quality_is_another_seed(result: dict) -> None:
+    made = result["workloads"]["quality"]["measurements"]
+    assert [set(m) for m in made["ours"] + made["published"]] == [{"test_f1"}] * 4
+    assert made["ours"][0] != made["ours"][1]
+
+
+def test_trimming_counts_what_it_saves_and_changes_no_loss(config: workloads.Config, tmp_path: Path) -> None:
+    big = workloads.save_xlm_roberta(tmp_path / "big", **workloads.SMALL)
+    workload = workloads.trimming(workloads.Setting(replace(config, xlm_roberta=big, steps=2)))
+    rows, parameters = workload.facts["rows"], workload.facts["parameters"]
+    assert rows["whole"] == workloads.XLM_ROBERTA_BASE.vocab_size > rows["all languages"] >= rows["ours"] > 3
+    saved = (rows["whole"] - rows["ours"]) * workloads.SMALL["hidden_size"]
+    assert parameters["whole"] - parameters["ours"] == saved
+    outputs = {name: prepare()() for name, prepare in workload.contenders.items()}
+    assert workloads.compare_outputs(outputs) == {
+        "compared_losses": 2, "differing": {"whole": 0, "all languages": 0},
+    }  # fmt: skip
+    assert workloads.compare_outputs(outputs | {"whole": [0.0, outputs["ours"][1]]})["differing"]["whole"] == 1
 
 
 def test_ratios_are_of_the_same_round_and_spreads_are_quartiles() -> None:
