@@ -6,13 +6,26 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis import association, audit, categories, inference, matrices, model_cards, overlap, pretraining, statistics
+from analysis import (
+    association,
+    audit,
+    categories,
+    inference,
+    matrices,
+    model_cards,
+    overlap,
+    pretraining,
+    ranking,
+    ranking_pairs,
+    statistics,
+)
 from analysis.audit import Finding
 from analysis.matrices import AVERAGE, Cube
 from analysis.resampling import SentenceCounts
 from analysis.results import StudyResults
 from analysis.views import View, views
 from nertransfer.corpus import Corpus
+from nertransfer.errors import InputError
 from nertransfer.grid import BASE
 from nertransfer.labels import ALL
 
@@ -47,9 +60,21 @@ class Overlap:
 
 
 @dataclass(frozen=True)
+class Ranking:
+    """`ranking.Judged` of every start that is compared: ``table`` and ``left_out`` with a column ``start`` in front.
+
+    ``chosen`` by start; ``words``: what was used and what was left out."""
+
+    table: pd.DataFrame
+    left_out: pd.DataFrame
+    chosen: dict[str, str]
+    words: list[str]
+
+
+@dataclass(frozen=True)
 class Computed:
     """The analysis of a study. ``matrices`` by view and category; ``reference``: the start that others are compared
-    with; ``overlap``: None where the corpora are not at hand."""
+    with; ``overlap``: None where the corpora are not at hand; ``ranking``: or why there is none."""
 
     found: StudyResults
     views: list[View]
@@ -72,6 +97,7 @@ class Computed:
     in_language: pd.DataFrame
     cards: pd.DataFrame
     overlap: Overlap | None
+    ranking: Ranking | str
     findings: list[Finding]
 
     @property
@@ -141,6 +167,7 @@ def compute(
         overlap=_overlap(corpora, shown, cubes, reference, names)
         if not isinstance(corpora, str) and len(corpora) > 1
         else None,
+        ranking=_ranking({} if isinstance(corpora, str) else corpora, starts, found.families),
         findings=sorted(
             [*audit.audit(found, imports, corpora, cards, selection, SPLIT), *audit.seeds_alone(intervals)],
             key=lambda finding: -finding.severity,
@@ -227,6 +254,31 @@ def _overlap(
         points=association.points(means[first], measures[measure], first),
         measure=measure,
     )
+
+
+def _ranking(corpora: Mapping[str, Corpus], starts: Mapping[str, Cube], families: Mapping[str, str]) -> Ranking | str:
+    """The quick rankers judged on every start that has enough targets; why there is none otherwise."""
+    languages = list(dict.fromkeys(name for cube in starts.values() for name in (*cube.sources, *cube.targets)))
+    features = ranking_pairs.feature_table(ranking_pairs.known_languages(languages, corpora, families))
+    judged, words, reasons = {}, [], []
+    for start, cube in starts.items():
+        try:
+            found = ranking_pairs.pairs(cube.statistic("mean"), features)
+        except InputError as error:
+            reasons.append(str(error))
+            continue
+        judged[start] = ranking.judge(found)
+        words += [f"{start}: {text}" for text in [ranking_pairs.gaps_in_words(found)] if text]
+        features_used = ranking_pairs.features_in_words(found)
+        words += [features_used] if features_used not in words else []
+    if not judged:
+        return reasons[0] if reasons else "there is no start to compare sources of"
+    table, left_out = (
+        pd.concat([getattr(one, name).assign(start=start) for start, one in judged.items()], ignore_index=True)
+        for name in ("table", "left_out")
+    )
+    front = [frame[["start", *(c for c in frame.columns if c != "start")]] for frame in (table, left_out)]
+    return Ranking(*front, {start: one.chosen for start, one in judged.items()}, words)
 
 
 def without_averages(matrix: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ report; the files are then swapped in, so an analysis that fails leaves the prev
 """
 
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -23,6 +24,7 @@ from analysis import (
     model_cards,
     page,
     pretraining,
+    recommendation,
     results,
     sections,
     tables,
@@ -32,7 +34,7 @@ from analysis.computed import SPLIT, Computed, minus_reference, without_averages
 from analysis.drawing import Drawing
 from analysis.results import StudyResults
 from nertransfer import corpus, schema
-from nertransfer.config import AnalyseConfig
+from nertransfer.config import AnalyseConfig, DataOptions, RankConfig
 from nertransfer.corpus import Corpus
 from nertransfer.errors import InputError
 from nertransfer.labels import ALL
@@ -52,7 +54,7 @@ def write(config: AnalyseConfig) -> Path:
     drawing.prepare()
     found = results.read(uri, study)
     found = results.in_order(found, _languages(found, config.order))
-    corpora, without = _corpora(config, found)
+    corpora, without = _corpora(config.data, found)
     counts = results.sentence_counts(found, uri, SPLIT)
     published = config.style == "published"
     done = computed.compute(
@@ -74,6 +76,28 @@ def write(config: AnalyseConfig) -> Path:
     absent = matrices.missing_cells(done.missing)
     print(f"report: {folder / INDEX} ({_missing_text(absent)})")
     return folder / INDEX
+
+
+def recommend(config: RankConfig) -> Path:
+    """Rank the sources of a study for a target: print the table, write it to ``<output>/<study>/recommended/``.
+
+    Two files, ``<target>-<start>.csv`` and ``<target>-<start>.judged.csv``: the ranking, and the ways to rank. Returns
+    the path of the first. Raises InputError where study, start or target do not allow it; nothing is written then.
+    """
+    study = study_name(config.data, config.tracking)
+    found = results.read(resolve_uri(config.tracking), study)
+    corpora, without = _corpora(config.data, found)
+    done = recommendation.compute(found, config, corpora, without)
+    path = (
+        Path(config.output) / safe_name(study) / "recommended" / f"{safe_name(f'{config.target}-{config.start}')}.csv"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for place, frame in ((path, done.table), (path.with_suffix(".judged.csv"), done.judged.table)):
+        new = place.with_name(f".{place.name}.{os.getpid()}")
+        new.write_text(tables.csv_text(frame), encoding="utf-8")
+        new.replace(place)
+    print(recommendation.text(done, config), f"Written: {path}", sep="\n\n")
+    return path
 
 
 def safe_name(name: str) -> str:
@@ -120,19 +144,19 @@ def _languages(found: StudyResults, order: str) -> list[str]:
     return matrices.clustered(matrices.transfer_matrix(found.frame, start, *first[start]), found.languages)
 
 
-def _corpora(config: AnalyseConfig, found: StudyResults) -> tuple[dict[str, Corpus], str]:
+def _corpora(data: DataOptions, found: StudyResults) -> tuple[dict[str, Corpus], str]:
     """The corpora of the study's languages, if they are those that were scored; else none, and why."""
     wanted = [name for name in found.languages if name in found.corpora]
     try:
         if not wanted:
             raise InputError("no run says which corpora its scores are of")
-        if not corpus.are_at_hand(config.data):
+        if not corpus.are_at_hand(data):
             raise InputError("not at hand")
-        existing = corpus.names(config.data)
+        existing = corpus.names(data)
         there = tuple(name for name in wanted if name in existing)
         if not there:
             raise InputError("it has none of the study's languages")
-        corpora = corpus.load(replace(config.data, languages=there))
+        corpora = corpus.load(replace(data, languages=there))
     except InputError as error:
         reason = str(error)
     else:
@@ -140,7 +164,7 @@ def _corpora(config: AnalyseConfig, found: StudyResults) -> tuple[dict[str, Corp
         if not other:
             return {name: corpora[name] for name in found.languages if name in corpora}, ""
         reason = f"its {', '.join(other)} differ from what was scored"
-    return {}, f"data={config.data.data!r}: {reason}"
+    return {}, f"data={data.data!r}: {reason}"
 
 
 # --- what is in the report -----------------------------------------------------------------------
@@ -183,6 +207,8 @@ def _frames(done: Computed) -> dict[str, str]:
         "statistics/seeds_needed": done.seeds,
         "statistics/mixed_model": done.mixed.terms,
     }
+    if not isinstance(done.ranking, str):
+        frames |= {"ranking/judged": done.ranking.table, "ranking/leave_one_out": done.ranking.left_out}
     return {f"{name}.csv": tables.csv_text(frame) for name, frame in frames.items()}
 
 

@@ -38,6 +38,7 @@ def page(
     sections = [
         _pretraining(computed, pictures),
         _best(computed),
+        _ranking(computed),
         _categories(computed),
         _overlap(computed, pictures),
         _certainty(computed),
@@ -321,6 +322,57 @@ def _best(computed: Computed) -> Section | None:
         title = "Zero-shot F1 by relatedness"
         listings.append(Listing("relation", title, computed.relations, relation_columns, "by_relation.csv"))
     return Section("best", "Which source, for a target without data", paragraphs, listings)
+
+
+def _ranking(computed: Computed) -> Section:
+    title = "Choosing a source for a new language"
+    found = computed.ranking
+    if isinstance(found, str):
+        return Section("ranking", title, [f"Not judged: {found}."])
+    columns = [
+        Column("start", "start"),
+        Column("ranker", "way to rank"),
+        Column("label", "what it takes first"),
+        Column("regret", "regret", "number", "F1 points behind the best source, mean over targets"),
+        Column("regret_low", "95 % from", "number"),
+        Column("regret_high", "to", "number"),
+        Column("regret_top3", "best of 3", "number", "regret of the best of the first three"),
+        Column("regret_top3_low", "95 % from", "number"),
+        Column("regret_top3_high", "to", "number"),
+        Column("ndcg3_exponential", "NDCG@3", "number", "gain 2^grade - 1, grade 10 for the best source (LangRank)"),
+        Column("ndcg3_linear", "linear", "number", "NDCG@3 with the grade itself as gain"),
+        Column("kendall_tau_b", "tau-b", "number", "Kendall's, with the true order of all sources"),
+        Column("targets", "targets", "count"),
+    ]
+    each = [
+        Column("start", "start"),
+        Column("ranker", "way to rank"),
+        Column("target", "target"),
+        Column("first", "its choice"),
+        Column("first_f1", "F1", "percent"),
+        Column("best", "best source"),
+        Column("best_f1", "F1", "percent"),
+        Column("regret", "regret", "number"),
+        Column("kendall_tau_b", "tau-b", "number"),
+    ]
+    chosen = listing([f"{ranker} from {start}" for start, ranker in found.chosen.items()])
+    return Section(
+        "ranking",
+        title,
+        [
+            "Had each target been new, which source would have been chosen for it, and how far behind the best one? "
+            "The target is left out as target and as source; its labels are not used. Least regret: "
+            f"{chosen}. The least of several is a little too good; an interval that reaches another's mean does not "
+            "tell the two apart. hindsight is no way to rank: the one source that is best over all targets.",
+            "The entry point rank ranks the sources for a new language, with expected F1 and regret; it also judges "
+            "LambdaRank (LangRank), which is left out here for the time it takes.",
+            *found.words,
+        ],
+        [
+            Listing("ranking", "Ways to rank, each target left out", found.table, columns, "ranking/judged.csv"),
+            Listing("left_out", "Target by target", found.left_out, each, "ranking/leave_one_out.csv"),
+        ],
+    )
 
 
 def _categories(computed: Computed) -> Section:

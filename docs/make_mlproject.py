@@ -27,6 +27,7 @@ ENTRY_POINTS: dict[str, tuple[str, type]] = {
     "register": ("register", config.RegisterConfig),
     "import_results": ("import_results", config.ImportConfig),
     "analyse": ("analyse", config.AnalyseConfig),
+    "rank": ("rank", config.RankConfig),
 }
 """Entry point -> (script in entrypoints/ without .py, its configuration)."""
 

@@ -374,6 +374,33 @@ class ImportConfig:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
+RANKERS = ("average", "train_size", "word_overlap", "relatives", "geography", "linear", "lambdarank")
+"""Ways to rank sources, the simplest first; `analysis.rankers` has them."""
+
+
+@dataclass(frozen=True)
+class RankConfig:
+    """Rank the sources of a study for a target that has no labelled train data."""
+
+    target: str = required("code of the language to find a source for; one of the study's is treated as if it were new")
+    start: str = option("base", "start of the study whose sources are ranked")
+    text: str = option(
+        "", "unlabelled text of the target: a UTF-8 file with one sentence a line, or a folder of such *.txt files"
+    )
+    labelled: str = option("", "a few labelled sentences of the target in CoNLL columns, such as its dev.txt")
+    tokenizer: str = option("", "folder with a tokenizer.json: sub-tokens in common are compared, too")
+    ranker: Literal["best", *RANKERS] = option(  # type: ignore[valid-type]
+        "best", "way to rank; best: the one with the least regret when every target of the study is left out in turn"
+    )
+    data: DataOptions = field(default_factory=DataOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    output: str = option("reports", "folder of the tables; <study>/recommended is appended")
+
+    def __post_init__(self) -> None:
+        check_code(self.target, "target")
+        check(bool(self.start.strip()), "start", self.start, "the name of a start of the study")
+
+
 @dataclass(frozen=True)
 class AnalyseConfig:
     """Read a study from the tracking server and write its report."""

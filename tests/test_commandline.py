@@ -22,8 +22,9 @@ CONFIGURATIONS = (
     config.RegisterConfig,
     config.DataConfig,
     config.AnalyseConfig,
+    config.RankConfig,
 )
-REQUIRED = {"source": "swa", "model": "models:/ner-swa@champion", "language": "swa"}
+REQUIRED = {"source": "swa", "model": "models:/ner-swa@champion", "language": "swa", "target": "swa"}
 
 
 def build_with(configuration: type, **given: str) -> typing.Any:
@@ -195,6 +196,9 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     (ADAPT, {"learning_rate": "2"}, "learning_rate=2.0 is not allowed: between 0 and 1"),
     (ADAPT, {"masking": "0"}, "masking=0.0 is not allowed: between 0 and 1"),
     (ADAPT, {"masking": "1"}, "masking=1.0 is not allowed: between 0 and 1"),
+    # RankConfig
+    (config.RankConfig, {"target": "a/b"}, "language 'a/b' is not a usable code"),
+    (config.RankConfig, {"ranker": "oracle"}, "ranker='oracle' is not allowed: one of best, average, train_size"),
     (ADAPT, {"seed": "-3"}, "seed=-3 is not allowed: from 0 to 2147483647"),
 ]
 

@@ -22,7 +22,13 @@ from nertransfer.commandline import build, parameters, parser
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted((ROOT / "entrypoints").glob("[!_]*.py"))
-REQUIRED = {"results": "published", "source": "swa", "model": "models:/ner-swa@champion", "language": "swa"}
+REQUIRED = {
+    "results": "published",
+    "source": "swa",
+    "model": "models:/ner-swa@champion",
+    "language": "swa",
+    "target": "swa",
+}
 """A value for every parameter that has no default."""
 
 

@@ -1,0 +1,218 @@
+"""A ranking of sources for a new target, from a study and what is at hand of the target: the entry point ``rank``.
+
+Reads the target's text and writes nothing.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import matrices, rankers, ranking, ranking_pairs
+from analysis.overlap import token_forms
+from analysis.ranking import Judged
+from analysis.ranking_features import Known, Subtokens, facts, profile
+from analysis.results import StudyResults
+from analysis.tables import count, number
+from nertransfer.config import RankConfig
+from nertransfer.corpus import Corpus, read_split
+from nertransfer.errors import InputError
+from nertransfer.labels import ALL
+from nertransfer.languages import LANGUAGES
+from nertransfer.schema import F1
+
+BEST = "best"
+SPLIT = "test"
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """``table`` of `ranking.recommend`, with ``measured_f1`` (percent) where the study has it; ``ranker``: the one that
+    ranked; ``words``: what was used, what was not."""
+
+    table: pd.DataFrame
+    judged: Judged
+    ranker: str
+    words: list[str]
+
+
+def compute(
+    found: StudyResults, config: RankConfig, corpora: Mapping[str, Corpus], without: str = ""
+) -> Recommendation:
+    """Rank the sources that a study has from ``config.start``.
+
+    ``corpora`` of the study's languages, or ``without``: why there are none. Raises InputError for a start that the
+    study lacks, a target of which nothing is known, too few targets, or a ranker that lacks its feature.
+    """
+    frame = found.frame[(found.frame["start"] == config.start) & (found.frame["split"] == SPLIT)]
+    if frame.empty:
+        starts = ", ".join(dict.fromkeys(found.frame["start"]))
+        raise InputError(f"start={config.start!r} has no scores in this study; it has {starts}", "start")
+    sources, targets = matrices.axes(found.frame, found.plan, found.languages)[config.start]
+    f1 = matrices.cube(frame, config.start, sources, targets, SPLIT, ALL, F1).statistic("mean")
+    languages = list(dict.fromkeys([*sources, *targets]))
+    subtokens = _subtokens(Path(config.tokenizer)) if config.tokenizer else None
+    labelled = bool(config.labelled)
+    known = ranking_pairs.known_languages(languages, corpora, found.families, labelled, subtokens)
+    asked = _asked(config, found, known, subtokens)
+    pairs = ranking_pairs.pairs(f1, ranking_pairs.feature_table(known, {config.target: asked}), config.target)
+    names, unusable = _usable_rankers()
+    if unusable and config.ranker == "lambdarank":
+        raise InputError(f"ranker={config.ranker!r}: {unusable}", "ranker")
+    judged = ranking.judge(pairs, names)
+    ranker = judged.chosen if config.ranker == BEST else config.ranker
+    if ranker not in set(judged.table["ranker"]):
+        needed = rankers.RANKERS[ranker].needs
+        raise InputError(
+            f"ranker={ranker!r} needs {needed}, which is not known of all pairs of languages; "
+            f"usable: {', '.join(n for n in judged.table['ranker'] if n in rankers.RANKERS)}",
+            "ranker",
+        )
+    table = ranking.recommend(pairs, judged, ranker)
+    if config.target in f1.columns:
+        measured = f1[config.target].reindex(table["source"]).to_numpy(float)
+        table.insert(table.columns.get_loc("because"), "measured_f1", measured)
+    words = [ranking_pairs.features_in_words(pairs), ranking_pairs.gaps_in_words(pairs)]
+    words.append(f"Without the texts of the sources: {without}." if without else "")
+    words.append(f"Without lambdarank: {unusable}." if unusable else "")
+    return Recommendation(table, judged, ranker, [text for text in words if text])
+
+
+def _usable_rankers() -> tuple[list[str], str]:
+    """The rankers that run on this machine, and why LambdaRank is not among them where it is not."""
+    try:
+        importlib.import_module("lightgbm")
+    except (ImportError, OSError) as error:  # its wheels need the system's OpenMP library
+        return list(rankers.QUICK), f"LightGBM cannot be loaded here ({error}); it needs OpenMP (libgomp1, libomp)"
+    return list(rankers.RANKERS), ""
+
+
+def _asked(config: RankConfig, found: StudyResults, known: Mapping[str, Known], subtokens: Subtokens | None) -> Known:
+    """What is known of the target: its text as given, else its labelled sentences', else that of the study."""
+    code = config.target
+    counted: dict[str, object] = {}
+    if config.labelled:
+        split = read_split(Path(config.labelled), code, Path(config.labelled).stem)
+        counted["labels"] = token_forms(split)
+        counted["text"] = profile([sentence.words for sentence in split.sentences], subtokens)
+    if config.text:
+        counted["text"] = profile(read_text(Path(config.text)), subtokens)
+    if "text" not in counted and code in known:
+        counted["text"] = known[code].text
+    if counted.get("text") is None and code not in LANGUAGES and code not in found.families:
+        listed = ", ".join(sorted({*LANGUAGES, *found.families}))
+        raise InputError(
+            f"target={code!r}: nothing is known of this language; give text or labelled, or one of {listed}", "target"
+        )
+    return facts(code, found.families.get(code, ""), **counted)
+
+
+def read_text(path: Path) -> list[list[str]]:
+    """The lines of a text file, or of all ``*.txt`` files in a folder in the order of their names, as words.
+
+    Words are separated by white space; empty lines are left out. Raises InputError for a path that cannot be read, text
+    that is not UTF-8, or no word at all.
+    """
+    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    sentences = []
+    for file in files:
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{file}: not UTF-8 at byte offset {error.start}; save the file as UTF-8", "text"
+            ) from None
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read: {error.strerror}", "text") from error
+        sentences += [words for line in text.split("\n") if (words := line.split())]
+    if not sentences:
+        raise InputError(
+            f"text={str(path)!r} has no word; it needs a UTF-8 text file, or *.txt files in a folder", "text"
+        )
+    return sentences
+
+
+def _subtokens(folder: Path) -> Subtokens:
+    from tokenizers import Tokenizer  # only where it is asked for
+
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise InputError(f"tokenizer={str(folder)!r} has no tokenizer.json", "tokenizer")
+    tokenizer = Tokenizer.from_file(str(path))
+    return lambda word: tokenizer.encode(word, add_special_tokens=False).tokens
+
+
+# --- in words ----------------------------------------------------------------------------------------------
+
+
+def text(done: Recommendation, config: RankConfig) -> str:
+    """The table and how far to trust it, to be printed."""
+    return "\n\n".join(
+        [
+            f"Sources for {config.target} from {config.start}, ranked by {done.ranker} "
+            f"({rankers.RANKERS[done.ranker].label}):",
+            _listed(done.table),
+            "Ways to rank, each target of the study left out in turn (regret: points of F1 behind the best source):",
+            _judged_text(done.judged),
+            _trust(done.judged, done.ranker),
+            *done.words,
+        ]
+    )
+
+
+def _listed(table: pd.DataFrame) -> str:
+    measured = ["measured"] if "measured_f1" in table else []
+    lines = [["", "source", "F1", "95 %", "regret", "95 %", *measured, "because"]]
+    for row in table.to_dict("records"):
+        lines.append(
+            [str(row["place"]), row["source"], number(row["expected_f1"]), _limits(row["f1_low"], row["f1_high"])]
+            + [number(row["expected_regret"]), _limits(row["regret_low"], row["regret_high"])]
+            + [number(row["measured_f1"]) for _ in measured]
+            + [row["because"]]
+        )
+    return _aligned(lines, {1, len(lines[0]) - 1})
+
+
+def _judged_text(judged: Judged) -> str:
+    lines = [["", "regret", "95 %", "best of 3", "NDCG@3", "linear", "tau-b", ""]]
+    for row in judged.table.to_dict("records"):
+        lines.append(
+            [row["ranker"], number(row["regret"]), _limits(row["regret_low"], row["regret_high"])]
+            + [number(row["regret_top3"])]
+            + [number(row[name], 2) for name in ("ndcg3_exponential", "ndcg3_linear", "kendall_tau_b")]
+            + [row["label"]]
+        )
+    return _aligned(lines, {0, len(lines[0]) - 1})
+
+
+def _limits(low: float, high: float) -> str:
+    return f"{number(low)} to {number(high)}"
+
+
+def _aligned(lines: list[list[str]], left: set[int]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        .rstrip()
+        for line in lines
+    )  # fmt: skip
+
+
+def _trust(judged: Judged, ranker: str) -> str:
+    """Which way to rank has the least regret, by how much, and whether that is more than chance."""
+    table = judged.table[judged.table["ranker"].isin(list(rankers.RANKERS))].sort_values("regret", kind="stable")
+    row = table.set_index("ranker").loc[ranker]
+    text = (
+        f"{ranker}: mean regret {number(row['regret'])} points over {count(int(row['targets']), 'target')} "
+        f"(95 %: {_limits(row['regret_low'], row['regret_high'])})"
+    )
+    others = [name for name in table["ranker"] if name != ranker]
+    if not others:
+        return f"{text}."
+    mean, low, high = ranking.lead(judged, ranker, others[0])
+    more = f"{number(mean)} less than {others[0]}" if mean >= 0 else f"{number(-mean)} more than {others[0]}"
+    sure = "" if low > 0 or high < 0 else "; that may be chance"
+    chosen = " Chosen for the least regret of all, which is a little too good." if ranker == judged.chosen else ""
+    return f"{text}, {more} (difference, 95 %: {_limits(low, high)}){sure}.{chosen}"

@@ -1,0 +1,517 @@
+"""Choosing a source: features by hand, measures against scikit-learn and scipy, no leak of what is left out."""
+
+import itertools
+import math
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import analysis_store as made
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.linear_model import Ridge
+from sklearn.metrics import ndcg_score
+from sklearn.preprocessing import StandardScaler
+
+from analysis import rankers, ranking, ranking_pairs, recommendation
+from analysis.matrices import ISOLATE
+from analysis.ranking_features import FEATURES, MEAN_TRANSFER, facts, genetic_distance, great_circle, of_pair, profile
+from analysis.ranking_pairs import Pairs
+from nertransfer import config, planted
+from nertransfer.corpus import Sentence, Split
+from nertransfer.errors import InputError
+from nertransfer.languages import LANGUAGES
+from nertransfer.store import client
+
+ENTRY = Path(__file__).resolve().parents[1] / "entrypoints" / "rank.py"
+EVERY = list(rankers.RANKERS)
+FAMILY = {language.code: language.family for language in planted.LANGUAGES}
+
+
+def planted_matrix(seed: int, noise: float = 3.0) -> pd.DataFrame:
+    """A transfer matrix such as the planted study gives, in percent; ``noise``: standard deviation in points."""
+    rng = np.random.default_rng(seed)
+
+    def f1(source: str, target: str) -> float:
+        if source == target:
+            return 73.8
+        if ISOLATE in (FAMILY[source], FAMILY[target]):
+            return 3.8
+        return 49.6 if FAMILY[source] == FAMILY[target] else 11.1
+
+    values = [[max(0.0, f1(s, t) + rng.normal(0, noise)) for t in FAMILY] for s in FAMILY]
+    return pd.DataFrame(values, list(FAMILY), list(FAMILY))
+
+
+@pytest.fixture(scope="module")
+def planted_features() -> pd.DataFrame:
+    """Features from the planted train splits."""
+    texts = {code: planted.corpus(planted.PlantedSettings(), code)["train"] for code in FAMILY}
+    return ranking_pairs.feature_table(
+        {code: facts(code, FAMILY[code], text=profile([words for words, _ in texts[code]])) for code in FAMILY}
+    )
+
+
+def random_pairs(seed: int, languages: int = 5, features: int = 3) -> Pairs:
+    rng = np.random.default_rng(seed)
+    names = [f"l{i}" for i in range(languages)]
+    table = pd.DataFrame(
+        rng.normal(size=(languages**2, features)),
+        pd.MultiIndex.from_product([names, names]),
+        ["word_overlap", "train_size", "genetic_distance"][:features],
+    )
+    return ranking_pairs.pairs(pd.DataFrame(rng.uniform(0, 90, (languages, languages)), names, names), table)
+
+
+# --- features ---------------------------------------------------------------------------------------
+
+
+def test_a_profile_counts_words_with_a_letter() -> None:
+    found = profile([["Ab", "ab", "12", "."], ["Ab", "b2"]], lambda word: word.split("b"))
+    assert found.words == {"Ab": 2, "ab": 1, "b2": 1} and found.sentences == 2
+    assert found.trigrams == {" ab": 3, "ab ": 3, " b2": 1, "b2 ": 1}
+    assert found.variety == 3 / 4 and found.script == "LATIN"
+    assert found.subtokens == {"A": 2, "": 4, "a": 1, "2": 1}
+
+
+def test_variety_does_not_depend_on_the_length_of_a_text() -> None:
+    words = [f"w{i % 400}" for i in range(1000)]
+    assert profile([words]).variety == profile([words] * 3 + [words[:999]]).variety == 0.4
+    assert math.isnan(profile([["1", "."]]).variety) and profile([["1"]]).script == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "script"), [("ሰላም", "ETHIOPIC"), ("Ẹ̀kọ́", "LATIN"), ("سلام", "ARABIC"), ("мир", "CYRILLIC")]
+)
+def test_script_of_most_letters(word: str, script: str) -> None:
+    assert profile([[word, "ab"[:1]]]).script == script
+
+
+def test_features_of_a_pair_by_hand() -> None:
+    source = facts("swa", text=profile([["na", "Lagos"], ["na", "yeye"]]), entities=Counter({("Lagos", "LOC"): 1}))
+    labels = Counter({("Lagos", "LOC"): 3, ("Ali", "PER"): 1})
+    target = facts("lug", text=profile([["na", "Lagos", "na", "ye"]]), labels=labels)
+    found = dict(zip(FEATURES, of_pair(source, target, (1, 10)), strict=True))
+    assert found["train_size"] == math.log(2) and found["size_ratio"] == math.log(2)
+    assert found["word_overlap"] == 3 / 4 and found["entity_overlap"] == 3 / 4
+    assert (found["source_variety"], found["target_variety"], found["variety_distance"]) == (3 / 4, 3 / 4, 0)
+    # both have two "na" and one "Lagos" (5 trigrams once), and "ye" or "yeye"
+    ours = {
+        " na": 2,
+        "na ": 2,
+        " la": 1,
+        "lag": 1,
+        "ago": 1,
+        "gos": 1,
+        "os ": 1,
+        " ye": 1,
+        "yey": 1,
+        "eye": 1,
+        "ye ": 1,
+    }
+    theirs = {" na": 2, "na ": 2, " la": 1, "lag": 1, "ago": 1, "gos": 1, "os ": 1, " ye": 1, "ye ": 1}
+    a, b = (np.array([one.get(key, 0) for key in ours]) for one in (ours, theirs))
+    assert found["character_similarity"] == pytest.approx(a @ b / np.sqrt(a @ a * (b @ b)))
+    assert found["same_script"] == 1
+    assert found["genetic_distance"] == pytest.approx(1 - 2 * 6 / 16)
+    assert found["geographic_distance"] == pytest.approx(great_circle((-6.5, 39.0), (1.0, 32.0)))
+    assert math.isnan(found["subtoken_overlap"])
+
+
+def test_a_text_of_any_length_counts_as_one_of_the_study() -> None:
+    source, target = facts("swa", text=profile([["a"]] * 50)), facts("lug", text=profile([["a"]] * 10_000))
+    assert dict(zip(FEATURES, of_pair(source, target, (20, 100)), strict=True))["size_ratio"] == pytest.approx(
+        math.log(0.5)
+    )
+
+
+def test_distances() -> None:
+    assert genetic_distance(("a", "b"), ("a", "b")) == 0 and genetic_distance(("a",), ("b",)) == 1
+    assert genetic_distance(("a", "b"), ("a", "c")) == 0.5 and genetic_distance((ISOLATE,), (ISOLATE,)) == 1
+    assert math.isnan(genetic_distance((), ("a",)))
+    assert great_circle((0, 0), (0, 90)) == pytest.approx(6.371 * math.pi / 2) and great_circle((5, 5), (5, 5)) == 0
+    assert great_circle((90, 0), (-90, 0)) == pytest.approx(6.371 * math.pi)
+
+
+def test_the_table_of_languages_is_whole() -> None:
+    for language in LANGUAGES.values():
+        assert len(language.lineage) > 2 and language.place is not None
+        latitude, longitude = language.place
+        assert -35 < latitude < 38 and -18 < longitude < 52, "in Africa"
+    of = {code: language.lineage for code, language in LANGUAGES.items()}
+    assert genetic_distance(of["xho"], of["zul"]) < genetic_distance(of["xho"], of["swa"])
+    assert genetic_distance(of["swa"], of["ibo"]) < genetic_distance(of["swa"], of["wol"]) < 1
+    assert genetic_distance(of["swa"], of["hau"]) == genetic_distance(of["luo"], of["pcm"]) == 1
+
+
+# --- measures -----------------------------------------------------------------------------------------
+
+
+def test_regret_and_gain_by_hand() -> None:
+    f1 = np.array([50.0, 40.0, 30.0, 20.0])
+    found = ranking.measures(f1, np.array([2, 1, 3, 0]))
+    assert (found["regret"], found["regret_top3"]) == (20, 10)
+    ideal = 10 + 9 / math.log2(3) + 8 / 2
+    assert found["ndcg3_linear"] == pytest.approx((8 + 9 / math.log2(3) + 7 / 2) / ideal)
+    assert found["kendall_tau_b"] == pytest.approx((2 - 4) / 6)  # of six pairs two are in order
+    assert ranking.measures(f1, np.arange(4)) == {
+        "regret": 0, "regret_top3": 0, "ndcg3_exponential": 1, "ndcg3_linear": 1, "kendall_tau_b": 1
+    }  # fmt: skip
+
+
+def test_grades_are_those_of_langrank() -> None:
+    assert rankers.grades(np.array([10.0, 30.0, 20.0, 20.0])).tolist() == [7, 10, 9, 9]
+    assert rankers.grades(np.arange(13.0))[:4].tolist() == [0, 0, 0, 1]
+
+
+F1S = st.lists(st.integers(0, 8).map(float), min_size=2, max_size=12).map(np.array)
+
+
+@settings(max_examples=150, deadline=None)
+@given(F1S, st.randoms(use_true_random=False))
+def test_measures_are_those_of_scikit_learn_and_scipy(f1: np.ndarray, chance) -> None:  # type: ignore[no-untyped-def]
+    places = np.array(chance.sample(range(len(f1)), len(f1)))
+    scores = np.empty(len(f1))
+    scores[places] = -np.arange(len(f1))
+    found, grades = ranking.measures(f1, places), rankers.grades(f1)
+    for name, gain in (("ndcg3_linear", grades), ("ndcg3_exponential", 2.0**grades - 1)):
+        assert found[name] == pytest.approx(ndcg_score([gain], [scores], k=3))
+    tau = stats.kendalltau(scores, f1).statistic
+    assert found["kendall_tau_b"] == pytest.approx(tau, nan_ok=True)
+    assert 0 <= found["regret_top3"] <= found["regret"] <= f1.max() - f1.min()
+
+
+def test_intervals_are_students() -> None:
+    values = np.array([1.0, 2.0, 4.0, 9.0])
+    low, high = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
+    assert ranking.interval(values, -100, 100) == pytest.approx((4, low, high))
+    reach = stats.t.ppf(0.975, 3) * values.std(ddof=1) * math.sqrt(5 / 4)
+    assert ranking.interval(values, 0, 10, new=True) == pytest.approx((4, 0, min(10, 4 + reach)))
+    assert np.isnan(ranking.interval(values[:1], 0, 10)[1:]).all()
+
+
+# --- rankers ------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6))
+def test_the_linear_model_is_scikit_learns_ridge(seed: int) -> None:
+    fold = ranking_pairs.fold(random_pairs(seed), 1)
+    scaler = StandardScaler().fit(fold.features)
+    model = Ridge(alpha=1.0).fit(scaler.transform(fold.features), fold.f1)
+    expected = model.predict(scaler.transform(fold.asked))
+    assert rankers.predicted_f1(fold) == pytest.approx(expected)
+    assert rankers.linear(fold).sum(axis=1) == pytest.approx(expected - expected.mean())
+
+
+def test_lambdarank_learns_an_order_and_always_the_same() -> None:
+    rng = np.random.default_rng(3)
+    names = [f"l{i}" for i in range(9)]
+    shared = rng.uniform(size=(9, 9))
+    table = pd.DataFrame({"word_overlap": shared.ravel()}, pd.MultiIndex.from_product([names, names]))
+    found = ranking_pairs.pairs(pd.DataFrame(100 * shared, names, names), table)
+    fold = ranking_pairs.fold(found, 4)
+    first = rankers.lambdarank(fold)
+    assert (rankers.lambdarank(fold) == first).all() and first.shape == fold.asked.shape
+    assert ranking.measures(100 * np.delete(shared[:, 4], 4), rankers.order(fold, first))["kendall_tau_b"] > 0.6
+
+
+def test_single_features_rank_by_themselves_and_ties_by_mean_transfer() -> None:
+    fold = ranking_pairs.fold(random_pairs(5), 0)
+    transfer = fold.asked[:, fold.names.index(MEAN_TRANSFER)]
+    for name, feature, sign in (("word_overlap", "word_overlap", -1), ("relatives", "genetic_distance", 1)):
+        places = rankers.order(fold, rankers.RANKERS[name].contributions(fold))
+        assert places.tolist() == np.argsort(sign * fold.asked[:, fold.names.index(feature)]).tolist()
+    assert rankers.order(fold, np.zeros_like(fold.asked)).tolist() == np.argsort(-transfer).tolist()
+
+
+def test_names_are_those_of_the_command_line_the_simplest_first() -> None:
+    assert tuple(rankers.RANKERS) == config.RANKERS and "lambdarank" not in rankers.QUICK
+
+
+# --- the target that is left out -------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 4), st.integers(0, 10**6))
+def test_nothing_of_the_target_left_out_is_seen(seed: int, held: int, other: int) -> None:
+    found = random_pairs(seed)
+    f1 = found.f1.copy()
+    rng = np.random.default_rng(other)
+    f1[:, held] = rng.uniform(0, 90, len(f1))  # its scores as a target
+    f1[held] = rng.uniform(0, 90, len(f1))  # and those of its source
+    f1[held, held] = math.nan
+    changed = ranking_pairs.fold(Pairs(**{**vars(found), "f1": f1}), held)
+    fold = ranking_pairs.fold(found, held)
+    assert found.targets[held] not in fold.candidates
+    for name in ("features", "f1", "target", "asked"):
+        assert np.array_equal(getattr(changed, name), getattr(fold, name)), name
+    for ranker in rankers.RANKERS.values():
+        if ranker.needs in ("", *fold.names):
+            assert np.array_equal(ranker.contributions(changed), ranker.contributions(fold))
+
+
+def test_mean_transfer_leaves_out_the_target_in_question_too() -> None:
+    found = random_pairs(1)
+    fold = ranking_pairs.fold(found, 4)
+    f1 = found.f1[:4, :4]
+    advantage = f1 - np.nanmean(f1, axis=0)
+    expected = [
+        np.mean([advantage[s, other] for other in range(4) if other not in (s, t)])
+        for s in range(4) for t in range(4) if s != t
+    ]  # fmt: skip
+    assert fold.features[:, 0] == pytest.approx(expected)
+    assert fold.asked[:, 0] == pytest.approx([np.nanmean(advantage[s]) for s in range(4)])
+
+
+def test_a_target_of_the_study_is_asked_for_as_if_it_were_new(planted_features: pd.DataFrame) -> None:
+    matrix = planted_matrix(0)
+    other = matrix.copy()
+    other["qka"], other.loc["qka"] = 99.0, 1.0
+    tables = []
+    for one in (matrix, other):
+        found = ranking_pairs.pairs(one, planted_features, "qka")
+        tables.append(ranking.recommend(found, ranking.judge(found), "linear"))
+    pd.testing.assert_frame_equal(*tables)
+
+
+# --- judged -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("with_text", [True, False], ids=["texts", "families alone"])
+def test_the_planted_families_are_found(planted_features: pd.DataFrame, with_text: bool) -> None:
+    features = (
+        planted_features if with_text else ranking_pairs.feature_table({c: facts(c, f) for c, f in FAMILY.items()})
+    )
+    right = cases = 0
+    for seed in range(10):
+        judged = ranking.judge(ranking_pairs.pairs(planted_matrix(seed), features), EVERY)
+        rows = judged.left_out[(judged.left_out["ranker"] == judged.chosen)].set_index("target")["first"]
+        for target, first in rows.items():
+            if FAMILY[target] != ISOLATE:
+                cases += 1
+                right += FAMILY[first] == FAMILY[target]
+    assert cases == 60 and right / cases >= 0.9
+
+
+def test_every_ranker_is_judged_on_every_target(planted_features: pd.DataFrame) -> None:
+    judged = ranking.judge(ranking_pairs.pairs(planted_matrix(1), planted_features), EVERY)
+    # the planted languages lie nowhere
+    assert list(judged.table["ranker"]) == [*(n for n in EVERY if n != "geography"), ranking.HINDSIGHT]
+    assert set(judged.table["targets"]) == {7} and len(judged.left_out) == 7 * len(judged.table)
+    assert judged.table["chosen"].sum() == 1
+    usable = judged.table[judged.table["ranker"] != ranking.HINDSIGHT]
+    assert usable.set_index("ranker")["regret"].idxmin() == judged.chosen
+    assert (judged.left_out["first"] != judged.left_out["target"]).all()
+    for row in judged.table.itertuples():
+        each = judged.left_out[judged.left_out["ranker"] == row.ranker]
+        assert row.regret == pytest.approx((each["best_f1"] - each["first_f1"]).mean())
+        assert row.regret_low <= row.regret <= row.regret_high
+    mean, low, high = ranking.lead(judged, "relatives", "average")
+    assert 0 < low < mean < high
+    regret = judged.table.set_index("ranker")["regret"]
+    assert mean == pytest.approx(regret["average"] - regret["relatives"])
+
+
+def test_of_equals_the_simplest_is_chosen(planted_features: pd.DataFrame) -> None:
+    exact = ranking.judge(ranking_pairs.pairs(planted_matrix(0, noise=0), planted_features), EVERY)
+    regret = exact.table.set_index("ranker")["regret"]
+    assert regret["word_overlap"] == regret["relatives"] == 0 and exact.chosen == "word_overlap"
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.permutations(range(5)))
+def test_the_order_of_the_languages_does_not_matter(seed: int, order: list[int]) -> None:
+    rng = np.random.default_rng(seed)
+    names = np.array([f"l{i}" for i in range(5)])
+    matrix = pd.DataFrame(rng.uniform(0, 90, (5, 5)), names, names)
+    table = pd.DataFrame({"word_overlap": rng.uniform(size=25)}, pd.MultiIndex.from_product([names, names]))
+    one, other = (ranking.judge(ranking_pairs.pairs(matrix.loc[x, x], table)).table for x in (names, names[order]))
+    kept = one["ranker"] != ranking.HINDSIGHT
+    pd.testing.assert_frame_equal(one[kept], other[kept])
+
+
+def test_missing_scores_are_listed_and_never_averaged_over(planted_features: pd.DataFrame) -> None:
+    matrix = planted_matrix(0)
+    matrix.loc["qse", ["qka", "qit"]] = math.nan
+    matrix.loc["qko", "qko"] = math.nan  # not zero-shot: not needed
+    found = ranking_pairs.pairs(matrix, planted_features)
+    assert found.missing == [("qse", "qka"), ("qse", "qit")] and found.dropped == ["source qse"]
+    assert "qse" not in found.sources and "qse" in found.targets
+    words = ranking_pairs.gaps_in_words(found)
+    assert words == "No score of qse on qka, qse on qit; left out: source qse."
+    whole = ranking_pairs.pairs(planted_matrix(0).drop(index="qse"), planted_features)
+    pd.testing.assert_frame_equal(ranking.judge(found).table, ranking.judge(whole).table)
+
+
+@pytest.mark.parametrize(("targets", "sources"), [(3, 7), (7, 2), (0, 0)])
+def test_too_few_languages_say_what_is_needed(planted_features: pd.DataFrame, targets: int, sources: int) -> None:
+    few = planted_matrix(0).iloc[:sources, :targets]
+    with pytest.raises(
+        InputError, match=f"at least 4 targets .* 3 sources, .* there are {targets} targets and {sources}"
+    ):
+        ranking_pairs.pairs(few, planted_features)
+
+
+def test_a_feature_that_one_pair_lacks_is_not_used() -> None:
+    known = {code: facts(code, "x / y") for code in ("swa", "hau", "lug", "kin", "new")}
+    table = ranking_pairs.feature_table(known)
+    matrix = pd.DataFrame(np.arange(25.0).reshape(5, 5), list(known), list(known))
+    found = ranking_pairs.pairs(matrix, table)
+    assert found.names == ("genetic_distance",) and found.unknown["geographic_distance"] == ("swa", "new")
+    assert "geographic_distance (swa, new)" in ranking_pairs.features_in_words(found)
+    assert ranking_pairs.pairs(matrix.drop(index="new", columns="new"), table).names == (
+        "same_script", "genetic_distance", "geographic_distance",
+    )  # fmt: skip
+
+
+# --- recommended ----------------------------------------------------------------------------------------
+
+
+def test_expectations_come_from_the_residuals(planted_features: pd.DataFrame) -> None:
+    found = ranking_pairs.pairs(planted_matrix(2), planted_features, "qso")
+    judged = ranking.judge(found, EVERY)
+    fold = ranking_pairs.fold(found, len(found.targets) - 1)
+    drawn = rankers.predicted_f1(fold)[:, None] + judged.residuals
+    assert np.isnan(judged.residuals).sum() == len(found.sources)  # every source is a target once
+    for name in judged.table["ranker"].drop(judged.table.index[-1]):
+        table = ranking.recommend(found, judged, name).set_index("source")
+        assert table["place"].tolist() == [1, 2, 3, 4, 5, 6]
+        for i, source in enumerate(fold.candidates):
+            row = table.loc[source]
+            assert row["expected_f1"] == pytest.approx(np.clip(np.nanmean(drawn[i]), 0, 100))
+            assert row["f1_low"] <= row["expected_f1"] <= row["f1_high"]
+            assert row["expected_regret"] == pytest.approx(np.nanmean(np.nanmax(drawn, axis=0) - drawn[i]))
+            assert 0 <= row["regret_low"] <= row["expected_regret"] <= row["regret_high"]
+    best = ranking.recommend(found, judged, judged.chosen).iloc[0]
+    assert FAMILY[best["source"]] == FAMILY["qso"] and best["because"]
+
+
+def test_linear_reasons_are_its_strongest_features(planted_features: pd.DataFrame) -> None:
+    found = ranking_pairs.pairs(planted_matrix(2), planted_features, "qso")
+    judged = ranking.judge(found)
+    reasons = ranking.recommend(found, judged, "linear").iloc[0]["because"].split(", ")
+    sizes = [abs(float(reason.split()[1])) for reason in reasons]
+    assert len(reasons) == 3 and sizes == sorted(sizes, reverse=True)
+    assert ranking.recommend(found, judged, "relatives").iloc[0]["because"] == "genetic_distance 0"
+
+
+# --- the entry point --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store: study ``planted`` has a planted-like matrix, study ``few`` three languages."""
+    folder = tmp_path_factory.mktemp("rank")
+    opened = client(f"sqlite:///{folder / 'mlflow.db'}")
+    for study, languages in (("planted", list(FAMILY)), ("few", list(FAMILY)[:3])):
+        experiment = opened.create_experiment(study, artifact_location=(folder / "artifacts").as_uri())
+        for seed, source in itertools.product((0, 1), languages):
+            row = planted_matrix(seed).loc[source, languages] / 100
+            metrics = {f"{split}_f1/{target}": value for target, value in row.items() for split in ("test", "dev")}
+            made.log_cell(opened, experiment, ("base", source, seed), languages, metrics=metrics, families=FAMILY)
+    return folder
+
+
+def rank(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"} | variables
+    return subprocess.run(
+        [sys.executable, str(ENTRY), *arguments], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+def test_a_target_with_text_is_ranked_printed_and_written(store: Path) -> None:
+    (store / "text.txt").write_text("\n".join(planted.text(planted.PlantedSettings(), "qke")[:50]), encoding="utf-8")
+    done = rank(store, "--target", "qke", "--text", "text.txt")
+    assert done.returncode == 0, done.stderr
+    path = store / "reports" / "planted" / "recommended" / "qke-base.csv"
+    table = pd.read_csv(path)
+    assert list(table.columns[:3]) == ["place", "source", "expected_f1"] and "qke" not in set(table["source"])
+    assert FAMILY[table["source"][0]] == "Kelwic" and table["measured_f1"].notna().all()
+    judged = pd.read_csv(path.with_suffix(".judged.csv"))
+    chosen = judged.loc[judged["chosen"], "ranker"].item()
+    assert "lambdarank" in set(judged["ranker"]) and f"ranked by {chosen}" in done.stdout
+    assert f"{chosen}: mean regret" in done.stdout and "Without the texts of the sources" in done.stdout
+    assert done.stdout.strip().endswith(f"Written: {path.relative_to(store)}")
+
+
+def test_a_ranker_and_a_new_language_of_a_known_family_by_its_code(store: Path) -> None:
+    done = rank(store, "--target", "zul", "--ranker", "linear", "--output", "out")
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(store / "out" / "planted" / "recommended" / "zul-base.csv")
+    assert len(table) == 7 and "measured_f1" not in table and (table["genetic_distance"] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "parameter target is missing"),
+        (("--target", "a/b"), "language 'a/b' is not a usable code"),
+        (
+            ("--target", "xxx"),
+            "target='xxx': nothing is known of this language; give text or labelled, or one of amh, ",
+        ),
+        (("--target", "qka", "--start", "swa"), "start='swa' has no scores in this study; it has base"),
+        (("--target", "qka", "--study", "few"), "needs at least 4 targets with scores and 3 sources other than qka"),
+        (
+            ("--target", "qka", "--ranker", "geography"),
+            "ranker='geography' needs geographic_distance, which is not known",
+        ),
+        (("--target", "qka", "--ranker", "oracle"), "ranker='oracle' is not allowed: one of best, average"),
+        (("--target", "qka", "--text", "none.txt"), "none.txt: cannot be read"),
+        (("--target", "qka", "--tokenizer", "none"), "tokenizer='none' has no tokenizer.json"),
+        (("--target", "qka", "--labelled", "mlflow.db"), "mlflow.db:"),
+        (("--target", "qka", "--study", "unheard"), "study 'unheard' does not exist"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(store: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = rank(store, *arguments, "--output", "nothing")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and message in done.stderr and "Traceback" not in done.stderr
+    assert done.stdout == "" and not (store / "nothing").exists()
+
+
+def test_where_lightgbm_cannot_be_loaded_the_others_rank_and_that_is_said(store: Path) -> None:
+    broken = store / "broken" / "lightgbm"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise OSError('libgomp.so.1: cannot open shared object file')")
+    arguments = ("--study", "planted", "--target", "qke", "--data", str(store / "nothing"))
+    done = rank(store, *arguments, PYTHONPATH=str(broken.parent))
+    assert done.returncode == 0 and "Without lambdarank: LightGBM cannot be loaded here (libgomp.so.1" in done.stdout
+    done = rank(store, *arguments, "--ranker", "lambdarank", PYTHONPATH=str(broken.parent))
+    assert done.returncode == 2 and "ranker='lambdarank': LightGBM cannot be loaded here" in done.stderr
+
+
+def test_text_is_a_file_or_a_folder_of_them(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\ufeffone two\n\nthree\n", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("four", encoding="utf-8")
+    (tmp_path / "c.csv").write_text("five", encoding="utf-8")
+    assert recommendation.read_text(tmp_path / "a.txt") == [["one", "two"], ["three"]]
+    assert recommendation.read_text(tmp_path) == [["one", "two"], ["three"], ["four"]]
+    (tmp_path / "b.txt").write_bytes(b"\xff")
+    with pytest.raises(InputError, match=r"b\.txt: not UTF-8 at byte offset 0"):
+        recommendation.read_text(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="has no word"):
+        recommendation.read_text(tmp_path / "empty")
+
+
+def test_labels_of_dev_add_the_overlap_of_entities() -> None:
+    def corpus_of(language: str, name: str):  # type: ignore[no-untyped-def]
+        from nertransfer.corpus import Corpus
+
+        one = Split(language, "", (Sentence((name, "x"), ("B-PER", "O")),), "")
+        return Corpus(language, dict.fromkeys(("train", "dev", "test"), one))
+
+    corpora = {code: corpus_of(code, name) for code, name in zip("abcde", "NNMMM", strict=True)}
+    for labels in (True, False):
+        table = ranking_pairs.feature_table(ranking_pairs.known_languages(list("abcde"), corpora, {}, labels))
+        assert table["entity_overlap"].notna().all() == labels
+        assert table["word_overlap"].notna().all()
+    assert ranking_pairs.known_languages(["a", "z"], corpora, {})["a"].text is None  # of all languages, or of none
