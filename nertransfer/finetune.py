@@ -282,6 +282,7 @@ def _save(
         fresh.mkdir(parents=True)
     accelerator.wait_for_everyone()
     accelerator.save_state(str(fresh))
+    accelerator.wait_for_everyone()  # each process writes a file of its own into the folder that is moved next
     if accelerator.is_main_process:
         if best:
             save_file(best, fresh / "best.safetensors")
