@@ -403,18 +403,12 @@ def scoring(setting: Setting) -> Workload:
     tokenizer, labels, length = setting.tokenizer, setting.labels, config.recipe.max_length
     pad_id = tokenizer.pad_token_id
 
-    def published() -> references.Tags:
+    def reference(make_features: Callable[..., list[references.Features]], padded: int | None) -> references.Tags:
+        """Rows are padded to ``padded``, None: to the longest of a batch."""
         found: references.Tags = []
         for sentences in tests:
-            features = references.published_features(sentences, tokenizer, length)
-            found += references.tag(plain, features, labels, pad_id, length, SCORING_BATCH)
-        return found
-
-    def example() -> references.Tags:
-        found: references.Tags = []
-        for sentences in tests:
-            features = references.example_features(sentences, tokenizer, length)
-            found += references.tag(plain, features, labels, pad_id, None, SCORING_BATCH)
+            features = make_features(sentences, tokenizer, length)
+            found += references.tag(plain, features, labels, pad_id, padded, SCORING_BATCH)
         return found
 
     def one_by_one() -> references.Tags:
@@ -427,7 +421,12 @@ def scoring(setting: Setting) -> Workload:
             found += predict(tagger, encode(sentences, tokenizer, length), labels, accelerator, RUN.evaluation_tokens)
         return found
 
-    named = {"published": published, "example": example, "pipeline": one_by_one, "ours": ours}
+    named: dict[str, Callable[[], Any]] = {
+        "published": functools.partial(reference, references.published_features, length),
+        "example": functools.partial(reference, references.example_features, None),
+        "pipeline": one_by_one,
+        "ours": ours,
+    }
     facts = {
         "test_sets": len(tests),
         "sentences": sum(map(len, tests)),
