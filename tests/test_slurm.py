@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from absent import absent
@@ -64,11 +65,16 @@ def opened(folder: Path, name: str = "array") -> Study:
     return open_study(client(f"sqlite:///{folder}/mlflow.db"), name)
 
 
-def wait_until(condition: Callable[[], object], timeout: float = 120) -> None:
+Found = TypeVar("Found")
+
+
+def wait_until(condition: Callable[[], Found], timeout: float = 120) -> Found:
+    """What the condition gives as soon as it holds."""
     deadline = time.monotonic() + timeout
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.2)
+    return found
 
 
 def scores_of(study: Study) -> dict[str, dict[str, float]]:
@@ -120,10 +126,11 @@ def test_a_cancelled_task_is_noticed_and_its_cell_listed(slurm: SlurmCluster, fo
     for _ in range(2):  # it is tried twice
 
         def fresh_tasks() -> set[str]:
-            return {run.data.tags[schema.SLURM_JOB] for run in cell_runs(study, "RUNNING")} - cancelled
+            # a run that has just been announced is RUNNING for a moment, too, but no task has attempted it
+            begun = [run for run in cell_runs(study, "RUNNING") if schema.ATTEMPTS in run.data.tags]
+            return {run.data.tags[schema.SLURM_JOB] for run in begun} - cancelled
 
-        wait_until(fresh_tasks)
-        task = fresh_tasks().pop()
+        task = wait_until(fresh_tasks).pop()
         slurm.call("scancel", task)
         cancelled.add(task)
     noticed = time.monotonic()
