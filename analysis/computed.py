@@ -1,6 +1,6 @@
 """Everything that the report of a study shows, computed at once from what was read. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from analysis import (
     statistics,
 )
 from analysis.audit import Finding
+from analysis.errors import Errors
 from analysis.matrices import AVERAGE, Cube
 from analysis.resampling import SentenceCounts
 from analysis.results import StudyResults
@@ -74,7 +75,8 @@ class Ranking:
 @dataclass(frozen=True)
 class Computed:
     """The analysis of a study. ``matrices`` by view and category; ``reference``: the start that others are compared
-    with; ``overlap``: None where the corpora are not at hand; ``ranking``: or why there is none."""
+    with; ``overlap`` and ``errors``: None where the corpora are not at hand, ``errors`` also where not asked for;
+    ``ranking``: or why there is none."""
 
     found: StudyResults
     views: list[View]
@@ -98,6 +100,7 @@ class Computed:
     cards: pd.DataFrame
     overlap: Overlap | None
     ranking: Ranking | str
+    errors: Errors | None
     findings: list[Finding]
 
     @property
@@ -121,18 +124,18 @@ def compute(
     imports: Mapping[str, pd.DataFrame],
     published: bool = False,
     selection_split: str = "dev",
+    errors: Callable[[], Errors | None] = lambda: None,
 ) -> Computed:
     """Analyse a study.
 
     ``counts`` by target may lack some or all: intervals are then over seeds alone. ``corpora``: or why there are none.
     ``published``: as the first study
-    did, sd with ddof=0 and best seeds chosen on test.
+    did, sd with ddof=0 and best seeds chosen on test. ``errors`` is called last: they may be computed elsewhere.
     """
     ddof, selection = (0, "test") if published else (1, selection_split)
     shown = views(found.frame, found.plan, found.languages)
     names = list(dict.fromkeys([ALL, *found.frame["category"]]))
-    scored = set(found.frame["start"])
-    reference = BASE if BASE in scored else next(v.name for v in [*_compared(shown), *shown] if v.name in scored)
+    reference = reference_of(found, shown)
     samples = inference.samples(found.frame, counts, SPLIT)
     intervals = inference.intervals(samples)
     differences = inference.differences(samples, reference)
@@ -168,11 +171,24 @@ def compute(
         if not isinstance(corpora, str) and len(corpora) > 1
         else None,
         ranking=_ranking({} if isinstance(corpora, str) else corpora, starts, found.families),
+        errors=errors(),
         findings=sorted(
             [*audit.audit(found, imports, corpora, cards, selection, SPLIT), *audit.seeds_alone(intervals)],
             key=lambda finding: -finding.severity,
         ),
     )
+
+
+def reference_of(found: StudyResults, shown: list[View]) -> str:
+    """The start that others are compared with: ``base`` where it was scored."""
+    scored = set(found.frame["start"])
+    return BASE if BASE in scored else next(v.name for v in [*_compared(shown), *shown] if v.name in scored)
+
+
+def error_groups(shown: list[View]) -> dict[str, list[tuple[str, str]]]:
+    """The (start, source) that the summaries of errors are over: the starts that are compared, and ``own``."""
+    chosen = [*_compared(shown), *(view for view in shown if view.kind == "own")]
+    return {view.name: [view.configuration(row) for row in view.rows] for view in chosen}
 
 
 def _compared(shown: list[View]) -> list[View]:

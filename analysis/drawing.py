@@ -1,14 +1,19 @@
-"""Figures drawn side by side, in processes of their own: drawing is what takes longest in a report."""
+"""Figures drawn side by side, in processes of their own: drawing is what takes longest in a report. What takes long and
+needs nothing of the rest is computed there too."""
 
 import functools
 import multiprocessing
 import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+from threadpoolctl import threadpool_limits
 
 from analysis import plots
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,17 @@ def prepare() -> None:
     """Start the processes, so that they import while the study is read."""
     for _ in range(_processes()):
         _pool().submit(int)
+
+
+def beside(function: Callable[..., Result], *arguments: Any) -> "Future[Result]":
+    """Call a function of a module in one of the processes, while this one goes on."""
+    return _pool().submit(_alone, function, *arguments)
+
+
+def _alone(function: Callable[..., Result], *arguments: Any) -> Result:
+    """With one thread for linear algebra: with several, processes that share the cores wait for one another."""
+    with threadpool_limits(1):
+        return function(*arguments)
 
 
 def encoded(drawings: Mapping[str, Drawing]) -> dict[str, bytes]:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,9 +31,12 @@ from analysis import (
     tables,
     typeset,
 )
+from analysis import errors as error_analysis
 from analysis.computed import SPLIT, Computed, minus_reference, without_averages
 from analysis.drawing import Drawing
+from analysis.errors import Errors
 from analysis.results import StudyResults
+from analysis.views import views
 from nertransfer import corpus, schema
 from nertransfer.config import AnalyseConfig, DataOptions, RankConfig
 from nertransfer.corpus import Corpus
@@ -55,11 +59,13 @@ def write(config: AnalyseConfig) -> Path:
     found = results.read(uri, study)
     found = results.in_order(found, _languages(found, config.order))
     corpora, without = _corpora(config.data, found)
+    errors = _errors(found, uri, corpora) if config.errors else None
     counts = results.sentence_counts(found, uri, SPLIT)
     published = config.style == "published"
     done = computed.compute(
-        found, counts, corpora or without, results.import_tables(found, uri), published, config.selection_split
-    )
+        found, counts, corpora or without, results.import_tables(found, uri), published, config.selection_split,
+        errors.result if errors else lambda: None,
+    )  # fmt: skip
     files = compose(done, uri, published)
     folder = Path(config.output) / safe_name(study)
     folder.mkdir(parents=True, exist_ok=True)
@@ -167,13 +173,30 @@ def _corpora(data: DataOptions, found: StudyResults) -> tuple[dict[str, Corpus],
     return {}, f"data={data.data!r}: {reason}"
 
 
+def _errors(found: StudyResults, uri: str, corpora: dict[str, Corpus]) -> "Future[Errors | None] | None":
+    """The error analysis, which goes on beside the rest; None without corpora or predictions."""
+    files = results.predicted_entities(found, uri, SPLIT) if corpora else {}
+    if not files:
+        return None
+    shown = views(found.frame, found.plan, found.languages)
+    groups, reference = computed.error_groups(shown), computed.reference_of(found, shown)
+    return drawing.beside(error_analysis.analyse, files, corpora, found.languages, groups, reference)
+
+
 # --- what is in the report -----------------------------------------------------------------------
 
 
 def compose(done: Computed, uri: str, published: bool = False) -> dict[str, bytes]:
     """Every file of the report by its name inside the folder."""
     file_of = {view.name: f"transfer/{safe_name(view.name)}.csv" for view in done.views}
-    texts = {**_frames(done), **_transfer(done), **_overlap(done), **_audit(done), **_papers(done, published)}
+    texts = {
+        **_frames(done),
+        **_transfer(done),
+        **_overlap(done),
+        **_errors_found(done),
+        **_audit(done),
+        **_papers(done, published),
+    }
     files = {name: text.encode() for name, text in texts.items()}
     drawn, captions = figures(done)
     files |= drawn
@@ -245,6 +268,18 @@ def _overlap(done: Computed) -> dict[str, str]:
         "dyads": found.points,
     }  # fmt: skip
     return counted | {f"overlap/{name}.csv": tables.csv_text(frame) for name, frame in frames.items()}
+
+
+def _errors_found(done: Computed) -> dict[str, str]:
+    if done.errors is None:
+        return {}
+    found = done.errors
+    frames = {
+        "confusion": found.confusion, "kinds": found.kinds, "examples": found.examples,
+        "kinds_summary": found.kinds_of_groups, "buckets": found.buckets.table, "bucket_gaps": found.buckets.gaps,
+        "buckets_summary": found.buckets.summary,
+    }  # fmt: skip
+    return {f"errors/{name}.csv": tables.csv_text(frame) for name, frame in frames.items()}
 
 
 def _audit(done: Computed) -> dict[str, str]:
@@ -325,6 +360,17 @@ def figures(done: Computed) -> tuple[dict[str, bytes], dict[str, str]]:
         )
         drawn["figures/overlap"] = Drawing("scatter", arguments)
         captions["figures/overlap"] = "Zero-shot F1 against overlap: each point is a source and a target"
+    if done.errors is not None:
+        seen = sections.seen_and_unseen(done.errors.buckets.summary)
+        if seen["mean"].notna().any():
+            title = "Entities that stand in the source's train split, and others"
+            notes = {str(name): f"n={n:,}" for name, n in seen.groupby("bucket")["gold"].max().items()}
+            arguments = (seen, "bucket", "start", title, f"F1 (%), {SPLIT}, 95 % interval", notes)
+            drawn["figures/seen"] = Drawing("intervals", arguments)
+            captions["figures/seen"] = (
+                "F1 of entities that the source's train split has with this category, with another one only, or not, "
+                "with 95 % intervals; n: gold entities over all pairs of source and target, the most of any start"
+            )
     return drawing.encoded(drawn), captions
 
 

@@ -36,7 +36,7 @@ def gathered(files: Mapping[Place, bytes], split: str) -> dict[str, SentenceCoun
     scored on different corpora.
     """
     read = {place: sentence_counts.from_bytes(content) for place, content in files.items()}
-    tables = {place: _columns(table) for place, (table, _) in read.items()}
+    tables = {place: columns_of(table) for place, (table, _) in read.items()}
     categories = sorted({name for _, names in tables.values() for name in names["category"]})
     found: dict[str, SentenceCounts] = {}
     for target in sorted({name.rpartition(".")[0] for _, sizes in read.values() for name in sizes}):
@@ -69,7 +69,7 @@ def gathered(files: Mapping[Place, bytes], split: str) -> dict[str, SentenceCoun
     return found
 
 
-def _columns(table: pa.Table) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+def columns_of(table: pa.Table) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
     """Integer columns; those that name something as indices into lists of names."""
     columns, names = {}, {}
     for name in table.column_names:

@@ -18,10 +18,12 @@ from mlflow.exceptions import MlflowException
 
 from analysis.resampling import SentenceCounts, gathered
 from nertransfer import grid, schema
+from nertransfer.counts import Entities
 from nertransfer.current import Place, current_cells, place_of, planned_recipe
 from nertransfer.errors import InputError
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
+from nertransfer.predicted_entities import from_text, to_bytes
 from nertransfer.store import all_runs, client
 
 CELL = ["start", "source", "seed"]
@@ -382,6 +384,30 @@ def sentence_counts(found: StudyResults, uri: str, split: str) -> dict[str, Sent
         return gathered(there, split)
     except ValueError:  # a file that cannot be read, or cells that were scored on different corpora: the audit tells
         return {}
+
+
+def predicted_entities(found: StudyResults, uri: str, split: str) -> dict[Place, bytes]:
+    """The file of predicted entities (`nertransfer.predicted_entities`) of every used run, in the order of the frame.
+
+    Made here from the predictions word by word for runs that are older than it, which takes long.
+    """
+    places = list(found.frame[CELL].drop_duplicates().itertuples(index=False, name=None))
+    contents = _fetched({place: f"{found.artifacts[place]}/{schema.PREDICTED_ENTITIES}" for place in places}, uri)
+    scored = found.digests[found.digests["split"] == split]
+    older = {
+        (
+            (start, source, seed),
+            target,
+        ): f"{found.artifacts[start, source, seed]}/{schema.PREDICTIONS}/{target}.{split}.txt"
+        for start, source, seed, target in scored[[*CELL, "target"]].itertuples(index=False, name=None)
+        if contents[start, source, seed] is None
+    }
+    texts: dict[Place, dict[tuple[str, str], Entities]] = {}
+    for (place, target), text in _fetched(older, uri).items():
+        if text is not None:
+            texts.setdefault(place, {})[target, split] = from_text(text.decode())
+    contents |= {place: to_bytes(entities) for place, entities in texts.items()}
+    return {place: content for place, content in contents.items() if content is not None}
 
 
 def import_tables(found: StudyResults, uri: str) -> dict[str, pd.DataFrame]:

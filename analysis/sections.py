@@ -16,6 +16,8 @@ from nertransfer.grid import BASE, OWN
 from nertransfer.languages import LANGUAGES
 
 POINTS = "points of F1"
+LISTED_EXAMPLES = 5
+"""So many wrong entities of every target are listed on the page."""
 LISTED_RANKS = 3
 """So many sources of every target are listed with their chance of being the best."""
 
@@ -41,6 +43,7 @@ def page(
         _ranking(computed),
         _categories(computed),
         _overlap(computed, pictures),
+        _errors(computed, pictures),
         _certainty(computed),
         _cards(computed),
         _figures(pictures),
@@ -471,6 +474,77 @@ def _overlap(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
     )  # fmt: skip
 
 
+def seen_and_unseen(summary: pd.DataFrame) -> pd.DataFrame:
+    """F1 of entities that are in train and of those that are not, as `plots.intervals` draws it."""
+    rows = summary[summary["attribute"] == "in train"]
+    return rows.assign(mean=rows["f1"], bucket=rows["bucket"] + "\n" + rows["setting"]).sort_values(
+        "setting", kind="stable", ignore_index=True
+    )
+
+
+def _errors(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
+    if computed.errors is None:
+        return None
+    found = computed.errors
+    buckets = [
+        Column("start", "start"),
+        Column("setting", "setting"),
+        Column("attribute", "attribute"),
+        Column("bucket", "bucket"),
+        Column("f1", "F1", "percent"),
+        Column("low", "95 % from", "percent"),
+        Column("high", "to", "percent"),
+        Column("n_seeds", "seeds", "count"),
+        Column("n_pairs", "pairs", "count", "pairs of source and target with gold entities in the bucket"),
+        Column("gold", "entities", "count", "gold, over all these pairs"),
+    ]
+    kinds = [
+        Column("start", "start"),
+        Column("setting", "setting"),
+        Column("scores", "scores", "count"),
+        Column("correct", "correct", "number"),
+        Column("boundary", "boundary", "number", "right category, other first or last word"),
+        Column("type", "type", "number", "right words, other category"),
+        Column("boundary and type", "both", "number", "they overlap, and that is all"),
+        Column("missing", "missing", "number", "a gold entity without a predicted one"),
+        Column("spurious", "spurious", "number", "a predicted entity without a gold one"),
+    ]
+    examples = [
+        Column("target", "target"),
+        Column("kind", "kind"),
+        Column("gold", "gold"),
+        Column("gold_category", "category"),
+        Column("predicted", "predicted"),
+        Column("predicted_category", "category"),
+        Column("count", "times", "count", "in all cells"),
+        Column("cells", "cells", "count"),
+        Column("example", "example", "text", "[gold], {predicted}"),
+    ]
+    top = found.examples.groupby("target", sort=False).head(LISTED_EXAMPLES).reset_index(drop=True)
+    return Section(
+        "errors",
+        "Errors: which entities are hard",
+        [
+            "F1 of the entities in a bucket: recall over the gold entities in it, precision over the predicted ones in "
+            "it, each put there by its own words, place and category. seen: the source's train split has the same "
+            "words as an entity of this category; other category: only of another one; unseen: as none. consistency: "
+            "the share of all places in train where these words stand that are an entity of this category. The mean "
+            "is over pairs of source and target with gold entities in the bucket; a bucket that fewer pairs have is "
+            "not the same mixture of languages. Every pair is in errors/buckets.csv, every start minus "
+            f"{computed.reference} in errors/bucket_gaps.csv, categories taken for others in errors/confusion.csv, "
+            "and in errors/kinds.csv the kinds of errors of every score, also as nervaluate counts them.",
+        ],
+        [
+            Listing("buckets", "F1 by kind of entity", found.buckets.summary, buckets, "errors/buckets_summary.csv"),
+            Listing("kinds", "Kinds of errors, mean number a score", found.kinds_of_groups, kinds,
+                    "errors/kinds_summary.csv"),
+            Listing("examples", "Most frequent wrong entities", top, examples, "errors/examples.csv",
+                    f"the first {LISTED_EXAMPLES} of every target; all cells together"),
+        ],
+        _pictures(pictures, "figures/seen"),
+    )  # fmt: skip
+
+
 def _certainty(computed: Computed) -> Section:
     differences = [
         Column("start", "start"),
@@ -555,7 +629,7 @@ def _cards(computed: Computed) -> Section | None:
 
 
 def _figures(pictures: Mapping[str, str]) -> Section | None:
-    shown = [stem for stem in pictures if stem not in ("figures/pretraining", "figures/overlap")]
+    shown = [stem for stem in pictures if stem not in ("figures/pretraining", "figures/overlap", "figures/seen")]
     if not shown:
         return None
     text = "For papers: PDF with embedded fonts, as wide as the text; every number is in the CSV files."

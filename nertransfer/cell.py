@@ -175,10 +175,11 @@ def score_splits(
         for split, rows in zip(splits, encoded, strict=True):
             predicted = predict(model, rows, labels, accelerator, tokens, bar)
             gold = [s.tags for s in split.sentences]
-            scores, counted = score(gold, predicted), counts.count(counts.entities(gold), counts.entities(predicted))
+            entities = counts.entities(predicted)
+            scores, counted = score(gold, predicted), counts.count(counts.entities(gold), entities)
             if scores.words != split.number_of_words:
                 raise RuntimeError(f"{scores.words} words scored of {split.number_of_words} in {split.language}")
-            found.append(Scored(split, predicted, scores, counted, rows.unknown_words, rows.cut_words))
+            found.append(Scored(split, predicted, scores, counted, entities, rows.unknown_words, rows.cut_words))
     return found
 
 

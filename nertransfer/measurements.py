@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from nertransfer import schema, sentence_counts
+from nertransfer import predicted_entities, schema, sentence_counts
 from nertransfer.labels import ALL
 from nertransfer.scored import Scored
 
@@ -65,7 +65,7 @@ class Measurements:
 
 
 def of_scores(scored: Sequence[Scored], key: str = "") -> Measurements:
-    """All scores tied to their datasets, predictions word by word, entities counted by sentence, full tables."""
+    """All scores tied to their datasets, predictions word by word and as entities, counts by sentence, full tables."""
     now, found = milliseconds(), Measurements(key)
     for one in scored:
         dataset = _dataset(one)
@@ -76,6 +76,9 @@ def of_scores(scored: Sequence[Scored], key: str = "") -> Measurements:
     found.files[schema.SCORES_FILE] = scores_csv(scored)
     found.files[schema.SENTENCE_COUNTS] = sentence_counts.to_bytes(
         {(one.split.language, one.split.name): one.counts for one in scored}
+    )
+    found.files[schema.PREDICTED_ENTITIES] = predicted_entities.to_bytes(
+        {(one.split.language, one.split.name): one.entities for one in scored}
     )
     found.files["environment.json"] = environment_text()
     return found

@@ -163,8 +163,9 @@ def _scored(path: Path, target: str, gold: Gold, found: Imported) -> Scored | No
     if untagged:
         remark = f"{untagged} words have no predicted tag; taken as {OUTSIDE}"
         found.disagreements.append(Disagreement(name_of(found.files.cell), target, "test", remark=remark))
-    counted = counts.count(gold.entities(target), counts.entities(predicted))
-    return Scored(split, predicted, counts.scores(counted), counted)
+    entities = counts.entities(predicted)
+    counted = counts.count(gold.entities(target), entities)
+    return Scored(split, predicted, counts.scores(counted), counted, entities)
 
 
 def _unfit(found: Imported, target: str, remark: str) -> None:

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from nertransfer.corpus import Split
-from nertransfer.counts import Counts, Scores
+from nertransfer.counts import Counts, Entities, Scores
 
 
 @dataclass(frozen=True)
 class Scored:
     """One score: a target's split, its predicted tags by sentence, and what they are worth.
 
-    ``counts`` are the entities by sentence behind ``scores``. Of the words
+    ``counts`` are the entities by sentence behind ``scores``, ``entities`` the predicted ones. Of the words
     ``unknown_words`` tokenise to nothing under the start, and ``cut_words`` are longer than a window.
     """
 
@@ -18,5 +18,6 @@ class Scored:
     predicted: list[list[str]]
     scores: Scores
     counts: Counts
+    entities: Entities
     unknown_words: int = 0
     cut_words: int = 0
