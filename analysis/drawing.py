@@ -4,6 +4,7 @@ needs nothing of the rest is computed there too."""
 import functools
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from threadpoolctl import threadpool_limits
 from analysis import plots
 
 Result = TypeVar("Result")
+Encoded = tuple[bytes, bytes]
+"""PNG and PDF of a figure."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,14 @@ class Drawing:
 
 
 def prepare() -> None:
-    """Start the processes, so that they import while the study is read."""
-    for _ in range(_processes()):
-        _pool().submit(int)
+    """Start the processes, so that they import while the study is read; this one does not wait for them."""
+    pool = _pool()
+
+    def start() -> None:
+        for _ in range(_processes()):
+            pool.submit(int)
+
+    threading.Thread(target=start, name="processes for drawing", daemon=True).start()
 
 
 def beside(function: Callable[..., Result], *arguments: Any) -> "Future[Result]":
@@ -42,15 +50,20 @@ def _alone(function: Callable[..., Result], *arguments: Any) -> Result:
         return function(*arguments)
 
 
-def encoded(drawings: Mapping[str, Drawing]) -> dict[str, bytes]:
-    """PNG and PDF of every drawing by file name, the key with ``.png`` and ``.pdf``."""
+def begun(drawings: Mapping[str, Drawing]) -> "dict[str, Future[Encoded]]":
+    """Have all drawings drawn, while this process goes on."""
+    return {stem: _pool().submit(_encode, drawing) for stem, drawing in drawings.items()}
+
+
+def encoded(drawn: "Mapping[str, Future[Encoded]]") -> dict[str, bytes]:
+    """PNG and PDF of every drawing by file name, the key with ``.png`` and ``.pdf``, once they are ready."""
     files = {}
-    for stem, (png, pdf) in zip(drawings, _pool().map(_encode, drawings.values()), strict=True):
-        files[f"{stem}.png"], files[f"{stem}.pdf"] = png, pdf
+    for stem, future in drawn.items():
+        files[f"{stem}.png"], files[f"{stem}.pdf"] = future.result()
     return files
 
 
-def _encode(drawing: Drawing) -> tuple[bytes, bytes]:
+def _encode(drawing: Drawing) -> Encoded:
     figure = getattr(plots, drawing.kind)(*drawing.arguments, **drawing.options)
     return plots.png(figure), plots.pdf(figure)
 

@@ -59,7 +59,7 @@ def write(config: AnalyseConfig) -> Path:
     found = results.read(uri, study)
     found = results.in_order(found, _languages(found, config.order))
     corpora, without = _corpora(config.data, found)
-    errors = _errors(found, uri, corpora) if config.errors else None
+    errors = _errors(found, uri, corpora)
     counts = results.sentence_counts(found, uri, SPLIT)
     published = config.style == "published"
     done = computed.compute(
@@ -189,6 +189,7 @@ def _errors(found: StudyResults, uri: str, corpora: dict[str, Corpus]) -> "Futur
 def compose(done: Computed, uri: str, published: bool = False) -> dict[str, bytes]:
     """Every file of the report by its name inside the folder."""
     file_of = {view.name: f"transfer/{safe_name(view.name)}.csv" for view in done.views}
+    drawn, captions = figures(done)
     texts = {
         **_frames(done),
         **_transfer(done),
@@ -198,8 +199,7 @@ def compose(done: Computed, uri: str, published: bool = False) -> dict[str, byte
         **_papers(done, published),
     }
     files = {name: text.encode() for name, text in texts.items()}
-    drawn, captions = figures(done)
-    files |= drawn
+    files |= drawing.encoded(drawn)
     images = {stem: files[f"{stem}.png"] for stem in captions}
     run_url = _run_url(uri, done.found.experiment_id)
     shown = sections.page(done, file_of, captions, images, run_url, public_uri(uri), [*sorted(files), INDEX])
@@ -314,8 +314,8 @@ def _is_hub_id(place: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", place) is not None
 
 
-def figures(done: Computed) -> tuple[dict[str, bytes], dict[str, str]]:
-    """PNG and PDF by file name, and a caption by the stem of the files."""
+def figures(done: Computed) -> "tuple[dict[str, Future[drawing.Encoded]], dict[str, str]]":
+    """Figures that are being drawn, and their captions, by the stem of their files."""
     wide = [view for view in done.views if view.wide] or done.views[:1]
     limits = matrices.limits(done.matrices[view.name][ALL].mean for view in wide)
     drawn: dict[str, Drawing] = {}
@@ -371,7 +371,7 @@ def figures(done: Computed) -> tuple[dict[str, bytes], dict[str, str]]:
                 "F1 of entities that the source's train split has with this category, with another one only, or not, "
                 "with 95 % intervals; n: gold entities over all pairs of source and target, the most of any start"
             )
-    return drawing.encoded(drawn), captions
+    return drawing.begun(drawn), captions
 
 
 def _notes(table: pd.DataFrame) -> dict[str, str]:

@@ -415,6 +415,3 @@ class AnalyseConfig:
         "given", "languages in tables and figures: as the study names them, by family, by region, or by similar scores"
     )
     selection_split: Literal["dev", "test"] = option("dev", SELECTION_HELP)
-    errors: bool = option(
-        False, "error analysis from the stored predictions: categories confused, F1 by kind of entity"
-    )

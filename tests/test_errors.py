@@ -332,7 +332,7 @@ def test_the_report_shows_errors_and_escapes_words(tmp_path: Path) -> None:
                     )
                     opened.log_text(run, text, f"{schema.PREDICTIONS}/{target}.test.txt")
     tracking = TrackingOptions(study="study", tracking_uri=uri)
-    index = report.write(AnalyseConfig(data, tracking, output=str(tmp_path / "out"), errors=True))
+    index = report.write(AnalyseConfig(data, tracking, output=str(tmp_path / "out")))
     kinds = list(csv.DictReader((index.parent / "errors/kinds.csv").open()))
     assert len(kinds) == 2 * 2 * 2 * 2
     assert {(row["error correct"], row["error boundary"], row["error missing"]) for row in kinds} == {("1", "1", "1")}
