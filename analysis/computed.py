@@ -20,7 +20,7 @@ from analysis import (
     statistics,
 )
 from analysis.audit import Finding
-from analysis.errors import Errors
+from analysis.error_pages import ErrorReport
 from analysis.matrices import AVERAGE, Cube
 from analysis.resampling import SentenceCounts
 from analysis.results import StudyResults
@@ -75,7 +75,7 @@ class Ranking:
 @dataclass(frozen=True)
 class Computed:
     """The analysis of a study. ``matrices`` by view and category; ``reference``: the start that others are compared
-    with; ``overlap`` and ``errors``: None where the corpora are not at hand, ``errors`` also where not asked for;
+    with; ``overlap`` and ``errors``: None where the corpora are not at hand, ``errors`` also without predictions;
     ``ranking``: or why there is none."""
 
     found: StudyResults
@@ -100,7 +100,7 @@ class Computed:
     cards: pd.DataFrame
     overlap: Overlap | None
     ranking: Ranking | str
-    errors: Errors | None
+    errors: ErrorReport | None
     findings: list[Finding]
 
     @property
@@ -124,7 +124,7 @@ def compute(
     imports: Mapping[str, pd.DataFrame],
     published: bool = False,
     selection_split: str = "dev",
-    errors: Callable[[], Errors | None] = lambda: None,
+    errors: Callable[[], ErrorReport | None] = lambda: None,
 ) -> Computed:
     """Analyse a study.
 

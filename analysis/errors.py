@@ -48,14 +48,31 @@ class Errors:
     buckets: Buckets
 
 
+@dataclass(frozen=True)
+class Wrong:
+    """The distinct errors of a target by place: ``gold`` and ``predicted`` are (errors,) indices into `Tagged.kinds`,
+    -1 where there is none; ``cells[begin[i] : begin[i + 1]]`` are the cells that make error ``i``."""
+
+    gold: np.ndarray
+    predicted: np.ndarray
+    begin: np.ndarray
+    cells: np.ndarray
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(errors,) how many cells make each."""
+        return np.diff(self.begin)
+
+
 def analyse(
     files: Mapping[Place, bytes],
     corpora: Mapping[str, Corpus],
     targets: Sequence[str],
     groups: Mapping[str, Sequence[tuple[str, str]]],
     reference: str,
-) -> Errors | None:
-    """The error analysis of a study from the files of its cells (`nertransfer.predicted_entities`), in their order.
+) -> tuple[Errors, dict[str, Tagged], dict[str, Wrong]] | None:
+    """The error analysis of a study from the files of its cells (`nertransfer.predicted_entities`), in their order,
+    with the entities of every target and what is wrong among them.
 
     ``groups``: the configurations of every row of a summary, by its name. Cells of a source without a corpus are left
     out; None where nothing is left.
@@ -64,21 +81,18 @@ def analyse(
     found = tagged(with_train, corpora, targets=targets)
     if not found:
         return None
-    tables = errors(found)
-    return Errors(*tables, kinds_of_groups(tables[1], groups), buckets(found, corpora, groups, reference))
-
-
-def errors(found: Mapping[str, Tagged], most: int = MOST) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """`confusion`, `kinds` and `examples` of all targets."""
-    tables: list[tuple[pd.DataFrame, ...]] = []
+    tables, places = [], {}
     for target, one in found.items():
         pairs = paired(one)
-        shown = (confusion(one, pairs), kinds(one, pairs), examples(one, pairs, most))
-        tables.append(tuple(table.assign(target=target) for table in shown))
+        places[target] = wrong(one, pairs)
+        shown = (confusion(one, pairs), kinds(one, pairs), examples(one, places[target]))
+        tables.append([table.assign(target=target) for table in shown])
     columns = (CONFUSION_COLUMNS, KIND_COLUMNS, EXAMPLE_COLUMNS)
-    parts = zip(*tables, strict=True) if tables else [[], [], []]
-    made = tuple(stacked(list(part), names) for part, names in zip(parts, columns, strict=True))
-    return made  # type: ignore[return-value]
+    confused, of_kinds, shown_most = (
+        stacked(list(part), names) for part, names in zip(zip(*tables, strict=True), columns, strict=True)
+    )
+    of_buckets = buckets(found, corpora, groups, reference)
+    return Errors(confused, of_kinds, shown_most, kinds_of_groups(of_kinds, groups), of_buckets), found, places
 
 
 def kinds_of_groups(table: pd.DataFrame, groups: Mapping[str, Sequence[tuple[str, str]]]) -> pd.DataFrame:
@@ -168,40 +182,59 @@ def kinds(found: Tagged, pairs: Pairs) -> pd.DataFrame:
     return _cells(found).assign(**counted)
 
 
-# --- examples --------------------------------------------------------------------------------------------
+# --- which entities are wrong ------------------------------------------------------------------------------
 
 
-def examples(found: Tagged, pairs: Pairs, most: int = MOST) -> pd.DataFrame:
+def wrong(found: Tagged, pairs: Pairs) -> Wrong:
+    """What any cell has wrong, each pair of entities at its place once."""
+    unique, width = found.kinds, len(found.kinds.first) + 1
+    chosen, paired_ones = np.flatnonzero(~found.correct), pairs.span >= 0
+    there = np.zeros((len(found.cells), len(found.gold_first)), bool)
+    there[found.cell[paired_ones], pairs.span[paired_ones]] = True
+    cell, missed = np.nonzero(~there)
+    gold_of = np.append(unique.gold, -1)  # -1: no gold entity
+    left = np.concatenate([gold_of[pairs.span[chosen]], unique.gold[missed]]) + 1
+    right = np.concatenate([unique.predicted[chosen], np.full(len(missed), -1)]) + 1
+    cells = np.concatenate([found.cell[chosen], cell])
+    code = left * width + right
+    order = np.lexsort((cells, code))
+    distinct, begin = np.unique(code[order], return_index=True)
+    return Wrong(distinct // width - 1, distinct % width - 1, np.append(begin, len(order)), cells[order])
+
+
+def kinds_of_wrong(found: Tagged, one: Wrong) -> np.ndarray:
+    """(errors,) which of `KINDS` each is."""
+    unique, left, right = found.kinds, np.maximum(one.gold, 0), np.maximum(one.predicted, 0)
+    same = (unique.first[left] == unique.first[right]) & (unique.end[left] == unique.end[right])
+    of_type = unique.category[left] == unique.category[right]
+    boundary, of_kind, both, missing, spurious = (KINDS.index(name) for name in KINDS[1:])
+    found_both = np.where(same, of_kind, np.where(of_type, boundary, both))
+    return np.where(one.gold < 0, spurious, np.where(one.predicted < 0, missing, found_both))
+
+
+def examples(found: Tagged, one: Wrong, most: int = MOST) -> pd.DataFrame:
     """The most frequent wrong entities, a row per words and categories of both sides.
 
     ``gold`` and ``predicted`` are their words, empty where there is none. ``count``: how often in all cells; ``cells``:
     how many there are. ``example``: the first place in the split in up to `CONTEXT` words on either side, the gold
     entity in [brackets], the predicted one in {braces}.
     """
-    unique, width = found.kinds, len(found.kinds.first) + 1
-    wrong = np.flatnonzero(~found.correct)
-    gold_of = np.append(unique.gold, -1)  # -1: no gold entity
-    left, right = gold_of[pairs.span[wrong]] + 1, unique.predicted[wrong] + 1
-    hits = np.bincount(pairs.span[pairs.span >= 0], minlength=len(found.gold_first))
-    missed = np.flatnonzero(hits < len(found.cells))
-    code, counts = np.unique(left * width + right, return_counts=True)
-    left = np.concatenate([code // width, unique.gold[missed] + 1]) - 1
-    right = np.concatenate([code % width, np.zeros(len(missed), int)]) - 1
-    counts = np.concatenate([counts, len(found.cells) - hits[missed]])
+    unique, left, right = found.kinds, one.gold, one.predicted
+    if not len(left):
+        return pd.DataFrame(columns=EXAMPLE_COLUMNS[1:])
     form = forms(found.words, unique.first, unique.end)
     known: dict[str, int] = {}
     form_code = np.array([*(known.setdefault(text, len(known)) for text in form), -1], np.int64)
     category = np.append(unique.category, -1)
-    same = (left >= 0) & (right >= 0) & (unique.first[left] == unique.first[right])
-    same &= unique.end[left] == unique.end[right]  # the same words may stand next to each other
-    code = same.astype(np.int64)
+    kind = kinds_of_wrong(found, one)  # the same words may stand next to each other
+    code = kind.astype(np.int64)
     for side in (left, right):
         code = (code * (len(known) + 1) + form_code[side] + 1) * (len(found.categories) + 1) + category[side] + 1
     _, where, group = np.unique(code, return_index=True, return_inverse=True)
-    total = np.bincount(group, weights=counts).astype(int)
+    total = np.bincount(group, weights=one.counts).astype(int)
     frequent = np.lexsort((where, -total))[:most]
     rows = [
-        (*_sides(found, int(left[i]), int(right[i])), int(n), len(found.cells),
+        (KINDS[kind[i]], *_side(found, int(left[i])), *_side(found, int(right[i])), int(n), len(found.cells),
          in_context(found, _span(found, left[i]), _span(found, right[i])))
         for i, n in zip(where[frequent], total[frequent], strict=True)
     ]  # fmt: skip
@@ -217,19 +250,10 @@ def _span(found: Tagged, kind: int) -> tuple[int, int] | None:
     return None if kind < 0 else (int(found.kinds.first[kind]), int(found.kinds.end[kind]))
 
 
-def _sides(found: Tagged, gold: int, predicted: int) -> tuple[str, str, str, str, str]:
-    """Kind of error, words and category of gold, words and category of the prediction."""
-    sides: list[str] = []
-    for kind in (gold, predicted):
-        span = _span(found, kind)
-        sides += (
-            [" ".join(found.words[slice(*span)]), found.categories[found.kinds.category[kind]]] if span else ["", ""]
-        )
-    if gold < 0 or predicted < 0:
-        return ("spurious" if gold < 0 else "missing", *sides)  # type: ignore[return-value]
-    same = _span(found, gold) == _span(found, predicted)
-    name = "type" if same else "boundary" if sides[1] == sides[3] else "boundary and type"
-    return (name, *sides)  # type: ignore[return-value]
+def _side(found: Tagged, kind: int) -> tuple[str, str]:
+    """Words and category of an entity."""
+    span = _span(found, kind)
+    return (" ".join(found.words[slice(*span)]), found.categories[found.kinds.category[kind]]) if span else ("", "")
 
 
 def in_context(found: Tagged, gold: tuple[int, int] | None, predicted: tuple[int, int] | None) -> str:

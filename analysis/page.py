@@ -47,7 +47,8 @@ def render(page: Page) -> str:
     scale = scales(page)
     findings = sorted(page.findings, key=lambda finding: -finding.severity)
     folded = {Severity.NOTE} if len(findings) > NOTES_OPEN_UP_TO else set()
-    return _environment().get_template("page.html.j2").render(
+    return filled(
+        "page.html.j2",
         page=page,
         findings=[finding for finding in findings if finding.severity not in folded],
         notes=[finding for finding in findings if finding.severity in folded],
@@ -59,12 +60,21 @@ def render(page: Page) -> str:
         first=first_matrix(page.matrices, scale["mean"]),
         data=embedded(script_data(page, scale)),
         palette=Markup(palette_css()),
-        style=_inline("page.css"),
-        script=_inline("page.js"),
         run_url=_run_url(page),
         cells=functools.partial(listing_rows, runs=page.runs),
         images=_images(page),
-    )  # fmt: skip
+    )
+
+
+def filled(template: str, scripts: Sequence[str] = (), **values: object) -> str:
+    """A page of `TEMPLATES` with styles and scripts inside; ``scripts``: those it has beside ``page.js``."""
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            style=_inline("page.css"), script=_inline("page.js"), further=[_inline(name) for name in scripts], **values
+        )
+    )
 
 
 @functools.cache
@@ -309,11 +319,12 @@ def script_data(page: Page, scale: Mapping[str, Scale]) -> dict:
         "confidence": round(100 * CONFIDENCE),
         "steps": STEPS,
         "dense_above": DENSE_ABOVE,
-        "long_above": LONG_ABOVE,
-        "missing": MISSING,
-        "minus": MINUS,
         "average": matrices.AVERAGE,
-    }
+    } | LISTINGS_DATA
+
+
+LISTINGS_DATA = {"long_above": LONG_ABOVE, "missing": MISSING, "minus": MINUS}
+"""What the script needs for listings."""
 
 
 def _matrix_data(matrix: Matrix, reference: Matrix | None) -> dict:

@@ -46,13 +46,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page: paragraphs in words, then tables and figures."""
+    """One part of the page: paragraphs in words, links (text, file), then tables and figures."""
 
     anchor: str
     title: str
     paragraphs: Sequence[str] = ()
     listings: Sequence[Listing] = ()
     pictures: Sequence[Picture] = ()
+    links: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from analysis import (
     categories,
     computed,
     drawing,
+    error_pages,
     matrices,
     model_cards,
     page,
@@ -31,10 +32,9 @@ from analysis import (
     tables,
     typeset,
 )
-from analysis import errors as error_analysis
 from analysis.computed import SPLIT, Computed, minus_reference, without_averages
 from analysis.drawing import Drawing
-from analysis.errors import Errors
+from analysis.error_pages import ErrorReport
 from analysis.results import StudyResults
 from analysis.views import views
 from nertransfer import corpus, schema
@@ -64,7 +64,7 @@ def write(config: AnalyseConfig) -> Path:
     published = config.style == "published"
     done = computed.compute(
         found, counts, corpora or without, results.import_tables(found, uri), published, config.selection_split,
-        errors.result if errors else lambda: None,
+        errors.result,
     )  # fmt: skip
     files = compose(done, uri, published)
     folder = Path(config.output) / safe_name(study)
@@ -173,14 +173,14 @@ def _corpora(data: DataOptions, found: StudyResults) -> tuple[dict[str, Corpus],
     return {}, f"data={data.data!r}: {reason}"
 
 
-def _errors(found: StudyResults, uri: str, corpora: dict[str, Corpus]) -> "Future[Errors | None] | None":
+def _errors(found: StudyResults, uri: str, corpora: dict[str, Corpus]) -> "Future[ErrorReport | None]":
     """The error analysis, which goes on beside the rest; None without corpora or predictions."""
     files = results.predicted_entities(found, uri, SPLIT) if corpora else {}
-    if not files:
-        return None
     shown = views(found.frame, found.plan, found.languages)
     groups, reference = computed.error_groups(shown), computed.reference_of(found, shown)
-    return drawing.beside(error_analysis.analyse, files, corpora, found.languages, groups, reference)
+    return drawing.beside(
+        error_pages.analyse, found.study, f"../{INDEX}", files, corpora, found.languages, groups, reference
+    )
 
 
 # --- what is in the report -----------------------------------------------------------------------
@@ -273,13 +273,14 @@ def _overlap(done: Computed) -> dict[str, str]:
 def _errors_found(done: Computed) -> dict[str, str]:
     if done.errors is None:
         return {}
-    found = done.errors
+    found = done.errors.tables
     frames = {
         "confusion": found.confusion, "kinds": found.kinds, "examples": found.examples,
         "kinds_summary": found.kinds_of_groups, "buckets": found.buckets.table, "bucket_gaps": found.buckets.gaps,
         "buckets_summary": found.buckets.summary,
     }  # fmt: skip
-    return {f"errors/{name}.csv": tables.csv_text(frame) for name, frame in frames.items()}
+    texts = {f"{name}.csv": tables.csv_text(frame) for name, frame in frames.items()} | dict(done.errors.pages)
+    return {f"{sections.ERRORS}/{name}": text for name, text in texts.items()}
 
 
 def _audit(done: Computed) -> dict[str, str]:
@@ -361,7 +362,7 @@ def figures(done: Computed) -> "tuple[dict[str, Future[drawing.Encoded]], dict[s
         drawn["figures/overlap"] = Drawing("scatter", arguments)
         captions["figures/overlap"] = "Zero-shot F1 against overlap: each point is a source and a target"
     if done.errors is not None:
-        seen = sections.seen_and_unseen(done.errors.buckets.summary)
+        seen = sections.seen_and_unseen(done.errors.tables.buckets.summary)
         if seen["mean"].notna().any():
             title = "Entities that stand in the source's train split, and others"
             notes = {str(name): f"n={n:,}" for name, n in seen.groupby("bucket")["gold"].max().items()}

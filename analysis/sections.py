@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis import matrices, statistics, tables
+from analysis import error_pages, matrices, statistics, tables
 from analysis.computed import SPLIT, Computed, without_averages
 from analysis.matrices import Average
 from analysis.page_data import Column, Listing, Matrix, Page, Picture, Section, Tile
@@ -16,6 +16,8 @@ from nertransfer.grid import BASE, OWN
 from nertransfer.languages import LANGUAGES
 
 POINTS = "points of F1"
+ERRORS = "errors"
+"""Folder of the tables and pages of errors, and where they are on the page."""
 LISTED_EXAMPLES = 5
 """So many wrong entities of every target are listed on the page."""
 LISTED_RANKS = 3
@@ -485,7 +487,7 @@ def seen_and_unseen(summary: pd.DataFrame) -> pd.DataFrame:
 def _errors(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
     if computed.errors is None:
         return None
-    found = computed.errors
+    found = computed.errors.tables
     buckets = [
         Column("start", "start"),
         Column("setting", "setting"),
@@ -502,27 +504,12 @@ def _errors(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
         Column("start", "start"),
         Column("setting", "setting"),
         Column("scores", "scores", "count"),
-        Column("correct", "correct", "number"),
-        Column("boundary", "boundary", "number", "right category, other first or last word"),
-        Column("type", "type", "number", "right words, other category"),
-        Column("boundary and type", "both", "number", "they overlap, and that is all"),
-        Column("missing", "missing", "number", "a gold entity without a predicted one"),
-        Column("spurious", "spurious", "number", "a predicted entity without a gold one"),
+        *error_pages.KIND_COLUMNS,
     ]
-    examples = [
-        Column("target", "target"),
-        Column("kind", "kind"),
-        Column("gold", "gold"),
-        Column("gold_category", "category"),
-        Column("predicted", "predicted"),
-        Column("predicted_category", "category"),
-        Column("count", "times", "count", "in all cells"),
-        Column("cells", "cells", "count"),
-        Column("example", "example", "text", "[gold], {predicted}"),
-    ]
+    examples = [Column("target", "target"), *error_pages.EXAMPLE_COLUMNS]
     top = found.examples.groupby("target", sort=False).head(LISTED_EXAMPLES).reset_index(drop=True)
     return Section(
-        "errors",
+        ERRORS,
         "Errors: which entities are hard",
         [
             "F1 of the entities in a bucket: recall over the gold entities in it, precision over the predicted ones in "
@@ -533,6 +520,7 @@ def _errors(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
             "not the same mixture of languages. Every pair is in errors/buckets.csv, every start minus "
             f"{computed.reference} in errors/bucket_gaps.csv, categories taken for others in errors/confusion.csv, "
             "and in errors/kinds.csv the kinds of errors of every score, also as nervaluate counts them.",
+            "Every wrong entity in its sentence, by start, source, seed and kind, on a page for each target:",
         ],
         [
             Listing("buckets", "F1 by kind of entity", found.buckets.summary, buckets, "errors/buckets_summary.csv"),
@@ -542,6 +530,7 @@ def _errors(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
                     f"the first {LISTED_EXAMPLES} of every target; all cells together"),
         ],
         _pictures(pictures, "figures/seen"),
+        [(f"errors on {name.removesuffix('.html')}", f"{ERRORS}/{name}") for name in computed.errors.pages],
     )  # fmt: skip
 
 

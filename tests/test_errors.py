@@ -8,13 +8,14 @@ from pathlib import Path
 import analysis_store as made
 import numpy as np
 import pytest
+from browser import looked_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nervaluate import Evaluator
 from test_report import Page
 from test_scoring import published_results, read_columns
 
-from analysis import error_buckets, errors, inference, report, statistics
+from analysis import error_buckets, error_pages, errors, inference, report, statistics
 from analysis.entities import Tagged, paired, tagged
 from nertransfer import corpus, counts, predicted_entities, schema
 from nertransfer.config import AnalyseConfig, DataOptions, TrackingOptions
@@ -24,6 +25,7 @@ from nertransfer.labels import spans
 from nertransfer.store import client
 
 Tags = list[list[str]]
+HOSTILE = "<script>hacked=1</script>"
 NERVALUATE = {"strict": "strict", "exact": "exact", "partial": "partial", "ent_type": "type"}
 CATEGORIES = ["DATE", "LOC", "ORG", "PER"]
 
@@ -156,15 +158,69 @@ def test_the_most_frequent_wrong_entities_stand_in_their_context() -> None:
     cut = [[*["O"] * 13, "B-PER", "O", "O", "B-ORG"], ["B-PER", "O"]]
     none = [["O"] * 17, ["B-PER", "I-PER"]]
     found = one_target(gold, cut, none, words=words)
-    rows = errors.examples(found, paired(found))
+    rows = errors.examples(found, errors.wrong(found, paired(found)))
     assert rows.drop(columns=["cells", "example"]).to_numpy().tolist() == [
         ["boundary", "Musa Bello", "PER", "Musa", "PER", 2],
-        ["type", "Kano", "LOC", "Kano", "ORG", 1],
         ["missing", "Musa Bello", "PER", "", "", 1],
         ["missing", "Kano", "LOC", "", "", 1],
+        ["type", "Kano", "LOC", "Kano", "ORG", 1],
     ]
     first = rows.iloc[0]
     assert first["example"] == "… d e f g h i j k l m [{Musa} Bello] said Kano" and set(rows["cells"]) == {2}
+
+
+@settings(max_examples=60, deadline=None)
+@given(STUDIES)
+def test_distinct_errors_are_those_that_are_counted(taggings: list[Tags]) -> None:
+    gold, *predicted = taggings
+    found = one_target(gold, *predicted)
+    one = errors.wrong(found, paired(found))
+    kinds = errors.kinds_of_wrong(found, one)
+    for cell, ours in enumerate(our_counts(found)):
+        here = [kind for i, kind in enumerate(kinds) if cell in one.cells[one.begin[i] : one.begin[i + 1]]]
+        counted = Counter(errors.KINDS[kind] for kind in here)
+        assert {kind: counted[kind] for kind in errors.KINDS[1:]} == {
+            kind: ours[f"error {kind}"] for kind in errors.KINDS[1:]
+        }
+
+
+def test_the_page_of_a_target_filters_its_errors(tmp_path: Path) -> None:
+    words = [["Musa", "Bello", "left", "Kano", HOSTILE], ["Ada", "came"]]
+    gold = [["B-PER", "I-PER", "O", "B-LOC", "O"], ["B-PER", "O"]]
+    cut = [["B-PER", "O", "O", "B-ORG", "B-ORG"], ["B-PER", "O"]]
+    none = [["O"] * 5, ["B-PER", "O"]]
+    files = {("base", "hau", 0): file_of(cut), ("base", "hau", 1): file_of(none), ("swa", "hau", 0): file_of(gold)}
+    data = {"hau": corpus_of(words, gold)}
+    made_of = error_pages.analyse("s", "../index.html", files, data, ["hau"], {"base": [("base", "hau")]}, "base")
+    assert made_of is not None and list(made_of.pages) == ["hau.html"]
+    script = """
+      const list = () => [...document.querySelectorAll("#wrong li")].map((li) => li.querySelector(".what").textContent
+        + "|" + [...li.querySelectorAll("mark")].map((m) => m.className + "=" + m.textContent).join(";")
+        + "|" + li.querySelector("summary").textContent);
+      const choose = (name, text) => {
+        const control = document.querySelector(`[data-filter=${name}]`);
+        control.value = [...control.options].find((option) => option.textContent === text).value;
+        control.dispatchEvent(new Event("change"));
+      };
+      const told = () => document.getElementById("told").textContent;
+      const all = [list(), told()];
+      choose("seed", "1"); const one = [list(), told()];
+      choose("seed", "all"); choose("kind", "spurious"); const kind = list();
+      choose("kind", "all"); choose("start", "swa"); const good = told();
+      return { all, one, kind, good, hacked: typeof hacked };"""
+    _, told = looked_at(made_of.pages["hau.html"], tmp_path, tmp_path / "profile", script)
+    boundary = "boundarygold: Musa Bello PERpredicted: Musa PER|gold predicted=Musa;gold=Bello|1 of 3 models"
+    assert told["all"][0][0] in (
+        boundary,
+        f"spuriousgold: nonepredicted: {HOSTILE} ORG|predicted={HOSTILE}|1 of 3 models",
+    )
+    assert boundary in told["all"][0] and told["all"][1] == "5 errors in 3 models, 1.7 a model, 5 distinct; 5 shown"
+    assert told["one"][0] == [
+        "missinggold: Musa Bello PERpredicted: none|gold=Musa Bello|1 of 1 models",
+        "missinggold: Kano LOCpredicted: none|gold=Kano|1 of 1 models",
+    ]
+    assert [entry.split("|")[1] for entry in told["kind"]] == [f"predicted={HOSTILE}"]
+    assert told["good"].startswith("0 errors in 1 model,") and told["hacked"] == "undefined"
 
 
 # --- buckets -------------------------------------------------------------------------------------------------
@@ -304,8 +360,6 @@ def test_what_fits_no_corpus_is_left_out() -> None:
 
 # --- the report ----------------------------------------------------------------------------------------------
 
-HOSTILE = "<script>alert(1)</script>"
-
 
 def test_the_report_shows_errors_and_escapes_words(tmp_path: Path) -> None:
     languages = ("aaa", "nya")
@@ -339,9 +393,10 @@ def test_the_report_shows_errors_and_escapes_words(tmp_path: Path) -> None:
     names = {path.name for path in (index.parent / "errors").iterdir()}
     assert names == {
         "confusion.csv", "kinds.csv", "kinds_summary.csv", "examples.csv", "buckets.csv", "bucket_gaps.csv",
-        "buckets_summary.csv",
+        "buckets_summary.csv", "aaa.html", "nya.html",
     }  # fmt: skip
     assert (index.parent / "figures/seen.png").is_file()
     text = index.read_text()
+    assert HOSTILE not in (index.parent / "errors/aaa.html").read_text() and "errors on aaa" in text
     assert HOSTILE not in text and "Errors: which entities are hard" in text
     assert any(f"[{{{HOSTILE}}} x]" in part for part in Page(text).texts)

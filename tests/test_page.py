@@ -1,12 +1,9 @@
 """The page of a study: read by a parser, and shown by a browser."""
 
 import dataclasses
-import html
 import itertools
 import json
 import math
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +12,7 @@ from urllib.parse import unquote, urlencode
 import numpy as np
 import pandas as pd
 import pytest
-from absent import absent
+from browser import looked_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -434,25 +431,7 @@ def test_numbers_can_be_read_on_every_colour_and_scales_differ_in_lightness(name
 # --- shown by a browser ----------------------------------------------------------------------------------
 
 
-def browser() -> str:
-    """The headless browser. Fails the test where there is none: without it the page is untested."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
-    reason = "no Chromium on PATH: the page of a study is tested in a real browser; install chromium"
-    absent(reason)
-
-
 Visit = Callable[..., tuple[Node, dict]]
-FRAME = """<!doctype html><html><body style="margin:0">
-<iframe {source} style="width:{width}px;height:900px;border:0"></iframe>
-<script>addEventListener("message", (event) => {{ document.documentElement.dataset.told = event.data; }});</script>"""
-"""A screen of any width: the window of a browser is never narrower than 500 pixels."""
-SCRIPT = """<script>setTimeout(() => {{
-  const told = (() => {{ {script} }})();
-  const page = document.documentElement;
-  parent.postMessage(JSON.stringify({{ told, state: {{ ...page.dataset }}, page: page.outerHTML }}), "*");
-}}, 200)</script></body>"""
 
 
 @pytest.fixture(scope="module")
@@ -467,23 +446,8 @@ def visit(tmp_path: Path, profile: Path) -> Visit:
     def show(
         made: Page, script: str = "return {}", view: str = "", width: int = 1200, sandboxed: bool = False
     ) -> tuple[Node, dict]:
-        text = page.render(made).replace("</body>", SCRIPT.format(script=script))
-        (tmp_path / "page.html").write_text(text, encoding="utf-8")
-        source = f'src="page.html#{html.escape(view)}"'
-        if sandboxed:
-            source = f'sandbox="allow-scripts" srcdoc="{html.escape(text)}"'
-        (tmp_path / "frame.html").write_text(FRAME.format(source=source, width=width), encoding="utf-8")
-        command = [
-            browser(), "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000",
-            "--disable-features=IsolateSandboxedIframes",  # virtual time is that of one process
-            f"--user-data-dir={profile}", "--window-size=1280,1000", "--dump-dom", (tmp_path / "frame.html").as_uri(),
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, timeout=120, check=True)
-        (outer,) = Tree(done.stdout.decode()).root.all("html")
-        found = json.loads(outer.attributes["data-told"])
-        assert "error" not in found["state"], found["state"]["error"]
-        assert found["state"]["ready"] == "true"
-        return Tree(found["page"]).root, found["told"]
+        shown, told = looked_at(page.render(made), tmp_path, profile, script, view, width, sandboxed)
+        return Tree(shown).root, told
 
     return show
 

@@ -450,7 +450,7 @@
   // --- the page --------------------------------------------------------------------------------------
 
   const navigation = () => {
-    const links = new Map([...document.querySelectorAll("nav a:not(.study)")].map((a) => [decodeURIComponent(a.hash.slice(1)), a]));
+    const links = new Map([...document.querySelectorAll('nav a[href^="#"]:not(.study)')].map((a) => [decodeURIComponent(a.hash.slice(1)), a]));
     const sections = [...document.querySelectorAll("main > section")].filter((section) => links.has(section.id));
     const strip = document.querySelector("nav");
     const mark = () => {
@@ -487,7 +487,7 @@
   });
 
   for (const box of document.querySelectorAll(".listing")) listing(box);
-  if (data.matrices.length) explorer();
+  if (data.matrices?.length) explorer();
   navigation();
   document.documentElement.dataset.ready = "true";
 })();
