@@ -210,10 +210,6 @@ def test_the_page_of_a_target_filters_its_errors(tmp_path: Path) -> None:
       return { all, one, kind, good, hacked: typeof hacked };"""
     _, told = looked_at(made_of.pages["hau.html"], tmp_path, tmp_path / "profile", script)
     boundary = "boundarygold: Musa Bello PERpredicted: Musa PER|gold predicted=Musa;gold=Bello|1 of 3 models"
-    assert told["all"][0][0] in (
-        boundary,
-        f"spuriousgold: nonepredicted: {HOSTILE} ORG|predicted={HOSTILE}|1 of 3 models",
-    )
     assert boundary in told["all"][0] and told["all"][1] == "5 errors in 3 models, 1.7 a model, 5 distinct; 5 shown"
     assert told["one"][0] == [
         "missinggold: Musa Bello PERpredicted: none|gold=Musa Bello|1 of 1 models",
