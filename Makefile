@@ -44,7 +44,7 @@ lint: $(VENV)/lint.stamp  ## check style with ruff
 # One worker and no job runner: starts three times faster, and one reader needs no more.
 ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 ui: $(VENV)/study.stamp  ## browse runs, tables and models on this machine (PORT=5000)
-	@echo 'open http://127.0.0.1:$(PORT)/?workflowType=machine_learning (Ctrl-C stops)'
+	@echo 'open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning (Ctrl-C stops)'
 	$(RUN) -m mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 --backend-store-uri sqlite:///mlflow.db
 
 mlproject:  ## rewrite MLproject from nertransfer/config.py

@@ -22,6 +22,7 @@ from analysis import (
     computed,
     drawing,
     error_pages,
+    experiment_note,
     matrices,
     model_cards,
     page,
@@ -37,7 +38,7 @@ from analysis.drawing import Drawing
 from analysis.error_pages import ErrorReport
 from analysis.results import StudyResults
 from analysis.views import views
-from nertransfer import corpus, schema
+from nertransfer import corpus, pages, schema
 from nertransfer.config import AnalyseConfig, DataOptions, RankConfig
 from nertransfer.corpus import Corpus
 from nertransfer.errors import InputError
@@ -76,7 +77,7 @@ def write(config: AnalyseConfig) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         try:
-            _log(client(uri, must_exist=True), found.experiment_id, new)
+            _log(client(uri, must_exist=True), done, new)
         finally:  # an artifact store out of reach does not cost the local report
             _swap(new, folder, Path(temporary) / "old")
     absent = matrices.missing_cells(done.missing)
@@ -124,8 +125,12 @@ def _swap(new: Path, folder: Path, old: Path) -> None:
         entry.rename(place)
 
 
-def _log(server: MlflowClient, experiment_id: str, folder: Path) -> None:
-    """Log the folder as artifacts of an analysis run: the one that is open for this process, or a new one."""
+def _log(server: MlflowClient, done: Computed, folder: Path) -> None:
+    """Log the folder as artifacts of an analysis run: the one that is open for this process, or a new one.
+
+    The experiment's page then opens on the study's results.
+    """
+    experiment_id = done.found.experiment_id
     tags = {schema.KIND: schema.KIND_ANALYSIS}
     run_id = inherited_run(server, experiment_id)
     if run_id is None:
@@ -135,6 +140,11 @@ def _log(server: MlflowClient, experiment_id: str, folder: Path) -> None:
             server.set_tag(run_id, key, value)
     try:
         server.log_artifacts(run_id, str(folder), "report")
+        configurations = (done.found.frame["start"] + "-" + done.found.frame["source"]).unique().tolist()
+        shown = pages.view_tags(done.found.languages, configurations) | pages.EXPERIMENT_KIND
+        shown[schema.NOTE] = experiment_note.note(done, pages.run_page("", experiment_id, run_id))
+        for key, value in shown.items():
+            server.set_experiment_tag(experiment_id, key, value)
     except BaseException:
         server.set_terminated(run_id, "FAILED")
         raise

@@ -27,7 +27,7 @@ def main(config: StudyConfig) -> None:
         return
     if config.executor == "local":
         pool.prepare()  # workers import beside this process, not after it
-    from nertransfer.study import REPORT, run_study, write_study_scripts
+    from nertransfer.study import REPORT, links, run_study, write_study_scripts
 
     study = open_study(client(uri), name)
     if config.executor == "script":
@@ -48,6 +48,8 @@ def main(config: StudyConfig) -> None:
 
             report.write(AnalyseConfig(data=config.data, tracking=config.tracking, output=config.output))
     print(outcome.timing.table())
+    if outcome.ran or outcome.found:
+        print(links(study, outcome.sources))
     if outcome.failed:
         raise SystemExit(1)
 

@@ -181,6 +181,18 @@ def register(study: Study, cells: Mapping[Place, Run], work_dir: Path, selection
     return changes
 
 
+def champions(study: Study, sources: Iterable[str]) -> dict[str, str]:
+    """The run of the champion of every registered model of these sources, by the model's name."""
+    found = {}
+    for name in map(schema.model_name, sources):
+        try:
+            found[name] = study.client.get_model_version_by_alias(name, schema.CHAMPION).run_id
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+    return found
+
+
 def discard_beaten(study: Study, cell: Cell, work_dir: Path, selection_split: str) -> None:
     """Delete the local weights of every finished seed of the cell's start and source but the best so far."""
     rivals = _rivals(study, cell)

@@ -15,7 +15,7 @@ import torch
 from accelerate import Accelerator
 
 from nertransfer import corpus as corpora_of
-from nertransfer import launch, planted_starts, pool, registry, schema, starts
+from nertransfer import launch, pages, planted_starts, pool, registry, schema, starts
 from nertransfer.cell import Cell, make_accelerator, make_cell, recipe_digest
 from nertransfer.claims import Claims, Heart, Owner
 from nertransfer.cluster import Cluster, train_script, write_scripts
@@ -151,12 +151,14 @@ class Timing:
 
 @dataclass
 class StudyOutcome:
-    """What a study did: cells run now, cells found done, errors of those that failed, what the registry changed."""
+    """What a study did: cells run now, cells found done, errors of those that failed, what the registry changed;
+    ``sources`` of all cells."""
 
     ran: list[str] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     changes: list[registry.Change] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
     timing: Timing = field(default_factory=Timing.since_process_began)
 
 
@@ -169,6 +171,7 @@ def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
     """
     outcome = StudyOutcome()
     plan, grid = _prepare(config, outcome.timing)
+    outcome.sources = list(dict.fromkeys(cell.source for cell in plan.cells))
     tags = {"languages": ",".join(plan.corpora), schema.RECIPE_DIGEST: recipe_digest(config.recipe)}
     with Heart(study, Owner.this_process()), open_run(study, schema.KIND_STUDY, "study", tags) as run_id:
         log(study.client, run_id, params=configuration_params(flat(config) | grid.params))
@@ -324,6 +327,15 @@ def make_worker(work: Work, uri: str, name: str, again: bool) -> Callable[[Cell]
     runner = Runner(work, study, make_accelerator(work.plan.cells[0].recipe, work.run))
     Heart(study, Owner.this_process(), runner.flush_curves).start()
     return partial(runner.run, even_if_finished=again)
+
+
+def links(study: Study, sources: Sequence[str]) -> str:
+    """Where to look at the study in MLflow, a line each."""
+    served = study.uri.startswith(("http://", "https://"))
+    start = "" if served else f" (start it with: mlflow ui --backend-store-uri {public_uri(study.uri)})"
+    server = public_uri(study.uri) if served else pages.LOCAL
+    found = pages.listed(server, study.experiment_id, registry.champions(study, sources))
+    return "\n".join([f"in MLflow{start}:", *(f"  {title:<20} {address}" for title, address in found)])
 
 
 def _without_holes(cells: dict[Place, Run], plan: Plan, study: Study) -> dict[Place, Run]:
