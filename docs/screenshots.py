@@ -14,8 +14,8 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from nertransfer import pages, registry
-from nertransfer.store import client, open_study
+from nertransfer import pages, registry  # noqa: E402
+from nertransfer.store import client, open_study  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 QUIET = """localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
