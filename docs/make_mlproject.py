@@ -25,6 +25,7 @@ ENTRY_POINTS: dict[str, tuple[str, type]] = {
     "train": ("train", config.TrainConfig),
     "evaluate": ("evaluate", config.EvaluateConfig),
     "register": ("register", config.RegisterConfig),
+    "predict": ("predict", config.PredictConfig),
     "import_results": ("import_results", config.ImportConfig),
     "analyse": ("analyse", config.AnalyseConfig),
     "rank": ("rank", config.RankConfig),

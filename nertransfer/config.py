@@ -107,15 +107,15 @@ class DataOptions:
         return self.data if self.data in CORPUS_NAMES else Path(self.data).resolve().name
 
 
+TRACKING_URI_HELP = "MLflow tracking server or store; empty: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here"
+
+
 @dataclass(frozen=True)
 class TrackingOptions:
     """Which study, on which MLflow store."""
 
     study: str = option("", "name of the MLflow experiment; empty: the name of the data")
-    tracking_uri: str = option(
-        "",
-        "MLflow tracking server or store; empty: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here",
-    )
+    tracking_uri: str = option("", TRACKING_URI_HELP)
 
     def __post_init__(self) -> None:
         check(
@@ -355,6 +355,36 @@ class RegisterConfig:
     data: DataOptions = field(default_factory=DataOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     selection_split: Literal["dev", "test"] = option("dev", SELECTION_HELP)
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Find the entities of a text with a registered model."""
+
+    input: str = required("UTF-8 file: one text a line, or CoNLL columns with the word first")
+    language: str = option("", "source language of a registered model ner-<language>; or give model")
+    start: str = option("", "start of the language's registered model; empty: the champion of all starts")
+    model: str = option(
+        "", "instead of language: models:/<name>@<alias>, runs:/<run id>, a folder, or a hub id of a token classifier"
+    )
+    input_format: Literal["text", "conll"] = option(
+        "text", "text: one a line, split into words here; conll: a word a line, an empty line after each sentence"
+    )
+    format: Literal["conll", "jsonl", "html"] = option(
+        "jsonl", "conll: word and tag; jsonl: a JSON object a text; html: a page with coloured entities"
+    )
+    output: str = option("", "file to write; empty: beside the input, <its name>.entities.<format>")
+    threshold: float = option(0.0, "entities with a lower score are left out; from 0 to 1")
+    device: Literal["auto", "cpu"] = option("auto", "auto takes a GPU where there is one")
+    tracking_uri: str = option("", TRACKING_URI_HELP)
+
+    def __post_init__(self) -> None:
+        TrackingOptions(tracking_uri=self.tracking_uri)
+        for parameter in ("language", "start"):
+            value = getattr(self, parameter)
+            check(not (value and self.model), parameter, value, f"not beside model={self.model!r}, which says it all")
+        check(not self.start or bool(self.language), "start", self.start, "only beside language")
+        check(0 <= self.threshold <= 1, "threshold", self.threshold, "from 0 to 1")
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ LINES_KEPT = 5
 
 # Python's own str.split() and str.splitlines() also cut at U+00A0, U+0085, U+2028 and others,
 # which occur inside words; only these are separators here.
-_SEPARATORS = re.compile(r"[ \t]+")
-_BOM = "\ufeff"
+SEPARATORS = re.compile(r"[ \t]+")
+BYTE_ORDER_MARK = "\ufeff"
 _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 """Unicode categories: controls, format and zero-width characters, and spaces other than U+0020."""
 
@@ -170,7 +170,7 @@ def _read_line(line: str, allow_empty_words: bool) -> _Line:
         return _Line(boundary=True)
     if "\r" in text:  # taken as white space, it would hide the words between the first and the last column
         return _Line(problem="a carriage return inside the line; lines end with \\n or \\r\\n")
-    columns = _SEPARATORS.split(text)
+    columns = SEPARATORS.split(text)
     if columns[0] == DOCUMENT_START:
         return _Line(boundary=True, oddities=("document_starts",))
     if len(columns) == 1:
@@ -201,7 +201,7 @@ def _oddities(word: str) -> tuple[str, ...]:
     found = []
     if any(unicodedata.category(c) in _INVISIBLE for c in word):
         found.append("invisible")
-    if _BOM in word:
+    if BYTE_ORDER_MARK in word:
         found.append("byte_order_marks")
     if "\ufffd" in word:
         found.append("replacements")
@@ -210,7 +210,8 @@ def _oddities(word: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _decode(data: bytes, path: str) -> str:
+def decode(data: bytes, path: str) -> str:
+    """``data`` as UTF-8. Raises InputError that names file, line and byte."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -232,7 +233,7 @@ def parse(
     like that) and a file without a sentence.
     """
     path = str(path)
-    text = _decode(data, path)
+    text = decode(data, path)
     problems: list[tuple[int, str]] = []
     counts: Counter[str] = Counter()
     lines: dict[str, list[int]] = {}
@@ -243,7 +244,7 @@ def parse(
         if len(examples) < LINES_KEPT and number not in examples:
             examples.append(number)
 
-    if text.startswith(_BOM):
+    if text.startswith(BYTE_ORDER_MARK):
         text = text[1:]
         note("byte_order_marks", 1)
 

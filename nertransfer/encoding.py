@@ -14,6 +14,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from nertransfer.errors import InputError
+from nertransfer.words import window_bounds
 
 IGNORED = -100
 """Label of positions that carry none; the default ``ignore_index`` of torch's cross-entropy."""
@@ -106,48 +107,6 @@ def encode(
         labels = np.fromiter((label_ids.get(t, IGNORED) for ts in tags for t in ts), np.int64, int(starts[-1]))
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     return Encoded(tuple(windows), labels, starts, pad_id, unknown_words, cut_words)
-
-
-def window_bounds(lengths: Sequence[int], room: int) -> list[tuple[int, int, int, int]]:
-    """Windows over words of the given lengths (sub-tokens, each from 1 to ``room``).
-
-    Returns (begin, end, own_begin, own_end) per window: it shows words begin..end and owns
-    own_begin..own_end. Consecutive windows overlap by at most a quarter of ``room``, cut
-    between words; the owned ranges follow each other without gap or overlap.
-    """
-    if not lengths:
-        return []
-    shown: list[tuple[int, int]] = []
-    begin = 0
-    while True:
-        end, used = begin, 0
-        while end < len(lengths) and used + lengths[end] <= room:
-            used += lengths[end]
-            end += 1
-        shown.append((begin, end))
-        if end == len(lengths):
-            break
-        overlap, following = 0, end
-        while following - 1 > begin and overlap + lengths[following - 1] <= room // 4:
-            following -= 1
-            overlap += lengths[following]
-        # the next window must reach further than this one, whatever the words' lengths
-        begin = following if _fits_one_more(lengths, following, end, room) else end
-    bounds: list[tuple[int, int, int, int]] = []
-    own_begin = 0
-    for number, (begin, end) in enumerate(shown):
-        if number + 1 < len(shown):
-            next_begin = shown[number + 1][0]
-            own_end = next_begin + (end - next_begin + 1) // 2  # the middle of the overlap
-        else:
-            own_end = end
-        bounds.append((begin, end, own_begin, own_end))
-        own_begin = own_end
-    return bounds
-
-
-def _fits_one_more(lengths: Sequence[int], begin: int, end: int, room: int) -> bool:
-    return sum(lengths[begin : end + 1]) <= room
 
 
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 
 from nertransfer.errors import InputError
+from nertransfer.words import OUTSIDE, is_stray, spans
 
-OUTSIDE = "O"
+__all__ = ["ALL", "OUTSIDE", "categories_of", "category_of", "is_stray", "label_list", "spans", "stray_positions"]
+
 ALL = "ALL"
 """Stands for "all categories together" in keys and result tables; no category may be called so."""
 
@@ -39,31 +41,6 @@ def label_list(categories: Sequence[str]) -> tuple[str, ...]:
     return (OUTSIDE, *(f"{prefix}-{c}" for c in categories for prefix in "BI"))
 
 
-def is_stray(previous: str, tag: str) -> bool:
-    """Whether ``tag`` is an I- tag that continues nothing: invalid in IOB2.
-
-    ``previous`` is the tag of the word before it, ``O`` at the start of a sentence.
-    """
-    return tag.startswith("I-") and previous[2:] != tag[2:]
-
-
 def stray_positions(tags: Sequence[str]) -> list[int]:
     """Indices of the stray I- tags of one sentence."""
     return [i for i, tag in enumerate(tags) if is_stray(tags[i - 1] if i else OUTSIDE, tag)]
-
-
-def spans(tags: Sequence[str]) -> list[tuple[int, int, str]]:
-    """Entities of one sentence as (first word, end word exclusive, category).
-
-    A stray I- tag begins an entity, as in conlleval and seqeval's default mode.
-    """
-    found: list[tuple[int, int, str]] = []
-    for i, tag in enumerate(tags):
-        if tag == OUTSIDE:
-            continue
-        if tag.startswith("B-") or is_stray(tags[i - 1] if i else OUTSIDE, tag):
-            found.append((i, i + 1, tag[2:]))
-        else:
-            first, _, category = found[-1]
-            found[-1] = (first, i + 1, category)
-    return found

@@ -23,7 +23,7 @@ from mlflow.entities import LoggedModelStatus, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from nertransfer import schema, starts
+from nertransfer import packaging, schema, starts
 from nertransfer.cell import Cell, recipe_digest
 from nertransfer.current import Place, current_cells
 from nertransfer.errors import InputError
@@ -34,7 +34,7 @@ from nertransfer.tracking import cell_runs, kind_runs
 AGGREGATION = "first"
 """How transformers' pipeline merges sub-tokens: a word has the label of its first one, as in training."""
 
-REQUIREMENTS = ("mlflow", "torch", "transformers", "accelerate", "safetensors")
+REQUIREMENTS = ("mlflow", "torch", "transformers", "accelerate", "safetensors", "pandas")
 
 
 @dataclass(frozen=True)
@@ -299,22 +299,14 @@ def _describe(study: Study, choice: Choice, version: ModelVersion) -> bool:
 
 
 def _store_weights(study: Study, choice: Choice, work_dir: Path) -> None:
-    """Put the weights under the cell's LoggedModel, as a pipeline that returns entity spans."""
+    """Put the weights under the cell's LoggedModel; both its flavors return entity spans."""
     model, tokenizer, _ = starts.load_tagger(starts.Start("weights", str(weights_folder(work_dir, choice.key))))
     pipeline = transformers.pipeline(
         "token-classification", model=model, tokenizer=tokenizer, aggregation_strategy=AGGREGATION
     )
     name = study.client.get_logged_model(choice.model_id).name
     with _fluent(study):
-        patiently(
-            lambda: mlflow.transformers.log_model(
-                pipeline,
-                name=name,
-                model_id=choice.model_id,
-                model_config={"aggregation_strategy": AGGREGATION},
-                pip_requirements=_requirements(),
-            )
-        )
+        patiently(lambda: packaging.log(pipeline, name, choice.model_id, _requirements()))
 
 
 @contextmanager

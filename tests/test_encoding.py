@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import tiny_tokenizer
 
-from nertransfer.encoding import IGNORED, collate, encode, epoch_batches, token_budget_batches, window_bounds
+from nertransfer.encoding import IGNORED, collate, encode, epoch_batches, token_budget_batches
 from nertransfer.errors import InputError
+from nertransfer.words import window_bounds
 
 WORDS = st.text(alphabet="abcxyz\u200b\u0301éß", min_size=0, max_size=12)
 SENTENCES = st.lists(st.lists(WORDS, min_size=1, max_size=60), min_size=1, max_size=5)

@@ -23,6 +23,7 @@ from nertransfer.commandline import build, parameters, parser
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted((ROOT / "entrypoints").glob("[!_]*.py"))
 REQUIRED = {
+    "input": "text.txt",
     "results": "published",
     "source": "swa",
     "model": "models:/ner-swa@champion",
@@ -147,9 +148,10 @@ def test_values_reach_the_program_unchanged(project: Project, name: str) -> None
     """Spaces, quotes, dollars and braces survive MLflow's formatting and the shell."""
     odd = """my data; $HOME "x" 'y' {z}"""
     configuration = MAKE.ENTRY_POINTS[name][1]
-    given = {p.name: REQUIRED[p.name] for p in parameters(configuration) if p.text is None} | {"data": odd}
+    parameter = "data" if any(p.name == "data" for p in parameters(configuration)) else "input"
+    given = {p.name: REQUIRED[p.name] for p in parameters(configuration) if p.text is None} | {parameter: odd}
     arguments = shlex.split(project.get_entry_point(name).compute_command(given, None))[2:]
-    assert parser(configuration, "").parse_args(arguments).data == odd
+    assert getattr(parser(configuration, "").parse_args(arguments), parameter) == odd
 
 
 # --- entry points -----------------------------------------------------------------------------------------

@@ -1,0 +1,25 @@
+"""Find the entities of a text with a registered model, into CoNLL columns, JSON lines or an HTML page.
+
+mlflow run . -e predict --env-manager local -P language=hau -P input=news.txt -P format=html
+python entrypoints/predict.py --language hau --start swa --input news.txt
+python entrypoints/predict.py --model models:/ner-hau@champion --input test.txt --input_format conll --format conll
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
+
+from nertransfer.commandline import run
+from nertransfer.config import PredictConfig
+
+
+def main(config: PredictConfig) -> None:
+    from nertransfer.prediction import predict
+
+    outcome = predict(config)
+    print(f"{outcome.entities} entities in {outcome.texts} texts: {outcome.output}")
+
+
+if __name__ == "__main__":
+    run(PredictConfig, main, __doc__)

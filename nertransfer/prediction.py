@@ -1,0 +1,211 @@
+"""A file of text or CoNLL columns and a registered model -> the entities of every text, in a file."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nertransfer import corpus, rendering, schema, starts
+from nertransfer.config import DataOptions, PredictConfig, TrackingOptions
+from nertransfer.errors import InputError
+from nertransfer.labels import category_of
+from nertransfer.progress import progress_bar
+from nertransfer.registry import local_copy
+from nertransfer.served import Tagged, Tagger, words
+from nertransfer.store import Study, client, resolve_uri
+
+AT_A_TIME = 128
+"""Texts between two steps of the progress bar."""
+
+_PREFIX = schema.model_name("")
+_ALIAS = schema.start_alias("")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text of the input and the number of the line it begins on."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    output: Path
+    texts: int
+    entities: int
+
+
+def predict(config: PredictConfig) -> Outcome:
+    """Write the entities of ``config.input``; the output file appears whole or not at all.
+
+    Raises InputError when the input cannot be read or the model is not there; says which are.
+    """
+    source = Path(config.input)
+    output = Path(config.output) if config.output else source.with_name(f"{source.stem}.entities.{config.format}")
+    if output.is_dir() or output.resolve() == source.resolve():
+        raise InputError(f"output={str(output)!r} is not allowed: a file other than the input", "output")
+    texts = read_columns(source) if config.input_format == "conll" else read_lines(source)
+    split = words.split_words if config.input_format == "conll" else words.split_text
+    with ExitStack() as stack:
+        start, name = stack.enter_context(_model(config))
+        model, tokenizer, _ = starts.load_tagger(start)
+        on = "cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu"
+        try:
+            tagger = Tagger(model, tokenizer, on)
+            found: list[Tagged] = []
+            with progress_bar(len(texts), "predicting", "text") as bar:
+                for begin in range(0, len(texts), AT_A_TIME):
+                    part = [text.text for text in texts[begin : begin + AT_A_TIME]]
+                    found += tagger.read(part, split, config.threshold)
+                    bar.update(len(part))
+        except ValueError as error:
+            raise InputError(f"model {name} cannot read {source}: {error}") from error
+    lines = [text.line for text in texts]
+    if config.format == "conll":
+        rendered = rendering.conll(found)
+    elif config.format == "jsonl":
+        rendered = rendering.json_lines(lines, found)
+    else:
+        rendered = rendering.page(f"{source.name}: entities found by {name}", lines, found)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    fresh = output.with_name(output.name + ".new")
+    fresh.write_text(rendered, encoding="utf-8")
+    fresh.replace(output)
+    return Outcome(output, len(texts), sum(len(one.entities) for one in found))
+
+
+# --- the input ---------------------------------------------------------------------------------
+
+
+def _read(path: Path) -> list[str]:
+    if not path.is_file():
+        raise InputError(f"input={str(path)!r} is not allowed: a file that exists", "input")
+    text = corpus.decode(path.read_bytes(), str(path)).removeprefix(corpus.BYTE_ORDER_MARK)
+    return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+def read_lines(path: Path) -> list[Text]:
+    """One text a line, lines of white space left out.
+
+    Raises InputError when there is none, or when every line ends in an IOB2 tag: those are columns.
+    """
+    texts = [Text(number, line) for number, line in enumerate(_read(path), start=1) if line.strip()]
+    if not texts:
+        raise InputError(f"{path}:1: the file has no text", "input")
+    if all(_ends_in_tag(text.text) for text in texts):
+        raise InputError(f"{path}:{texts[0].line}: every line ends in an IOB2 tag; give input_format=conll", "input")
+    return texts
+
+
+def _ends_in_tag(line: str) -> bool:
+    columns = corpus.SEPARATORS.split(line.strip())
+    try:
+        category_of(columns[-1])
+    except InputError:
+        return False
+    return len(columns) > 1
+
+
+def read_columns(path: Path) -> list[Text]:
+    """The sentences of a CoNLL file, words separated by one space; of its columns only the first is looked at.
+
+    Raises InputError that names the line for a line without a word in its first column, for a number of columns that
+    changes, and for a file without a sentence.
+    """
+    texts: list[Text] = []
+    sentence: list[str] = []
+    first = columns_before = 0
+    for number, line in enumerate([*_read(path), ""], start=1):
+        columns = corpus.SEPARATORS.split(line.rstrip(" \t"))
+        if columns == [""] or columns[0] == corpus.DOCUMENT_START:
+            if sentence:
+                texts.append(Text(first, " ".join(sentence)))
+            sentence = []
+            continue
+        if not columns[0] or "\r" in columns[0]:
+            raise InputError(f"{path}:{number}: no word in the first column of {line!r}", "input")
+        if columns_before and len(columns) != columns_before:
+            raise InputError(
+                f"{path}:{number}: {len(columns)} columns in {line!r}, but {columns_before} before; "
+                "running text is input_format=text",
+                "input",
+            )
+        columns_before = len(columns)
+        first = first if sentence else number
+        sentence.append(columns[0])
+    if not texts:
+        raise InputError(f"{path}:1: the file has no sentence", "input")
+    return texts
+
+
+# --- the model -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def _model(config: PredictConfig) -> Iterator[tuple[starts.Start, str]]:
+    """The model as a start that can be loaded, and its name for people; gone when the block ends."""
+    with ExitStack() as stack:
+        if config.model and not config.model.startswith(("runs:/", "models:/")):
+            if (Path(config.model) / "MLmodel").is_file():
+                yield stack.enter_context(_unpacked(Path(config.model))), config.model
+            else:
+                yield starts.resolve(config.model), config.model
+            return
+        address = resolve_uri(TrackingOptions(tracking_uri=config.tracking_uri))
+        study = Study(client(address, must_exist=True), "", "")
+        name = config.model or registered(study, config.language, config.start)
+        yield stack.enter_context(local_copy(name, study, Path(DataOptions().work_dir))), name
+
+
+@contextmanager
+def _unpacked(folder: Path) -> Iterator[starts.Start]:
+    """An MLflow model's folder as a start: MLflow keeps the tokenizer beside the model, transformers in one folder."""
+    with tempfile.TemporaryDirectory() as temporary:
+        together = Path(temporary) / "model"
+        for part in (folder / "model", folder / "components" / "tokenizer"):
+            if not part.is_dir():
+                raise InputError(f"model={str(folder)!r} is not allowed: it has no {part.relative_to(folder)}", "model")
+            shutil.copytree(part, together, dirs_exist_ok=True)
+        yield starts.Start(starts.slug(folder.resolve().name), str(together))
+
+
+def registered(study: Study, language: str, start: str) -> str:
+    """Address of a language's registered model: of ``start``, or the champion of all starts where that is empty.
+
+    Raises InputError, naming what there is, when there is none.
+    """
+    languages = _languages(study)
+    if not language:
+        raise InputError(f"neither language nor model is given; {_list('registered languages', languages)}", "language")
+    if language not in languages:
+        raise InputError(
+            f"language={language!r} has no registered model; {_list('registered languages', languages)}", "language"
+        )
+    name = schema.model_name(language)
+    aliases = study.client.get_registered_model(name).aliases
+    alias = schema.start_alias(start) if start else schema.CHAMPION
+    if alias not in aliases:
+        known = sorted(alias.removeprefix(_ALIAS) for alias in aliases if alias.startswith(_ALIAS))
+        wanted = f"start={start!r} is" if start else f"a {schema.CHAMPION} is"
+        raise InputError(f"{wanted} not registered for {language}; {_list('registered starts', known)}", "start")
+    return f"models:/{name}@{alias}"
+
+
+def _languages(study: Study) -> list[str]:
+    names: list[str] = []
+    token = None
+    while True:
+        page = study.client.search_registered_models(page_token=token)
+        names += [model.name for model in page]
+        token = page.token
+        if not token:
+            return sorted(name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX))
+
+
+def _list(title: str, names: Sequence[str]) -> str:
+    return f"{title}: {', '.join(names) or 'none yet'}"

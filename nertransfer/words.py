@@ -1,0 +1,140 @@
+"""Words of a text, windows over them, entities among their tags. Pure, standard library only.
+
+The file also travels with every registered model (`nertransfer.served` loads it from beside itself), so it
+imports nothing of ours: what a registered model reads and returns is what training and scoring mean by it.
+"""
+
+import functools
+import unicodedata
+from collections.abc import Sequence
+
+OUTSIDE = "O"
+
+APOSTROPHES = frozenset("'`´‘’ʼʻ")
+"""Part of the word they touch, at its edges too: Luo *ng'*, Hausa *'yan*, Igbo *n'ime*."""
+
+Place = tuple[int, int]
+"""Where a word stands in its text: first character and the one after its last, in code points."""
+
+
+@functools.lru_cache(maxsize=65536)
+def _kind(character: str) -> str:
+    """What a character makes: ``space``, ``word``, ``symbol``, ``mark`` (joins what is before it) or punctuation.
+
+    Of punctuation the kind is the character itself, so that equal neighbours are one word and others are not.
+    """
+    category = unicodedata.category(character)
+    if character.isspace():
+        return "space"
+    if character in APOSTROPHES:
+        return "word"
+    if category[0] == "M" or category == "Cf":
+        return "mark"
+    if category in ("So", "Sk"):
+        return "symbol"
+    return character if category[0] in "PS" else "word"
+
+
+def split_text(text: str) -> list[Place]:
+    """The words of raw text as MasakhaNER has them: at white space, and around every punctuation mark.
+
+    Apostrophes belong to words; a run of one punctuation mark is one word, and so is a run of emoji. Combining marks
+    and invisible characters stay with what precedes them. Every character but white space is in exactly one word.
+    (Of MasakhaNER's 425 thousand train words none holds any other punctuation, and numbers are cut at theirs.)
+    """
+    places: list[Place] = []
+    begin, current = 0, "space"
+    for i, character in enumerate(text):
+        kind = _kind(character)
+        if kind == "mark":
+            kind = "word" if current == "space" else current
+        if kind != current:
+            if current != "space":
+                places.append((begin, i))
+            begin, current = i, kind
+    if current != "space":
+        places.append((begin, len(text)))
+    return places
+
+
+def split_words(text: str) -> list[Place]:
+    """The words of text that is split already: what stands between spaces, tabs and line ends, and nothing else."""
+    places: list[Place] = []
+    begin = -1
+    for i, character in enumerate(text):
+        if character in " \t\r\n":
+            if begin >= 0:
+                places.append((begin, i))
+            begin = -1
+        elif begin < 0:
+            begin = i
+    if begin >= 0:
+        places.append((begin, len(text)))
+    return places
+
+
+def window_bounds(lengths: Sequence[int], room: int) -> list[tuple[int, int, int, int]]:
+    """Windows over words of the given lengths (sub-tokens, each from 1 to ``room``).
+
+    Returns (begin, end, own_begin, own_end) per window: it shows words begin..end and owns
+    own_begin..own_end. Consecutive windows overlap by at most a quarter of ``room``, cut
+    between words; the owned ranges follow each other without gap or overlap.
+    """
+    if not lengths:
+        return []
+    shown: list[tuple[int, int]] = []
+    begin = 0
+    while True:
+        end, used = begin, 0
+        while end < len(lengths) and used + lengths[end] <= room:
+            used += lengths[end]
+            end += 1
+        shown.append((begin, end))
+        if end == len(lengths):
+            break
+        overlap, following = 0, end
+        while following - 1 > begin and overlap + lengths[following - 1] <= room // 4:
+            following -= 1
+            overlap += lengths[following]
+        # the next window must reach further than this one, whatever the words' lengths
+        begin = following if _fits_one_more(lengths, following, end, room) else end
+    bounds: list[tuple[int, int, int, int]] = []
+    own_begin = 0
+    for number, (begin, end) in enumerate(shown):
+        if number + 1 < len(shown):
+            next_begin = shown[number + 1][0]
+            own_end = next_begin + (end - next_begin + 1) // 2  # the middle of the overlap
+        else:
+            own_end = end
+        bounds.append((begin, end, own_begin, own_end))
+        own_begin = own_end
+    return bounds
+
+
+def _fits_one_more(lengths: Sequence[int], begin: int, end: int, room: int) -> bool:
+    return sum(lengths[begin : end + 1]) <= room
+
+
+def is_stray(previous: str, tag: str) -> bool:
+    """Whether ``tag`` is an I- tag that continues nothing: invalid in IOB2.
+
+    ``previous`` is the tag of the word before it, ``O`` at the start of a sentence.
+    """
+    return tag.startswith("I-") and previous[2:] != tag[2:]
+
+
+def spans(tags: Sequence[str]) -> list[tuple[int, int, str]]:
+    """Entities of one sentence as (first word, end word exclusive, category).
+
+    A stray I- tag begins an entity, as in conlleval and seqeval's default mode.
+    """
+    found: list[tuple[int, int, str]] = []
+    for i, tag in enumerate(tags):
+        if tag == OUTSIDE:
+            continue
+        if tag.startswith("B-") or is_stray(tags[i - 1] if i else OUTSIDE, tag):
+            found.append((i, i + 1, tag[2:]))
+        else:
+            first, _, category = found[-1]
+            found[-1] = (first, i + 1, category)
+    return found
