@@ -21,6 +21,7 @@ from nertransfer.store import Study, client, resolve_uri
 AT_A_TIME = 128
 """Texts between two steps of the progress bar."""
 
+_HINT = "running text is input_format=text"
 _PREFIX = schema.model_name("")
 _ALIAS = schema.start_alias("")
 
@@ -128,12 +129,10 @@ def read_columns(path: Path) -> list[Text]:
             sentence = []
             continue
         if not columns[0] or "\r" in columns[0]:
-            raise InputError(f"{path}:{number}: no word in the first column of {line!r}", "input")
+            raise InputError(f"{path}:{number}: no word in the first column of {line!r}; {_HINT}", "input")
         if columns_before and len(columns) != columns_before:
             raise InputError(
-                f"{path}:{number}: {len(columns)} columns in {line!r}, but {columns_before} before; "
-                "running text is input_format=text",
-                "input",
+                f"{path}:{number}: {len(columns)} columns in {line!r}, but {columns_before} before; {_HINT}", "input"
             )
         columns_before = len(columns)
         first = first if sentence else number

@@ -383,7 +383,8 @@ def _fetch(model: str, study: Study, work_dir: Path, folder: Path) -> starts.Sta
         if weights_folder(work_dir, key).is_dir():
             return starts.Start(name, str(weights_folder(work_dir, key)))
         model = f"models:/{run.data.tags.get(schema.MODEL_URI, '')}"
-    mlflow.artifacts.download_artifacts(artifact_uri=model, dst_path=str(folder), tracking_uri=study.uri)
+    with _fluent(study):  # registered models are looked up at the global address, whatever tracking_uri says
+        mlflow.artifacts.download_artifacts(artifact_uri=model, dst_path=str(folder), tracking_uri=study.uri)
     weights = folder / "model"
     if not (weights / "config.json").is_file():
         raise MlflowException("its weights are not stored (only those of the best seeds are)")

@@ -29,8 +29,8 @@ LONGEST_TEXT = 100_000
 BATCH_TOKENS = 2048
 """Sub-tokens, padding included, in a batch."""
 
-COLUMNS = ("input", "category", "text", "start", "end", "score")
-"""Of the table that `SpanModel.predict` returns."""
+COLUMNS = {"input": "int64", "category": "str", "text": "str", "start": "int64", "end": "int64", "score": "float64"}
+"""Names and types of the columns that `SpanModel.predict` returns, also where there is no row."""
 
 
 def _beside(name: str) -> ModuleType:
@@ -231,7 +231,7 @@ class SpanModel(mlflow.pyfunc.PythonModel):
             for number, one in enumerate(tagged)
             for entity in one.entities
         ]
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
 def _refusal(message: str) -> MlflowException:

@@ -24,7 +24,7 @@ from nertransfer.commandline import build
 from nertransfer.config import EvaluateConfig, Recipe, StudyConfig, TrainConfig
 from nertransfer.errors import InputError
 from nertransfer.finetune import History
-from nertransfer.labels import ALL
+from nertransfer.labels import ALL, spans
 from nertransfer.rescoring import evaluate
 from nertransfer.store import Study, all_runs, all_versions, client, open_study
 from nertransfer.tracking import (
@@ -148,12 +148,30 @@ def test_registered_models_give_entity_spans_through_mlflow_and_transformers(her
     pipeline = mlflow.transformers.load_model("models:/ner-aaa@champion", aggregation_strategy="first")
     sentence = (finished / "data" / "aaa" / "test.txt").read_text().split("\n\n")[0].split("\n")
     text = " ".join(line.split(" ")[0] for line in sentence)
-    spans = pipeline(text)
-    assert spans and set(spans[0]) >= {"entity_group", "score", "word", "start", "end"}
-    assert spans[0]["entity_group"] in ("PER", "LOC")
+    found = pipeline(text)
+    assert found and set(found[0]) >= {"entity_group", "score", "word", "start", "end"}
+    assert found[0]["entity_group"] in ("PER", "LOC")
     with registry.local_copy("models:/ner-aaa@champion", here, Path("work")) as start:
         plain = transformers.pipeline("token-classification", start.location, aggregation_strategy="first")
-    assert plain(text) == spans
+    assert plain(text) == found
+    (row, *_) = mlflow.pyfunc.load_model("models:/ner-aaa@champion").predict([text]).to_dict("records")
+    assert (row["category"], row["end"]) == (found[0]["entity_group"], found[0]["end"])
+    assert row["text"] == text[row["start"] : row["end"]]
+
+
+def test_a_registered_model_finds_the_entities_that_its_cell_was_scored_on(here: Study) -> None:
+    version = here.client.get_model_version_by_alias("ner-aaa", "champion")
+    kept = mlflow.artifacts.download_artifacts(run_id=version.run_id, artifact_path="predictions/bbb.test.txt",
+                                               tracking_uri=here.uri)  # fmt: skip
+    blocks = [block.split("\n") for block in Path(kept).read_text().strip().split("\n\n")]
+    words = [[row.split(" ")[0] for row in block] for block in blocks]
+    scored = [(i, *span) for i, block in enumerate(blocks) for span in spans([row.split(" ")[2] for row in block])]
+    mlflow.set_tracking_uri(here.uri)
+    model = mlflow.pyfunc.load_model("models:/ner-aaa@champion")
+    found = model.predict([" ".join(sentence) for sentence in words], params={"words": True})
+    expected = [(i, category, " ".join(words[i][first:end])) for i, first, end, category in scored]
+    assert len(expected) > 5
+    assert list(found[["input", "category", "text"]].itertuples(index=False, name=None)) == expected
 
 
 def test_versions_say_what_they_are_and_aliases_point_to_the_best(here: Study) -> None:

@@ -1,0 +1,177 @@
+"""The predict entry point: text or columns in, columns, JSON lines or a page out, with any registered model."""
+
+import html
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from tiny_models import register_tiny_model, save_tiny_mlflow_model
+
+from nertransfer import prediction, rendering, served
+from nertransfer.commandline import build, run
+from nertransfer.config import PredictConfig
+from nertransfer.errors import InputError
+from nertransfer.labels import stray_positions
+
+ROOT = Path(__file__).resolve().parents[1]
+LINES = ["da xo Kuma, kate <b>ba</b> & li", "", "  rono \N{GRINNING FACE} o\u0323ru\u0300ko da", "\"ye\" 'an' ba"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store in which ner-aaa is registered, and ner-bbb, which has no champion yet."""
+    folder = tmp_path_factory.mktemp("prediction")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    register_tiny_model(uri, "aaa", save_tiny_mlflow_model(folder))
+    MlflowClient(tracking_uri=uri, registry_uri=uri).create_registered_model("ner-bbb")
+    MlflowClient(tracking_uri=uri, registry_uri=uri).create_registered_model("something-else")
+    return folder
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_bytes("\r\n".join(LINES).encode())
+    return path
+
+
+def configuration(store: Path, path: Path, **given: str) -> PredictConfig:
+    chosen = {} if "model" in given else {"language": "aaa"}
+    return build(PredictConfig, {"input": str(path), "tracking_uri": f"sqlite:///{store}/mlflow.db"} | chosen | given)
+
+
+def test_json_lines_say_where_each_entity_stands_in_which_line(store: Path, text: Path) -> None:
+    outcome = prediction.predict(configuration(store, text))
+    assert outcome.output == text.with_name("text.entities.jsonl")
+    rows = [json.loads(line) for line in outcome.output.read_text(encoding="utf-8").splitlines()]
+    assert [(row["line"], row["text"]) for row in rows] == [(i + 1, line) for i, line in enumerate(LINES) if line]
+    entities = [(row["text"], entity) for row in rows for entity in row["entities"]]
+    assert len(entities) == outcome.entities > 3
+    assert all(text[e["start"] : e["end"]] == e["text"] and 0 < e["score"] <= 1 for text, e in entities)
+
+
+def test_columns_keep_every_word_and_get_valid_tags(store: Path, tmp_path: Path) -> None:
+    path = tmp_path / "test.txt"
+    path.write_text("-DOCSTART- O\n\nda O\nx,o B-ORG\n\u00a0y O\n\n\nba I-PER\nli O", encoding="utf-8")
+    outcome = prediction.predict(configuration(store, path, input_format="conll", format="conll"))
+    blocks = [
+        [row.split(" ") for row in block.split("\n")] for block in outcome.output.read_text().strip().split("\n\n")
+    ]
+    assert [[word for word, _ in block] for block in blocks] == [["da", "x,o", "\u00a0y"], ["ba", "li"]]
+    assert not any(stray_positions([tag for _, tag in block]) for block in blocks)
+    assert {tag for block in blocks for _, tag in block} <= {"O", "B-PER", "I-PER", "B-LOC", "I-LOC"}
+    again = prediction.predict(configuration(store, outcome.output, input_format="conll", format="jsonl"))
+    assert again.entities == outcome.entities
+    lines = [json.loads(line) for line in again.output.read_text(encoding="utf-8").splitlines()]
+    assert [(row["line"], row["text"]) for row in lines] == [(1, "da x,o \u00a0y"), (5, "ba li")]
+
+
+def test_the_page_shows_the_text_unchanged_and_loads_nothing(store: Path, text: Path) -> None:
+    outcome = prediction.predict(configuration(store, text, format="html"))
+    page = outcome.output.read_text(encoding="utf-8")
+    assert "<b>ba</b>" not in page  # the text's own markup is text
+    assert not re.search(r"<script|<link|<img|src=|url\(|https?:", page)
+    paragraphs = re.findall(r'<p dir="auto" data-line="(\d+)">(.*?)</p>', page, re.DOTALL)
+    shown = {int(n): html.unescape(re.sub(r"<b>\w+</b></mark>|<mark [^>]*>", "", body)) for n, body in paragraphs}
+    assert shown == {i + 1: line for i, line in enumerate(LINES) if line}
+    assert page.count("<mark ") - len(set(re.findall(r"<b>(\w+)</b>", page))) == outcome.entities
+
+
+def test_marks_are_told_apart_by_colour_and_by_label() -> None:
+    entities = tuple(served.Entity(f"C{i}", i, i + 1, 2 * i, 2 * i + 1, 0.5) for i in range(9))
+    page = rendering.page("t", [1], [served.Tagged("a b c d e f g h i", (), entities)])
+    body = page.partition("<p ")[2]
+    assert re.findall(r"<b>(C\d)</b>", body) == [f"C{i}" for i in range(9)]
+    assert len(set(re.findall(r"background:(#\w+)", body))) == len(rendering.COLOURS)
+
+
+def test_a_start_a_uri_and_folders_name_the_same_model(store: Path, text: Path) -> None:
+    chosen = [
+        {"start": "tiny"},
+        {"model": "models:/ner-aaa@champion"},
+        {"model": "models:/ner-aaa/1"},
+        {"model": str(store / "mlflow_model")},
+        {"model": str(store / "tagger")},
+    ]
+    outcomes = [prediction.predict(configuration(store, text, output=str(text) + ".out", **one)) for one in chosen]
+    champion = prediction.predict(configuration(store, text)).output.read_text()
+    assert all(outcome.output.read_text() == champion for outcome in outcomes)
+
+
+def test_the_threshold_counts(store: Path, text: Path) -> None:
+    every = prediction.predict(configuration(store, text)).entities
+    assert 0 < prediction.predict(configuration(store, text, threshold="0.6")).entities < every
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"language": ""}, "registered languages: aaa, bbb$"),
+        ({"language": "zzz"}, "language='zzz' has no registered model; registered languages: aaa, bbb$"),
+        ({"language": "bbb"}, "a champion is not registered for bbb; registered starts: none yet"),
+        ({"start": "swa"}, "start='swa' is not registered for aaa; registered starts: tiny$"),
+        ({"model": "models:/ner-zzz@champion"}, "registered models: models:/ner-aaa@champion"),
+        ({"model": "nowhere"}, "'nowhere' is unknown"),
+        ({"model": "models:/ner-aaa@champion", "start": "tiny"}, "not beside model"),
+        ({"threshold": "1.5"}, "threshold=1.5 is not allowed"),
+        ({"input": "nowhere.txt"}, "input='nowhere.txt' is not allowed: a file that exists"),
+        ({"output": "text.txt"}, "a file other than the input"),
+        ({"input_format": "conll"}, "text.txt:3: no word in the first column of .*running text is input_format=text"),
+        ({"tracking_uri": "sqlite:///nowhere.db"}, "nowhere.db"),
+    ],
+)
+def test_bad_input_names_what_there_is_and_writes_nothing(
+    store: Path, text: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], message: str
+) -> None:
+    monkeypatch.chdir(text.parent)
+    with pytest.raises(InputError, match=message):
+        prediction.predict(configuration(store, text, **given))
+    assert sorted(path.name for path in text.parent.iterdir()) == ["text.txt"]
+
+
+@pytest.mark.parametrize(
+    ("content", "input_format", "message"),
+    [
+        (b"da O\nxo B-PER\n\nba O\n", "text", "bad.txt:1: every line ends in an IOB2 tag; give input_format=conll"),
+        (b"da\n\xff\n", "text", "bad.txt:2: not UTF-8"),
+        (b" \n\n", "text", "has no text"),
+        (b"\n\n", "conll", "has no sentence"),
+        (b"da O\n O\n", "conll", "bad.txt:2: no word in the first column"),
+        (b"da O\nxo ye O\n", "conll", "bad.txt:2: 3 columns in .*, but 2 before"),
+    ],
+)
+def test_a_file_that_is_not_what_it_is_said_to_be_is_not_read(
+    store: Path, tmp_path: Path, content: bytes, input_format: str, message: str
+) -> None:
+    path = tmp_path / "bad.txt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        prediction.predict(configuration(store, path, input_format=input_format))
+
+
+def test_an_interrupt_leaves_the_earlier_output_as_it_was(
+    store: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = prediction.predict(configuration(store, text)).output.read_bytes()
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(served.Tagger, "read", stop)
+    with pytest.raises(KeyboardInterrupt):
+        prediction.predict(configuration(store, text, threshold="0.9"))
+    assert text.with_name("text.entities.jsonl").read_bytes() == before
+    assert len(list(text.parent.iterdir())) == 2
+
+
+def test_the_script_says_what_it_wrote(store: Path, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = importlib.util.spec_from_file_location("predict_script", ROOT / "entrypoints" / "predict.py")
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    arguments = ["--input", str(text), "--language", "aaa", "--tracking_uri", f"sqlite:///{store}/mlflow.db"]
+    run(PredictConfig, script.main, "", arguments)
+    assert re.search(r"\d+ entities in 3 texts: .*text.entities.jsonl$", capsys.readouterr().out.strip())
