@@ -4,8 +4,11 @@ import html
 import importlib.util
 import json
 import re
+import shlex
 from pathlib import Path
 
+import mlflow
+import mlflow.models.cli
 import pytest
 from mlflow import MlflowClient
 from tiny_models import register_tiny_model, save_tiny_mlflow_model
@@ -175,3 +178,48 @@ def test_the_script_says_what_it_wrote(store: Path, text: Path, capsys: pytest.C
     arguments = ["--input", str(text), "--language", "aaa", "--tracking_uri", f"sqlite:///{store}/mlflow.db"]
     run(PredictConfig, script.main, "", arguments)
     assert re.search(r"\d+ entities in 3 texts: .*text.entities.jsonl$", capsys.readouterr().out.strip())
+
+
+# --- the documentation ----------------------------------------------------------------------------
+
+
+DOCS = [ROOT / "README.md", ROOT / "docs" / "models.md"]
+
+
+@pytest.fixture(scope="module")
+def documented(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose store has the model that the documentation speaks of."""
+    folder = tmp_path_factory.mktemp("documented")
+    register_tiny_model(f"sqlite:///{folder}/mlflow.db", "hau", store / "mlflow_model")
+    return folder
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda path: path.stem)
+def test_documented_python_runs(documented: Path, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"```python\n(import mlflow\n.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(documented)
+    before = mlflow.get_tracking_uri()
+    try:
+        names: dict = {}
+        exec(code, names)
+        if page.stem == "models":
+            assert set(names["table"].columns) == set(served.COLUMNS) and names["spans"][0]["entity_group"]
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+def test_documented_requests_are_answered(store: Path) -> None:
+    bodies = re.findall(r"-d '(\{.*\})'", (ROOT / "docs" / "models.md").read_text(encoding="utf-8"))
+    assert len(bodies) == 2
+    model = mlflow.pyfunc.load_model(str(store / "mlflow_model"))
+    for body in map(json.loads, bodies):
+        assert len(model.predict(body["inputs"], params=body.get("params")))
+
+
+def test_documented_mlflow_commands_have_options_that_exist() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in DOCS)
+    found = re.findall(r"^mlflow models ([\w-]+) (.*)$", text, re.MULTILINE)
+    assert {name for name, _ in found} == {"serve", "generate-dockerfile"}
+    for name, rest in found:
+        command = mlflow.models.cli.commands.commands[name]
+        command.make_context(name, shlex.split(rest))  # raises where an option is unknown

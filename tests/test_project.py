@@ -173,11 +173,10 @@ def test_script_is_short_and_opens_with_its_commands(path: Path) -> None:
 
 
 def documented_commands() -> list[str]:
-    """Every ``mlflow run .`` and ``python entrypoints/`` line of the scripts' docstrings and the README."""
+    """Every ``mlflow run .`` and ``python entrypoints/`` line of the scripts' docstrings, the README and docs."""
     texts = [docstring(path) for path in SCRIPTS]
-    readme = ROOT / "README.md"
-    if readme.is_file():
-        texts.append(readme.read_text(encoding="utf-8").replace("\\\n", " "))
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        texts.append(page.read_text(encoding="utf-8").replace("\\\n", " "))
     pattern = re.compile(r"^[ $]*((?:mlflow run \.|python entrypoints/)[^`#\n]*)", re.MULTILINE)
     return sorted({match.strip() for text in texts for match in pattern.findall(text)})
 

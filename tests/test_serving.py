@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,10 +10,13 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow.pyfunc import PyFuncModel
-from model_server import Server, serve
 from tiny_models import register_tiny_model, save_tiny_mlflow_model
 
 from nertransfer.served import LONGEST_TEXT
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+from model_server import Server, serve
 
 
 def payload(inputs: object, **params: object) -> str:
