@@ -1,6 +1,6 @@
 """Everything that the report of a study shows, computed at once from what was read. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from analysis import (
     association,
     audit,
     categories,
+    embeddings,
     inference,
     matrices,
     model_cards,
@@ -21,6 +22,8 @@ from analysis import (
 )
 from analysis.audit import Finding
 from analysis.error_pages import ErrorReport
+from analysis.embedded import Embedded
+from analysis.embeddings import Representations
 from analysis.matrices import AVERAGE, Cube
 from analysis.resampling import SentenceCounts
 from analysis.results import StudyResults
@@ -76,7 +79,7 @@ class Ranking:
 class Computed:
     """The analysis of a study. ``matrices`` by view and category; ``reference``: the start that others are compared
     with; ``overlap`` and ``errors``: None where the corpora are not at hand, ``errors`` also without predictions;
-    ``ranking``: or why there is none."""
+    ``ranking``: or why there is none; ``representations``: None where nothing is embedded."""
 
     found: StudyResults
     views: list[View]
@@ -101,6 +104,7 @@ class Computed:
     overlap: Overlap | None
     ranking: Ranking | str
     errors: ErrorReport | None
+    representations: Representations | None
     findings: list[Finding]
 
     @property
@@ -125,12 +129,14 @@ def compute(
     published: bool = False,
     selection_split: str = "dev",
     errors: Callable[[], ErrorReport | None] = lambda: None,
+    embedded: tuple[pd.DataFrame, Iterable[Embedded]] | None = None,
 ) -> Computed:
     """Analyse a study.
 
     ``counts`` by target may lack some or all: intervals are then over seeds alone. ``corpora``: or why there are none.
     ``published``: as the first study
     did, sd with ddof=0 and best seeds chosen on test. ``errors`` is called last: they may be computed elsewhere.
+    ``embedded``: what `results.embeddings` gives.
     """
     ddof, selection = (0, "test") if published else (1, selection_split)
     shown = views(found.frame, found.plan, found.languages)
@@ -171,6 +177,11 @@ def compute(
         if not isinstance(corpora, str) and len(corpora) > 1
         else None,
         ranking=_ranking({} if isinstance(corpora, str) else corpora, starts, found.families),
+        representations=embeddings.compute(
+            *embedded, starts, found.families, found.languages, found.plan["pivots"], reference
+        )
+        if embedded is not None
+        else None,
         errors=errors(),
         findings=sorted(
             [*audit.audit(found, imports, corpora, cards, selection, SPLIT), *audit.seeds_alone(intervals)],

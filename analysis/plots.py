@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from analysis.matrices import AVERAGE
@@ -166,6 +167,68 @@ def scatter(points: pd.DataFrame, title: str, x_label: str, y_label: str) -> Fig
                 ncols=2,
             )
     return figure
+
+
+def projections(points: pd.DataFrame, title: str, explained: tuple[float, float], stress: float) -> Figure:
+    """Category centres by PCA and, beside it, by metric MDS.
+
+    ``points`` has the columns ``series`` (colours), ``category`` (markers), ``pca_1``, ``pca_2``, ``mds_1`` and
+    ``mds_2``. ``explained``: shares of variance of the two principal axes; ``stress``: Kruskal's stress-1 of the MDS.
+    Short series names stand beside their points, as there may be more of them than colours.
+    """
+    names, categories = list(dict.fromkeys(points["series"])), sorted(set(points["category"]))
+    short = max(map(len, names)) <= 4
+    axis = [f"principal component {i + 1} ({share:.0%} of variance)" for i, share in enumerate(explained)]
+    labels = (("pca", "PCA", axis), ("mds", f"MDS, stress {stress:.2f}", ["dimension 1", "dimension 2"]))
+    shapes = [Line2D([], [], linestyle="", marker=_marker(j), color="#666666") for j in range(len(categories))]
+    patches = [Rectangle((0, 0), 1, 1, color=_colour(i)) for i in range(len(names))]
+    rows = -(-len(names) // SERIES_IN_A_ROW)
+    below = 0.36 + 0.17 * (rows + 1)  # inches, for the legends
+    with matplotlib.rc_context(_STYLE):
+        height = below + 3.3
+        figure = Figure(figsize=(WIDTH, height), facecolor="white")
+        FigureCanvasAgg(figure)
+        for left, (prefix, head, texts) in zip((0.085, 0.585), labels, strict=True):
+            axes = figure.add_axes((left, (below + 0.2) / height, 0.4, 2.5 / height))
+            for i, name in enumerate(names):
+                for j, category in enumerate(categories):
+                    part = points[(points["series"] == name) & (points["category"] == category)]
+                    x, y = part[f"{prefix}_1"], part[f"{prefix}_2"]
+                    axes.scatter(x, y, s=26, marker=_marker(j), color=_colour(i), linewidths=0.4, edgecolors="white")
+                    for at in zip(x, y, strict=True) if short else ():
+                        axes.annotate(name, at, (3, 2), textcoords="offset points", fontsize=5, color="#444444")
+            axes.margins(0.12)
+            axes.set_aspect("equal", adjustable="datalim")
+            axes.tick_params(labelsize=7, length=2)
+            axes.set_xlabel(texts[0], fontsize=7)
+            axes.set_ylabel(texts[1], fontsize=7, labelpad=1)
+            axes.grid(linewidth=0.4, color="#e0e0e0")
+            axes.set_axisbelow(True)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.set_title(head, fontsize=8, loc="left", pad=4)
+        figure.text(0.015, 1 - 0.17 / height, title, fontsize=9.5, fontweight="bold", va="center")
+        look = {"loc": "upper center", "fontsize": 7, "frameon": False, "borderaxespad": 0, "handletextpad": 0.4,
+                "columnspacing": 1.2, "handlelength": 1.0, "handleheight": 0.8, "alignment": "center"}  # fmt: skip
+        figure.legend(
+            shapes, categories, ncols=min(SERIES_IN_A_ROW, len(categories)), markerscale=0.8,
+            bbox_to_anchor=(0.5, (below - 0.24) / height), **look,
+        )  # fmt: skip
+        figure.legend(
+            patches, names, ncols=min(SERIES_IN_A_ROW, len(names)),
+            bbox_to_anchor=(0.5, (below - 0.45) / height), **look,
+        )  # fmt: skip
+    return figure
+
+
+SERIES_IN_A_ROW = 7
+
+
+def _marker(i: int) -> str:
+    return MARKERS[i % len(MARKERS)]
+
+
+def _colour(i: int) -> str:
+    return COLOURS[i % len(COLOURS)]
 
 
 def png(figure: Figure) -> bytes:

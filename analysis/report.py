@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
+from tqdm import tqdm
 
 from analysis import (
+    association,
     categories,
     computed,
     drawing,
+    embeddings,
     error_pages,
     experiment_note,
     matrices,
@@ -35,6 +39,8 @@ from analysis import (
 )
 from analysis.computed import SPLIT, Computed, minus_reference, without_averages
 from analysis.drawing import Drawing
+from analysis.embedded import Embedded
+from analysis.embeddings import Representations
 from analysis.error_pages import ErrorReport
 from analysis.results import StudyResults
 from analysis.views import views
@@ -44,6 +50,7 @@ from nertransfer.corpus import Corpus
 from nertransfer.errors import InputError
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
+from nertransfer.progress import progress_bar
 from nertransfer.store import client, inherited_run, public_uri, resolve_uri, study_name
 
 INDEX = "index.html"
@@ -63,10 +70,12 @@ def write(config: AnalyseConfig) -> Path:
     errors = _errors(found, uri, corpora)
     counts = results.sentence_counts(found, uri, SPLIT)
     published = config.style == "published"
-    done = computed.compute(
-        found, counts, corpora or without, results.import_tables(found, uri), published, config.selection_split,
-        errors.result,
-    )  # fmt: skip
+    models, read = results.embeddings(found, uri)
+    with progress_bar(int(models["used"].sum()), "embeddings", "model", show=bool(len(models))) as bar:
+        done = computed.compute(
+            found, counts, corpora or without, results.import_tables(found, uri), published, config.selection_split,
+            errors.result, (models, _counted(read, bar)) if len(models) else None,
+        )  # fmt: skip
     files = compose(done, uri, published)
     folder = Path(config.output) / safe_name(study)
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,6 +92,12 @@ def write(config: AnalyseConfig) -> Path:
     absent = matrices.missing_cells(done.missing)
     print(f"report: {folder / INDEX} ({_missing_text(absent)})")
     return folder / INDEX
+
+
+def _counted(several: Iterable[Embedded], bar: tqdm) -> Iterator[Embedded]:
+    for one in several:
+        yield one
+        bar.update()
 
 
 def recommend(config: RankConfig) -> Path:
@@ -240,6 +255,18 @@ def _frames(done: Computed) -> dict[str, str]:
         "statistics/seeds_needed": done.seeds,
         "statistics/mixed_model": done.mixed.terms,
     }
+    if done.representations is not None:
+        represented = done.representations
+        frames |= {
+            "embeddings/models": represented.models,
+            "embeddings/points": represented.points,
+            "embeddings/alignment": represented.alignment,
+            "embeddings/by_relation": represented.relations,
+            "embeddings/silhouettes": represented.silhouettes,
+            "embeddings/seeds": represented.seeds,
+            "embeddings/cka": represented.cka,
+            "embeddings/associations": represented.associations,
+        }
     if not isinstance(done.ranking, str):
         frames |= {"ranking/judged": done.ranking.table, "ranking/leave_one_out": done.ranking.left_out}
     return {f"{name}.csv": tables.csv_text(frame) for name, frame in frames.items()}
@@ -382,7 +409,46 @@ def figures(done: Computed) -> "tuple[dict[str, Future[drawing.Encoded]], dict[s
                 "F1 of entities that the source's train split has with this category, with another one only, or not, "
                 "with 95 % intervals; n: gold entities over all pairs of source and target, the most of any start"
             )
+    if done.representations is not None:
+        more, captions_of_more = _representation_figures(done, done.representations)
+        drawn, captions = drawn | more, captions | captions_of_more
     return drawing.begun(drawn), captions
+
+
+def _representation_figures(done: Computed, found: Representations) -> tuple[dict[str, Drawing], dict[str, str]]:
+    """Drawings and captions by stem: projections, alignment as a matrix, alignment against F1."""
+    drawn, captions = {}, {}
+    for one in found.arrangements:
+        stem = f"{sections.REPRESENTATIONS}{safe_name(one.name)}"
+        words = one.points.drop_duplicates(["language", "category"])["words"].sum()
+        title = f"{one.title} (n = {words:,} words)"
+        arguments = (one.points, title, one.projection.explained, one.projection.stress)
+        drawn[stem] = Drawing("projections", arguments)
+        captions[stem] = f"{one.title}: centres of {len(one.points)} groups of words, by PCA and by MDS"
+    for stage in embeddings.STAGES:
+        matrix = embeddings.alignment_matrix(found.alignment, done.reference, stage)
+        if matrix.notna().sum(axis=None) < 4:
+            continue
+        languages = [name for name in matrix.columns if name in matrix.index]
+        stem, what = f"{sections.REPRESENTATIONS}alignment-{safe_name(stage)}", embeddings.STAGES[stage]
+        title = f"{done.reference}, {what}: do its categories align?"
+        label = f"nearest-centre accuracy (%), {SPLIT}"
+        shown = 100 * matrix
+        drawn[stem] = Drawing("heatmap", (shown, None, title, label, matrices.limits([shown])))
+        captions[stem] = (
+            f"{done.reference}, {what}: share of the target's words that are nearest to the source's centre of their "
+            "own category, in percent"
+        )
+        if done.reference not in done.cubes or len(languages) < 3:
+            continue
+        points = association.points(done.cubes[done.reference].statistic("mean"), shown, done.reference)
+        named = {"label": points["source"] + ">" + points["target"], "group": points["target"]}
+        frame = pd.DataFrame({"x": points["overlap"], "y": points["f1"]} | named)
+        title = f"Alignment and transfer: {done.reference}, {what} (n = {len(points)})"
+        arguments = (frame, title, label, f"zero-shot F1 (%), {SPLIT}")
+        drawn[f"{stem}-f1"] = Drawing("scatter", arguments)
+        captions[f"{stem}-f1"] = f"Zero-shot F1 against alignment, {what}: each point is a source and a target"
+    return drawn, captions
 
 
 def _notes(table: pd.DataFrame) -> dict[str, str]:

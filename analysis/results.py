@@ -1,7 +1,8 @@
 """Tracking server -> tidy frames. Reads all cells with one search; writes nothing."""
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,8 +17,9 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from analysis.embedded import Embedded
 from analysis.resampling import SentenceCounts, gathered
-from nertransfer import grid, schema
+from nertransfer import embedded_words, grid, schema
 from nertransfer.counts import Entities
 from nertransfer.current import Place, current_cells, place_of, planned_recipe
 from nertransfer.errors import InputError
@@ -35,6 +37,7 @@ CELL_COLUMNS = [
     "ended", "seconds", "train_seconds", "score_seconds",
 ]  # fmt: skip
 DUPLICATE_COLUMNS = [*CELL, "run_id", "kept_run_id", "reason"]
+EMBEDDING_COLUMNS = ["model", *CELL, "layers", "split", "used", "reason", "run_id", "ended"]
 DIGEST_COLUMNS = [*CELL, "target", "split", "digest"]
 
 
@@ -417,6 +420,90 @@ def import_tables(found: StudyResults, uri: str) -> dict[str, pd.DataFrame]:
         return {}
     contents = _fetched({name: f"{found.imported}/{file}" for name, file in names.items()}, uri)
     return {name: pd.read_csv(io.BytesIO(text)) for name, text in contents.items() if text is not None}
+
+
+def embeddings(found: StudyResults, uri: str) -> tuple[pd.DataFrame, Iterator[Embedded]]:
+    """Every finished embedding run of the study, and those that are used, read one at a time.
+
+    Used are the latest run of every model and layers, of the words that most models have, where corpus and weights are
+    those of the scores. The layers that most models have come first, starts before cells, seeds of a cell together.
+    """
+    server = client(uri, must_exist=True)
+    condition = f"tags.{schema.KIND} = '{schema.KIND_EMBEDDING}' and attributes.status = 'FINISHED'"
+    runs = sorted(all_runs(server, found.experiment_id, condition), key=lambda r: (-r.info.end_time, r.info.run_id))
+    reasons: dict[str, str] = {run.info.run_id: _stale(run, found) for run in runs}
+    fit = [run for run in runs if not reasons[run.info.run_id]]
+    words = _commonest(run.data.tags[schema.WORDS_DIGEST] for run in fit)
+    latest: dict[tuple, Run] = {}
+    for run in fit:
+        if run.data.tags[schema.WORDS_DIGEST] != words:
+            reasons[run.info.run_id] = "other words than most models have"
+        elif latest.setdefault((_embedded_place(run), run.data.tags[schema.LAYERS]), run) is not run:
+            reasons[run.info.run_id] = "embedded again later"
+    layers = _commonest(layers for _, layers in latest)
+    starts = list(dict.fromkeys([*found.plan["starts"], *(place[1] for place, _ in latest)]))
+    order = {name: i for i, name in enumerate(found.languages)}
+
+    def rank(key: tuple) -> tuple:
+        (name, start, source, seed), own = key
+        return own != layers, own, source != "", starts.index(start), order.get(source, len(order)), source, seed, name
+
+    used = [latest[key] for key in sorted(latest, key=rank)]
+    shown = [*used, *(run for run in runs if reasons[run.info.run_id])]
+    rows = []
+    for run in shown:
+        name, start, source, seed = _embedded_place(run)
+        reason, tags = reasons[run.info.run_id], run.data.tags
+        rows.append(
+            (name, start, source, None if seed < 0 else seed, tags[schema.LAYERS], tags.get("split", ""), not reason,
+             reason, run.info.run_id, _utc(run.info.end_time))
+        )  # fmt: skip
+    table = pd.DataFrame(rows, columns=EMBEDDING_COLUMNS).astype({"seed": "Int64"})
+    return table, (_embedded(run, uri) for run in used)
+
+
+def _commonest(values: Iterable[str]) -> str:
+    """The value that occurs most, the first of those that do."""
+    counts = Counter(values)
+    return max(counts, key=lambda value: counts[value], default="")
+
+
+def _embedded_place(run: Run) -> tuple[str, str, str, int]:
+    """Name, start, source (empty: a start alone) and seed (-1) of an embedded model."""
+    tags = run.data.tags
+    return tags[schema.MODEL], tags[schema.START], tags.get(schema.SOURCE, ""), int(tags.get(schema.SEED, -1))
+
+
+def _stale(run: Run, found: StudyResults) -> str:
+    """Why an embedding does not go with the scores; empty where it does."""
+    tags = run.data.tags
+    other = [name for name, digest in _by_prefix([run], schema.CORPUS_DIGEST).items()
+             if found.corpora.get(name, digest) != digest]  # fmt: skip
+    if other:
+        return f"the corpus of {', '.join(sorted(other))} is not the one that was scored"
+    used = found.cells[found.cells["used"]]
+    if schema.SOURCE in tags:
+        return "" if tags[schema.CELL_KEY] in set(used["cell_key"]) else "its cell is not among those that count"
+    weights = set(used.loc[used["start"] == tags[schema.START], "start_fingerprint"]) - {""}
+    fingerprint = run.data.params.get(schema.CONFIG + "fingerprint")
+    return "the cells began from other weights" if weights and fingerprint not in weights else ""
+
+
+def _embedded(run: Run, uri: str) -> Embedded:
+    """Raises InputError where its files are not there."""
+    names = (schema.WORDS_FILE, schema.VECTORS_FILE, schema.CENTRES_FILE)
+    contents = _fetched({name: f"{run.info.artifact_uri}/{name}" for name in names}, uri)
+    gone = [name for name, content in contents.items() if content is None]
+    if gone:
+        raise InputError(f"run {run.info.run_id} of kind {schema.KIND_EMBEDDING} lacks {', '.join(gone)}: delete it")
+    words, vectors, centres = (content for content in contents.values() if content is not None)
+    frame = embedded_words.read_words(words).to_pandas()
+    name, start, source, seed = _embedded_place(run)
+    return Embedded(
+        name, start, source or None, None if seed < 0 else seed, run.data.tags[schema.LAYERS], frame,
+        embedded_words.read_vectors(vectors, list(dict.fromkeys(frame["language"]))),
+        embedded_words.read_centres(centres),
+    )  # fmt: skip
 
 
 Key = TypeVar("Key")

@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis import error_pages, matrices, statistics, tables
 from analysis.computed import SPLIT, Computed, without_averages
+from analysis.embeddings import ALIGNMENT, Representations
 from analysis.matrices import Average
 from analysis.page_data import Column, Listing, Matrix, Page, Picture, Section, Tile
 from analysis.pretraining import SIGNIFICANT
@@ -20,6 +21,8 @@ ERRORS = "errors"
 """Folder of the tables and pages of errors, and where they are on the page."""
 LISTED_EXAMPLES = 5
 """So many wrong entities of every target are listed on the page."""
+REPRESENTATIONS = "figures/embeddings-"
+"""What the stems of the section's figures begin with."""
 LISTED_RANKS = 3
 """So many sources of every target are listed with their chance of being the best."""
 
@@ -45,6 +48,7 @@ def page(
         _ranking(computed),
         _categories(computed),
         _overlap(computed, pictures),
+        _representations(computed, pictures),
         _errors(computed, pictures),
         _certainty(computed),
         _cards(computed),
@@ -534,6 +538,96 @@ def _errors(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
     )  # fmt: skip
 
 
+def _representations(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
+    found = computed.representations
+    if found is None:
+        return None
+    limits = [Column("low", "95 % from", "share"), Column("high", "to", "share")]
+    numbers = [Column("low", "95 % from", "number"), Column("high", "to", "number")]
+    reach = [Column("distance_low", "95 % from", "number"), Column("distance_high", "to", "number")]
+    accuracy = Column("accuracy", "alignment", "share", "nearest-centre category accuracy, mean over categories")
+    distance = Column("distance", "distance", "number", "between the two languages' centres of a category, mean")
+    stage = Column("stage", "vectors of", "text", "the start, or its cells, each for the source it is fine-tuned on")
+    start, words = Column("start", "start"), Column("words", "words", "count")
+    relations = [start, stage, Column("relation", "languages"), accuracy, *limits, distance, *reach,
+                 Column("pairs", "pairs", "count")]  # fmt: skip
+    alignment = [Column("model", "model"), stage, Column("source", "source"), Column("target", "target"), accuracy,
+                 *limits, distance, words]  # fmt: skip
+    associations = [
+        start, stage, Column("measure", "measure"), Column("method", "correlation"), Column("r", "r", "number"),
+        Column("p", "p", "p", "two-sided, languages permuted (QAP)"),
+        Column("naive_p", "p, naive", "p", "as if pairs of languages were independent"),
+        Column("dyads", "pairs", "count"),
+    ]  # fmt: skip
+    silhouettes = [Column("model", "model"), Column("language", "words of"), Column("by", "grouped by"),
+                   Column("silhouette", "silhouette", "number", "-1 to 1"), *numbers, words]  # fmt: skip
+    seeds = [
+        Column("configuration", "configuration"), Column("language", "words of"),
+        Column("compared", "distance between"), Column("within", "within"), Column("distance", "distance", "number"),
+        *numbers, Column("pairs", "pairs", "count"),
+    ]  # fmt: skip
+    similarity = [
+        Column("model", "model"), Column("layers", "layers"), Column("other_model", "and"),
+        Column("other_layers", "layers"), Column("cka", "CKA", "number"), *numbers, words,
+    ]  # fmt: skip
+    listings = [
+        Listing("relations", "Alignment by relatedness", found.relations, relations, "embeddings/by_relation.csv"),
+        Listing("aligned", "Alignment and zero-shot F1", found.associations, associations,
+                "embeddings/associations.csv"),
+        Listing("alignment", "Alignment by source and target", found.alignment, alignment, "embeddings/alignment.csv"),
+        Listing("silhouettes", "Do words group by category, language, family or seed?", found.silhouettes, silhouettes,
+                "embeddings/silhouettes.csv"),
+        Listing("seeds_apart", "Distances between seeds and between categories", found.seeds, seeds,
+                "embeddings/seeds.csv", "Euclidean, between category centres"),
+        Listing("cka", "Similarity of models and layers", found.cka, similarity, "embeddings/cka.csv",
+                "linear CKA; 1: alike up to rotation and scale"),
+    ]  # fmt: skip
+    return Section(
+        "representations",
+        "Why: representations of entity words",
+        _representation_words(found),
+        [one for one in listings if len(one.frame)],
+        _pictures(pictures, *(stem for stem in pictures if stem.startswith(REPRESENTATIONS))),
+    )
+
+
+def _representation_words(found: Representations) -> list[str]:
+    used = found.models[found.models["used"]]
+    models = used[used["layers"] == found.layers]
+    starts = int((models["source"] == "").sum())
+    rest = len(found.models) - len(used)
+    text = (
+        f"Vectors of entity words in their sentences, layers {found.layers} summed, from {count(starts, 'start')} and "
+        f"{count(len(models) - starts, 'cell')}. Intervals resample sentences; drawn are means by category. "
+        "docs/representations.md says how to read it."
+    )
+    left_out = f" {count(rest, 'embedding')} not used: see embeddings/models.csv." if rest else ""
+    return [text + left_out, *_relation_words(found.relations), *_alignment_words(found.associations)]
+
+
+def _relation_words(relations: pd.DataFrame) -> list[str]:
+    within, across = matrices.RELATIONS[:2]
+    texts = []
+    for (start, stage), rows in relations.groupby(["start", "stage"], sort=False):
+        by = rows.set_index("relation")["accuracy"]
+        if within in by and across in by:
+            texts.append(
+                f"{start} ({stage}) {number(100 * by[within])} % within a family, {number(100 * by[across])} % across"
+            )
+    return (
+        [f"Words that are nearest to the source's centre of their own category: {'; '.join(texts)}."] if texts else []
+    )
+
+
+def _alignment_words(associations: pd.DataFrame) -> list[str]:
+    rows = associations[(associations["measure"] == ALIGNMENT) & (associations["method"] == "Spearman")]
+    texts = [
+        f"{start} ({stage}) r = {number(r, 2)}, {p_text(p)}"
+        for start, stage, r, p in rows[["start", "stage", "r", "p"]].itertuples(index=False, name=None)
+    ]
+    return [f"Spearman correlation of zero-shot F1 with it, languages permuted: {'; '.join(texts)}."] if texts else []
+
+
 def _certainty(computed: Computed) -> Section:
     differences = [
         Column("start", "start"),
@@ -618,7 +712,8 @@ def _cards(computed: Computed) -> Section | None:
 
 
 def _figures(pictures: Mapping[str, str]) -> Section | None:
-    shown = [stem for stem in pictures if stem not in ("figures/pretraining", "figures/overlap", "figures/seen")]
+    elsewhere = ("figures/pretraining", "figures/overlap", "figures/seen")
+    shown = [stem for stem in pictures if stem not in elsewhere and not stem.startswith(REPRESENTATIONS)]
     if not shown:
         return None
     text = "For papers: PDF with embedded fonts, as wide as the text; every number is in the CSV files."

@@ -338,7 +338,8 @@ def full_windows(train: Encoded, count: int, length: int) -> Encoded:
         inner = [next(pieces) for _ in range(length - 2)]
         words = [(place, word) for place, (_, word) in enumerate(inner, start=1) if word is not None]
         ids = (first, *(i for i, _ in inner), last)
-        windows.append(Window(ids, tuple(place for place, _ in words), tuple(word for _, word in words)))
+        places = tuple(place for place, _ in words)
+        windows.append(Window(ids, places, tuple(place + 1 for place in places), tuple(word for _, word in words)))
     return replace(train, windows=tuple(windows))
 
 

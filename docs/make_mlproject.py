@@ -24,6 +24,7 @@ ENTRY_POINTS: dict[str, tuple[str, type]] = {
     "adapt": ("adapt", config.AdaptConfig),
     "train": ("train", config.TrainConfig),
     "evaluate": ("evaluate", config.EvaluateConfig),
+    "embed": ("embed", config.EmbedConfig),
     "register": ("register", config.RegisterConfig),
     "predict": ("predict", config.PredictConfig),
     "import_results": ("import_results", config.ImportConfig),

@@ -321,6 +321,34 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class EmbedConfig:
+    """Store the contextual vectors of entity words under starts and fine-tuned cells."""
+
+    models: tuple[str, ...] = option(
+        (),
+        "start names, runs:/<run id> of cells, models:/<name>@<alias>, folders or hub ids, comma-separated; empty: all "
+        "starts of the study, and all its cells whose weights are at hand",
+    )
+    targets: tuple[str, ...] = option((), "languages whose words are embedded, comma-separated; empty: all of the data")
+    split: Literal["train", "dev", "test"] = option("test", "split whose entity words are embedded")
+    layers: tuple[int, ...] = option(
+        (-4, -3, -2, -1), "hidden layers that are summed, comma-separated: -1 is the last, 0 the input embeddings"
+    )
+    stored_words: int = option(
+        200, "most words of a language and category whose vectors are stored, drawn with a fixed seed; 0: all"
+    )
+    data: DataOptions = field(default_factory=DataOptions)
+    run: RunOptions = field(default_factory=RunOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+    def __post_init__(self) -> None:
+        for parameter in ("models", "targets", "layers"):
+            check_unique(parameter, getattr(self, parameter))
+        check(bool(self.layers), "layers", "", "at least one")
+        check(self.stored_words >= 0, "stored_words", self.stored_words, "a whole number of at least 0")
+
+
+@dataclass(frozen=True)
 class AdaptConfig:
     """Continue masked-language modelling of a start on one language's plain text."""
 

@@ -25,12 +25,13 @@ class Window:
     """A row of a batch.
 
     ``ids``: sub-token ids with the special ones. ``positions[i]`` is the place in ``ids`` of
-    the first sub-token of the word ``words[i]``, counted over the whole split from 0; only words
-    that belong to this window are listed.
+    the first sub-token of the word ``words[i]``, counted over the whole split from 0, and
+    ``ends[i]`` the place behind its last; only words that belong to this window are listed.
     """
 
     ids: tuple[int, ...]
     positions: tuple[int, ...]
+    ends: tuple[int, ...]
     words: tuple[int, ...]
 
 
@@ -93,12 +94,15 @@ def encode(
         for begin, end, own_begin, own_end in window_bounds(lengths, room):
             ids = list(prefix)
             positions: list[int] = []
+            ends: list[int] = []
             for i in range(begin, end):
                 if own_begin <= i < own_end:
                     positions.append(len(ids))
+                    ends.append(len(ids) + lengths[i])
                 ids.extend(known[words[i]])
             ids.extend(suffix)
-            windows.append(Window(tuple(ids), tuple(positions), tuple(range(first + own_begin, first + own_end))))
+            own = range(first + own_begin, first + own_end)
+            windows.append(Window(tuple(ids), tuple(positions), tuple(ends), tuple(own)))
 
     owned = sum(len(window.words) for window in windows)
     assert owned == starts[-1], f"{owned} words in windows, {starts[-1]} in sentences"
@@ -173,9 +177,13 @@ def collate(encoded: Encoded, indices: Sequence[int]) -> Batch:
     return Batch(*map(torch.from_numpy, (ids, mask, labels, rows, columns, words)))
 
 
-def token_budget_batches(encoded: Encoded, tokens: int) -> Iterator[list[int]]:
-    """Indices of windows, longest first, in batches of at most ``tokens`` slots, padding included."""
-    order = sorted(range(len(encoded.windows)), key=lambda i: (-len(encoded.windows[i].ids), i))
+def token_budget_batches(encoded: Encoded, tokens: int, some: Sequence[int] | None = None) -> Iterator[list[int]]:
+    """Indices of windows, longest first, in batches of at most ``tokens`` slots, padding included.
+
+    Of ``some`` windows, None: of all.
+    """
+    indices = range(len(encoded.windows)) if some is None else some
+    order = sorted(indices, key=lambda i: (-len(encoded.windows[i].ids), i))
     begin = 0
     while begin < len(order):
         count = max(1, tokens // len(encoded.windows[order[begin]].ids))

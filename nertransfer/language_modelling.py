@@ -28,7 +28,7 @@ def encode_text(lines: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_le
     room = max_length - len(prefix) - len(suffix)
     pieces = tokenizer(list(lines), add_special_tokens=False, verbose=False)["input_ids"] if lines else []
     windows = tuple(
-        Window((*prefix, *ids[begin : begin + room], *suffix), (), ())
+        Window((*prefix, *ids[begin : begin + room], *suffix), (), (), ())
         for ids in pieces
         for begin in range(0, len(ids), room)
     )

@@ -106,7 +106,7 @@ def store_best(study: Study, cell: Cell, seeds: Sequence[int], work_dir: Path, s
     if not set(seeds) <= {seed for _, _, seed in rivals}:
         return
     for choice in choose(rivals, selection_split):
-        if weights_folder(work_dir, choice.key).is_dir() and not _is_stored(study, choice):
+        if weights_folder(work_dir, choice.key).is_dir() and not _is_stored(study, choice.run):
             _store_weights(study, choice, work_dir)
 
 
@@ -122,22 +122,22 @@ def _rivals(study: Study, cell: Cell) -> list[Run]:
     return cell_runs(study, "FINISHED", "".join(f" and tags.{name} = '{value}'" for name, value in wanted.items()))
 
 
-def _is_stored(study: Study, choice: Choice) -> bool:
-    """Whether the artifact store has the weights; a model whose upload was cut short is still pending."""
-    return study.client.get_logged_model(choice.model_id).status == LoggedModelStatus.READY
+def _is_stored(study: Study, run: Run) -> bool:
+    """Whether the artifact store has a cell's weights; a model whose upload was cut short is still pending."""
+    model_id = run.data.tags.get(schema.MODEL_URI)  # a cell that was imported has none
+    return bool(model_id) and study.client.get_logged_model(model_id).status == LoggedModelStatus.READY
+
+
+def has_weights(study: Study, run: Run, work_dir: Path) -> bool:
+    """Whether the weights of a finished cell are at hand: in the artifact store, or still in ``work_dir``."""
+    return weights_folder(work_dir, run.data.tags[schema.CELL_KEY]).is_dir() or _is_stored(study, run)
 
 
 def without_weights(study: Study, cells: Mapping[Place, Run], work_dir: Path, selection_split: str) -> list[Choice]:
     """The chosen seeds whose weights are neither registered nor in ``work_dir``."""
     choices = choose(cells, selection_split)
     existing = _existing_versions(study, choices)
-    return [
-        c
-        for c in choices
-        if _version_of(c, existing) is None
-        and not weights_folder(work_dir, c.key).is_dir()
-        and not _is_stored(study, c)
-    ]
+    return [c for c in choices if _version_of(c, existing) is None and not has_weights(study, c.run, work_dir)]
 
 
 def _existing_versions(study: Study, choices: Sequence[Choice]) -> dict[str, list[ModelVersion]]:
@@ -250,7 +250,7 @@ def _words(choice: Choice) -> str:
 
 def _add_version(study: Study, choice: Choice, work_dir: Path) -> ModelVersion:
     client, name = study.client, schema.model_name(choice.source)
-    if not _is_stored(study, choice):
+    if not _is_stored(study, choice.run):
         _store_weights(study, choice, work_dir)
     try:
         client.create_registered_model(
@@ -372,16 +372,36 @@ def local_copy(model: str, study: Study, work_dir: Path) -> Iterator[starts.Star
         yield start
 
 
+def run_of(model: str, study: Study) -> Run | None:
+    """The cell's run behind ``runs:/<run id>`` or ``models:/<name>@<alias>`` (or ``/<version>``); None for any other
+    model, and where the registry does not know. Raises InputError for a run that is not there or no cell."""
+    kind, _, name = model.partition(":/")
+    name = name.strip("/")
+    try:
+        if kind == "models" and "@" in name:
+            name = study.client.get_model_version_by_alias(*name.rsplit("@", 1)).run_id
+        elif kind == "models" and "/" in name:
+            name = study.client.get_model_version(*name.rsplit("/", 1)).run_id
+        elif kind != "runs":
+            return None
+        run = study.client.get_run(name) if name else None
+    except MlflowException as error:
+        if kind == "models":  # whoever loads it says what there is
+            return None
+        raise InputError(f"model={model!r} is not there: {str(error).splitlines()[0]}") from error
+    if run is not None and schema.CELL_KEY not in run.data.tags:
+        raise InputError(f"model={model!r} is not allowed: the run is not a cell")
+    return run
+
+
 def _fetch(model: str, study: Study, work_dir: Path, folder: Path) -> starts.Start:
     name = model.partition(":/")[2].strip("/")
     if model.startswith("runs:/"):
-        run = study.client.get_run(name)
-        key = run.data.tags.get(schema.CELL_KEY)
-        if key is None:
-            raise InputError(f"model={model!r} is not allowed: the run is not a cell")
-        name = run.info.run_name
-        if weights_folder(work_dir, key).is_dir():
-            return starts.Start(name, str(weights_folder(work_dir, key)))
+        run = run_of(model, study)
+        assert run is not None
+        name, folder_of_cell = run.info.run_name, weights_folder(work_dir, run.data.tags[schema.CELL_KEY])
+        if folder_of_cell.is_dir():
+            return starts.Start(name, str(folder_of_cell))
         model = f"models:/{run.data.tags.get(schema.MODEL_URI, '')}"
     with _fluent(study):  # registered models are looked up at the global address, whatever tracking_uri says
         mlflow.artifacts.download_artifacts(artifact_uri=model, dst_path=str(folder), tracking_uri=study.uri)

@@ -27,7 +27,7 @@ def evaluate(config: EvaluateConfig, study: Study) -> list[Scored]:
     window = config.max_length or getattr(model.config, starts.WINDOW, None)
     encoder = Encoder(tokenizer, window or min(Recipe.max_length, tokenizer.model_max_length))
     encoder(corpora[targets[0]].splits[config.splits[0]])  # a window the model cannot take is found before any run
-    tags = {"model": config.model} | {schema.CORPUS_DIGEST + name: corpora[name].digest for name in targets}
+    tags = {schema.MODEL: config.model} | {schema.CORPUS_DIGEST + name: corpora[name].digest for name in targets}
     with open_run(study, schema.KIND_EVALUATION, f"evaluate-{start.name}"[:48], tags) as run_id:
         log(study.client, run_id, params=configuration_params(flat(config)))
         scored = score_splits(

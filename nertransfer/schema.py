@@ -16,6 +16,7 @@ KIND_STUDY = "study"
 KIND_EVALUATION = "evaluation"
 KIND_ANALYSIS = "analysis"
 KIND_ADAPTATION = "adaptation"
+KIND_EMBEDDING = "embedding"
 KIND_CLAIMS = "claims"
 """Not a result: the run that holds who works on what (`nertransfer.claims`)."""
 
@@ -52,6 +53,14 @@ IMPORTED = "imported"
 """On cells, and on the study run, that were not run here but read from published result files."""
 MODEL_URI = "model_id"
 """The LoggedModel of a cell."""
+MODEL = "model"
+"""On evaluations and embeddings: the model's name, or how it was asked for."""
+EMBEDDING_KEY = "embedding_key"
+"""Digest of all that can change an embedding: weights, layers, window, words."""
+WORDS_DIGEST = "words_digest"
+"""Digest of an embedding's words: equal where two embeddings have the same words in the same rows."""
+LAYERS = "layers"
+"""The hidden layers that an embedding sums, comma-separated; -1 is the last."""
 
 # --- params: the resolved configuration, apart from what `mlflow run` logs itself ----------
 CONFIG = "cfg/"
@@ -109,6 +118,12 @@ REPORTED_FILE = "import/reported.csv"
 """The scores of an imported cell as they were published, categories included."""
 UNFIT_FILE, DISAGREEMENTS_FILE = "import/unfit.csv", "import/disagreements.csv"
 """What an import could not read, and where reported and counted values differ."""
+
+VECTORS_FILE = "embeddings/vectors.safetensors"
+WORDS_FILE = "embeddings/words.parquet"
+CENTRES_FILE = "embeddings/centres.parquet"
+"""Of an embedding: the stored vectors, which word each row is, and the means by language and category
+(`nertransfer.embedded_words`)."""
 
 # --- registry ----------------------------------------------------------------------------------
 CHAMPION = "champion"

@@ -193,6 +193,12 @@ def load_tagger(start: Start) -> tuple[PreTrainedModel, PreTrainedTokenizerBase,
     return model, load_tokenizer(start), labels
 
 
+def load_encoder(start: Start, local_only: bool = False) -> PreTrainedModel:
+    """The encoder of a start or of a tagger in float32, without any head."""
+    with _loading(start, local_only) as arguments:
+        return AutoModel.from_pretrained(start.location, **_WEIGHTS, **arguments)
+
+
 def load_for_language_modelling(start: Start, seed: int) -> PreTrainedModel:
     """The start with its masked-language-modelling head; where it has none a new one, drawn with ``seed``."""
     torch.manual_seed(seed)
@@ -216,8 +222,7 @@ class Identity:
 
 def identify(start: Start, local_only: bool = False) -> Identity:
     """Fingerprint and digest of a start. Loads it once; ``local_only`` raises InputError rather than download it."""
-    with _loading(start, local_only) as arguments:
-        encoder = AutoModel.from_pretrained(start.location, **_WEIGHTS, **arguments)
+    encoder = load_encoder(start, local_only)
     weights = fingerprint(encoder)
     configuration = {
         key: value

@@ -84,12 +84,8 @@ def forward(
     attention is computed for them only, so dropout draws other numbers than without.
     """
     inner = _unwrapped(model)
-    encoder = inner.base_model
-    # XLM-R and its kin count positions from behind the padding's
-    first = getattr(encoder.embeddings, "padding_idx", -1) + 1
-    position_ids = packing.position_ids.to(input_ids.device, non_blocking=True) + first
-    with _attention(inner), _only_rows(encoder, positions):
-        output = model(input_ids=input_ids[None], position_ids=position_ids[None], packing=packing)
+    with _attention(inner), _only_rows(inner.base_model, positions):
+        output = model(input_ids=input_ids[None], **_places(inner, input_ids, packing))
     return output.logits[0]
 
 
@@ -114,6 +110,33 @@ def logits_at(
         input_ids=input_ids.to(device, non_blocking=True), attention_mask=attention_mask.to(device, non_blocking=True)
     ).logits
     return logits[rows.to(device, non_blocking=True), columns.to(device, non_blocking=True)]
+
+
+def hidden_states(
+    model: PreTrainedModel, input_ids: torch.Tensor, attention_mask: torch.Tensor, device: torch.device
+) -> tuple[torch.Tensor, ...]:
+    """What the encoder ``model`` makes of the real sub-tokens of a batch that is padded behind its windows.
+
+    One tensor [total, size] for the embeddings' output and one for each layer, in the order of the layers; sub-tokens
+    row by row. Padding is computed as in `logits_at`.
+    """
+    real = attention_mask.bool()
+    if device.type == "cpu" and supports(model):
+        ids, packing = input_ids[real], pack(attention_mask.sum(dim=1).tolist())
+        with _attention(model):
+            output = model(input_ids=ids[None], output_hidden_states=True, **_places(model, ids, packing))
+        return tuple(states[0] for states in output.hidden_states)
+    output = model(input_ids=input_ids.to(device), attention_mask=attention_mask.to(device), output_hidden_states=True)
+    there = real.to(device)
+    return tuple(states[there] for states in output.hidden_states)
+
+
+def _places(model: PreTrainedModel, input_ids: torch.Tensor, packing: Packing) -> dict[str, Any]:
+    """Arguments that tell an encoder where the sub-tokens of the row stand."""
+    # XLM-R and its kin count positions from behind the padding's
+    first = getattr(model.base_model.embeddings, "padding_idx", -1) + 1
+    position_ids = packing.position_ids.to(input_ids.device, non_blocking=True) + first
+    return {"position_ids": position_ids[None], "packing": packing}
 
 
 def _unwrapped(model: torch.nn.Module) -> Any:

@@ -1,0 +1,28 @@
+"""Store the contextual vectors of entity words under starts and fine-tuned cells, for the report to compare them.
+
+    mlflow run . -e embed --env-manager local -P study=planted
+    python entrypoints/embed.py --study masakhaner --data path/to/masakhaner
+    python entrypoints/embed.py --study masakhaner --data path/to/masakhaner --models base,swa,models:/ner-hau@champion
+
+A run of kind embedding for each model; what is there already is not made again. analyse then has a section on them.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
+
+from nertransfer.commandline import run
+from nertransfer.config import EmbedConfig
+
+
+def main(config: EmbedConfig) -> None:
+    from nertransfer.representations import embed
+    from nertransfer.store import client, open_study, resolve_uri, study_name
+
+    study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
+    print(embed(config, study).text())
+
+
+if __name__ == "__main__":
+    run(EmbedConfig, main, __doc__)

@@ -1,0 +1,78 @@
+"""An encoder and an encoded split -> one vector for each word asked for. No metrics, no files."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from nertransfer.encoding import Encoded, collate, token_budget_batches
+from nertransfer.errors import InputError
+from nertransfer.unpadded import CPU_TOKENS, hidden_states
+
+
+def check_layers(model: PreTrainedModel, layers: Sequence[int]) -> None:
+    """Raise InputError where the encoder has no such layer."""
+    count = model.config.num_hidden_layers
+    for layer in layers:
+        if not -count - 1 <= layer <= count:
+            raise InputError(
+                f"layers={','.join(map(str, layers))} is not allowed: the model has {count} hidden layers, "
+                f"so a layer is from {-count - 1} to {count}; 0 is the embeddings' output", "layers", str(layer),
+            )  # fmt: skip
+
+
+def word_vectors(
+    model: PreTrainedModel,
+    encoded: Encoded,
+    words: np.ndarray,
+    layers: Sequence[int],
+    device: torch.device,
+    tokens: int = 8192,
+    progress: tqdm | None = None,
+) -> np.ndarray:
+    """Contextual vectors of words, float32 [len(words), size].
+
+    A word's vector is the sum of the hidden ``layers`` (indices into the embeddings' output and all layers; the last
+    four: Devlin et al. 2019, table 7), averaged over the word's sub-tokens, where it stands, in its sentence and
+    nothing else. ``words``: int64, increasing indices over the words of the split. ``model`` is an encoder on
+    ``device``; windows without a word asked for are not computed; ``tokens`` bounds the slots of a batch, on a CPU
+    ``CPU_TOKENS`` does too. Raises InputError where the encoder has no such layer.
+    """
+    check_layers(model, layers)
+    row_of = np.full(encoded.number_of_words, -1, dtype=np.int64)
+    row_of[words] = np.arange(len(words))
+    found = torch.zeros((len(words), model.config.hidden_size), dtype=torch.float32, device=device)
+    filled = np.zeros(len(words), dtype=np.int64)
+    if device.type == "cpu":
+        tokens = min(tokens, CPU_TOKENS)
+    wanted = [any(row_of[w] >= 0 for w in window.words) for window in encoded.windows]
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for indices in token_budget_batches(encoded, tokens, [i for i, there in enumerate(wanted) if there]):
+            batch = collate(encoded, indices)
+            begin = np.cumsum([0, *(len(encoded.windows[i].ids) for i in indices)])
+            # where the sub-tokens of the words stand in the row of real sub-tokens, and whose they are
+            places = [
+                (int(row_of[word]), offset + first, offset + end)
+                for offset, window in zip(begin, (encoded.windows[i] for i in indices), strict=False)
+                for word, first, end in zip(window.words, window.positions, window.ends, strict=True)
+                if row_of[word] >= 0
+            ]
+            rows = np.array([row for row, _, _ in places])
+            lengths = np.array([end - first for _, first, end in places])
+            pieces = torch.from_numpy(np.concatenate([np.arange(first, end) for _, first, end in places])).to(device)
+            owners = torch.from_numpy(np.repeat(rows, lengths)).to(device)
+            states = hidden_states(model, batch.input_ids, batch.attention_mask, device)
+            summed = torch.stack([states[layer].float().index_select(0, pieces) for layer in layers]).sum(0)
+            found.index_add_(0, owners, summed)
+            found[torch.from_numpy(rows).to(device)] /= torch.from_numpy(lengths).to(device)[:, None]
+            filled[rows] += 1
+            if progress is not None:
+                progress.update(len(rows))
+    model.train(was_training)
+    if not np.all(filled == 1):
+        raise RuntimeError(f"{int((filled != 1).sum())} of {len(words)} words were not embedded exactly once")
+    return found.cpu().numpy()

@@ -1,0 +1,238 @@
+"""Embeds entity words under the starts and cells of a study, and tracks a run for each model that is new."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from nertransfer import corpus as corpora_of
+from nertransfer import embedded_words, registry, schema, starts
+from nertransfer.cell import make_accelerator
+from nertransfer.commandline import flat
+from nertransfer.config import PLANTED, EmbedConfig, Recipe
+from nertransfer.corpus import Corpus
+from nertransfer.current import Place
+from nertransfer.embedded_words import EntityWords
+from nertransfer.embedding import check_layers, word_vectors
+from nertransfer.encoding import encode
+from nertransfer.errors import InputError
+from nertransfer.grid import BASE
+from nertransfer.measurements import Measurements
+from nertransfer.planning import catalogue_names, languages_to_load, pick
+from nertransfer.progress import progress_bar
+from nertransfer.store import Run, Study
+from nertransfer.study import resolve_starts
+from nertransfer.tracking import configuration_params, deliver, kind_runs, log, log_values, open_run
+
+EMBEDDING_VERSION = 1
+"""Raised by hand whenever a change of this code may change vectors; part of every embedding key."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is embedded.
+
+    ``weights``: digest that changes with them. ``run``: the cell's, None for a start. ``start``: where it is loaded
+    from; None: from what ``text`` names on the tracking server.
+    """
+
+    name: str
+    text: str
+    weights: str
+    run: Run | None = None
+    start: starts.Start | None = None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Which place of the study it is: start, and of a cell also source and seed."""
+        if self.run is None:
+            return {schema.MODEL: self.name, schema.START: self.name}
+        names = (schema.START, schema.SOURCE, schema.SEED, schema.CONFIGURATION, schema.CELL_KEY)
+        return {schema.MODEL: self.name} | {n: self.run.data.tags[n] for n in names if n in self.run.data.tags}
+
+
+@dataclass
+class Outcome:
+    """Names of the models: ``embedded`` now, ``found`` done already, ``absent`` with the reason."""
+
+    embedded: list[str] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """For people: what was done, and what could not be, and how it could."""
+        lines = [f"{len(self.embedded)} models embedded, {len(self.found)} were done, {len(self.absent)} not at hand"]
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in self.absent.items():
+            by_reason.setdefault(reason, []).append(name)
+        return "\n".join([*lines, *(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())])
+
+
+GONE = (
+    "weights are neither stored nor in work_dir: only the best seed of a start and source keeps them; a study with "
+    "keep_weights=true keeps all, and train with again=true and keep_weights=true makes those of one cell once more"
+)
+
+
+def embed(config: EmbedConfig, study: Study) -> Outcome:
+    """Embed every entity word of every target under every model, a run of kind ``embedding`` each.
+
+    What was embedded before with the same weights, layers and words is left alone. Raises InputError on a model that
+    was named and is not there, and on layers that a model does not have.
+    """
+    corpora = corpora_of.load(languages_to_load(config.data, config.targets))
+    targets = {name: corpora[name] for name in pick("targets", config.targets, corpora)}
+    words = {name: embedded_words.entity_words(corpus.splits[config.split]) for name, corpus in targets.items()}
+    if not any(len(one.rows) for one in words.values()):
+        raise InputError(f"split={config.split}: no entity in {', '.join(targets)}", "split")
+    accelerator = make_accelerator(Recipe(), config.run)
+    outcome = Outcome()
+    models = _named(config, study, accelerator) if config.models else _all(config, study, accelerator, outcome)
+    done = {
+        run.data.tags.get(schema.EMBEDDING_KEY)
+        for run in kind_runs(study, schema.KIND_EMBEDDING, " and attributes.status = 'FINISHED'")
+    }
+    number = sum(len(one.rows) for one in words.values())
+    with progress_bar(len(models) * number, "embedding", "word") as bar:
+        for model in models:
+            key = _key(model, config, targets)
+            if key in done:
+                outcome.found.append(model.name)
+                bar.update(number)
+            else:
+                _embed(model, key, config, study, targets, words, accelerator, bar)
+                outcome.embedded.append(model.name)
+                done.add(key)
+    return outcome
+
+
+# --- which models ------------------------------------------------------------------------------
+
+
+def _named(config: EmbedConfig, study: Study, accelerator: Accelerator) -> list[Model]:
+    models = []
+    for text in config.models:
+        run = registry.run_of(text, study)
+        if run is not None:
+            models.append(_cell(run))
+        elif text.startswith(("runs:/", "models:/")):
+            with registry.local_copy(text, study, Path(config.data.work_dir)) as start:
+                models.append(Model(text, text, starts.identify(start).digest))
+        else:
+            models.append(_start(text, config, accelerator))
+    return models
+
+
+def _cell(run: Run) -> Model:
+    return Model(run.info.run_name, f"runs:/{run.info.run_id}", run.data.tags[schema.CELL_KEY], run)
+
+
+def _start(text: str, config: EmbedConfig, accelerator: Accelerator) -> Model:
+    start = resolve_starts((text,), config.data, accelerator)[0]
+    return Model(start.name, text, starts.identify(start).digest, start=start)
+
+
+def _all(config: EmbedConfig, study: Study, accelerator: Accelerator, outcome: Outcome) -> list[Model]:
+    """The starts of the study and its cells; those that are not at hand are told to ``outcome``."""
+    cells = registry.finished_places(study)
+    if not cells:
+        raise InputError(f"study {study.name!r} has no finished cell: name the models to embed", "models")
+    models = []
+    for name, text in _starts_of(config, cells).items():
+        try:
+            models.append(_start(text, config, accelerator))
+        except InputError as error:
+            outcome.absent[name] = str(error)
+    for place in sorted(cells):
+        run = cells[place]
+        if registry.has_weights(study, run, Path(config.data.work_dir)):
+            models.append(_cell(run))
+        else:
+            outcome.absent[run.info.run_name] = GONE
+    return models
+
+
+def _starts_of(config: EmbedConfig, cells: Mapping[Place, Run]) -> dict[str, str]:
+    """What every start of the cells is loaded from, as `starts.resolve` takes it, by name; ``base`` first."""
+    found = {}
+    for (name, _, _), run in sorted(cells.items(), key=lambda item: (item[0][0] != BASE, item[0])):
+        location, revision = run.data.tags.get("start_location", name), run.data.tags.get("start_revision")
+        made_here = config.data.data == PLANTED and name in catalogue_names(config.data)
+        found[name] = name if made_here else f"{name}={location}{f'@{revision}' if revision else ''}"
+    return found
+
+
+# --- one model -----------------------------------------------------------------------------------
+
+
+def _key(model: Model, config: EmbedConfig, targets: Mapping[str, Corpus]) -> str:
+    parts = {
+        "version": EMBEDDING_VERSION,
+        "tags": model.tags,
+        "weights": model.weights,
+        "window": Recipe.max_length,
+        "layers": sorted(config.layers),
+        "stored": config.stored_words,
+        "words": {name: corpus.splits[config.split].digest for name, corpus in targets.items()},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@contextmanager
+def _loaded(model: Model, config: EmbedConfig, study: Study) -> Iterator[starts.Start]:
+    if model.start is not None:
+        yield model.start
+        return
+    with registry.local_copy(model.text, study, Path(config.data.work_dir)) as start:
+        yield start
+
+
+def _embed(
+    model: Model,
+    key: str,
+    config: EmbedConfig,
+    study: Study,
+    targets: Mapping[str, Corpus],
+    words: Mapping[str, EntityWords],
+    accelerator: Accelerator,
+    bar: tqdm,
+) -> None:
+    began = time.perf_counter()
+    with _loaded(model, config, study) as start:
+        encoder, tokenizer = starts.load_encoder(start), starts.load_tokenizer(start)
+    check_layers(encoder, config.layers)
+    window = getattr(encoder.config, starts.WINDOW, None) or min(Recipe.max_length, tokenizer.model_max_length)
+    encoder = encoder.to(accelerator.device)
+    stored, vectors, means = [], {}, {}
+    encoded = {
+        name: encode([s.words for s in corpus.splits[config.split].sentences], tokenizer, window)
+        for name, corpus in targets.items()
+    }
+    for name, one in words.items():
+        found = word_vectors(
+            encoder, encoded[name], one.places, config.layers, accelerator.device, config.run.evaluation_tokens, bar
+        )
+        rows = embedded_words.chosen(one, config.stored_words)
+        stored.append(embedded_words.subset(one, rows))
+        vectors[name], means[name] = found[rows], embedded_words.centres(one, found)
+    fingerprint = starts.fingerprint(encoder)
+    layers = ",".join(map(str, sorted(config.layers)))
+    tags = model.tags | {
+        schema.EMBEDDING_KEY: key,
+        schema.WORDS_DIGEST: embedded_words.digest(stored),
+        schema.LAYERS: layers,
+        "split": config.split,
+        **{schema.CORPUS_DIGEST + name: corpus.digest for name, corpus in targets.items()},
+    }
+    with open_run(study, schema.KIND_EMBEDDING, f"embed-{model.name}"[:48], tags) as run_id:
+        resolved = {"model": model.name, "fingerprint": fingerprint, "window": str(window)}
+        log(study.client, run_id, params=configuration_params(flat(config) | resolved))
+        deliver(study.client, run_id, Measurements(key, [], files=embedded_words.to_files(stored, vectors, means)))
+        counts = {"words": sum(len(one.rows) for one in words.values()), "stored": sum(len(s.rows) for s in stored)}
+        log_values(study.client, run_id, counts | {"embed_seconds": time.perf_counter() - began})
