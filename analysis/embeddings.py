@@ -272,7 +272,9 @@ def _silhouettes(one: Embedded, families: Mapping[str, str]) -> list[tuple]:
     labels = {name: one.words[name].to_numpy(str)[rows] for name in ("category", "language")}
     languages = labels["language"]
     if all(name in families for name in languages):
-        labels["family"] = np.array([families[name] for name in languages])
+        # an isolate is a family of its own
+        family = {x: x if families[x] == matrices.ISOLATE else families[x] for x in set(languages)}
+        labels["family"] = np.array([f"family {family[name]}" for name in languages])
     found = _silhouette_rows(one.name, EVERY, vectors, labels, draws)
     for language in one.languages:
         mine = languages == language

@@ -18,6 +18,7 @@ CONFIGURATIONS = (
     config.StudyConfig,
     config.TrainConfig,
     config.EvaluateConfig,
+    config.EmbedConfig,
     config.AdaptConfig,
     config.RegisterConfig,
     config.DataConfig,
@@ -196,6 +197,12 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     (ADAPT, {"learning_rate": "2"}, "learning_rate=2.0 is not allowed: between 0 and 1"),
     (ADAPT, {"masking": "0"}, "masking=0.0 is not allowed: between 0 and 1"),
     (ADAPT, {"masking": "1"}, "masking=1.0 is not allowed: between 0 and 1"),
+    # EmbedConfig
+    (config.EmbedConfig, {"layers": ","}, "layers='' is not allowed: at least one"),
+    (config.EmbedConfig, {"layers": "-1,x"}, "layers='x' is not a whole number"),
+    (config.EmbedConfig, {"layers": "-1,-1"}, "layers='-1,-1' is not allowed: -1 is named twice"),
+    (config.EmbedConfig, {"stored_words": "-1"}, "stored_words=-1 is not allowed: a whole number of at least 0"),
+    (config.EmbedConfig, {"split": "all"}, "split='all' is not allowed: one of train, dev, test"),
     # RankConfig
     (config.RankConfig, {"target": "a/b"}, "language 'a/b' is not a usable code"),
     (config.RankConfig, {"ranker": "oracle"}, "ranker='oracle' is not allowed: one of best, average, train_size"),

@@ -18,7 +18,7 @@ Graph = dict[str, frozenset[str]]
 
 LEAVES = frozenset({"errors", "grid", "labels", "languages", "schema", "words"})
 """Modules of nertransfer that import nothing of ours but one another; so does config."""
-BARE_CORE = ("encoding", "finetune", "evaluation")
+BARE_CORE = ("encoding", "finetune", "evaluation", "embedding")
 """Run on a machine without a tracking server: neither they nor what they import know MLflow or pandas."""
 MODEL_LIBRARIES = ("torch", "transformers", "accelerate")
 """Unknown to analysis; its pure modules do not reach them through nertransfer either."""

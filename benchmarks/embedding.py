@@ -1,0 +1,189 @@
+"""Vectors of all entity words of all test sets: ours against a bare forward pass, and against one pass for each word.
+
+    python benchmarks/embedding.py                    # MiniLM of the test environment, MasakhaNER's ten test sets
+    python benchmarks/embedding.py --rounds 1 --sample 50 --output embedding.json
+
+Contenders, all over the sentences that have an entity: ``ours`` (tokenising, hidden states, sums and averages of every
+entity word), ``bare`` (tokenising and a forward pass in padded batches of 32 in the order of the corpus, as
+transformers does it, nothing taken from it), ``bare unpadded`` (our encoding and passes, nothing taken from them),
+``word by word`` (tokenising and a pass for each word: a sample of the words, times how many there are). Interleaved;
+shown are medians and quartiles of processor seconds over the rounds, and ratios of the same round.
+"""
+
+import argparse
+import json
+import os
+import random
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]  # runs from a checkout that is not installed
+
+import numpy as np  # noqa: E402
+import speed_measures as measures  # noqa: E402
+import torch  # noqa: E402
+import transformers  # noqa: E402
+from speed import small_start  # noqa: E402
+
+from nertransfer import corpus, embedded_words, starts  # noqa: E402
+from nertransfer.config import DataOptions, EmbedConfig  # noqa: E402
+from nertransfer.corpus import Sentence, Split  # noqa: E402
+from nertransfer.embedding import word_vectors  # noqa: E402
+from nertransfer.encoding import collate, encode, token_budget_batches  # noqa: E402
+from nertransfer.unpadded import CPU_TOKENS, hidden_states  # noqa: E402
+
+WINDOW, BATCH = 200, 32
+LAYERS = EmbedConfig.layers
+CPU = torch.device("cpu")
+OURS, BARE, UNPADDED, WORD_BY_WORD = "ours", "bare", "bare unpadded", "word by word"
+
+
+def with_entities(splits: Mapping[str, Split]) -> dict[str, Split]:
+    """The sentences that have an entity, by language."""
+    kept = {}
+    for language, split in splits.items():
+        sentences = tuple(s for s in split.sentences if any(tag != "O" for tag in s.tags))
+        kept[language] = Split(language, split.name, sentences, split.digest)
+    return kept
+
+
+class Contenders:
+    """Ways to run one encoder over some splits. Each returns what is compared: vectors, or nothing."""
+
+    def __init__(self, start: starts.Start, splits: Mapping[str, Split], sample: int) -> None:
+        self.splits = splits
+        self.model, self.tokenizer = starts.load_encoder(start).eval(), starts.load_tokenizer(start)
+        self.words = {name: embedded_words.entity_words(split) for name, split in splits.items()}
+        self.number = sum(len(one.rows) for one in self.words.values())
+        every = [(name, i) for name, one in self.words.items() for i in range(len(one.rows))]
+        self.sampled = random.Random(0).sample(every, min(sample, len(every)))
+
+    def ours(self) -> dict[str, np.ndarray]:
+        found = {}
+        for name, split in self.splits.items():
+            encoded = encode([s.words for s in split.sentences], self.tokenizer, WINDOW)
+            found[name] = word_vectors(self.model, encoded, self.words[name].places, LAYERS, CPU)
+        return found
+
+    def bare(self) -> None:
+        for split in self.splits.values():
+            for begin in range(0, len(split.sentences), BATCH):
+                self._padded(split.sentences[begin : begin + BATCH])
+
+    def _padded(self, sentences: tuple[Sentence, ...], hidden: bool = False) -> tuple[Any, Any]:
+        inputs = self.tokenizer(
+            [list(s.words) for s in sentences], is_split_into_words=True, padding=True, truncation=True,
+            max_length=WINDOW, return_tensors="pt",
+        )  # fmt: skip
+        with torch.inference_mode():
+            return inputs, self.model(**inputs, output_hidden_states=hidden)
+
+    def bare_unpadded(self) -> None:
+        for split in self.splits.values():
+            encoded = encode([s.words for s in split.sentences], self.tokenizer, WINDOW)
+            for indices in token_budget_batches(encoded, CPU_TOKENS):
+                batch = collate(encoded, indices)
+                with torch.inference_mode():
+                    hidden_states(self.model, batch.input_ids, batch.attention_mask, CPU)
+
+    def word_by_word(self) -> list[np.ndarray]:
+        """Vectors of the sampled words."""
+        found = []
+        for name, i in self.sampled:
+            _, sentence, word, *_ = self.words[name].rows[i]
+            inputs, output = self._padded((self.splits[name].sentences[sentence],), hidden=True)
+            mine = torch.tensor([w == word for w in inputs.word_ids()])
+            states = torch.stack([output.hidden_states[layer] for layer in LAYERS]).sum(0)
+            found.append(states[0][mine].mean(0).numpy())
+        return found
+
+    def agreement(self, ours: Mapping[str, np.ndarray], slow: list[np.ndarray]) -> dict[str, float]:
+        """Greatest differences between our vectors and those of the sampled words that the slow way did not cut off."""
+        pairs = [(ours[name][i], v) for (name, i), v in zip(self.sampled, slow, strict=True) if not np.isnan(v).any()]
+        return {
+            "compared": len(pairs),
+            "greatest_difference": max(float(np.abs(a - b).max()) for a, b in pairs),
+            "relative_to_length": max(float(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in pairs),
+        }
+
+
+def run(start: Path, data: Path, rounds: int, sample: int, languages: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Race all contenders; everything measured and computed, ready for JSON."""
+    corpora = corpus.load(DataOptions(data=str(data), languages=languages))
+    splits = with_entities({name: one.test for name, one in corpora.items()})
+    ways = Contenders(starts.Start("small", str(start)), splits, sample)
+    times = ways.number / len(ways.sampled)
+
+    def measure(contender: str, work: measures.Work) -> tuple[measures.Measurement, Any]:
+        measured, output = measures.timed(contender, work)
+        return (
+            {key: times * value for key, value in measured.items()} if contender == WORD_BY_WORD else measured
+        ), output
+
+    named: dict[str, Callable[[], Any]] = {
+        OURS: ways.ours, BARE: ways.bare, UNPADDED: ways.bare_unpadded, WORD_BY_WORD: ways.word_by_word,
+    }  # fmt: skip
+    race = measures.race("embedding", {name: lambda work=work: work for name, work in named.items()}, rounds, measure)
+    return {
+        "hardware": measures.hardware(torch.get_num_threads()),
+        "versions": measures.versions(ROOT),
+        "facts": {
+            "test_sets": len(splits),
+            "sentences": sum(len(split.sentences) for split in splits.values()),
+            "entity_words": ways.number,
+            "sampled_words": len(ways.sampled),
+        },
+        "orders": race.orders,
+        "measurements": race.measurements,
+        "summary": measures.summary(race.measurements),
+        "ratios": measures.ratios(race.measurements),
+        "agreement": ways.agreement(race.outputs[OURS], race.outputs[WORD_BY_WORD]),
+    }
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """For people."""
+    facts, agreement = result["facts"], result["agreement"]
+    lines = [
+        f"{facts['entity_words']} entity words in {facts['sentences']} sentences of {facts['test_sets']} test sets",
+        f"{'contender':<14} {'processor s':>24} {'times ours':>24}",
+    ]
+    for name, summed in result["summary"].items():
+        # a ratio is kept in one direction only
+        ratio = [b["cpu_seconds"] / a["cpu_seconds"] for a, b in
+                 zip(result["measurements"][OURS], result["measurements"][name], strict=True)]  # fmt: skip
+        lines.append(f"{name:<14} {_spread(summed['cpu_seconds']):>24} {_spread(measures.spread(ratio)):>24}")
+    lines.append(
+        f"unlike word by word on {agreement['compared']} words: at most {agreement['greatest_difference']:.1e}, "
+        f"{agreement['relative_to_length']:.1e} of a vector's length"
+    )
+    return "\n".join(lines)
+
+
+def _spread(value: Mapping[str, float]) -> str:
+    return f"{value['median']:.2f} ({value['lower_quartile']:.2f}-{value['upper_quartile']:.2f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "masakhaner")
+    parser.add_argument("--start", type=Path, help="folder of the encoder; else MiniLM of the test environment")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--sample", type=int, default=300, help="words of the way that runs a pass for each")
+    parser.add_argument("--output", type=Path, help="JSON file for everything measured")
+    given = parser.parse_args()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    torch.set_num_threads(given.threads)
+    transformers.logging.set_verbosity_error()
+    result = run(given.start or small_start(), given.data, given.rounds, given.sample)
+    if given.output is not None:
+        given.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()
