@@ -21,9 +21,9 @@ from analysis import (
     statistics,
 )
 from analysis.audit import Finding
-from analysis.error_pages import ErrorReport
 from analysis.embedded import Embedded
 from analysis.embeddings import Representations
+from analysis.error_pages import ErrorReport
 from analysis.matrices import AVERAGE, Cube
 from analysis.resampling import SentenceCounts
 from analysis.results import StudyResults

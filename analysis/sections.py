@@ -597,9 +597,9 @@ def _representation_words(found: Representations) -> list[str]:
     starts = int((models["source"] == "").sum())
     rest = len(found.models) - len(used)
     text = (
-        f"Vectors of entity words in their sentences, layers {found.layers} summed, from {count(starts, 'start')} and "
-        f"{count(len(models) - starts, 'cell')}. Intervals resample sentences; drawn are means by category. "
-        "docs/representations.md says how to read it."
+        f"Vectors of entity words in their sentences, layers {found.layers} (1 is the last) summed, from "
+        f"{count(starts, 'start')} and {count(len(models) - starts, 'cell')}. Intervals resample sentences; drawn are "
+        "means by category. docs/representations.md says how to read it."
     )
     left_out = f" {count(rest, 'embedding')} not used: see embeddings/models.csv." if rest else ""
     return [text + left_out, *_relation_words(found.relations), *_alignment_words(found.associations)]

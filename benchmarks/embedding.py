@@ -6,7 +6,8 @@
 Contenders, all over the sentences that have an entity: ``ours`` (tokenising, hidden states, sums and averages of every
 entity word), ``bare`` (tokenising and a forward pass in padded batches of 32 in the order of the corpus, as
 transformers does it, nothing taken from it), ``bare unpadded`` (our encoding and passes, nothing taken from them),
-``word by word`` (tokenising and a pass for each word: a sample of the words, times how many there are). Interleaved;
+``word by word`` (tokenising and a pass for each word: a sample of the words, times how many there are), ``published``
+(the same as Beukman and Fokam 2023 did it, with the tags in the text, so that it is longer). Interleaved;
 shown are medians and quartiles of processor seconds over the rounds, and ratios of the same round.
 """
 
@@ -38,14 +39,16 @@ from nertransfer.unpadded import CPU_TOKENS, hidden_states  # noqa: E402
 WINDOW, BATCH = 200, 32
 LAYERS = EmbedConfig.layers
 CPU = torch.device("cpu")
-OURS, BARE, UNPADDED, WORD_BY_WORD = "ours", "bare", "bare unpadded", "word by word"
+OURS, BARE, UNPADDED, WORD_BY_WORD, PUBLISHED = "ours", "bare", "bare unpadded", "word by word", "published"
 
 
-def with_entities(splits: Mapping[str, Split]) -> dict[str, Split]:
-    """The sentences that have an entity, by language."""
+def with_entities(splits: Mapping[str, Split], most: int) -> dict[str, Split]:
+    """The sentences that have an entity, by language, at most ``most`` of each (0: all), drawn at random."""
     kept = {}
     for language, split in splits.items():
         sentences = tuple(s for s in split.sentences if any(tag != "O" for tag in s.tags))
+        if 0 < most < len(sentences):
+            sentences = tuple(random.Random(0).sample(sentences, most))
         kept[language] = Split(language, split.name, sentences, split.digest)
     return kept
 
@@ -73,10 +76,10 @@ class Contenders:
             for begin in range(0, len(split.sentences), BATCH):
                 self._padded(split.sentences[begin : begin + BATCH])
 
-    def _padded(self, sentences: tuple[Sentence, ...], hidden: bool = False) -> tuple[Any, Any]:
+    def _padded(self, sentences: tuple[Sentence, ...], hidden: bool = False, longest: int = WINDOW) -> tuple[Any, Any]:
         inputs = self.tokenizer(
             [list(s.words) for s in sentences], is_split_into_words=True, padding=True, truncation=True,
-            max_length=WINDOW, return_tensors="pt",
+            max_length=longest, return_tensors="pt",
         )  # fmt: skip
         with torch.inference_mode():
             return inputs, self.model(**inputs, output_hidden_states=hidden)
@@ -96,9 +99,21 @@ class Contenders:
             _, sentence, word, *_ = self.words[name].rows[i]
             inputs, output = self._padded((self.splits[name].sentences[sentence],), hidden=True)
             mine = torch.tensor([w == word for w in inputs.word_ids()])
-            states = torch.stack([output.hidden_states[layer] for layer in LAYERS]).sum(0)
+            states = torch.stack([output.hidden_states[-layer] for layer in LAYERS]).sum(0)
             found.append(states[0][mine].mean(0).numpy())
         return found
+
+    def published(self) -> None:
+        """Vectors of the sampled words, each from a text with a tag behind every word."""
+        for name, i in self.sampled:
+            _, number, word, *_ = self.words[name].rows[i]
+            sentence = self.splits[name].sentences[number]
+            pairs = zip(sentence.words, sentence.tags, strict=True)
+            tagged = Sentence(tuple(x for pair in pairs for x in pair), ("O",) * (2 * len(sentence.words)))
+            inputs, output = self._padded((tagged,), hidden=True, longest=self.tokenizer.model_max_length)
+            mine = torch.tensor([w == 2 * word for w in inputs.word_ids()])
+            states = torch.stack([output.hidden_states[-layer] for layer in LAYERS]).sum(0)
+            states[0][mine].mean(0).numpy()
 
     def agreement(self, ours: Mapping[str, np.ndarray], slow: list[np.ndarray]) -> dict[str, float]:
         """Greatest differences between our vectors and those of the sampled words that the slow way did not cut off."""
@@ -110,21 +125,24 @@ class Contenders:
         }
 
 
-def run(start: Path, data: Path, rounds: int, sample: int, languages: tuple[str, ...] = ()) -> dict[str, Any]:
+def run(start: Path, data: Path, rounds: int, sample: int, most: int = 0) -> dict[str, Any]:
     """Race all contenders; everything measured and computed, ready for JSON."""
-    corpora = corpus.load(DataOptions(data=str(data), languages=languages))
-    splits = with_entities({name: one.test for name, one in corpora.items()})
+    corpora = corpus.load(DataOptions(data=str(data)))
+    splits = with_entities({name: one.test for name, one in corpora.items()}, most)
     ways = Contenders(starts.Start("small", str(start)), splits, sample)
     times = ways.number / len(ways.sampled)
 
     def measure(contender: str, work: measures.Work) -> tuple[measures.Measurement, Any]:
         measured, output = measures.timed(contender, work)
         return (
-            {key: times * value for key, value in measured.items()} if contender == WORD_BY_WORD else measured
+            {key: times * value for key, value in measured.items()}
+            if contender in (WORD_BY_WORD, PUBLISHED)
+            else measured
         ), output
 
     named: dict[str, Callable[[], Any]] = {
         OURS: ways.ours, BARE: ways.bare, UNPADDED: ways.bare_unpadded, WORD_BY_WORD: ways.word_by_word,
+        PUBLISHED: ways.published,
     }  # fmt: skip
     race = measures.race("embedding", {name: lambda work=work: work for name, work in named.items()}, rounds, measure)
     return {
@@ -174,12 +192,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--sample", type=int, default=300, help="words of the way that runs a pass for each")
+    parser.add_argument("--sentences", type=int, default=0, help="most sentences of each test set; 0: all")
     parser.add_argument("--output", type=Path, help="JSON file for everything measured")
     given = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     torch.set_num_threads(given.threads)
     transformers.logging.set_verbosity_error()
-    result = run(given.start or small_start(), given.data, given.rounds, given.sample)
+    result = run(given.start or small_start(), given.data, given.rounds, given.sample, given.sentences)
     if given.output is not None:
         given.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(table(result))

@@ -332,7 +332,7 @@ class EmbedConfig:
     targets: tuple[str, ...] = option((), "languages whose words are embedded, comma-separated; empty: all of the data")
     split: Literal["train", "dev", "test"] = option("test", "split whose entity words are embedded")
     layers: tuple[int, ...] = option(
-        (-4, -3, -2, -1), "hidden layers that are summed, comma-separated: -1 is the last, 0 the input embeddings"
+        (1, 2, 3, 4), "hidden layers that are summed, comma-separated, counted from the last, which is 1"
     )
     stored_words: int = option(
         200, "most words of a language and category whose vectors are stored, drawn with a fixed seed; 0: all"
@@ -344,7 +344,8 @@ class EmbedConfig:
     def __post_init__(self) -> None:
         for parameter in ("models", "targets", "layers"):
             check_unique(parameter, getattr(self, parameter))
-        check(bool(self.layers), "layers", "", "at least one")
+        shown = ",".join(map(str, self.layers))
+        check(bool(self.layers) and min(self.layers) >= 1, "layers", shown, "numbers from 1, at least one")
         check(self.stored_words >= 0, "stored_words", self.stored_words, "a whole number of at least 0")
 
 

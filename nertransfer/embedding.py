@@ -16,10 +16,11 @@ def check_layers(model: PreTrainedModel, layers: Sequence[int]) -> None:
     """Raise InputError where the encoder has no such layer."""
     count = model.config.num_hidden_layers
     for layer in layers:
-        if not -count - 1 <= layer <= count:
+        if not 1 <= layer <= count + 1:
             raise InputError(
-                f"layers={','.join(map(str, layers))} is not allowed: the model has {count} hidden layers, "
-                f"so a layer is from {-count - 1} to {count}; 0 is the embeddings' output", "layers", str(layer),
+                f"layers={','.join(map(str, layers))} is not allowed: the model has {count} hidden layers, so a "
+                f"layer is from 1, the last, to {count}, the first, or {count + 1}, the embeddings",
+                "layers", str(layer),
             )  # fmt: skip
 
 
@@ -34,11 +35,11 @@ def word_vectors(
 ) -> np.ndarray:
     """Contextual vectors of words, float32 [len(words), size].
 
-    A word's vector is the sum of the hidden ``layers`` (indices into the embeddings' output and all layers; the last
-    four: Devlin et al. 2019, table 7), averaged over the word's sub-tokens, where it stands, in its sentence and
-    nothing else. ``words``: int64, increasing indices over the words of the split. ``model`` is an encoder on
-    ``device``; windows without a word asked for are not computed; ``tokens`` bounds the slots of a batch, on a CPU
-    ``CPU_TOKENS`` does too. Raises InputError where the encoder has no such layer.
+    A word's vector is the sum of the hidden ``layers`` (counted from the last, which is 1; the last four: Devlin et
+    al. 2019, table 7), averaged over the word's sub-tokens, where it stands, in its sentence and nothing else.
+    ``words``: int64, increasing indices over the words of the split. ``model`` is an encoder on ``device``; windows
+    without a word asked for are not computed; ``tokens`` bounds the slots of a batch, on a CPU ``CPU_TOKENS`` does too.
+    Raises InputError where the encoder has no such layer.
     """
     check_layers(model, layers)
     row_of = np.full(encoded.number_of_words, -1, dtype=np.int64)
@@ -66,7 +67,7 @@ def word_vectors(
             pieces = torch.from_numpy(np.concatenate([np.arange(first, end) for _, first, end in places])).to(device)
             owners = torch.from_numpy(np.repeat(rows, lengths)).to(device)
             states = hidden_states(model, batch.input_ids, batch.attention_mask, device)
-            summed = torch.stack([states[layer].float().index_select(0, pieces) for layer in layers]).sum(0)
+            summed = torch.stack([states[-layer].float().index_select(0, pieces) for layer in layers]).sum(0)
             found.index_add_(0, owners, summed)
             found[torch.from_numpy(rows).to(device)] /= torch.from_numpy(lengths).to(device)[:, None]
             filled[rows] += 1

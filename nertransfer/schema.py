@@ -60,7 +60,7 @@ EMBEDDING_KEY = "embedding_key"
 WORDS_DIGEST = "words_digest"
 """Digest of an embedding's words: equal where two embeddings have the same words in the same rows."""
 LAYERS = "layers"
-"""The hidden layers that an embedding sums, comma-separated; -1 is the last."""
+"""The hidden layers that an embedding sums, comma-separated; 1 is the last."""
 
 # --- params: the resolved configuration, apart from what `mlflow run` logs itself ----------
 CONFIG = "cfg/"

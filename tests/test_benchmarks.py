@@ -12,6 +12,7 @@ from tiny import save_tiny_corpora, save_tiny_start
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
+import embedding  # noqa: E402
 import speed  # noqa: E402
 import speed_measures as measures  # noqa: E402
 import speed_workloads as workloads  # noqa: E402
@@ -122,3 +123,16 @@ def test_full_windows_keep_each_word_and_its_label_together(config: workloads.Co
     assert [len(window.ids) for window in full.windows] == [32] * 8
     for window in full.windows:
         assert [window.ids[place] for place in window.positions] == [firsts[word] for word in window.words]
+
+
+def test_embedding_words_at_once_gives_the_vectors_of_one_pass_a_word(
+    config: workloads.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "WINDOW", 32)
+    monkeypatch.setattr(embedding, "LAYERS", (1, 2))
+    result = embedding.run(config.start, config.data, rounds=1, sample=10)
+    contenders = {"ours", "bare", "bare unpadded", "word by word", "published"}
+    assert set(result["measurements"]) == contenders
+    assert result["facts"]["entity_words"] == 80 and result["agreement"]["compared"] == 10
+    assert result["agreement"]["greatest_difference"] < 1e-5
+    assert all(name in embedding.table(result) for name in contenders)

@@ -198,9 +198,10 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     (ADAPT, {"masking": "0"}, "masking=0.0 is not allowed: between 0 and 1"),
     (ADAPT, {"masking": "1"}, "masking=1.0 is not allowed: between 0 and 1"),
     # EmbedConfig
-    (config.EmbedConfig, {"layers": ","}, "layers='' is not allowed: at least one"),
-    (config.EmbedConfig, {"layers": "-1,x"}, "layers='x' is not a whole number"),
-    (config.EmbedConfig, {"layers": "-1,-1"}, "layers='-1,-1' is not allowed: -1 is named twice"),
+    (config.EmbedConfig, {"layers": ","}, "layers='' is not allowed: numbers from 1, at least one"),
+    (config.EmbedConfig, {"layers": "1,x"}, "layers='x' is not a whole number"),
+    (config.EmbedConfig, {"layers": "1,1"}, "layers='1,1' is not allowed: 1 is named twice"),
+    (config.EmbedConfig, {"layers": "1,0"}, "layers='1,0' is not allowed: numbers from 1, at least one"),
     (config.EmbedConfig, {"stored_words": "-1"}, "stored_words=-1 is not allowed: a whole number of at least 0"),
     (config.EmbedConfig, {"split": "all"}, "split='all' is not allowed: one of train, dev, test"),
     # RankConfig

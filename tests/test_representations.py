@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tiny import save_tiny_corpora, save_tiny_start
 
-from analysis import report
+from analysis import report, results
 from nertransfer import schema
 from nertransfer.cell import make_accelerator
 from nertransfer.commandline import build
@@ -20,7 +20,7 @@ from nertransfer.tracking import cell_runs, kind_runs
 LANGUAGES = ("aaa", "bbb", "ccc")
 CELL = {"start": "tiny=tiny", "data": "data", "device": "cpu", "epochs": "2", "learning_rate": "5e-3",
         "batch_size": "8", "max_length": "32", "checkpoint_minutes": "-1", "work_dir": "work"}  # fmt: skip
-EMBED = {"data": "data", "device": "cpu", "work_dir": "work", "layers": "-2,-1"}
+EMBED = {"data": "data", "device": "cpu", "work_dir": "work", "layers": "1,2"}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_starts_and_cells_are_embedded_once_and_what_is_gone_is_listed(study: St
     assert not (before / "embeddings").exists()
 
     for changes, message in (
-        ({"layers": "-4"}, "layers=-4 is not allowed: the model has 2 hidden layers"),
+        ({"layers": "4"}, "layers=4 is not allowed: the model has 2 hidden layers"),
         ({"models": "nowhere"}, "start 'nowhere' is unknown"),
         ({"models": "runs:/0123"}, "model='runs:/0123' is not there"),
         ({"models": "models:/none@champion"}, "cannot be loaded"),
@@ -73,11 +73,11 @@ def test_starts_and_cells_are_embedded_once_and_what_is_gone_is_listed(study: St
     assert schema.SOURCE not in tags["tiny"] and tags["tiny-aaa-s2"][schema.SEED] == "2"
     assert len({one[schema.WORDS_DIGEST] for one in tags.values()}) == 1
     params = embeddings(study)[0].data.params
-    assert params["cfg/layers"] == "-2,-1" and len(params["cfg/fingerprint"]) == 64
+    assert params["cfg/layers"] == "1,2" and len(params["cfg/fingerprint"]) == 64
 
     again = embed(build(EmbedConfig, EMBED), study)
     assert (again.embedded, again.found) == ([], first.embedded) and len(embeddings(study)) == 3
-    assert embed(build(EmbedConfig, EMBED | {"models": "tiny=tiny", "layers": "-1"}), study).embedded == ["tiny"]
+    assert embed(build(EmbedConfig, EMBED | {"models": "tiny=tiny", "layers": "1"}), study).embedded == ["tiny"]
 
     folder = analyse(study, "after")
     page = (folder / "index.html").read_text(encoding="utf-8")
@@ -86,7 +86,7 @@ def test_starts_and_cells_are_embedded_once_and_what_is_gone_is_listed(study: St
     assert [row["model"] for row in tables["models"]] == ["tiny", "tiny-aaa-s1", "tiny-aaa-s2", "tiny"]
     pairs = {(row["model"], row["source"], row["target"]) for row in tables["alignment"]}
     assert len(pairs) == 9 + 2 * 3  # a start from every language, a cell from its own source
-    assert ("tiny", "-2,-1", "tiny", "-1") in {
+    assert ("tiny", "1,2", "tiny", "1") in {
         (row["model"], row["layers"], row["other_model"], row["other_layers"]) for row in tables["cka"]
     }
     figures = {row["figure"] for row in tables["points"]}
@@ -101,9 +101,7 @@ def test_an_embedding_of_other_data_is_not_used_and_says_why(study: Study) -> No
     Path("data/ccc/train.txt").write_text(text + "\nq O\n", encoding="utf-8")
     embed(build(EmbedConfig, EMBED | {"models": "other=tiny"}), study)
     Path("data/ccc/train.txt").write_text(text, encoding="utf-8")
-    (row,) = (
-        row
-        for row in csv.DictReader((analyse(study, "other") / "embeddings/models.csv").open(encoding="utf-8"))
-        if row["model"] == "other"
-    )
-    assert (row["used"], row["reason"]) == ("False", "the corpus of ccc is not the one that was scored")
+    table, used = results.embeddings(results.read(study.uri, study.name), study.uri)
+    row = table.set_index("model").loc["other"]
+    assert (row["used"], row["reason"]) == (False, "the corpus of ccc is not the one that was scored")
+    assert "other" not in {one.name for one in used}
