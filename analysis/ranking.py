@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from analysis import rankers
 from analysis.rankers import RANKERS
 from analysis.ranking_features import MEAN_TRANSFER
 from analysis.ranking_pairs import Pairs, fold
-from analysis.statistics import CONFIDENCE
+from nertransfer.intervals import interval
 
 TOP = 3
 HINDSIGHT = "hindsight"
@@ -126,21 +125,6 @@ def _row(name: str, each: pd.DataFrame) -> dict[str, object]:
         "ranker": name, "label": label, "targets": len(each), "regret": regret, "regret_low": low, "regret_high": high,
         "regret_top3": top, "regret_top3_low": top_low, "regret_top3_high": top_high,
     } | {measure: float(each[measure].mean()) for measure in MEASURES[2:]}  # fmt: skip
-
-
-def interval(values: np.ndarray, least: float, most: float, new: bool = False) -> tuple[float, float, float]:
-    """Mean of ``values`` (n,) and its 95 % interval by Student's t, or that of a ``new`` value; held to the limits.
-
-    The limits are NaN for fewer than two values. Targets share their sources, so it is a rough guide.
-    """
-    n = len(values)
-    if not n:
-        return math.nan, math.nan, math.nan
-    mean = min(most, max(least, float(values.mean())))
-    if n < 2:
-        return mean, math.nan, math.nan
-    reach = special.stdtrit(n - 1, (1 + CONFIDENCE) / 2) * values.std(ddof=1) * math.sqrt(1 / n + (1 if new else 0))
-    return mean, max(least, mean - reach), min(most, mean + reach)
 
 
 def lead(judged: Judged, name: str, other: str) -> tuple[float, float, float]:

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from scipy import linalg, optimize, special, stats
 
-CONFIDENCE = 0.95
+from nertransfer.intervals import CONFIDENCE
+
 Method = Literal["pearson", "spearman"]
 
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from analysis.tables import MINUS, MISSING, number, spread
+from nertransfer.markdown import escape as markdown_escape
+from nertransfer.markdown import name_of as _name
+from nertransfer.markdown import plain as _plain
 
 COLOURS = (
     "black", "blue", "brown", "cyan", "darkgray", "gray", "green", "lightgray", "lime", "magenta", "olive",
@@ -87,18 +90,6 @@ class Table:
         for i, (left, right) in enumerate(pairwise(ends)):
             if left > right or (left == right and i % 2 == 0):
                 raise ValueError(f"groups overlap, are out of order or leave the {len(self.columns)} columns")
-
-
-def _plain(text: str) -> str:
-    """One line: white space becomes single blanks; control and formatting characters go, lone surrogates are named."""
-    spaced = (" " if character.isspace() else character for character in text)
-    kept = (c for c in spaced if unicodedata.category(c) not in ("Cc", "Cf"))
-    named = (_name(c) if unicodedata.category(c) == "Cs" else c for c in kept)
-    return " ".join("".join(named).split())
-
-
-def _name(character: str) -> str:
-    return f"[U+{ord(character):04X}]"
 
 
 # --- LaTeX ---------------------------------------------------------------------------------------------
@@ -241,11 +232,6 @@ def _packages(text: str) -> list[str]:
 
 
 # --- Markdown ------------------------------------------------------------------------------------------
-
-
-def markdown_escape(text: str) -> str:
-    """Plain text as GitHub Markdown that reads the same, on one line; also inside a pipe table."""
-    return re.sub(r"[\\`*_\[\]<>|&~$]", r"\\\g<0>", _plain(text))
 
 
 def _markdown_paragraph(text: str) -> str:

@@ -1,7 +1,8 @@
-"""Register the best seed of every (start, source) of a study; explains every move of an alias.
+"""Register the best seed of every (start, source) of a study; explains every move of an alias, and every one not made.
 
 mlflow run . -e register --env-manager local -P study=planted
 python entrypoints/register.py --study planted
+python entrypoints/register.py --study masakhaner --data masakhaner --languages hau --replace true
 """
 
 import sys
@@ -14,15 +15,24 @@ from nertransfer.config import RegisterConfig
 
 
 def main(config: RegisterConfig) -> None:
+    from nertransfer.card_facts import corpora_at_hand
+    from nertransfer.lineage import REPLACE_ALL
     from nertransfer.registry import finished_places, register
     from nertransfer.store import client, open_study, resolve_uri, study_name
+    from nertransfer.versions import only, stale_lines
 
     study = open_study(client(resolve_uri(config.tracking), must_exist=True), study_name(config.data, config.tracking))
-    changes = register(study, finished_places(study), Path(config.data.work_dir), config.selection_split)
+    cells = only(finished_places(study), config.data.languages)
+    replace = REPLACE_ALL if config.replace else frozenset()
+    changes = register(
+        study, cells, Path(config.data.work_dir), config.selection_split, replace, corpora_at_hand(config.data)
+    )
     for change in changes:
         print(f"{change.model}: {change.text}")
-    if not changes:
-        print("nothing to change: the registry is in line with the study")
+    if all(change.held for change in changes):
+        print("nothing changed: the registry is in line with the study" + (", but for what stays" if changes else ""))
+    for line in stale_lines(study):
+        print(line)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def of_cell(result: CellResult) -> Measurements:
         for s in result.scored
         if s.split.language == cell.source
     ]
-    found.tags[schema.NOTE] = cell_note(result)
+    found.tags |= {schema.NOTE: cell_note(result), schema.DEVICE: result.resources.device}
     return found
 
 

@@ -249,6 +249,11 @@ class StudyConfig:
     keep_weights: bool = option(False, KEEP_HELP)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     selection_split: Literal["dev", "test"] = option("dev", SELECTION_HELP)
+    replace: bool = option(
+        False,
+        "move aliases of registered models also where the corpus or the start's weights have changed, where they "
+        "belong to another study, and where the champion is pinned",
+    )
     output: str = option("reports", "folder of the report; the study's name is appended")
 
     def __post_init__(self) -> None:
@@ -384,6 +389,67 @@ class RegisterConfig:
     data: DataOptions = field(default_factory=DataOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     selection_split: Literal["dev", "test"] = option("dev", SELECTION_HELP)
+    replace: bool = option(
+        False,
+        "move aliases also where recipe, corpus or the start's weights differ from what their version was made from, "
+        "where they belong to another study, and where the champion is pinned",
+    )
+
+
+@dataclass(frozen=True)
+class ModelsConfig:
+    """List every version of every registered model, and which are stale."""
+
+    data: DataOptions = field(default_factory=DataOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+
+@dataclass(frozen=True)
+class RollbackConfig:
+    """Point the champion of a language at an earlier version, and pin it there."""
+
+    language: str = required("source language of the registered model")
+    version: int = option(0, "version to make champion; 0: the champion before the present one")
+    data: DataOptions = field(default_factory=DataOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+    def __post_init__(self) -> None:
+        check_code(self.language, "language")
+        check(self.version >= 0, "version", self.version, "a version's number, or 0")
+
+
+VARIANTS = ("torch", "onnx", "onnx-int8")
+"""Forms of an exported model."""
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Write a registered model, or a cell's, to a folder that transformers loads and a model hub shows."""
+
+    language: str = option("", "source language of a registered model; or give model")
+    start: str = option("", "start whose best version is exported; empty: the champion")
+    model: str = option("", "models:/<name>@<alias>, models:/<name>/<version> or runs:/<run id>, instead of language")
+    variant: Literal[*VARIANTS] = option(  # type: ignore[valid-type]
+        "torch", "onnx and onnx-int8 (weights in 8 bits, for a CPU) add a graph for ONNX Runtime beside the weights"
+    )
+    output: str = option("exports", "folder; <registered name>-<alias, version or run> is appended")
+    push_to: str = option("", "owner/name on the Hugging Face hub to upload it to; the token is that in HF_TOKEN")
+    data: DataOptions = field(default_factory=DataOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+    def __post_init__(self) -> None:
+        check(bool(self.language) != bool(self.model), "language", self.language, "one of language and model")
+        if self.language:
+            check_code(self.language, "language")
+        check(not (self.start and self.model), "start", self.start, "nothing, where model is given")
+        check(
+            self.model.startswith(("models:/", "runs:/")) or not self.model,
+            "model",
+            self.model,
+            "models:/<name>@<alias>, models:/<name>/<version> or runs:/<run id>",
+        )
+        check(bool(self.output.strip()), "output", self.output, "a folder")
+        check(not self.push_to or self.push_to.count("/") == 1, "push_to", self.push_to, "owner/name on the hub")
 
 
 @dataclass(frozen=True)

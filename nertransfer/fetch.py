@@ -76,6 +76,12 @@ def registry(name: str) -> dict[str, str]:
     return {path: f"sha256:{digest}" for digest, path in (line.split() for line in lines)}
 
 
+def published_as(language: str, split: str, digest: str) -> str | None:
+    """The name in `CORPORA` of the published corpus that has this very file, by its SHA-256 in hexadecimal."""
+    wanted = f"sha256:{digest}"
+    return next((name for name in CORPORA if registry(name).get(f"{language}/{split}.txt") == wanted), None)
+
+
 def ensure(name: str, languages: Sequence[str]) -> Path:
     """The folder ``<language>/<split>.txt`` of a published corpus with the files of ``languages`` in it.
 

@@ -114,6 +114,12 @@ def prediction_text(one: Scored) -> str:
     )
 
 
+def read_predictions(text: str) -> list[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]:
+    """The inverse of `prediction_text`: words, gold tags and predicted tags of every sentence."""
+    sentences = [block.split("\n") for block in text.removesuffix("\n\n").split("\n\n")] if text else []
+    return [tuple(zip(*(line.rsplit(" ", 2) for line in lines), strict=True)) for lines in sentences]  # type: ignore[misc]
+
+
 def predictions_digest(predicted: Sequence[Sequence[str]]) -> str:
     """Sixteen hexadecimal digits that stand for the predicted tags of a split: equal tags, equal digits."""
     text = "\n".join(" ".join(tags) for tags in predicted)

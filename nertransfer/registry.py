@@ -2,7 +2,9 @@
 
 Registered model ``ner-<source>``: one version per (start, best seed); alias ``from-<start>`` on
 each start's best, ``champion`` on the best of all. The choice is by source F1 on the dev split
-unless the test split is asked for by name, and every version says which was used.
+unless the test split is asked for by name, and every version says which was used. Its description
+is its model card, its tags say what it was made from. An alias moves only between versions that
+can be compared, or when told to (`register`), and says why.
 """
 
 import functools
@@ -10,7 +12,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -23,12 +25,14 @@ from mlflow.entities import LoggedModelStatus, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from nertransfer import packaging, schema, starts
+from nertransfer import card_facts, champion_history, model_card, packaging, schema, starts
 from nertransfer.cell import Cell, recipe_digest
+from nertransfer.corpus import Corpus
 from nertransfer.current import Place, current_cells
 from nertransfer.errors import InputError
+from nertransfer.lineage import PIN, Lineage, differences, lineage
 from nertransfer.progress import progress_bar
-from nertransfer.store import Study, all_versions, patiently
+from nertransfer.store import Study, all_models, all_versions, patiently
 from nertransfer.tracking import cell_runs, kind_runs
 
 AGGREGATION = "first"
@@ -85,10 +89,11 @@ def choose(cells: Mapping[Place, Run], selection_split: str = "dev") -> list[Cho
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that registering did, in words for people."""
+    """One thing that registering did, or (``held``) did not do without being told to, in words for people."""
 
     model: str
     text: str
+    held: bool = False
 
 
 def finished_places(study: Study) -> dict[Place, Run]:
@@ -144,11 +149,22 @@ def _existing_versions(study: Study, choices: Sequence[Choice]) -> dict[str, lis
     return {name: all_versions(study.client, name) for name in {schema.model_name(c.source) for c in choices}}
 
 
-def register(study: Study, cells: Mapping[Place, Run], work_dir: Path, selection_split: str = "dev") -> list[Change]:
-    """Bring the registry in line with finished cells (`finished_places`); returns what changed.
+def register(
+    study: Study,
+    cells: Mapping[Place, Run],
+    work_dir: Path,
+    selection_split: str = "dev",
+    replace: Collection[str] = (),
+    corpora: Mapping[str, Corpus] | None = None,
+) -> list[Change]:
+    """Bring the registry in line with finished cells (`finished_places`); returns what changed, and what was held.
 
     Weights are taken from ``work_dir``, where the cells left them, and stored only for chosen seeds. A second call
     changes nothing. Raises InputError, before anything is changed, when chosen weights are nowhere.
+
+    An alias stays where it is when its version belongs to another study, was made with another recipe, from another
+    corpus or from other weights of the start, or is a pinned champion, unless that reason (one of
+    `lineage.REPLACE_ALL`) is in ``replace``. ``corpora`` tell the cards which entities are new to a model.
     """
     choices = choose(cells, selection_split)
     if not choices:
@@ -166,18 +182,21 @@ def register(study: Study, cells: Mapping[Place, Run], work_dir: Path, selection
     with progress_bar(len(choices), "registering", "model") as bar:
         for choice in choices:
             name = schema.model_name(choice.source)
+            rivals = [cells[choice.start, choice.source, seed] for seed in choice.compared]
             version = _version_of(choice, existing)
             if version is None:
                 version = _add_version(study, choice, work_dir)
+                _describe(study, choice, version, rivals, corpora)
                 changes.append(Change(name, f"version {version.version} is {_words(choice)}"))
-            elif _describe(study, choice, version):
+            elif _describe(study, choice, version, rivals, corpora):
                 changes.append(Change(name, f"version {version.version} now says: {_words(choice)}"))
             chosen.setdefault(name, []).append((choice, version))
             bar.update()
     for name, versions in chosen.items():
         champion = min(versions, key=lambda cv: (-cv[0].f1, cv[0].start))
         wanted = {schema.start_alias(c.start): (c, v) for c, v in versions} | {schema.CHAMPION: champion}
-        changes += _move_aliases(study, name, wanted)
+        weights = {c.start: c.run.data.tags[schema.START_FINGERPRINT] for c, _ in versions}
+        changes += _move_aliases(study, name, wanted, weights, frozenset(replace))
     return changes
 
 
@@ -260,42 +279,61 @@ def _add_version(study: Study, choice: Choice, work_dir: Path) -> ModelVersion:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    metrics = choice.run.data.metrics
-    tags = _selection_tags(choice) | {
-        schema.START: choice.start,
-        schema.SOURCE: choice.source,
-        schema.SEED: choice.run.data.tags[schema.SEED],
+    tags = _version_tags(study, choice, [])
+    with _fluent(study):  # the client looks the model up at the global address
+        return client.create_model_version(
+            name, source=f"models:/{choice.model_id}", run_id=choice.run.info.run_id, tags=tags,
+            model_id=choice.model_id, description=f"{_words(choice)}.",
+        )  # fmt: skip
+
+
+def _version_tags(study: Study, choice: Choice, targets: Sequence[str]) -> dict[str, str]:
+    """How a version was chosen, its scores and what it was made from; with ``targets``, also what its card tells."""
+    metrics, run_tags = choice.run.data.metrics, choice.run.data.tags
+    tags = lineage(run_tags, choice.run.data.params, study.name).tags | {
+        schema.SEED: run_tags[schema.SEED],
         schema.CELL_KEY: choice.key,
-        schema.START_FINGERPRINT: choice.run.data.tags[schema.START_FINGERPRINT],
-        "study": study.name,
+        schema.SEEDS_COMPARED: ",".join(map(str, choice.compared)),
+        schema.SELECTION_SPLIT: choice.selection_split,
     }
     for split in schema.SCORED_SPLITS:
         f1 = metrics.get(schema.ScoreName(split, schema.F1, choice.source).key)
         if f1 is not None:
-            tags[f"{split}_f1"] = repr(f1)
-    with _fluent(study):  # the client looks the model up at the global address
-        return client.create_model_version(
-            name, source=f"models:/{choice.model_id}", run_id=choice.run.info.run_id, tags=tags,
-            model_id=choice.model_id, description=_description(choice),
-        )  # fmt: skip
+            tags[f1_tag(split)] = repr(f1)
+    return tags | ({schema.TARGETS: ",".join(targets), schema.CARD_FORMAT: model_card.FORMAT} if targets else {})
 
 
-def _selection_tags(choice: Choice) -> dict[str, str]:
-    return {"seeds_compared": ",".join(map(str, choice.compared)), "selection_split": choice.selection_split}
+def f1_tag(split: str) -> str:
+    """The tag of a version that holds its source F1 on a split, as a fraction at full precision."""
+    return f"{split}_f1"
 
 
-def _description(choice: Choice) -> str:
-    return f"{_words(choice)}.\n\n{choice.run.data.tags.get(schema.NOTE, '')}"
+def _describe(
+    study: Study,
+    choice: Choice,
+    version: ModelVersion,
+    rivals: Sequence[Run],
+    corpora: Mapping[str, Corpus] | None,
+) -> bool:
+    """Write the card of a version, and its tags, where what they say has changed; returns whether it had.
 
-
-def _describe(study: Study, choice: Choice, version: ModelVersion) -> bool:
-    """Say anew how a version that exists was chosen, where that has changed; returns whether it had."""
-    changed = {k: v for k, v in _selection_tags(choice).items() if version.tags.get(k) != v}
-    for key, value in changed.items():
-        study.client.set_model_version_tag(version.name, str(version.version), key, value)
-    if changed:
-        study.client.update_model_version(version.name, str(version.version), _description(choice))
-    return bool(changed)
+    The tag of the card's format comes last: a version without it was cut short, and is written again.
+    """
+    wanted = _version_tags(study, choice, card_facts.targets(choice.run))
+    known = version.tags
+    if known.get(schema.STUDY, study.name) != study.name:  # the same cell, first registered by another study
+        wanted[schema.STUDY] = known[schema.STUDY]
+    changed = {key: value for key, value in wanted.items() if known.get(key) != value}
+    if not changed:
+        return False
+    card = card_facts.collect(study, choice.run, rivals, choice.selection_split, corpora)
+    text = model_card.readme(card, model_card.registry_snippet(card, version.version))
+    study.client.log_text(choice.run.info.run_id, text, f"{schema.MODEL_CARD_FOLDER}/{schema.MODEL_CARD_FILE}")
+    study.client.update_model_version(version.name, str(version.version), model_card.description(card, version.version))
+    for key in sorted(changed, key=lambda key: key == schema.CARD_FORMAT):
+        study.client.set_model_version_tag(version.name, str(version.version), key, changed[key])
+        known[key] = changed[key]
+    return True
 
 
 def _store_weights(study: Study, choice: Choice, work_dir: Path) -> None:
@@ -335,17 +373,89 @@ def _requirements() -> list[str]:
     return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
 
 
-def _move_aliases(study: Study, name: str, wanted: Mapping[str, tuple[Choice, ModelVersion]]) -> list[Change]:
-    current = study.client.get_registered_model(name).aliases
+def _move_aliases(
+    study: Study,
+    name: str,
+    wanted: Mapping[str, tuple[Choice, ModelVersion]],
+    weights: Mapping[str, str],
+    replace: frozenset[str],
+) -> list[Change]:
+    """Point every alias at the version that is wanted there, or say why it stays.
+
+    ``weights``: fingerprints of the starts by name, as they are now.
+    """
+    model = study.client.get_registered_model(name)
     changes = []
     for alias, (choice, chosen) in wanted.items():
-        before = current.get(alias)
-        if before is not None and int(before) == int(chosen.version):
-            continue
-        study.client.set_registered_model_alias(name, alias, str(chosen.version))
-        moved = f"moved from version {before} to" if before is not None else "points to"
-        changes.append(Change(name, f"alias {alias} {moved} version {chosen.version}: {_words(choice)}"))
+        before = model.aliases.get(alias)
+        pin = model.tags.get(schema.CHAMPION_PINNED) if alias == schema.CHAMPION else None
+        if pin and PIN in replace:
+            study.client.delete_registered_model_tag(name, schema.CHAMPION_PINNED)
+            changes.append(Change(name, f"alias {alias} is no longer pinned ({pin})"))
+        if before is None:
+            move_alias(study, name, alias, chosen.version)
+            changes.append(Change(name, f"alias {alias} points to version {chosen.version}: {_words(choice)}"))
+        elif int(before) != int(chosen.version):
+            old = study.client.get_model_version(name, str(before))
+            new = lineage(choice.run.data.tags, choice.run.data.params, study.name)
+            reasons = differences(version_lineage(study, old), new, weights)
+            held = ({PIN: f"pinned ({pin})"} if pin else {}) | reasons
+            held = {reason: text for reason, text in held.items() if reason not in replace}
+            if held:
+                changes.append(Change(name, _staying(alias, old, choice, chosen, list(held.values())), held=True))
+                continue
+            why = "; ".join(reasons.values()) or _better(old, choice)
+            move_alias(study, name, alias, chosen.version)
+            moved = f"alias {alias} moved from version {before} to version {chosen.version}: {_words(choice)}"
+            changes.append(Change(name, f"{moved}; {_score_before(old, choice)}; {why}"))
     return changes
+
+
+def move_alias(study: Study, name: str, alias: str, version: int | str, back: bool = False) -> None:
+    """Point an alias at a version; the champion's history is written first. ``back``: as a rollback."""
+    if alias == schema.CHAMPION:
+        model = study.client.get_registered_model(name)
+        history = model.tags.get(schema.CHAMPION_HISTORY, "")
+        if not history and schema.CHAMPION in model.aliases:  # made before there was a history
+            history = champion_history.appended(history, model.aliases[schema.CHAMPION])
+        history = champion_history.appended(history, version, back)
+        study.client.set_registered_model_tag(name, schema.CHAMPION_HISTORY, history)
+    study.client.set_registered_model_alias(name, alias, str(version))
+
+
+def version_lineage(study: Study, version: ModelVersion) -> Lineage:
+    """What a version was made from, by its tags; older versions have but some of them, and their run the others."""
+    try:
+        data = study.client.get_run(version.run_id).data
+    except MlflowException:  # deleted for good
+        return lineage(version.tags, {}, "")
+    return lineage(data.tags | version.tags, data.params, "")
+
+
+def _staying(alias: str, old: ModelVersion, choice: Choice, chosen: ModelVersion, reasons: Sequence[str]) -> str:
+    return (
+        f"alias {alias} stays at version {old.version}, for {'; and '.join(reasons)}. Best now is version "
+        f"{chosen.version}: {_words(choice)}; {_score_before(old, choice)}. replace=true moves the alias"
+    )
+
+
+def _score_before(old: ModelVersion, choice: Choice) -> str:
+    f1 = old.tags.get(f1_tag(choice.selection_split))
+    known = f"{100 * float(f1):.2f} %" if f1 else "no score"
+    return f"{choice.selection_split} F1 of version {old.version}: {known}"
+
+
+def _better(old: ModelVersion, choice: Choice) -> str:
+    """Why a choice is preferred to a version that it can be compared with."""
+    split = old.tags.get(schema.SELECTION_SPLIT, choice.selection_split)
+    if split != choice.selection_split:
+        return f"chosen by {choice.selection_split} F1, no longer by {split} F1"
+    f1 = float(old.tags.get(f1_tag(split), "nan"))
+    if choice.f1 > f1:
+        return "a higher score"
+    if choice.f1 == f1:
+        return "an equal score, and the first of equals by seed and start"
+    return f"the cell of version {old.version} is no longer among those that count"
 
 
 # --- weights of models that exist -------------------------------------------------------------
@@ -414,5 +524,5 @@ def _fetch(model: str, study: Study, work_dir: Path, folder: Path) -> starts.Sta
 
 
 def _registered(study: Study) -> list[str]:
-    models = [study.client.get_registered_model(m.name) for m in study.client.search_registered_models()]
+    models = [study.client.get_registered_model(name) for name in all_models(study.client)]
     return [f"models:/{model.name}@{alias}" for model in models for alias in sorted(model.aliases)]

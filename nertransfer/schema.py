@@ -61,6 +61,10 @@ WORDS_DIGEST = "words_digest"
 """Digest of an embedding's words: equal where two embeddings have the same words in the same rows."""
 LAYERS = "layers"
 """The hidden layers that an embedding sums, comma-separated; 1 is the last."""
+START_LOCATION, START_REVISION = "start_location", "start_revision"
+"""Folder or hub id of the start; the commit, where it came from the hub."""
+DEVICE = "device"
+"""What a cell was fine-tuned on: the GPU's name, or ``cpu``."""
 
 # --- params: the resolved configuration, apart from what `mlflow run` logs itself ----------
 CONFIG = "cfg/"
@@ -127,6 +131,19 @@ CENTRES_FILE = "embeddings/centres.parquet"
 
 # --- registry ----------------------------------------------------------------------------------
 CHAMPION = "champion"
+STUDY = "study"
+"""Tag of a version: the study that registered it. Its lineage stands in tags with the names that a cell's run has."""
+SEEDS_COMPARED, SELECTION_SPLIT = "seeds_compared", "selection_split"
+TARGETS = "targets"
+"""Tag of a version: the languages that its card has scores of, comma-separated."""
+CARD_FORMAT = "card_format"
+"""Tag of a version, written last: which form of card its description has."""
+CHAMPION_HISTORY = "champion_history"
+"""Tag of a registered model: the versions that were champion, oldest first (`nertransfer.champion_history`)."""
+CHAMPION_PINNED = "champion_pinned"
+"""Tag of a registered model: why registering leaves the champion where it is."""
+MODEL_CARD_FOLDER, MODEL_CARD_FILE = "model_card", "README.md"
+"""Artifact of a cell's run: the whole card of the version made of it."""
 
 
 def model_name(language: str) -> str:

@@ -65,6 +65,7 @@ def client(uri: str, must_exist: bool = False, patient: bool = False) -> MlflowC
     worker that begins in the middle. Raises InputError when the store cannot be opened or does not answer.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # two bars a file, however small
     for name in _NOISY:  # a fresh database reports every step of its making
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger(name).level))
     database = _sqlite_file(uri)
@@ -255,6 +256,18 @@ def all_runs(client: MlflowClient, experiment_id: str, condition: str = "") -> l
         token = page.token
         if not token:
             return runs
+
+
+def all_models(client: MlflowClient) -> list[str]:
+    """The name of every registered model, over all pages, sorted."""
+    names: list[str] = []
+    token: str | None = None
+    while True:
+        page = client.search_registered_models(page_token=token)
+        names += [model.name for model in page]
+        token = page.token
+        if not token:
+            return sorted(names)
 
 
 def all_versions(client: MlflowClient, name: str) -> list[ModelVersion]:

@@ -24,6 +24,7 @@ from nertransfer.config import PLANTED, DataOptions, StudyConfig, TrackingOption
 from nertransfer.current import Place
 from nertransfer.display import duration
 from nertransfer.errors import InputError
+from nertransfer.lineage import REPLACE_ALL, STUDY_REPLACES
 from nertransfer.planning import Grid, Plan, languages_to_load, lay_out, load_corpora, make_plan, pick
 from nertransfer.runner import FOUND, RAN, TAKEN, Outcome, Runner, Work, claim_name, tags_of
 from nertransfer.slurm_task import TAKEN_STATUS
@@ -354,7 +355,8 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
     """Register the best seeds, one process at a time.
 
     A source with a cell that failed is left out, for the best would be the best of an incomplete comparison; its
-    weights are kept for the next run.
+    weights are kept for the next run. The recipe was given with the study, so aliases of this study follow it; corpora
+    and starts may have changed unnoticed, and aliases of other studies are theirs: those stay, unless ``replace``.
     """
     work_dir = Path(config.data.work_dir)
     claims = Claims(study, Owner.this_process())
@@ -372,7 +374,10 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
             cells = _without_holes(registry.finished_places(study), plan, study)
         if cells:
             try:
-                outcome.changes = registry.register(study, cells, work_dir, config.selection_split)
+                replace_for = REPLACE_ALL if config.replace else STUDY_REPLACES
+                outcome.changes = registry.register(
+                    study, cells, work_dir, config.selection_split, replace_for, plan.corpora
+                )
             except InputError as error:  # weights that are gone and could not be made again
                 outcome.failed["registry"] = str(error)
         registry.tidy(work_dir, cells.values(), config.keep_weights)

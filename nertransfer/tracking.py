@@ -110,9 +110,9 @@ def cell_tags(
             schema.START_FINGERPRINT: cell.identity.fingerprint,
             schema.RECIPE_DIGEST: recipe_digest(cell.recipe),
             schema.TRAIN_DIGEST: cell.corpus_digests[0],
-            "start_location": cell.start.location,
+            schema.START_LOCATION: cell.start.location,
         }
-        | ({"start_revision": cell.start.revision} if cell.start.revision else {})
+        | ({schema.START_REVISION: cell.start.revision} if cell.start.revision else {})
         | {schema.CORPUS_DIGEST + name: corpus.digest for name, corpus in corpora.items()}
         | {schema.FAMILY + name: families[name].family for name in corpora if name in families}
     )

@@ -1,0 +1,161 @@
+"""The life of registered versions: which there are, which are stale and why, and the champion put back."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from nertransfer import champion_history, registry, schema
+from nertransfer.current import Place
+from nertransfer.errors import InputError
+from nertransfer.lineage import CORPUS, Lineage, differences, lineage
+from nertransfer.registry import Change
+from nertransfer.store import MlflowClient, ModelVersion, Run, Study, all_models, all_versions, find_study
+
+NO_ALIAS = "superseded: no alias points to it"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One version. F1 as fractions, None where it has none; ``stale``: why it should not be used, or nothing."""
+
+    model: str
+    version: int
+    aliases: tuple[str, ...]
+    start: str
+    source: str
+    seed: str
+    dev_f1: float | None
+    test_f1: float | None
+    study: str
+    stale: tuple[str, ...]
+
+
+def read(
+    client: MlflowClient, languages: Collection[str] = (), at_hand: Mapping[str, Mapping[str, str]] | None = None
+) -> list[Row]:
+    """Every version of the registered models of these languages, or of all, by name and version.
+
+    A version is stale when no alias points to it, or when its study has since run its start and source with another
+    corpus, recipe or start. ``at_hand``: digests of the corpora as they are now, by study and language; versions made
+    from others are stale, too, although nothing has been run.
+    """
+    wanted = [
+        name for name in all_models(client) if not languages or name in {schema.model_name(code) for code in languages}
+    ]
+    rows, studies = [], _Studies(client)
+    for name in wanted:
+        aliases: dict[int, list[str]] = {}
+        for alias, version in sorted(client.get_registered_model(name).aliases.items()):
+            aliases.setdefault(int(version), []).append(alias)
+        for version in sorted(all_versions(client, name), key=lambda v: int(v.version)):
+            if schema.CELL_KEY in version.tags:  # somebody else's model may live in the same store
+                rows.append(_row(version, aliases.get(int(version.version), []), studies, at_hand or {}))
+    return rows
+
+
+class _Studies:
+    """The cells that count in each study, looked up once."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self.client = client
+        self._known: dict[str, dict[Place, Run] | None] = {}
+
+    def now(self, study: str, old: Lineage) -> tuple[Lineage | None, dict[str, str]]:
+        """What the version's start and source are made from now, and the fingerprints of the study's starts."""
+        if study not in self._known:
+            found = find_study(self.client, study)
+            self._known[study] = registry.finished_places(found) if found else None
+        cells = self._known[study] or {}
+        weights = {start: run.data.tags.get(schema.START_FINGERPRINT, "") for (start, _, _), run in cells.items()}
+        same = [run for (start, source, _), run in cells.items() if (start, source) == (old.start, old.source)]
+        if not same:
+            return None, weights
+        return lineage(same[-1].data.tags, same[-1].data.params, study), weights
+
+
+def _row(
+    version: ModelVersion, aliases: Sequence[str], studies: _Studies, at_hand: Mapping[str, Mapping[str, str]]
+) -> Row:
+    tags = version.tags
+    study = tags.get(schema.STUDY, "")
+    old = registry.version_lineage(Study(studies.client, "", study), version)
+    new, weights = studies.now(study, old)
+    reasons = differences(old, new, weights) if new else {}
+    digest = at_hand.get(study, {}).get(old.source)
+    if digest is not None and digest != old.corpus:
+        reasons.setdefault(CORPUS, f"the corpus of {old.source} at hand is another one")
+    scores = [float(tags[name]) if (name := registry.f1_tag(split)) in tags else None for split in schema.SCORED_SPLITS]
+    stale = ([] if aliases else [NO_ALIAS]) + list(reasons.values())
+    return Row(
+        version.name, int(version.version), tuple(aliases), old.start, old.source, tags.get(schema.SEED, ""),
+        scores[0], scores[1], study, tuple(stale),
+    )  # fmt: skip
+
+
+HEADER = ("model", "version", "aliases", "start", "source", "seed", "dev F1", "test F1", "study", "stale")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The versions as an aligned table with a header; F1 in percent."""
+    lines = [list(HEADER)]
+    for row in rows:
+        scores = ["" if f1 is None else f"{100 * f1:.2f}" for f1 in (row.dev_f1, row.test_f1)]
+        lines.append(
+            [row.model, str(row.version), ",".join(row.aliases), row.start, row.source, row.seed, *scores, row.study,
+             "; ".join(row.stale)]
+        )  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    numbers = {HEADER.index(name) for name in ("version", "seed", "dev F1", "test F1")}
+    for line in lines:
+        line[:] = [c.rjust(widths[i]) if i in numbers else c.ljust(widths[i]) for i, c in enumerate(line)]
+    return "\n".join("  ".join(line).rstrip() for line in lines)
+
+
+def stale_lines(study: Study) -> list[str]:
+    """A line for every stale version that the study has registered."""
+    rows = [row for row in read(study.client) if row.study == study.name and row.stale]
+    return [f"stale: {row.model} version {row.version} ({'; '.join(row.stale)})" for row in rows]
+
+
+def only(cells: Mapping[Place, Run], languages: Collection[str]) -> dict[Place, Run]:
+    """The cells with these sources, or all; raises InputError on a language that is no source of any."""
+    sources = {source for _, source, _ in cells}
+    for code in languages:
+        if code not in sources:
+            named = ", ".join(sorted(sources)) or "none"
+            raise InputError(f"languages={code} is not allowed: the study has finished cells of {named}", "languages")
+    return {place: run for place, run in cells.items() if not languages or place[1] in languages}
+
+
+def roll_back(client: MlflowClient, language: str, version: int = 0) -> Change:
+    """Point the champion at ``version``, or at the champion before the present one, and pin it there.
+
+    Registering leaves a pinned champion alone until it is told to replace. Raises InputError when there is no such
+    model, version or earlier champion.
+    """
+    name = schema.model_name(language)
+    models = all_models(client)
+    if name not in models:
+        known = ", ".join(models) or "none yet"
+        raise InputError(f"language={language} has no registered model; registered are: {known}", "language")
+    study = Study(client, "", "")
+    model = client.get_registered_model(name)
+    existing = sorted(int(one.version) for one in all_versions(client, name))
+    current = int(model.aliases.get(schema.CHAMPION, 0))
+    history = model.tags.get(schema.CHAMPION_HISTORY, "")
+    target = version or champion_history.previous(history, current, existing)
+    if target is None:
+        raise InputError(
+            f"{name} had no champion before version {current}; name one with version=: {', '.join(map(str, existing))}",
+            "version",
+        )
+    if target not in existing:
+        listed = ", ".join(map(str, existing))
+        raise InputError(f"version={version} is not allowed: {name} has versions {listed}", "version")
+    back = f", rolled back from version {current}" if current and current != target else ""
+    reason = f"at version {target}{back}"
+    client.set_registered_model_tag(name, schema.CHAMPION_PINNED, reason)
+    if target != current:
+        registry.move_alias(study, name, schema.CHAMPION, target, back=bool(current))
+    moved = f"moved from version {current} to" if back else "stays at" if current else "points to"
+    release = f"until register --languages {language} --replace true"
+    return Change(name, f"alias {schema.CHAMPION} {moved} version {target}; pinned there {release}")
