@@ -45,7 +45,7 @@ def collect(
     names = targets(run)
     if source not in names:
         raise InputError(f"run {run.info.run_name} has no test score of {source}, which a model card begins with")
-    sentences = _predictions(study, run, source)
+    sentences = predictions(study, run, source)
     location, revision = tags.get(schema.START_LOCATION, ""), tags.get(schema.START_REVISION, "")
     from_hub = bool(revision) or location in starts.CATALOGUE.values()
     place = location if from_hub else Path(location).name
@@ -171,14 +171,15 @@ def _resources(run: Run, rivals: Sequence[Run]) -> Resources:
 
 def _artifact(study: Study, run: Run, path: str) -> bytes | None:
     """One file of a run; None where it is not there."""
-    folder, _, name = path.rpartition("/")
+    folder = path.rpartition("/")[0]
     if path not in [one.path for one in study.client.list_artifacts(run.info.run_id, folder or None)]:
         return None
     with tempfile.TemporaryDirectory() as local:
         return Path(study.client.download_artifacts(run.info.run_id, path, local)).read_bytes()
 
 
-def _predictions(study: Study, run: Run, source: str) -> list[Tagged]:
+def predictions(study: Study, run: Run, source: str) -> list[Tagged]:
+    """Words, gold and predicted tags of the source's test split; empty where they were not kept."""
     content = _artifact(study, run, f"{schema.PREDICTIONS}/{source}.test.txt")
     return read_predictions(content.decode()) if content else []
 

@@ -285,8 +285,8 @@ def _data(card: Card) -> str:
     lines = [
         f"{escape(card.data.title)}{page}. Licence: {escape(card.data.licence)}.",
         table(["split", "sentences", "words", "entities"], own, 3) if own else "",
-        f"Train split of {card.source}, SHA-256: `{card.train_digest}`. Corpora (SHA-256 over the digests of train, dev "
-        "and test, first 16 digits): "
+        f"Train split of {card.source}, SHA-256: `{card.train_digest}`. Corpora (SHA-256 over the digests of train, "
+        "dev and test, first 16 digits): "
         + ", ".join(f"{escape(name)} `{digest[:16]}`" for name, digest in sorted(card.digests.items()))
         + ".",
     ]
@@ -298,8 +298,8 @@ def _training(card: Card) -> str:
     loaded = f"`{_code(card.start_place)}`" if card.start_place else "an unknown place"
     versions = ", ".join(f"{escape(name)} {escape(version)}" for name, version in card.versions.items())
     return (
-        f"Start {card.start}, loaded from {loaded}; encoder weights, SHA-256: `{card.start_fingerprint}`. A new layer over "
-        f"the labels, AdamW, learning rate linear to 0; a word is labelled at its first sub-token. {recipe}. Cell "
+        f"Start {card.start}, loaded from {loaded}; encoder weights, SHA-256: `{card.start_fingerprint}`. A new layer "
+        f"over the labels, AdamW, learning rate linear to 0; a word is labelled at its first sub-token. {recipe}. Cell "
         f"`{card.cell_key}`." + (f" Versions: {versions}." if versions else "")
     )
 

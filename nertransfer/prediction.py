@@ -16,7 +16,7 @@ from nertransfer.labels import category_of
 from nertransfer.progress import progress_bar
 from nertransfer.registry import local_copy
 from nertransfer.served import Tagged, Tagger, words
-from nertransfer.store import Study, client, resolve_uri
+from nertransfer.store import Study, all_models, client, resolve_uri
 
 AT_A_TIME = 128
 """Texts between two steps of the progress bar."""
@@ -196,14 +196,7 @@ def registered(study: Study, language: str, start: str) -> str:
 
 
 def _languages(study: Study) -> list[str]:
-    names: list[str] = []
-    token = None
-    while True:
-        page = study.client.search_registered_models(page_token=token)
-        names += [model.name for model in page]
-        token = page.token
-        if not token:
-            return sorted(name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX))
+    return [name.removeprefix(_PREFIX) for name in all_models(study.client) if name.startswith(_PREFIX)]
 
 
 def _list(title: str, names: Sequence[str]) -> str:

@@ -399,7 +399,7 @@ def _move_aliases(
             old = study.client.get_model_version(name, str(before))
             new = lineage(choice.run.data.tags, choice.run.data.params, study.name)
             reasons = differences(version_lineage(study, old), new, weights)
-            held = ({PIN: f"pinned ({pin})"} if pin else {}) | reasons
+            held = ({PIN: f"it is pinned ({pin})"} if pin else {}) | reasons
             held = {reason: text for reason, text in held.items() if reason not in replace}
             if held:
                 changes.append(Change(name, _staying(alias, old, choice, chosen, list(held.values())), held=True))
@@ -434,7 +434,7 @@ def version_lineage(study: Study, version: ModelVersion) -> Lineage:
 
 def _staying(alias: str, old: ModelVersion, choice: Choice, chosen: ModelVersion, reasons: Sequence[str]) -> str:
     return (
-        f"alias {alias} stays at version {old.version}, for {'; and '.join(reasons)}. Best now is version "
+        f"alias {alias} stays at version {old.version}: {'; '.join(reasons)}. Best now is version "
         f"{chosen.version}: {_words(choice)}; {_score_before(old, choice)}. replace=true moves the alias"
     )
 
@@ -482,26 +482,44 @@ def local_copy(model: str, study: Study, work_dir: Path) -> Iterator[starts.Star
         yield start
 
 
-def run_of(model: str, study: Study) -> Run | None:
-    """The cell's run behind ``runs:/<run id>`` or ``models:/<name>@<alias>`` (or ``/<version>``); None for any other
-    model, and where the registry does not know. Raises InputError for a run that is not there or no cell."""
-    kind, _, name = model.partition(":/")
-    name = name.strip("/")
+def origin(model: str, study: Study) -> tuple[Run, ModelVersion | None]:
+    """The cell's run that a model was made by, and its version where it was named as one.
+
+    ``model``: ``runs:/<run id>``, ``models:/<name>@<alias>`` or ``models:/<name>/<version>``. Raises InputError when
+    there is no such thing, or it is not from a cell.
+    """
+    name, alias = model.partition(":/")[2].strip("/"), ""
+    version = None
     try:
-        if kind == "models" and "@" in name:
-            name = study.client.get_model_version_by_alias(*name.rsplit("@", 1)).run_id
-        elif kind == "models" and "/" in name:
-            name = study.client.get_model_version(*name.rsplit("/", 1)).run_id
-        elif kind != "runs":
-            return None
-        run = study.client.get_run(name) if name else None
+        if model.startswith("models:/"):
+            if "@" in name:
+                name, _, alias = name.partition("@")
+                version = study.client.get_model_version_by_alias(name, alias)
+            else:
+                name, _, number = name.partition("/")
+                version = study.client.get_model_version(name, number)
+        run = study.client.get_run(version.run_id if version else name)
     except MlflowException as error:
-        if kind == "models":  # whoever loads it says what there is
+        raise InputError(
+            f"model={model!r} is not there: {str(error).splitlines()[0]}; "
+            f"registered models: {', '.join(_registered(study)) or 'none yet'}", "model",
+        ) from error  # fmt: skip
+    if schema.CELL_KEY not in run.data.tags:
+        raise InputError(f"model={model!r} is not allowed: it was not made by a cell", "model")
+    return run, version
+
+
+def run_of(model: str, study: Study) -> Run | None:
+    """The cell's run behind a model as `origin` takes it; None for any other model, and where the registry does not
+    know. Raises InputError for a run that is not there or no cell."""
+    if not model.startswith(("runs:/", "models:/")):
+        return None
+    try:
+        return origin(model, study)[0]
+    except InputError:
+        if model.startswith("models:/"):  # whoever loads it says what there is
             return None
-        raise InputError(f"model={model!r} is not there: {str(error).splitlines()[0]}") from error
-    if run is not None and schema.CELL_KEY not in run.data.tags:
-        raise InputError(f"model={model!r} is not allowed: the run is not a cell")
-    return run
+        raise
 
 
 def _fetch(model: str, study: Study, work_dir: Path, folder: Path) -> starts.Start:

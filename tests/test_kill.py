@@ -69,12 +69,15 @@ def results_of(folder: Path) -> bytes:
 
 
 def registry_of(study: Study) -> dict[str, object]:
-    """Everything the registry says that is not an id or a time."""
+    """Everything the registry says that is not an id, a time or the memory used."""
     found: dict[str, object] = {}
     for source in SOURCES:
         name = schema.model_name(source)
         versions = all_versions(study.client, name)
-        found[name] = sorted((int(v.version), tuple(sorted(v.tags.items())), v.description) for v in versions)
+        found[name] = sorted(
+            (int(v.version), tuple(sorted(v.tags.items())), v.description.partition("## Resources")[0])
+            for v in versions
+        )
         found[f"{name} aliases"] = {k: int(v) for k, v in study.client.get_registered_model(name).aliases.items()}
     return found
 

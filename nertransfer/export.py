@@ -1,0 +1,186 @@
+"""Writes a tracked model to a folder that transformers loads on its own and a model hub shows; uploads it if asked."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from filelock import FileLock
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from nertransfer import card_facts, model_card, onnx_graph, registry, schema, starts
+from nertransfer.config import ExportConfig
+from nertransfer.errors import InputError
+from nertransfer.store import MlflowClient, ModelVersion, Run, Study
+
+MANIFEST = "nertransfer_export.json"
+"""Lists every file of an export with its SHA-256: a folder is overwritten only where nothing else is in it."""
+TOKEN = "HF_TOKEN"
+
+
+def export(config: ExportConfig, client: MlflowClient) -> Path:
+    """Write the model that the configuration names; returns its folder.
+
+    Weights (safetensors, whole vocabulary), tokenizer, configuration with the labels, and the model card as README.md.
+    The folder appears whole or not at all. Raises InputError, before anything is written, when the model is not there,
+    when the folder holds what no export has written, or when there is no token to upload with.
+    """
+    token = _token(config.push_to)
+    onnx_graph.check(config.variant)
+    model, name = _named(config)
+    run, version = registry.origin(model, Study(client, "", ""))
+    study = Study(client, run.info.experiment_id, client.get_experiment(run.info.experiment_id).name)
+    folder = Path(config.output) / (name or run.info.run_name)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(_beside(folder, "lock")):
+        _recover(folder)
+        _check_ours(folder)
+        with registry.local_copy(model, study, Path(config.data.work_dir)) as start:
+            _write_whole(folder, lambda part: _fill(part, start, config, study, run, version))
+    if config.push_to:
+        _push(folder, config.push_to, token)
+    return folder
+
+
+def _named(config: ExportConfig) -> tuple[str, str]:
+    """The model's address, and the name of its folder; no name for a run."""
+    if config.language:
+        alias = schema.start_alias(config.start) if config.start else schema.CHAMPION
+        name = schema.model_name(config.language)
+        return f"models:/{name}@{alias}", f"{name}-{alias}"
+    return config.model, starts.slug(config.model.removeprefix("models:/")) if "models:/" in config.model else ""
+
+
+def _fill(
+    folder: Path, start: starts.Start, config: ExportConfig, study: Study, run: Run, version: ModelVersion | None
+) -> None:
+    model, tokenizer, _ = starts.load_tagger(start)
+    with starts.quiet():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)  # it was for its owner alone
+    selection_split = version.tags.get(schema.SELECTION_SPLIT, "") if version else ""
+    corpora = card_facts.corpora_at_hand(config.data)
+    card = card_facts.collect(study, run, _rivals(study, run, version), selection_split, corpora)
+    more = ""
+    if config.variant != "torch":
+        sentences = card_facts.predictions(study, run, card.source)
+        more = onnx_graph.write(model, tokenizer, folder, config.variant, sentences)
+    text = model_card.readme(card, model_card.hub_snippet(card, config.push_to or "."), more)
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    manifest = {
+        "model": run.info.run_name,
+        "registered": f"{version.name} version {version.version}" if version else "",
+        schema.CELL_KEY: run.data.tags[schema.CELL_KEY],
+        "variant": config.variant,
+        "files": _digests(folder),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def _rivals(study: Study, run: Run, version: ModelVersion | None) -> list[Run]:
+    """The seeds that the version was compared with when it was registered; of a run, all that there are."""
+    found = card_facts.rivals_of(study, run)
+    if version is None or schema.SEEDS_COMPARED not in version.tags:
+        return found
+    seeds = version.tags[schema.SEEDS_COMPARED].split(",")
+    return [one for one in found if one.data.tags[schema.SEED] in seeds]
+
+
+# --- the folder -----------------------------------------------------------------------------------------------------
+
+
+def _beside(folder: Path, what: str) -> Path:
+    """A hidden name in the same folder: ``.part`` while it is written, ``.old`` while it is replaced, ``.lock``."""
+    return folder.with_name(f".{folder.name}.{what}")
+
+
+def _recover(folder: Path) -> None:
+    """Put right what an export that was killed has left."""
+    old = _beside(folder, "old")
+    if old.is_dir() and not folder.exists():  # killed between the two renames
+        old.rename(folder)
+    for what in ("part", "old"):
+        shutil.rmtree(_beside(folder, what), ignore_errors=True)
+
+
+def _check_ours(folder: Path) -> None:
+    """Raise InputError unless the folder is absent, empty, or just as an export has left it."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"output: {folder} is a file; choose another output", "output")
+    present = _digests(folder)
+    if not present and not (folder / MANIFEST).exists():
+        return
+    try:
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        known: Mapping[str, str] = dict(files)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(
+            f"output: {folder} was not written by export (it has no readable {MANIFEST}); move it away or choose "
+            "another output", "output",
+        ) from None  # fmt: skip
+    changed = sorted(name for name in known.keys() | present.keys() if known.get(name) != present.get(name))
+    if changed:
+        raise InputError(
+            f"output: {folder} has been changed since it was exported ({', '.join(changed[:5])}); move it away or "
+            "choose another output", "output",
+        )  # fmt: skip
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file but the manifest, by path inside the folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+    found = {}
+    for path in paths:
+        with path.open("rb") as file:
+            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
+    part = _beside(folder, "part")
+    part.mkdir()
+    try:
+        fill(part)
+        if folder.exists():
+            folder.rename(_beside(folder, "old"))
+        part.rename(folder)
+    finally:
+        _recover(folder)
+
+
+# --- the hub --------------------------------------------------------------------------------------------------------
+
+
+def _token(push_to: str) -> str:
+    if not push_to:
+        return ""
+    try:
+        validate_repo_id(push_to)
+    except HFValidationError as error:
+        raise InputError(f"push_to={push_to!r} is not allowed: {error}", "push_to") from None
+    token = os.environ.get(TOKEN, "").strip()
+    if not token:
+        raise InputError(f"push_to={push_to} needs a token of the hub that may write there, in {TOKEN}", "push_to")
+    return token
+
+
+def _push(folder: Path, repository: str, token: str) -> None:
+    """Upload the folder as one commit; a repository that does not exist is made, and is private."""
+    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token)
+    try:
+        api.create_repo(repository, private=True, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Export of nertransfer")
+    except (HfHubHTTPError, OSError) as error:
+        reason = (
+            str(error).strip().splitlines()[0].replace(token, "...") if str(error).strip() else type(error).__name__
+        )
+        raise InputError(
+            f"push_to={repository}: {reason}; the export itself is whole, in {folder}", "push_to"
+        ) from None  # fmt: skip

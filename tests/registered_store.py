@@ -1,0 +1,38 @@
+"""A store with registered tiny models, made in this process: a cell is fine-tuned in a second."""
+
+from pathlib import Path
+
+from tiny import save_tiny_corpora, save_tiny_start
+
+from nertransfer import registry
+from nertransfer import study as studies
+from nertransfer.commandline import build
+from nertransfer.config import TrainConfig
+from nertransfer.corpus import load
+from nertransfer.registry import Change
+from nertransfer.store import Study, client, open_study
+
+SETTINGS = {"epochs": "6", "learning_rate": "5e-3", "batch_size": "8", "max_length": "32", "device": "cpu",
+            "start": "tiny=tiny", "data": "data", "source": "aaa", "keep_weights": "true"}  # fmt: skip
+
+
+def make_data(folder: Path) -> None:
+    """A start, ``tiny``, and corpora, ``data``; the tests work in their folder."""
+    save_tiny_start(folder / "tiny")
+    save_tiny_corpora(folder / "data")
+
+
+def opened(folder: Path, name: str = "first") -> Study:
+    return open_study(client(f"sqlite:///{folder}/mlflow.db"), name)
+
+
+def train(study: Study, seed: int, **changes: str) -> None:
+    config = build(TrainConfig, SETTINGS | {"seed": str(seed)} | changes)
+    studies.train(config, study, studies.make_accelerator(config.recipe, config.run))
+
+
+def register(study: Study, *replace: str) -> list[Change]:
+    """What registering changes; with the corpora at hand."""
+    corpora = load(build(TrainConfig, SETTINGS).data)
+    cells = registry.finished_places(study)
+    return registry.register(study, cells, Path("work"), replace=replace, corpora=corpora)

@@ -1,0 +1,286 @@
+"""Exports: whole or not at all, theirs alone to overwrite, and the same model without this project."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from absent import absent
+from registered_store import make_data, opened, register, train
+
+from nertransfer import export as exports
+from nertransfer import onnx_graph, starts
+from nertransfer.commandline import build
+from nertransfer.config import ExportConfig
+from nertransfer.errors import InputError
+from nertransfer.measurements import read_predictions
+from nertransfer.store import Study
+from nertransfer.tracking import cell_runs
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store that has one registered model of two seeds."""
+    made = tmp_path_factory.mktemp("exporting")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(made)
+        make_data(made)
+        for seed in (0, 1):
+            train(opened(made), seed)
+        register(opened(made))
+    return made
+
+
+@pytest.fixture
+def study(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    monkeypatch.chdir(folder)
+    return opened(folder)
+
+
+def export(study: Study, output: Path, **given: str) -> Path:
+    named = {} if "model" in given else {"language": "aaa"}
+    return exports.export(build(ExportConfig, {"output": str(output), "data": "data"} | named | given), study.client)
+
+
+def alone(folder: Path, code: str, *arguments: str) -> str:
+    """What Python prints in the folder, with the libraries of this environment but without this project."""
+    paths = [path for path in sys.path if path.endswith("site-packages")]
+    environment = {"PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    blocked = (
+        "import sys\n"
+        f"sys.path[1:1] = {paths!r}\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name.partition('.')[0] in ('nertransfer', 'analysis'): raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", blocked + code, *arguments], cwd=folder, env=environment, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def stored(study: Study, target: str, seed: str) -> list:
+    (run,) = [run for run in cell_runs(study, "FINISHED") if run.data.tags["seed"] == seed]
+    path = study.client.download_artifacts(run.info.run_id, f"predictions/{target}.test.txt")
+    return read_predictions(Path(path).read_bytes().decode())
+
+
+TAG = """
+import json, sys, torch
+from transformers import AutoModelForTokenClassification, AutoTokenizer
+model, tokenizer = AutoModelForTokenClassification.from_pretrained("."), AutoTokenizer.from_pretrained(".")
+assert model.get_input_embeddings().num_embeddings == model.config.vocab_size >= len(tokenizer)
+found = []
+for words in json.load(open(sys.argv[1])):
+    batch = tokenizer(words, is_split_into_words=True, return_tensors="pt")
+    with torch.no_grad():
+        best = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[0].argmax(-1).tolist()
+    first = {}
+    for place, word in enumerate(batch.word_ids()):
+        first.setdefault(word, model.config.id2label[best[place]])
+    found.append([first[i] for i in range(len(words))])
+print(json.dumps(found))
+"""
+
+
+def test_an_export_tags_as_the_project_did_with_transformers_alone(study: Study, tmp_path: Path) -> None:
+    made = export(study, tmp_path)
+    assert made == tmp_path / "ner-aaa-champion"
+    assert {path.name for path in made.iterdir()} == {
+        "README.md", "config.json", "model.safetensors", "nertransfer_export.json", "tokenizer.json",
+        "tokenizer_config.json",
+    }  # fmt: skip
+    seed = study.client.get_model_version_by_alias("ner-aaa", "champion").tags["seed"]
+    sentences = [one for target in ("aaa", "bbb") for one in stored(study, target, seed)]
+    (tmp_path / "words.json").write_text(json.dumps([words for words, _, _ in sentences]))
+    found = json.loads(alone(made, TAG, str(tmp_path / "words.json")))
+    assert found == [list(predicted) for _, _, predicted in sentences]
+    assert len({tag for tags in found for tag in tags}) > 2
+    text = "".join(path.read_text() for path in made.iterdir() if path.suffix != ".safetensors")
+    assert str(tmp_path) not in text and str(Path.cwd()) not in text
+
+
+def test_the_card_has_its_metadata_and_its_snippet_runs(study: Study, tmp_path: Path) -> None:
+    made = export(study, tmp_path, start="tiny")
+    _, front, body = (made / "README.md").read_text().split("---\n", 2)
+    assert yaml.safe_load(front)["license"] == "unknown" and "not known: ask whoever made the corpora" in body
+    assert (
+        "| 0 |" in body.replace("**0** (this one)", "0") and "Entities whose words are no entity of the train" in body
+    )
+    (snippet,) = re.findall(r"```python\n(.*?)\n```", body, re.DOTALL)
+    (printed,) = alone(made, snippet).splitlines()
+    assert "entity_group" in printed
+
+
+def test_the_snippet_of_a_description_runs_in_its_store(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    description = study.client.get_model_version("ner-aaa", "1").description
+    (snippet,) = re.findall(r"```python\n(.*?)\n```", description, re.DOTALL)
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", study.uri)
+    mlflow.set_tracking_uri(study.uri)
+    printed: list = []
+    exec(snippet, {"print": printed.append})
+    assert printed[0] and printed[0][0]["entity_group"] in ("PER", "LOC")
+
+
+def test_an_export_is_overwritten_only_where_it_is_still_as_it_was_written(study: Study, tmp_path: Path) -> None:
+    made = export(study, tmp_path)
+    before = (made / "README.md").read_bytes()
+    assert export(study, tmp_path) == made and (made / "README.md").read_bytes() == before
+    (made / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"has been changed since it was exported \(mine.txt\)"):
+        export(study, tmp_path)
+    (made / "mine.txt").unlink()
+    (made / "README.md").write_text("my own words")
+    with pytest.raises(InputError, match=r"README\.md"):
+        export(study, tmp_path)
+    assert (made / "README.md").read_text() == "my own words"
+    foreign = tmp_path / "other" / "ner-aaa-champion"
+    foreign.mkdir(parents=True)
+    (foreign / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="was not written by export"):
+        export(study, tmp_path / "other")
+    assert [path.name for path in foreign.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("moment", ["while it is written", "between the renames"])
+def test_a_kill_leaves_no_half_folder(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    made = export(study, tmp_path)
+    before = sorted(path.name for path in made.iterdir())
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        real = exports._recover
+        calls: list[Path] = []
+
+        def once(folder: Path) -> None:  # a killed process does not clean up
+            calls.append(folder)
+            if len(calls) == 1:
+                real(folder)
+
+        patch.setattr(exports, "_recover", once)
+        if moment == "while it is written":
+            patch.setattr(exports.model_card, "readme", die)
+        else:
+            rename = Path.rename
+            patch.setattr(Path, "rename", lambda old, new: die() if old.name.endswith(".part") else rename(old, new))
+        with pytest.raises(Killed):
+            export(study, tmp_path)
+    names = [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")]
+    assert names == (["ner-aaa-champion"] if moment == "while it is written" else [])
+    assert sorted(path.name for path in export(study, tmp_path).iterdir()) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".ner-aaa-champion.lock", "ner-aaa-champion"]
+
+
+def test_any_cell_and_any_version_can_be_exported(study: Study, tmp_path: Path) -> None:
+    run = next(run for run in cell_runs(study, "FINISHED") if run.data.tags["seed"] == "1")
+    made = export(study, tmp_path, model=f"runs:/{run.info.run_id}")
+    assert made.name == "tiny-aaa-s1" and "taken by name, not chosen" in (made / "README.md").read_text()
+    assert export(study, tmp_path, model="models:/ner-aaa/1").name == "ner-aaa-1"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"language": "zzz"}, "is not there: .*; registered models: models:/ner-aaa@champion"),
+        ({"start": "swa"}, "models:/ner-aaa@from-swa"),
+        ({"model": "models:/ner-aaa/99"}, "is not there"),
+        ({"model": "runs:/0123456789abcdef0123456789abcdef"}, "is not there"),
+        ({"push_to": "owner/na me"}, "push_to='owner/na me' is not allowed"),
+        ({"push_to": "owner/name"}, "needs a token of the hub that may write there, in HF_TOKEN"),
+    ],
+)
+def test_what_cannot_be_exported_writes_nothing(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], message: str
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with pytest.raises(InputError, match=message):
+        export(study, tmp_path / "exports", **given)
+    assert not (tmp_path / "exports").exists()
+
+
+class Hub:
+    """Stands in for the hub: remembers what it was told."""
+
+    calls: list[tuple] = []  # noqa: RUF012
+    fails = False
+
+    def __init__(self, endpoint: str | None = None, token: str = "") -> None:
+        self.token = token
+
+    def create_repo(self, repo_id: str, **options: object) -> None:
+        self.calls.append(("create", repo_id, options))
+
+    def upload_folder(self, repo_id: str, folder_path: Path, commit_message: str) -> None:
+        if self.fails:
+            raise OSError(f"403 for {self.token}")
+        self.calls.append(("upload", repo_id, sorted(path.name for path in Path(folder_path).iterdir()), self.token))
+
+
+def test_an_upload_takes_the_whole_folder_and_never_tells_the_token(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(exports, "HfApi", Hub)
+    monkeypatch.setattr(Hub, "calls", [])
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    made = export(study, tmp_path, push_to="owner/name")
+    create, upload = Hub.calls
+    assert create == ("create", "owner/name", {"private": True, "exist_ok": True})
+    assert upload == ("upload", "owner/name", sorted(path.name for path in made.iterdir()), "hf_secret")
+    assert 'model="owner/name"' in (made / "README.md").read_text()
+    assert all(b"hf_secret" not in path.read_bytes() for path in made.iterdir())
+    monkeypatch.setattr(Hub, "fails", True)
+    with pytest.raises(InputError, match=r"push_to=owner/name: 403 for \.\.\.; the export itself is whole") as raised:
+        export(study, tmp_path, push_to="owner/name")
+    assert "hf_secret" not in str(raised.value) + caplog.text
+
+
+def test_a_graph_tags_as_the_model_does_and_the_card_states_cost_and_gain(study: Study, tmp_path: Path) -> None:
+    try:
+        onnx_graph.check("onnx-int8")
+    except InputError as error:
+        absent(str(error))
+    made = export(study, tmp_path, variant="onnx-int8")
+    card = (made / "README.md").read_text()
+    found = re.search(
+        r"F1 ([\d.]+) %, ([+-][\d.]+) points beside PyTorch's ([\d.]+) %. [\d,]+ sentences a second", card
+    )
+    assert found is not None
+    ours, difference, theirs = map(float, found.groups())
+    assert abs(ours - theirs - difference) < 0.011 and theirs > 50 and abs(difference) < 30
+    assert (made / "onnx" / "model_quantized.onnx").is_file() and not (made / "onnx" / "whole.onnx").exists()
+    printed = alone(made, re.findall(r"```python\n(.*?)\n```", card, re.DOTALL)[-1])
+    assert printed.startswith("['")
+    # whole floats: the very same tags
+    made = export(study, tmp_path, variant="onnx")
+    assert "+0.00 points beside PyTorch's" in (made / "README.md").read_text()
+
+
+def test_a_variant_without_its_libraries_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_graph, "NEEDED", ("no_such_library",))
+    with pytest.raises(InputError, match=r"variant=onnx needs no_such_library: pip install -e '\.\[onnx\]'"):
+        onnx_graph.check("onnx")
+    onnx_graph.check("torch")
+
+
+def test_a_model_that_was_copied_elsewhere_still_loads_strictly(study: Study, tmp_path: Path) -> None:
+    made = export(study, tmp_path)
+    shutil.copytree(made, tmp_path / "copy")
+    _, _, labels = starts.load_tagger(starts.Start("copy", str(tmp_path / "copy")))
+    assert labels == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")

@@ -1,0 +1,192 @@
+"""The life of registered versions: what they say they are, aliases that move for a reason, rollback, stale ones."""
+
+import itertools
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from registered_store import make_data, opened, register, train
+
+from nertransfer import champion_history, lineage, model_card, schema, versions
+from nertransfer.errors import InputError
+from nertransfer.registry import Change
+from nertransfer.store import Study, all_versions
+from nertransfer.tracking import cell_runs
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study that has one registered model of one seed."""
+    folder = tmp_path_factory.mktemp("registered")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make_data(folder)
+        train(opened(folder), 0, epochs="2")
+        register(opened(folder))
+    return folder
+
+
+@pytest.fixture
+def study(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """That study in a store of the test's own; artifacts of its run stay where they are."""
+    folder = tmp_path / "copy"
+    shutil.copytree(registered, folder)
+    monkeypatch.chdir(folder)
+    return opened(folder)
+
+
+def champion(study: Study) -> int:
+    return int(study.client.get_registered_model("ner-aaa").aliases[schema.CHAMPION])
+
+
+def of_champion(changes: list[Change]) -> Change:
+    (found,) = [change for change in changes if change.text.startswith("alias champion ")]
+    return found
+
+
+def set_dev_f1(study: Study, seed: int, value: float) -> None:
+    """Make a seed as good as the test needs it, whatever chance said."""
+    for run in cell_runs(study, "FINISHED", f" and tags.seed = '{seed}'"):
+        study.client.log_metric(run.info.run_id, "dev_f1/aaa", value, step=1)
+
+
+def test_a_version_carries_its_lineage_and_its_card(study: Study) -> None:
+    (version,) = all_versions(study.client, "ner-aaa")
+    (run,) = cell_runs(study, "FINISHED")
+    for name in ("cell_key", "start_fingerprint", "recipe_digest", "train_digest", "corpus_digest/aaa", "start"):
+        assert version.tags[name] == run.data.tags[name]
+    assert (version.tags["study"], version.tags["targets"]) == ("first", "aaa,bbb")
+    assert len(version.description.encode()) <= model_card.DESCRIPTION_BYTES
+    assert "## Known weaknesses" in version.description and "it is the only seed" in version.description.lower()
+    whole = Path(study.client.download_artifacts(run.info.run_id, "model_card/README.md", str(Path.cwd()))).read_text()
+    assert whole.startswith("---\n") and "## Resources" in whole
+    assert register(study) == []
+
+
+def test_a_card_that_was_cut_short_is_written_again(study: Study) -> None:
+    study.client.update_model_version("ner-aaa", "1", "half")
+    study.client.delete_model_version_tag("ner-aaa", "1", schema.CARD_FORMAT)
+    (change,) = register(study)
+    assert change.text.startswith("version 1 now says") and not change.held
+    assert study.client.get_model_version("ner-aaa", "1").description.startswith("# ner-aaa")
+
+
+def test_a_better_seed_moves_the_champion_and_rollback_holds_it_until_told(study: Study) -> None:
+    train(study, 1, epochs="2")
+    set_dev_f1(study, 0, 0.25)
+    set_dev_f1(study, 1, 0.75)
+    moved = of_champion(register(study))
+    assert moved.text.startswith("alias champion moved from version 1 to version 2") and "a higher score" in moved.text
+    rows = versions.read(study.client)
+    assert [(row.version, row.aliases, row.stale) for row in rows] == [
+        (1, (), (versions.NO_ALIAS,)), (2, ("champion", "from-tiny"), ())
+    ]  # fmt: skip
+    assert versions.stale_lines(study) == [f"stale: ner-aaa version 1 ({versions.NO_ALIAS})"]
+
+    assert "moved from version 2 to version 1" in versions.roll_back(study.client, "aaa").text
+    kept = of_champion(register(study))
+    assert kept.held and "pinned (at version 1, rolled back from version 2)" in kept.text and champion(study) == 1
+    with pytest.raises(InputError, match=r"no champion before version 1; name one with version=: 1, 2"):
+        versions.roll_back(study.client, "aaa")
+    assert register(study, lineage.PIN)[-1].text.startswith("alias champion moved from version 1 to version 2")
+    assert register(study) == [] and champion(study) == 2
+    assert study.client.get_registered_model("ner-aaa").tags[schema.CHAMPION_HISTORY] == "1, 2, back to 1, 2"
+
+
+@pytest.mark.parametrize(
+    ("language", "version", "message"), [("zzz", 0, "registered are: ner-aaa"), ("aaa", 7, "has versions 1")]
+)
+def test_a_rollback_that_cannot_be_changes_nothing(study: Study, language: str, version: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        versions.roll_back(study.client, language, version)
+    model = study.client.get_registered_model("ner-aaa")
+    assert schema.CHAMPION_PINNED not in model.tags and champion(study) == 1
+
+
+def test_changed_data_never_moves_an_alias_unless_told(study: Study) -> None:
+    path = Path("data/aaa/train.txt")
+    path.write_text(path.read_text().replace("da O", "du O", 1))
+    (row,) = versions.read(study.client, ("aaa",), {"first": {"aaa": "another digest"}})
+    assert row.stale == ("the corpus of aaa at hand is another one",)
+    train(study, 0, epochs="2")
+    kept = [change for change in register(study, *lineage.STUDY_REPLACES) if change.held]
+    assert len(kept) == 2 and champion(study) == 1
+    assert all("the train split of aaa has changed (SHA-256 " in change.text for change in kept)
+    (old, new) = versions.read(study.client)
+    assert old.stale and "the train split of aaa has changed" in old.stale[0] and new.stale == (versions.NO_ALIAS,)
+    assert "the train split of aaa has changed" in of_champion(register(study, lineage.CORPUS)).text
+    assert champion(study) == 2
+
+
+def test_another_recipe_follows_the_command_of_its_study_alone(study: Study) -> None:
+    train(study, 0, epochs="1")
+    set_dev_f1(study, 0, 0.5)
+    kept = of_champion(register(study))
+    assert kept.held and "another recipe (epochs 2 -> 1)" in kept.text and champion(study) == 1
+    moved = of_champion(register(study, *lineage.STUDY_REPLACES))
+    assert not moved.held and "another recipe (epochs 2 -> 1)" in moved.text and champion(study) == 2
+
+
+def test_an_alias_belongs_to_the_study_that_set_it(study: Study) -> None:
+    other = opened(Path.cwd(), "second")
+    train(other, 5, epochs="2")
+    kept = of_champion(register(other, *lineage.STUDY_REPLACES))
+    assert kept.held and "it belongs to study first, not to second" in kept.text and champion(study) == 1
+    assert not of_champion(register(other, *lineage.REPLACE_ALL)).held and champion(study) == 2
+
+
+def test_only_the_named_languages_are_registered() -> None:
+    cells = {("base", "aaa", 0): "x", ("base", "bbb", 0): "y"}
+    assert versions.only(cells, ("bbb",)) == {("base", "bbb", 0): "y"}  # type: ignore[arg-type]
+    assert versions.only(cells, ()) == cells  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="languages=ccc is not allowed: the study has finished cells of aaa, bbb"):
+        versions.only(cells, ("ccc",))  # type: ignore[arg-type]
+
+
+# --- what differs ----------------------------------------------------------------------------------------------------
+
+OLD = lineage.Lineage("s", "base", "hau", "c1", "t1", "w1", "r1", {"epochs": "3"})
+
+
+@pytest.mark.parametrize(
+    ("new", "weights", "expected"),
+    [
+        (OLD, {"base": "w1"}, {}),
+        (lineage.Lineage("s", "swa", "hau", "c1", "t1", "w2", "r1", {}), {"base": "w1", "swa": "w2"}, {}),
+        (lineage.Lineage("s", "swa", "hau", "c1", "t1", "w2", "r1", {}), {"base": "w9"}, {lineage.WEIGHTS: "base has"}),
+        (lineage.Lineage("s", "base", "hau", "c2", "t1", "w1", "r1", {}), {}, {lineage.CORPUS: "dev or test split"}),
+        (lineage.Lineage("s", "base", "hau", "c1", "t1", "w1", "", {}), {}, {lineage.RECIPE: "epochs 3 -> ?"}),
+    ],
+)
+def test_differences_are_those_that_make_scores_incomparable(
+    new: lineage.Lineage, weights: dict[str, str], expected: dict[str, str]
+) -> None:
+    found = lineage.differences(OLD, new, weights)
+    assert found.keys() == expected.keys() and all(expected[reason] in found[reason] for reason in found)
+
+
+# --- the champion's history ----------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(1, 9), max_size=30))
+def test_rollbacks_walk_back_through_the_champions_and_never_in_circles(moves: list[int]) -> None:
+    history = ""
+    for version in moves:
+        history = champion_history.appended(history, version)
+    stack = champion_history.champions(history)
+    assert all(a != b for a, b in itertools.pairwise(stack))
+    existing, current, visited = list(range(1, 10)), moves[-1] if moves else 0, 0
+    while (before := champion_history.previous(history, current, existing)) is not None:
+        assert before != current
+        history, current, visited = champion_history.appended(history, before, back=True), before, visited + 1
+        assert champion_history.champions(history)[-1] == current
+    assert visited < max(len(stack), 1)
+
+
+def test_the_history_stays_within_what_mlflow_keeps_of_a_tag() -> None:
+    history = ""
+    for version in range(1, 3000):
+        history = champion_history.appended(history, version)
+    assert len(history) <= champion_history.LONGEST and champion_history.champions(history)[-1] == 2999
