@@ -7,9 +7,9 @@ from enum import IntEnum
 import numpy as np
 import pandas as pd
 
-from analysis import corpus_audit, matrices
+from analysis import corpus_audit, few_shot, matrices
 from analysis.matrices import CELL
-from analysis.results import StudyResults
+from analysis.results import StudyResults, with_few_shot
 from analysis.tables import count, listing, number
 from nertransfer.corpus import Corpus
 from nertransfer.labels import ALL
@@ -82,7 +82,8 @@ def _some(named: Sequence[str]) -> str:
 def missing_scores(found: StudyResults) -> pd.DataFrame:
     """`matrices.missing` of a study; of imported results only what such results ever have.
 
-    Dev was scored in the source language alone, where it was; baselines were scored on nothing but their source.
+    Dev was scored in the source language alone, where it was; baselines were scored on nothing but their source. Where
+    cells with a few sentences of a target are planned, those that are missing follow, with columns of their own.
     """
     absent = matrices.missing(found.frame, found.cells, found.plan)
     if found.imported:
@@ -90,7 +91,10 @@ def missing_scores(found: StudyResults) -> pd.DataFrame:
         zero_shot = bool((there["source"] != there["target"]).any())
         dev = bool((there["split"] == "dev").any())
         absent = absent[np.where(absent["split"] == "dev", own & dev, own | zero_shot)]
-    return absent.reset_index(drop=True)
+    few = found.few_shot
+    if not few.plan:
+        return absent.reset_index(drop=True)
+    return with_few_shot(absent, few_shot.missing(few.frame, few.cells, few.plan, found.plan["seeds"]))
 
 
 def missing_cells(found: StudyResults) -> list[Finding]:

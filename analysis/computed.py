@@ -11,9 +11,11 @@ from analysis import (
     audit,
     categories,
     embeddings,
+    few_shot,
     inference,
     matrices,
     model_cards,
+    multi_source,
     overlap,
     pretraining,
     ranking,
@@ -30,7 +32,7 @@ from analysis.results import StudyResults
 from analysis.views import View, views
 from nertransfer.corpus import Corpus
 from nertransfer.errors import InputError
-from nertransfer.grid import BASE
+from nertransfer.grid import BASE, is_several
 from nertransfer.labels import ALL
 
 SPLIT = "test"
@@ -79,7 +81,8 @@ class Ranking:
 class Computed:
     """The analysis of a study. ``matrices`` by view and category; ``reference``: the start that others are compared
     with; ``overlap`` and ``errors``: None where the corpora are not at hand, ``errors`` also without predictions;
-    ``ranking``: or why there is none; ``representations``: None where nothing is embedded."""
+    ``ranking``: or why there is none; ``representations``: None where nothing is embedded; ``learning_curves`` and
+    ``saved`` of `few_shot`, empty without such cells."""
 
     found: StudyResults
     views: list[View]
@@ -105,6 +108,9 @@ class Computed:
     ranking: Ranking | str
     errors: ErrorReport | None
     representations: Representations | None
+    multi_source: pd.DataFrame
+    learning_curves: pd.DataFrame
+    saved: pd.DataFrame
     findings: list[Finding]
 
     @property
@@ -114,6 +120,11 @@ class Computed:
         if vary.all():
             return "bootstrap over sentences and seeds"
         return "bootstrap over seeds, and sentences where they are counted" if vary.any() else "over seeds alone"
+
+    @property
+    def several(self) -> list[str]:
+        """The sources of several languages; analyses of pairs of languages leave them out."""
+        return [name for name in self.found.languages if is_several(name)]
 
     @property
     def starts(self) -> list[View]:
@@ -149,7 +160,9 @@ def compute(
     starts = {view.name: cubes[view.name] for view in _compared(shown)}
     roles = pretraining.roles(found.plan["pairs"])
     limits = _limits(intervals)
-    cards = model_cards.rows(found.frame, found.languages, selection, published)
+    every = pd.concat([found.frame, found.unions], ignore_index=True) if len(found.unions) else found.frame
+    cards = model_cards.rows(every, found.languages, selection, published)
+    few = few_shot.scores(found.frame, found.few_shot.frame, SPLIT)
     return Computed(
         found=found,
         views=shown,
@@ -176,6 +189,9 @@ def compute(
         overlap=_overlap(corpora, shown, cubes, reference, names)
         if not isinstance(corpora, str) and len(corpora) > 1
         else None,
+        multi_source=multi_source.compare(starts),
+        learning_curves=few_shot.curves(few),
+        saved=few_shot.saved(few),
         ranking=_ranking({} if isinstance(corpora, str) else corpora, starts, found.families),
         representations=embeddings.compute(
             *embedded, starts, found.families, found.languages, found.plan["pivots"], reference
@@ -220,8 +236,9 @@ def _limits(intervals: pd.DataFrame) -> dict[tuple[str, str, str], tuple[float, 
 
 
 def _sources(found: StudyResults) -> list[str]:
+    """The languages that are a source by themselves, in their order."""
     sources = {source for _, source in found.plan["pairs"]} | set(found.frame["source"])
-    return [name for name in found.languages if name in sources]
+    return [name for name in found.languages if name in sources and not is_several(name)]
 
 
 def _matrices(view: View, category: str, ddof: int, limits: Mapping[tuple, tuple[float, float]]) -> Matrices:
@@ -284,13 +301,18 @@ def _overlap(
 
 
 def _ranking(corpora: Mapping[str, Corpus], starts: Mapping[str, Cube], families: Mapping[str, str]) -> Ranking | str:
-    """The quick rankers judged on every start that has enough targets; why there is none otherwise."""
-    languages = list(dict.fromkeys(name for cube in starts.values() for name in (*cube.sources, *cube.targets)))
+    """The quick rankers judged on every start that has enough targets; why there is none otherwise.
+
+    Sources of several languages are left out.
+    """
+    means = {start: cube.statistic("mean") for start, cube in starts.items()}
+    means = {start: mean[[not is_several(source) for source in mean.index]] for start, mean in means.items()}
+    languages = list(dict.fromkeys(name for mean in means.values() for name in (*mean.index, *mean.columns)))
     features = ranking_pairs.feature_table(ranking_pairs.known_languages(languages, corpora, families))
     judged, words, reasons = {}, [], []
-    for start, cube in starts.items():
+    for start, mean in means.items():
         try:
-            found = ranking_pairs.pairs(cube.statistic("mean"), features)
+            found = ranking_pairs.pairs(mean, features)
         except InputError as error:
             reasons.append(str(error))
             continue

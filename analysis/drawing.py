@@ -23,7 +23,7 @@ Encoded = tuple[bytes, bytes]
 class Drawing:
     """A call of `analysis.plots`: which figure, and what it is given."""
 
-    kind: Literal["heatmap", "intervals", "scatter", "projections"]
+    kind: Literal["heatmap", "intervals", "scatter", "projections", "learning_curves"]
     arguments: Sequence[Any]
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis import statistics
+from analysis import matrices, statistics
 from analysis.matrices import Cube
 from analysis.resampling import SentenceCounts
 from analysis.statistics import Means
-from nertransfer.grid import BASE
+from nertransfer.grid import BASE, is_several, is_zero_shot
 from nertransfer.labels import ALL
 from nertransfer.schema import F1
 
@@ -128,7 +128,7 @@ def source_ranks(found: Mapping[str, Sample], starts: Sequence[str]) -> pd.DataF
         drawn = statistics.resampled_means(sample.f1, resampled, sample.configuration, rng)
         for start in starts:
             named = [(i, *sample.configurations[i]) for i in sample.shown]
-            rivals = [i for i, name, source in named if name == start and source != target]
+            rivals = [i for i, name, source in named if name == start and is_zero_shot(source, target)]
             if len(rivals) < 2 or len(drawn) < RESAMPLES // 10:
                 continue
             names = [sample.configurations[i][1] for i in rivals]
@@ -142,7 +142,7 @@ def rank_agreement(cubes: Mapping[str, Cube]) -> pd.DataFrame:
     rows = []
     for start, cube in cubes.items():
         for column, target in enumerate(cube.targets):
-            rivals = [i for i, source in enumerate(cube.sources) if source != target]
+            rivals = [i for i, source in enumerate(cube.sources) if is_zero_shot(source, target)]
             if len(rivals) > 1:
                 rows.append((start, target, statistics.seed_rank_agreement(cube.values[:, rivals, column])))
     return pd.DataFrame(rows, columns=["start", "target", "kendall_tau_b"])
@@ -155,8 +155,10 @@ def seeds_needed(cubes: Mapping[str, Cube]) -> pd.DataFrame:
     """
     rows = []
     for start, cube in cubes.items():
-        own = np.array([[s == t for t in cube.targets] for s in cube.sources], bool).reshape(cube.values.shape[1:])
-        for setting, places in (("in-language", own), ("zero-shot", ~own)):
+        for setting, of in matrices.SETTINGS.items():
+            pairs = set(of(cube))
+            places = np.array([[(s, t) in pairs for t in cube.targets] for s in cube.sources], bool)
+            places = places.reshape(cube.values.shape[1:])
             values = cube.values[:, places]
             enough = np.sum(~np.isnan(values), axis=0) > 1
             if enough.any():
@@ -166,7 +168,7 @@ def seeds_needed(cubes: Mapping[str, Cube]) -> pd.DataFrame:
 
 
 def mixed_model(frame: pd.DataFrame, split: str = "test") -> statistics.MixedModel:
-    """`statistics.mixed_model` of the mean over seeds of every start, source and target."""
-    chosen = frame[(frame["split"] == split) & (frame["category"] == ALL)]
+    """`statistics.mixed_model` of the mean over seeds of every start, source and target; not of several as one."""
+    chosen = frame[(frame["split"] == split) & (frame["category"] == ALL) & ~frame["source"].map(is_several)]
     means = chosen.groupby(["start", "source", "target"], sort=False)[F1].mean().mul(100).rename("f1").reset_index()
     return statistics.mixed_model(means)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.cluster import hierarchy
 
+from nertransfer.grid import is_several, is_zero_shot
 from nertransfer.labels import ALL
 from nertransfer.schema import CATEGORY_MEASURES, F1, SCORED_SPLITS, SUPPORT
 
@@ -148,8 +149,12 @@ def clustered(matrix: pd.DataFrame, languages: Sequence[str]) -> list[str]:
     """The languages so that those with similar scores, as source and as target, are neighbours.
 
     Average linkage of Euclidean distances with optimal leaf order (Bar-Joseph et al. 2001, scipy). A score that is
-    missing counts as the mean of all; languages that the matrix lacks come last.
+    missing counts as the mean of all; languages that the matrix lacks come last, then sources of several languages.
     """
+    several = [name for name in languages if is_several(name)]
+    if several:
+        single = [name for name in languages if name not in several]
+        return clustered(matrix.drop(index=several, errors="ignore"), single) + several
     values = matrix.reindex(index=languages, columns=languages)
     there = [name for name in languages if values.loc[name].notna().any() or values[name].notna().any()]
     if len(there) < 3:
@@ -202,8 +207,8 @@ def in_language(found: Cube) -> list[tuple[str, str]]:
 
 
 def zero_shot(found: Cube) -> list[tuple[str, str]]:
-    """The pairs of a cube whose target is not the source."""
-    return [(s, t) for s in found.sources for t in found.targets if s != t]
+    """The pairs of a cube whose target is not among the source's languages."""
+    return [(s, t) for s in found.sources for t in found.targets if is_zero_shot(s, t)]
 
 
 def relation(source: str, target: str, families: Mapping[str, str]) -> str:
@@ -247,7 +252,7 @@ def best_sources(cubes: Mapping[str, Cube]) -> pd.DataFrame:
     for start, found in cubes.items():
         mean, sd, n = over_seeds(found.values)
         for column, target in enumerate(found.targets):
-            rivals = [i for i, source in enumerate(found.sources) if source != target]
+            rivals = [i for i, source in enumerate(found.sources) if is_zero_shot(source, target)]
             ranked = sorted((i for i in rivals if n[i, column]), key=lambda i: -mean[i, column])
             if not ranked:
                 continue
@@ -303,12 +308,9 @@ def missing(frame: pd.DataFrame, cells: pd.DataFrame, plan: Mapping[str, Sequenc
     finished without this target).
     """
     there = set(frame.loc[frame["category"] == ALL, [*CELL, "target", "split"]].itertuples(index=False, name=None))
-    states: dict[tuple[str, str, int], str] = {}
-    for start, source, seed, status in cells[[*CELL, "status"]].itertuples(index=False, name=None):
-        if states.get((start, source, seed)) != "FINISHED":
-            states[(start, source, seed)] = status
+    known = states(cells, CELL)
     rows = [
-        (start, source, seed, target, split, _reason(states.get((start, source, seed))))
+        (start, source, seed, target, split, reason(known.get((start, source, seed))))
         for start, source in plan["pairs"]
         for seed in plan["seeds"]
         for target in plan["targets"]
@@ -318,18 +320,32 @@ def missing(frame: pd.DataFrame, cells: pd.DataFrame, plan: Mapping[str, Sequenc
     return pd.DataFrame(rows, columns=MISSING_COLUMNS)
 
 
-def _reason(status: str | None) -> str:
+def states(cells: pd.DataFrame, place: Sequence[str]) -> dict[tuple, str]:
+    """The status of the last run of every cell, FINISHED where one has; ``place``: columns that tell cells apart."""
+    found: dict[tuple, str] = {}
+    for *cell, status in cells[[*place, "status"]].itertuples(index=False, name=None):
+        if found.get(tuple(cell)) != "FINISHED":
+            found[tuple(cell)] = status
+    return found
+
+
+def reason(status: str | None) -> str:
+    """Why a score is missing, by the last run of its cell."""
     if status is None:
         return "never run"
     return "not scored" if status == "FINISHED" else _REASONS.get(status, status.lower())
 
 
 def missing_cells(absent: pd.DataFrame) -> pd.DataFrame:
-    """`missing` with one row per cell: start, source, seed, reason, and how many scores lack."""
+    """`missing` with one row per cell: start, source, seed, reason, and how many scores lack.
+
+    Where ``absent`` tells of few sentences of a target, its columns are kept.
+    """
+    place = [*CELL, *(name for name in absent.columns if name not in MISSING_COLUMNS)]
     return (
-        absent.groupby([*CELL, "reason"], sort=False).size().reset_index(name="scores")
+        absent.groupby([*place, "reason"], sort=False, dropna=False).size().reset_index(name="scores")
         if len(absent)
-        else pd.DataFrame(columns=[*CELL, "reason", "scores"])
+        else pd.DataFrame(columns=[*place, "reason", "scores"])
     )
 
 

@@ -206,7 +206,8 @@ def difference(matrix: Matrix, reference: Matrix | None, category: str) -> pd.Da
     base = None if reference is None else frame_of(reference, category, "mean")
     if mean is None or base is None:
         return None
-    sources = [matrix.own.get(row, row) for row in matrix.rows]  # the rows of a start are its sources
+    # the rows of a start are its sources, those of a pivot are starts with one source
+    sources = [matrix.own[row][0] if matrix.row_name == "start" and matrix.own.get(row) else row for row in matrix.rows]
     found = mean - base.reindex(index=sources, columns=matrix.targets).to_numpy(float)
     found[is_reference(matrix, reference)] = np.nan
     return found if found.notna().any(axis=None) else None
@@ -296,7 +297,7 @@ def first_matrix(shown_matrices: Sequence[Matrix], scale: Scale) -> Static | Non
         for j, target in enumerate(wide.columns):
             value, margin = float(wide.iloc[i, j]), i == len(mean) or j == len(mean.columns)
             colour = "missing" if math.isnan(value) else "" if margin else f"mean{step(value, scale)}"
-            own = not margin and matrix.own.get(str(head)) == target
+            own = not margin and target in matrix.own.get(str(head), ())
             places.append(Place(tables.number(value, 0 if dense else 1), colour, own, margin))
         rows.append((str(head), places))
     return Static(matrix, dense, [*map(str, wide.columns)], rows)
@@ -339,7 +340,7 @@ def _matrix_data(matrix: Matrix, reference: Matrix | None) -> dict:
         "row_name": matrix.row_name,
         "rows": list(matrix.rows),
         "targets": list(matrix.targets),
-        "own": [matrix.own.get(row) for row in matrix.rows],
+        "own": [list(matrix.own.get(row, ())) for row in matrix.rows],
         "is_reference": is_reference(matrix, reference),
         "configurations": [matrix.configurations.get(row) for row in matrix.rows],
         "statistics": list(statistics.items()),

@@ -61,8 +61,8 @@ class Matrix:
     """One transfer matrix, switched on the page.
 
     ``statistics`` by category (`ALL` first) has the frames ``mean``, ``sd``, ``n``, ``low``, ``high`` (percent, rows x
-    targets, without margins); NaN where missing, ``low`` and ``high`` may be absent. ``own`` by row is the target that
-    is not zero-shot there. ``configurations`` by row is ``<start>-<source>``. ``file`` is the CSV of the means.
+    targets, without margins); NaN where missing, ``low`` and ``high`` may be absent. ``own`` by row: the targets
+    that are not zero-shot there. ``configurations`` by row is ``<start>-<source>``. ``file`` is the CSV of the means.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Matrix:
     row_name: str
     rows: Sequence[str]
     targets: Sequence[str]
-    own: Mapping[str, str]
+    own: Mapping[str, Sequence[str]]
     configurations: Mapping[str, str]
     statistics: Mapping[str, Mapping[str, pd.DataFrame]]
     file: str

@@ -19,6 +19,7 @@ from matplotlib.patches import Rectangle
 
 from analysis.matrices import AVERAGE
 from analysis.tables import MISSING, number
+from nertransfer.grid import is_zero_shot
 
 WIDTH = 6.3  # inches
 GAP = 0.35  # between the body and its averages, in cells
@@ -52,8 +53,8 @@ def heatmap(
 
     ``mean`` and ``sd`` have sources as rows and targets as columns, in percent; a last row and column called ``avg``
     are set apart. ``label`` stands at the colour bar. Numbers that are missing are hatched; where the target is the
-    source the place is outlined (``own_row``: the source of all rows). Up to 12 languages every place shows its mean
-    and, small below it, its sd; up to 25 the rounded mean; beyond, colour alone.
+    source, or among its languages, the place is outlined (``own_row``: the source of all rows). Up to 12 languages
+    every place shows its mean and, small below it, its sd; up to 25 the rounded mean; beyond, colour alone.
     """
     with matplotlib.rc_context(_STYLE):
         rows, columns = _places(list(mean.index)), _places(list(mean.columns))
@@ -62,7 +63,8 @@ def heatmap(
         colours = matplotlib.colormaps[DIVERGING if diverging else SEQUENTIAL]
         for i, y in enumerate(rows):
             for j, x in enumerate(columns):
-                own = (own_row or mean.index[i]) == mean.columns[j] and AVERAGE not in (mean.index[i], mean.columns[j])
+                source, target = mean.index[i], mean.columns[j]
+                own = not is_zero_shot(own_row or source, target) and AVERAGE not in (source, target)
                 spread = sd.iloc[i, j] if sd is not None else math.nan
                 _cell(axes, (x, y), mean.iloc[i, j], spread, norm, colours, max(mean.shape) - 1, own, diverging)
         _finish(axes, mean, rows, columns, title, row_name)
@@ -120,6 +122,50 @@ def intervals(table: pd.DataFrame, group: str, series: str, title: str, label: s
         axes.legend(
             drawn, names, fontsize=8, frameon=False, borderaxespad=0.2, handletextpad=0.3, columnspacing=1.0, **place
         )
+    return figure
+
+
+BROKEN = 0.45
+"""Where no sentence stands before the smallest number of a learning curve, as a share of a factor of ten."""
+
+
+def learning_curves(table: pd.DataFrame, title: str, label: str) -> Figure:
+    """F1 by number of labelled sentences, on a logarithmic axis with 0 set apart; a line for each series.
+
+    ``table`` has the columns ``series``, ``sentences``, ``mean``, ``low``, ``high`` (NaN: no bar), in percent, in the
+    order of drawing; the last series is dashed, as what the others are compared with.
+    """
+    names = list(dict.fromkeys(table["series"]))
+    numbers = sorted(set(table["sentences"]))
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(WIDTH, 3.4), facecolor="white")
+        FigureCanvasAgg(figure)
+        axes = figure.add_axes((0.09, 0.14, 0.64, 0.74))
+        first = math.log10(next((n for n in numbers if n > 0), 1))
+        place = {n: math.log10(n) if n else first - BROKEN for n in numbers}
+        for i, name in enumerate(names):
+            rows = table[(table["series"] == name) & table["mean"].notna()]
+            mean = rows["mean"].to_numpy(float)
+            reach = np.abs(np.vstack([mean - rows["low"], rows["high"] - mean]))
+            shift = 0.012 * (i - (len(names) - 1) / 2)  # bars of several series side by side
+            marker, colour = _look(i) if i + 1 < len(names) else ("s", "#000000")
+            axes.errorbar(
+                [place[n] + shift for n in rows["sentences"]], mean, reach, fmt=marker, color=colour, label=name,
+                linestyle="--" if i + 1 == len(names) else "-", linewidth=1.2, markersize=4, elinewidth=0.8, capsize=2,
+            )  # fmt: skip
+        axes.set_xticks([place[n] for n in numbers], [f"{n:,}" for n in numbers], fontsize=8)
+        axes.tick_params(labelsize=8, length=2)
+        axes.set_ylim(max(0, axes.get_ylim()[0]), min(100, axes.get_ylim()[1]))
+        axes.set_xlabel("labelled sentences of the target (logarithmic, 0 set apart)", fontsize=8)
+        axes.set_ylabel(label, fontsize=8)
+        axes.grid(axis="y", linewidth=0.4, color="#cccccc")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_title(title, fontsize=9.5, fontweight="bold", pad=8, loc="left")
+        axes.legend(
+            title="source", title_fontsize=8, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0),
+            borderaxespad=0, handlelength=2.6,
+        )  # fmt: skip
     return figure
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis import statistics, typeset
 from analysis.tables import count
-from nertransfer.grid import BASE, OWN
+from nertransfer.grid import BASE, OWN, is_several
 from nertransfer.labels import ALL
 from nertransfer.schema import F1, SUPPORT
 
@@ -45,6 +45,7 @@ def roles(pairs: Iterable[tuple[str, str]]) -> list[str]:
     two sources have a start of their name that is not wide.
     """
     pairs = list(dict.fromkeys(pairs))
+    pairs = [pair for pair in pairs if not is_several(pair[1])] or pairs  # those have no start of their own
     sources = {source for _, source in pairs}
     found = [start for start in dict.fromkeys(start for start, _ in pairs) if _is_wide(start, pairs, sources)]
     narrow = {source for start, source in pairs if start == source and start not in found}

@@ -19,6 +19,7 @@ from analysis.tables import count, number
 from nertransfer.config import RankConfig
 from nertransfer.corpus import Corpus, read_split
 from nertransfer.errors import InputError
+from nertransfer.grid import is_several
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
 from nertransfer.schema import F1
@@ -51,6 +52,8 @@ def compute(
         starts = ", ".join(dict.fromkeys(found.frame["start"]))
         raise InputError(f"start={config.start!r} has no scores in this study; it has {starts}", "start")
     sources, targets = matrices.axes(found.frame, found.plan, found.languages)[config.start]
+    several = [name for name in sources if is_several(name)]
+    sources = [name for name in sources if name not in several]
     f1 = matrices.cube(frame, config.start, sources, targets, SPLIT, ALL, F1).statistic("mean")
     languages = list(dict.fromkeys([*sources, *targets]))
     subtokens = _subtokens(Path(config.tokenizer)) if config.tokenizer else None
@@ -76,6 +79,7 @@ def compute(
         table.insert(table.columns.get_loc("because"), "measured_f1", measured)
     words = [ranking_pairs.features_in_words(pairs), ranking_pairs.gaps_in_words(pairs)]
     words.append(f"Without the texts of the sources: {without}." if without else "")
+    words.append(f"Left out, for they are no language of their own: {', '.join(several)}." if several else "")
     words.append(f"Without lambdarank: {unusable}." if unusable else "")
     return Recommendation(table, judged, ranker, [text for text in words if text])
 

@@ -236,9 +236,9 @@ def _frames(done: Computed) -> dict[str, str]:
     """Long tables."""
     found = done.found
     frames = {
-        "results": found.frame,
-        "overall": found.overall,
-        "cells": found.cells,
+        "results": results.every_score(found),
+        "overall": results.with_few_shot(found.overall, found.few_shot.overall),
+        "cells": results.with_few_shot(found.cells, found.few_shot.cells),
         "missing": done.missing,
         "duplicates": found.duplicates,
         "best_source": done.best,
@@ -269,6 +269,10 @@ def _frames(done: Computed) -> dict[str, str]:
         }
     if not isinstance(done.ranking, str):
         frames |= {"ranking/judged": done.ranking.table, "ranking/leave_one_out": done.ranking.left_out}
+    if len(done.multi_source):
+        frames["multi_source"] = done.multi_source
+    if len(done.learning_curves):
+        frames |= {"few_shot": done.learning_curves, "few_shot_saved": done.saved}
     return {f"{name}.csv": tables.csv_text(frame) for name, frame in frames.items()}
 
 
@@ -387,6 +391,16 @@ def figures(done: Computed) -> "tuple[dict[str, Future[drawing.Encoded]], dict[s
         arguments = (done.pretraining, "language", "role", title, label, _notes(done.pretraining))
         drawn["figures/pretraining"] = Drawing("intervals", arguments)
         captions["figures/pretraining"] = f"In-language F1 by start, with 95 % intervals ({done.test})"
+    for (start, target), part in done.learning_curves.groupby(["start", "target"], sort=False):
+        stem = f"{sections.FEW_SHOT_FIGURE}{safe_name(f'{start}-{target}')}"
+        title = f"A few labelled sentences of {target}, start {start}"
+        part = part.rename(columns={"f1": "mean"}).assign(series=sections.lines(part))
+        label = f"F1 (%) on {target}, {SPLIT}, 95 % interval"
+        drawn[stem] = Drawing("learning_curves", (part, title, label))
+        most = int(part["n_seeds"].max())
+        captions[stem] = (
+            f"F1 on {target} by number of its labelled sentences, start {start}, {tables.count(most, 'seed')}"
+        )
     if done.overlap is not None and len(done.overlap.points) > 2:
         points = done.overlap.points
         named = {"label": points["source"] + ">" + points["target"], "group": points["target"]}

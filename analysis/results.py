@@ -21,7 +21,15 @@ from analysis.embedded import Embedded
 from analysis.resampling import SentenceCounts, gathered
 from nertransfer import embedded_words, grid, schema
 from nertransfer.counts import Entities
-from nertransfer.current import Place, current_cells, place_of, planned_recipe
+from nertransfer.current import (
+    FewShotPlace,
+    Place,
+    current_cells,
+    current_few_shot_cells,
+    few_shot_place_of,
+    place_of,
+    planned_recipe,
+)
 from nertransfer.errors import InputError
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
@@ -36,9 +44,25 @@ CELL_COLUMNS = [
     *CELL, "status", "used", "run_id", "run_name", "cell_key", "start_fingerprint", "recipe_digest",
     "ended", "seconds", "train_seconds", "score_seconds",
 ]  # fmt: skip
+FEW_SHOT = [schema.FEW_SHOT_LANGUAGE, schema.FEW_SHOT_SENTENCES, schema.FEW_SHOT_MODE]
+"""Columns that tell cells with a few sentences of a target apart."""
 DUPLICATE_COLUMNS = [*CELL, "run_id", "kept_run_id", "reason"]
 EMBEDDING_COLUMNS = ["model", *CELL, "layers", "split", "used", "reason", "run_id", "ended"]
 DIGEST_COLUMNS = [*CELL, "target", "split", "digest"]
+
+
+@dataclass(frozen=True)
+class FewShotResults:
+    """The cells that also had a few sentences of a target, apart from all others: they belong to no transfer matrix.
+
+    ``frame``, ``overall`` and ``cells`` as of `StudyResults`, with the columns `FEW_SHOT` behind. ``plan``: the planned
+    configurations; what exists where no study was planned.
+    """
+
+    frame: pd.DataFrame
+    overall: pd.DataFrame
+    cells: pd.DataFrame
+    plan: list[grid.Configuration]
 
 
 @dataclass(frozen=True)
@@ -55,7 +79,9 @@ class StudyResults:
     source); the product of what exists where no study was planned. ``languages``: all of them in the order of
     every table. ``families`` and ``corpora`` (digest): by language, where known. ``locations``: where a start was
     loaded from. ``artifacts``: address by (start, source, seed) of the used runs. ``imported``: address of the
-    artifacts of the last import, or nothing. ``warnings``: what else is odd, in words.
+    artifacts of the last import, or nothing. ``warnings``: what else is odd, in words. ``unions``: rows as of ``frame``
+    whose target is a source of several languages, on which its best seed is chosen. ``few_shot``: cells with a few
+    sentences of a target.
     """
 
     study: str
@@ -74,6 +100,8 @@ class StudyResults:
     artifacts: dict[Place, str]
     imported: str
     warnings: list[str]
+    unions: pd.DataFrame
+    few_shot: FewShotResults
 
 
 def read(tracking_uri: str, study: str) -> StudyResults:
@@ -96,14 +124,16 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
     """The results in ``runs``, oldest first. Raises InputError when no cell is finished."""
     every_cell = [run for run in runs if run.data.tags.get(schema.KIND) == schema.KIND_CELL]
     cells = [run for run in every_cell if place_of(run) is not None]
+    few_shot = [run for run in every_cell if few_shot_place_of(run) is not None]
     warnings = [
         f"run {run.info.run_id} has no readable start, source and seed tags; ignored"
         for run in every_cell
-        if place_of(run) is None
+        if place_of(run) is None and few_shot_place_of(run) is None
     ]
     studies = [run for run in runs if run.data.tags.get(schema.KIND) == schema.KIND_STUDY]
-    finished = [run for run in cells if run.info.status == "FINISHED"]
+    finished = [run for run in [*cells, *few_shot] if run.info.status == "FINISHED"]
     kept = current_cells(finished, studies)
+    few_shot_kept = current_few_shot_cells(finished, studies)
     recipe = planned_recipe(studies)
     others = sum(recipe is not None and run.data.tags.get(schema.RECIPE_DIGEST) != recipe for run in finished)
     if others:
@@ -112,9 +142,11 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
         states = pd.Series([run.info.status for run in cells], dtype=str).value_counts()
         found = ", ".join(f"{n} {status}" for status, n in sorted(states.items())) or "no cell at all"
         raise InputError(f"study {study!r} has no finished cell to analyse (found: {found})")
-    scores = pd.concat([_melt(run) for run in kept.values()], ignore_index=True)
+    scores = pd.concat([_melt(run, place) for place, run in kept.items()], ignore_index=True)
+    several = scores["target"].map(grid.is_several)
+    scores, unions = scores[~several], scores[several]
     planned = _planned_grid(studies)
-    families = _families(cells)
+    families = _families([*cells, *few_shot])
     order = _Order(planned, kept, scores, families)
     return StudyResults(
         study=study,
@@ -128,7 +160,7 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
         planned=planned is not None,
         languages=order.languages,
         families={name: families[name] for name in order.languages if name in families},
-        corpora=_by_prefix(kept.values(), schema.CORPUS_DIGEST),
+        corpora=_by_prefix([*few_shot_kept.values(), *kept.values()], schema.CORPUS_DIGEST),
         locations={
             run.data.tags[schema.START]: run.data.tags["start_location"]
             for run in kept.values()
@@ -136,7 +168,9 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
         },
         artifacts={place: run.info.artifact_uri for place, run in kept.items()},
         imported=next((r.info.artifact_uri for r in reversed(studies) if schema.IMPORTED in r.data.tags), ""),
-        warnings=warnings + _inconsistencies(list(kept.values())),
+        warnings=warnings + _inconsistencies([*kept.values(), *few_shot_kept.values()]),
+        unions=order.sort(_wide(unions, schema.CATEGORY_MEASURES, FRAME_COLUMNS)),
+        few_shot=_few_shot(few_shot, few_shot_kept, _planned_few_shot(studies), order),
     )
 
 
@@ -149,18 +183,63 @@ def _experiment_id(server: MlflowClient, uri: str, study: str) -> str:
     raise InputError(f"study {study!r}{deleted} on this tracking server; existing ones: {', '.join(names) or 'none'}")
 
 
+def _few_shot(
+    cells: Sequence[Run],
+    kept: Mapping[FewShotPlace, Run],
+    planned: list[grid.Configuration] | None,
+    order: "_Order",
+) -> FewShotResults:
+    melted = [_melt(run, _values(place)) for place, run in kept.items()]
+    scores = pd.concat([_melted([], FEW_SHOT), *melted], ignore_index=True)
+    overall = scores[(scores["category"] == ALL) & ~scores["target"].map(grid.is_several).astype(bool)]
+    rows = [_cell_row(run, run in kept.values()) for run in cells]
+    values = [_values(place)[len(CELL) :] for run in cells if (place := few_shot_place_of(run)) is not None]
+    told = pd.DataFrame(rows, columns=CELL_COLUMNS).join(pd.DataFrame(values, columns=FEW_SHOT))
+    found = list(dict.fromkeys((start, source, few) for start, source, _, few in kept))
+    return FewShotResults(
+        frame=order.sort(_wide(scores, schema.CATEGORY_MEASURES, [*FRAME_COLUMNS, *FEW_SHOT])),
+        overall=order.sort(_wide(overall, OVERALL_MEASURES, [*OVERALL_COLUMNS, *FEW_SHOT])),
+        cells=order.sort(told),
+        plan=found if planned is None else planned,
+    )
+
+
+def _values(place: FewShotPlace) -> tuple:
+    """A place as the columns `CELL` and `FEW_SHOT`."""
+    *cell, few = place
+    return *cell, few.language, few.sentences, few.mode
+
+
 # --- scores ------------------------------------------------------------------------------------
 
 
-def _melt(run: Run) -> pd.DataFrame:
-    """The score metrics of a run, a row per metric: cell, target, split, category, measure, value."""
+def _melt(run: Run, place: tuple) -> pd.DataFrame:
+    """The score metrics of a run, a row per metric: place, target, split, category, measure, value."""
     names = ((schema.parse_score_key(key), value) for key, value in run.data.metrics.items())
-    rows = [
-        (*place_of(run), n.target, n.split, n.category, n.measure, value)  # type: ignore[misc]
-        for n, value in names
-        if n is not None
-    ]
-    return pd.DataFrame(rows, columns=[*CELL, "target", "split", "category", "measure", "value"])
+    rows = [(*place, n.target, n.split, n.category, n.measure, value) for n, value in names if n is not None]
+    return _melted(rows, FEW_SHOT if len(place) > len(CELL) else [])
+
+
+def _melted(rows: list[tuple], further: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=[*CELL, *further, "target", "split", "category", "measure", "value"])
+
+
+def every_score(found: StudyResults) -> pd.DataFrame:
+    """All scores for a table: those of the matrices, those on several languages together, and with a few sentences.
+
+    The columns ``source_languages`` and `FEW_SHOT` come last; the latter are empty for ordinary cells.
+    """
+    return with_few_shot(pd.concat([found.frame, found.unions], ignore_index=True), found.few_shot.frame)
+
+
+def with_few_shot(ordinary: pd.DataFrame, few_shot: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ordinary cells and those with `FEW_SHOT` below each other; `schema.SOURCE_LANGUAGES` is added."""
+    own = [column for column in ordinary.columns if column not in FEW_SHOT]
+    empty = dict(zip(FEW_SHOT, ("", pd.NA, ""), strict=True))
+    parts = [ordinary.assign(**empty)] + ([few_shot] if len(few_shot) else [])
+    table = pd.concat([part.astype({schema.FEW_SHOT_SENTENCES: "Int64"}) for part in parts], ignore_index=True)
+    table[schema.SOURCE_LANGUAGES] = [",".join(grid.languages_of(source)) for source in table["source"]]
+    return table[[*own, schema.SOURCE_LANGUAGES, *FEW_SHOT]]
 
 
 def _wide(scores: pd.DataFrame, measures: Iterable[str], columns: list[str]) -> pd.DataFrame:
@@ -201,6 +280,19 @@ def _planned_grid(studies: Sequence[Run]) -> dict[str, list] | None:
                 "pairs": pairs,
             }
     return None
+
+
+def _planned_few_shot(studies: Sequence[Run]) -> list[grid.Configuration] | None:
+    """The configurations with a few sentences of a target that the latest study run tells; None without one."""
+    latest = max(studies, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
+    axes = None if latest is None else _planned_grid([latest])
+    if latest is None or axes is None:
+        return None
+    names = (schema.FEW_SHOT_LANGUAGE + "s", schema.FEW_SHOT_SENTENCES, schema.FEW_SHOT_MODE)
+    languages, sentences, mode = (latest.data.params.get(schema.CONFIG + name, "") for name in names)
+    numbers = [int(text) for text in sentences.split(",") if text.strip().isdecimal()]
+    wanted = [text.strip() for text in languages.split(",") if text.strip()]
+    return [one for one in grid.configurations(axes["pairs"], wanted, numbers, mode) if one[2] is not None]
 
 
 def _families(cells: Sequence[Run]) -> dict[str, str]:
@@ -263,9 +355,14 @@ def _sorted(frame: pd.DataFrame, starts: Sequence[str], languages: Sequence[str]
         "start": {name: i for i, name in enumerate(starts)},
         "source": {name: i for i, name in enumerate(languages)},
         "target": {name: i for i, name in enumerate(languages)},
+        schema.FEW_SHOT_LANGUAGE: {name: i for i, name in enumerate(languages)},
         "split": {name: i for i, name in enumerate(schema.SCORED_SPLITS)},
     }
-    by = [c for c in ("start", "source", "seed", "target", "split", "category", "ended", "run_id") if c in frame]
+    by = [
+        c
+        for c in ("start", "source", *FEW_SHOT, "seed", "target", "split", "category", "ended", "run_id")
+        if c in frame
+    ]
 
     def key(column: pd.Series) -> pd.Series:
         if column.name in ranks:  # a failed cell may name what is nowhere else: last
@@ -282,12 +379,14 @@ def in_order(found: StudyResults, languages: Sequence[str]) -> StudyResults:
     starts = list(dict.fromkeys([*found.plan["starts"], *found.frame["start"]]))
     frames = {
         name: _sorted(getattr(found, name), starts, languages)
-        for name in ("frame", "overall", "cells", "duplicates", "digests")
+        for name in ("frame", "overall", "cells", "duplicates", "digests", "unions")
     }
+    few = found.few_shot
+    ordered = {name: _sorted(getattr(few, name), starts, languages) for name in ("frame", "overall", "cells")}
     rank = list(languages).index
     plan = found.plan | {axis: sorted(found.plan[axis], key=rank) for axis in ("sources", "targets", "pivots")}
     plan["pairs"] = sorted(found.plan["pairs"], key=lambda pair: (starts.index(pair[0]), rank(pair[1])))
-    return replace(found, **frames, plan=plan, languages=list(languages))
+    return replace(found, **frames, plan=plan, languages=list(languages), few_shot=replace(few, **ordered))
 
 
 def language_order(found: StudyResults, order: str) -> list[str]:
@@ -304,17 +403,20 @@ def language_order(found: StudyResults, order: str) -> list[str]:
 
 def _cells_frame(cells: Sequence[Run], kept: Mapping[tuple[str, str, int] | None, Run]) -> pd.DataFrame:
     used = {run.info.run_id for run in kept.values()}
-    rows = []
-    for run in cells:
-        info, tags, metrics = run.info, run.data.tags, run.data.metrics
-        seconds = (info.end_time - info.start_time) / 1000 if info.end_time else float("nan")
-        ended = _utc(info.end_time) if info.end_time else ""
-        rows.append(
-            (*place_of(run), info.status, info.run_id in used, info.run_id, info.run_name or "",  # type: ignore[misc]
-             tags.get(schema.CELL_KEY, ""), tags.get(schema.START_FINGERPRINT, ""), tags.get(schema.RECIPE_DIGEST, ""),
-             ended, seconds, metrics.get("train_seconds", float("nan")), metrics.get("score_seconds", float("nan")))
-        )  # fmt: skip
-    return pd.DataFrame(rows, columns=CELL_COLUMNS)
+    return pd.DataFrame([_cell_row(run, run.info.run_id in used) for run in cells], columns=CELL_COLUMNS)
+
+
+def _cell_row(run: Run, used: bool) -> tuple:
+    """`CELL_COLUMNS` of a run."""
+    info, tags, metrics = run.info, run.data.tags, run.data.metrics
+    seconds = (info.end_time - info.start_time) / 1000 if info.end_time else float("nan")
+    ended = _utc(info.end_time) if info.end_time else ""
+    return (
+        tags[schema.START], tags[schema.SOURCE], int(tags[schema.SEED]), info.status, used, info.run_id,
+        info.run_name or "", tags.get(schema.CELL_KEY, ""), tags.get(schema.START_FINGERPRINT, ""),
+        tags.get(schema.RECIPE_DIGEST, ""), ended, seconds, metrics.get("train_seconds", float("nan")),
+        metrics.get("score_seconds", float("nan")),
+    )  # fmt: skip
 
 
 def _digests(kept: Mapping[Place, Run]) -> pd.DataFrame:
@@ -322,7 +424,8 @@ def _digests(kept: Mapping[Place, Run]) -> pd.DataFrame:
     for place, run in kept.items():
         for name, digest in _by_prefix([run], schema.PREDICTIONS_DIGEST).items():
             target, _, split = name.rpartition(".")
-            rows.append((*place, target, split, digest))
+            if not grid.is_several(schema.restored(target)):  # what is predicted on its parts, once more
+                rows.append((*place, target, split, digest))
     return pd.DataFrame(rows, columns=DIGEST_COLUMNS)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis import error_pages, matrices, statistics, tables
+from analysis import error_pages, matrices, multi_source, statistics, tables
 from analysis.computed import SPLIT, Computed, without_averages
 from analysis.embeddings import ALIGNMENT, Representations
 from analysis.matrices import Average
@@ -13,7 +13,7 @@ from analysis.page_data import Column, Listing, Matrix, Page, Picture, Section, 
 from analysis.pretraining import SIGNIFICANT
 from analysis.tables import count, listing, number
 from analysis.views import View
-from nertransfer.grid import BASE, OWN
+from nertransfer.grid import ALONE, BASE, OWN, is_several, is_zero_shot
 from nertransfer.languages import LANGUAGES
 
 POINTS = "points of F1"
@@ -45,6 +45,8 @@ def page(
     sections = [
         _pretraining(computed, pictures),
         _best(computed),
+        _several(computed),
+        _few_shot(computed, pictures),
         _ranking(computed),
         _categories(computed),
         _overlap(computed, pictures),
@@ -58,7 +60,7 @@ def page(
         study=found.study,
         lead=(
             "Cross-lingual transfer in named entity recognition: "
-            f"{count(len(found.plan['starts']), 'start')}, {count(len(found.plan['sources']), 'source language')}, "
+            f"{count(len(found.plan['starts']), 'start')}, {_sources_text(found.plan['sources'])}, "
             f"{count(len(found.plan['targets']), 'target language')}, {count(len(found.plan['seeds']), 'seed')}. "
             f"Scores are entity-level micro F1 in percent on the {SPLIT} splits."
         ),
@@ -78,8 +80,15 @@ def page(
     )
 
 
+def _sources_text(sources: Sequence[str]) -> str:
+    """``7 source languages``, ``7 source languages and 2 sources of several``."""
+    several = sum(map(is_several, sources))
+    texts = [count(len(sources) - several, "source language")] if several < len(sources) else []
+    return " and ".join([*texts, *([f"{count(several, 'source')} of several languages"] if several else [])])
+
+
 def _matrix(computed: Computed, view: View, file: str) -> Matrix:
-    own = {row: next((t for t in view.targets if view.is_own(row, t)), "") for row in view.rows}
+    own = {row: [target for target in view.targets if view.is_own(row, target)] for row in view.rows}
     statistics_of = {}
     for category, one in computed.matrices[view.name].items():
         frames = {name: without_averages(getattr(one, name)) for name in ("mean", "sd", "n")}
@@ -153,9 +162,9 @@ def _which_start(computed: Computed) -> str:
     if best == computed.reference:
         others = [f"{name} {number(averages[name].mean)} %" for name in averages if name != best]
         return f"{text}, before {listing(others)}."
-    rows = computed.differences[
-        (computed.differences["start"] == best) & (computed.differences["source"] != computed.differences["target"])
-    ]
+    places = zip(computed.differences["source"], computed.differences["target"], strict=True)
+    zero_shot = np.array([is_zero_shot(source, target) for source, target in places], dtype=bool)
+    rows = computed.differences[(computed.differences["start"] == best) & zero_shot]
     better, worse = (int(((rows["p_holm"] < SIGNIFICANT) & (sign * rows["difference"] > 0)).sum()) for sign in (1, -1))
     return (
         f"{text}, {number(averages[best].mean - reference.mean, 1, True)} points from {computed.reference}. "
@@ -333,6 +342,109 @@ def _best(computed: Computed) -> Section | None:
     return Section("best", "Which source, for a target without data", paragraphs, listings)
 
 
+def _left_out(computed: Computed) -> list[str]:
+    """What analyses of pairs of languages say of sources of several."""
+    if not computed.several:
+        return []
+    return [f"Sources of several languages ({listing(computed.several)}) are left out here: they are no language."]
+
+
+def _several(computed: Computed) -> Section | None:
+    table = computed.multi_source
+    if not len(table):
+        return None
+    columns = [
+        Column("start", "start"),
+        Column("source", "source"),
+        Column("target", "target"),
+        Column("setting", "setting"),
+        Column("f1", "F1", "percent"),
+        Column("best_part", "best of its languages"),
+        Column("best_part_f1", "F1", "percent"),
+        Column("difference", "difference", "points"),
+        Column("low", "95 % from", "points", "Student's t over seeds, paired by seed"),
+        Column("high", "to", "points"),
+        Column("n_seeds", "seeds", "count"),
+    ]
+    other = table[table["setting"] == multi_source.ZERO_SHOT]
+    better, worse = int((other["low"] > 0).sum()), int((other["high"] < 0).sum())
+    words = [
+        "Fine-tuned on several languages together, against the best of them for each target, which is known only "
+        "afterwards."
+    ]
+    if len(other):
+        words.append(
+            f"On targets that are not among them, the difference is {number(other['difference'].mean(), 1, True)} "
+            f"points on average; the interval is above 0 in {better} and below in {worse} of "
+            f"{count(len(other), 'comparison')}."
+        )
+    return Section(
+        "several",
+        "Several sources together",
+        words,
+        [Listing("several", "Several sources less the best of them", table, columns, "multi_source.csv")],
+    )
+
+
+FEW_SHOT_FIGURE = "figures/few-shot-"
+
+
+def lines(table: pd.DataFrame) -> list[str]:
+    """What the rows of a learning curve are called: their source, and how the sentences were used."""
+    several = table.loc[table["mode"] != ALONE, "mode"].nunique() > 1
+    return [
+        "none (alone)" if mode == ALONE else f"{source}, {mode}" if several else source
+        for source, mode in zip(table["source"], table["mode"], strict=True)
+    ]
+
+
+def _few_shot(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
+    table, saved = computed.learning_curves, computed.saved
+    if not len(table):
+        return None
+    names = [Column("start", "start"), Column("target", "target"), Column("source", "source"), Column("mode", "how")]
+    curve = [
+        *names,
+        Column("sentences", "sentences", "count"),
+        Column("f1", "F1", "percent"),
+        Column("low", "95 % from", "percent", "Student's t over seeds"),
+        Column("high", "to", "percent"),
+        Column("sd", "sd", "percent"),
+        Column("n_seeds", "seeds", "count"),
+    ]
+    worth = [
+        *names,
+        Column("sentences", "sentences", "count"),
+        Column("f1", "F1", "percent"),
+        Column("in_words", "sentences alone for the same F1", "text", "95 % by drawing seeds anew"),
+        Column("n_seeds", "seeds", "count"),
+    ]
+    first = saved[saved["sentences"] == 0].sort_values("f1", ascending=False, kind="stable")
+    first = first.drop_duplicates(["start", "target", "source"]).groupby(["start", "target"], sort=False).head(1)
+    words = [
+        "F1 on a target of which a few sentences are labelled: with a source (added: in one training with the source's "
+        "sentences; after: in a second training, after the source's), and alone, from the start itself. For each seed "
+        "the sentences are drawn at random, fewer among more, the same for every source.",
+        *(
+            f"From {row.start}, {row.source} without any sentence of {row.target} gives {number(row.f1)} %, for which "
+            f"{row.in_words} sentences of {row.target} alone are needed."
+            for row in first.itertuples()
+        ),
+        "Between measured numbers the curve without a source is a straight line over the logarithm of the number. "
+        "Drawing few seeds anew makes intervals that are rather too narrow.",
+    ]
+    return Section(
+        "few-shot",
+        "A few labelled sentences",
+        words,
+        [
+            Listing("saved", "What a source is worth in sentences", saved, worth, "few_shot_saved.csv"),
+            Listing("curves", "F1 by number of sentences", table, curve, "few_shot.csv"),
+        ],
+        [Picture(stem, caption) for stem, caption in pictures.items() if stem.startswith(FEW_SHOT_FIGURE)],
+    )
+
+
 def _ranking(computed: Computed) -> Section:
     title = "Choosing a source for a new language"
     found = computed.ranking
@@ -376,6 +488,7 @@ def _ranking(computed: Computed) -> Section:
             "The entry point rank ranks the sources for a new language, with expected F1 and regret; it also judges "
             "LambdaRank (LangRank), which is left out here for the time it takes.",
             *found.words,
+            *_left_out(computed),
         ],
         [
             Listing("ranking", "Ways to rank, each target left out", found.table, columns, "ranking/judged.csv"),
@@ -467,7 +580,8 @@ def _overlap(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
         [
             "How much of a target's test entities the source's train split has, and whether F1 goes with it. Pairs of "
             "ten languages are not as many independent points, so p is by permuting languages. The counts as the "
-            "published study made them, over all splits, are in overlap/."
+            "published study made them, over all splits, are in overlap/.",
+            *_left_out(computed),
         ],
         [
             Listing("associations", "Overlap and zero-shot F1", shown, columns, "overlap/associations.csv"),
@@ -657,7 +771,7 @@ def _certainty(computed: Computed) -> Section:
     words = [
         f"Intervals and p are for the mean over seeds: {computed.test}. Resampled sentences are the same for all cells "
         "of a target.",
-        *_mixed_words(mixed),
+        *_mixed_words(mixed, computed.several),
     ]
     listings = []
     if len(computed.differences):
@@ -679,10 +793,11 @@ def _certainty(computed: Computed) -> Section:
     return Section("certainty", "How sure", words, listings)
 
 
-def _mixed_words(mixed: statistics.MixedModel) -> list[str]:
+def _mixed_words(mixed: statistics.MixedModel, several: Sequence[str]) -> list[str]:
+    without = f", without sources of several languages ({listing(list(several))})" if several else ""
     known = [f"{name} {number(sd)}" for name, sd in mixed.sd.items() if sd == sd]
     fitted = (
-        [f"Mixed model of {count(mixed.n, 'score')}: standard deviations in points: {', '.join(known)}."]
+        [f"Mixed model of {count(mixed.n, 'score')}{without}: standard deviations in points: {', '.join(known)}."]
         if known
         else []
     )
@@ -713,7 +828,9 @@ def _cards(computed: Computed) -> Section | None:
 
 def _figures(pictures: Mapping[str, str]) -> Section | None:
     elsewhere = ("figures/pretraining", "figures/overlap", "figures/seen")
-    shown = [stem for stem in pictures if stem not in elsewhere and not stem.startswith(REPRESENTATIONS)]
+    shown = [
+        stem for stem in pictures if stem not in elsewhere and not stem.startswith((REPRESENTATIONS, FEW_SHOT_FIGURE))
+    ]
     if not shown:
         return None
     text = "For papers: PDF with embedded fonts, as wide as the text; every number is in the CSV files."
@@ -723,7 +840,7 @@ def _figures(pictures: Mapping[str, str]) -> Section | None:
 READING = [
     ("start", "The checkpoint that fine-tuning began from; own: the one that was adapted to the source language."),
     ("source, target", "The language whose train split was fine-tuned on, and the one whose test split is scored. "
-     "Zero-shot: they differ. The outlined places have the source as target."),
+     "Zero-shot: they differ. The outlined places have the source, or one of its languages, as target."),
     ("F1", "An entity counts when its first word, last word and category agree (CoNLL-2003; seqeval's default mode). "
      "Micro: over all entities of the split."),
     ("± sd", "Standard deviation over seeds (n - 1, or n in the published style): how much a single run varies."),

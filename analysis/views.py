@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis import matrices, pretraining
 from analysis.matrices import Cube
-from nertransfer.grid import OWN
+from nertransfer.grid import OWN, is_zero_shot
 from nertransfer.labels import ALL
 from nertransfer.schema import F1
 
@@ -51,8 +51,8 @@ class View:
         return matrices.cube(self.frame, self.name, self.rows, self.targets, split, category, measure)
 
     def is_own(self, row: str, target: str) -> bool:
-        """Whether the target is the source that was fine-tuned on: not zero-shot."""
-        return target == (self.name.removeprefix(PIVOT) if self.kind == "pivot" else row)
+        """Whether the target is the source that was fine-tuned on, or one of its languages: not zero-shot."""
+        return not is_zero_shot(self.name.removeprefix(PIVOT) if self.kind == "pivot" else row, target)
 
     def configuration(self, row: str) -> tuple[str, str]:
         """(start, source) of a row."""

@@ -505,7 +505,7 @@ def compare_ids(outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def own_batches(train: Encoded, recipe: Recipe) -> list[list[int]]:
     """The batches of `finetune.fit`'s first epoch."""
-    order = torch.Generator().manual_seed(finetune._mix(SEED, finetune._ORDER, 0))
+    order = torch.Generator().manual_seed(finetune.mixed(SEED, finetune._ORDER, 0))
     return epoch_batches(train, recipe.batch_size, order)
 
 

@@ -9,14 +9,14 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 import torch
 from accelerate import Accelerator
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from nertransfer import counts, starts
 from nertransfer.config import Recipe, RunOptions
@@ -25,8 +25,10 @@ from nertransfer.encoding import Encoded, encode
 from nertransfer.errors import InputError
 from nertransfer.evaluation import predict
 from nertransfer.finetune import History, fit
+from nertransfer.grid import AFTER, ALONE, NONE, FewShot
 from nertransfer.labels import ALL, label_list
 from nertransfer.progress import progress_bar
+from nertransfer.sampling import training_split
 from nertransfer.schema import SCORED_SPLITS
 from nertransfer.scored import Scored
 from nertransfer.scoring import score
@@ -47,10 +49,26 @@ class Cell:
     seed: int
     recipe: Recipe
     corpus_digests: tuple[str, ...]
+    few_shot: FewShot | None = None
+    few_shot_digest: str = ""
+    """Of the train split that the few sentences are drawn from."""
 
     @property
     def configuration(self) -> str:
-        return f"{self.start.name}-{self.source}"
+        source = self.few_shot.with_source(self.source) if self.few_shot else self.source
+        return f"{self.start.name}-{source}"
+
+    @property
+    def own(self) -> str:
+        """What the cell has labelled sentences of: its source, or without one the language of the few."""
+        return self.few_shot.language if self.few_shot and self.source == NONE else self.source
+
+    @property
+    def first_stage(self) -> "Cell | None":
+        """The cell whose weights this one goes on from."""
+        if self.few_shot is None or self.few_shot.mode != AFTER:
+            return None
+        return replace(self, few_shot=None, few_shot_digest="")
 
     @property
     def name(self) -> str:
@@ -65,16 +83,17 @@ class Cell:
     @property
     def key(self) -> str:
         """Digest of all that can change the cell's weights: start, data, recipe, seed, versions."""
-        return _digest(
-            {
-                "start": self.identity.digest,
-                "corpus": self.corpus_digests,
-                "recipe": asdict(self.recipe),
-                "seed": self.seed,
-                "versions": _versions(),
-                "result_version": RESULT_VERSION,
-            }
-        )[:32]
+        parts = {
+            "start": self.identity.digest,
+            "corpus": self.corpus_digests,
+            "recipe": self.recipe.identity,
+            "seed": self.seed,
+            "versions": _versions(),
+            "result_version": RESULT_VERSION,
+        }
+        if self.few_shot:
+            parts["few_shot"] = [self.few_shot_digest, self.few_shot.sentences, self.few_shot.mode]
+        return _digest(parts)[:32]
 
 
 @functools.cache
@@ -84,18 +103,39 @@ def _versions() -> dict[str, str]:
 
 def recipe_digest(recipe: Recipe) -> str:
     """Sixteen hexadecimal digits that stand for a recipe."""
-    return _digest(asdict(recipe))[:16]
+    return _digest(recipe.identity)[:16]
 
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def make_cell(start: starts.Start, identity: starts.Identity, corpus: Corpus, seed: int, recipe: Recipe) -> Cell:
+def few_shot_fits(target: Corpus, sentences: int) -> None:
+    """Raises InputError where the target has fewer train sentences than are asked for."""
+    there = len(target.train.sentences)
+    if sentences > there:
+        raise InputError(
+            f"few_shot_sentences={sentences} is not allowed: the train split of {target.language} has {there}",
+            "few_shot_sentences", str(sentences),
+        )  # fmt: skip
+
+
+def make_cell(
+    start: starts.Start,
+    identity: starts.Identity,
+    corpus: Corpus,
+    seed: int,
+    recipe: Recipe,
+    few_shot: FewShot | None = None,
+    target: Corpus | None = None,
+) -> Cell:
     """The cell of a start on a corpus. The dev split is part of it only where it chooses the epoch.
 
-    Raises InputError when the recipe's window is longer than the start takes.
+    ``few_shot``: sentences of ``target`` that are used besides; alone, ``corpus`` is the target's. Raises InputError
+    when the recipe's window is longer than the start takes, or the target has fewer sentences than are asked for.
     """
+    if few_shot and target:
+        few_shot_fits(target, few_shot.sentences)
     if recipe.max_length > identity.max_length:
         raise InputError(
             f"max_length={recipe.max_length} is not allowed: the start {start.name} takes at most "
@@ -105,7 +145,10 @@ def make_cell(start: starts.Start, identity: starts.Identity, corpus: Corpus, se
     if identity.commit:  # every later load takes the very commit that was identified
         start = replace(start, revision=identity.commit)
     digests = (corpus.train.digest, *((corpus.dev.digest,) if recipe.epoch_choice == "best" else ()))
-    return Cell(start, identity, corpus.language, seed, recipe, digests)
+    if few_shot is None or target is None:
+        return Cell(start, identity, corpus.language, seed, recipe, digests)
+    source = NONE if few_shot.mode == ALONE else corpus.language
+    return Cell(start, identity, source, seed, recipe, digests, few_shot, target.train.digest)
 
 
 @dataclass
@@ -144,18 +187,22 @@ class Encoder:
         """The split without labels."""
         return self._once(split, ())
 
-    def with_labels(self, split: Split, labels: Sequence[str]) -> Encoded:
-        """The split with its gold labels; tags that are not among ``labels`` carry no loss."""
-        return self._once(split, tuple(labels))
+    def with_labels(self, split: Split, labels: Sequence[str], keep: bool = True) -> Encoded:
+        """The split with its gold labels; tags that are not among ``labels`` carry no loss.
+
+        ``keep``: not for what was drawn for one cell alone."""
+        return self._once(split, tuple(labels)) if keep else self._encoded(split, tuple(labels))
 
     def _once(self, split: Split, labels: tuple[str, ...]) -> Encoded:
         key = (split.language, split.name, split.digest, *labels)
         if key not in self.kept:
-            tags = [s.tags for s in split.sentences] if labels else None
-            ids = {label: i for i, label in enumerate(labels)}
-            words = [s.words for s in split.sentences]
-            self.kept[key] = encode(words, self.tokenizer, self.max_length, tags, ids)
+            self.kept[key] = self._encoded(split, labels)
         return self.kept[key]
+
+    def _encoded(self, split: Split, labels: tuple[str, ...]) -> Encoded:
+        tags = [s.tags for s in split.sentences] if labels else None
+        ids = {label: i for i, label in enumerate(labels)}
+        return encode([s.words for s in split.sentences], self.tokenizer, self.max_length, tags, ids)
 
 
 def score_splits(
@@ -204,16 +251,22 @@ def run_cell(
     folder: Path,
     encoder: Encoder | None = None,
     on_epoch: Callable[[History], None] | None = None,
+    target: Corpus | None = None,
+    begin: Callable[[Sequence[str]], PreTrainedModel] | None = None,
+    keep: bool = True,
 ) -> CellResult:
-    """Fine-tune, score while the model is in memory, save the weights under ``folder``.
+    """Fine-tune, score while the model is in memory, save the weights under ``folder`` unless ``keep`` is False.
+
+    ``target``: the corpus of which the cell has a few sentences; its categories are labels, too. ``begin`` gives the
+    model of the first stage, for those labels (`Cell.first_stage`).
 
     ``folder`` also holds the checkpoint from which an interrupted cell goes on; the caller clears
     it (`checkpoint_folder`) once the result is safe. All processes return the same result; only
     the main one writes.
     """
     encoder = encoder or Encoder(starts.load_tokenizer(cell.start), cell.recipe.max_length)
-    labels = label_list(corpus.categories)
-    model = starts.load_for_tagging(cell.start, labels, cell.seed)
+    labels = label_list(sorted({*corpus.categories, *(target.categories if target else ())}))
+    model = begin(labels) if begin else starts.load_for_tagging(cell.start, labels, cell.seed)
     if accelerator.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
 
@@ -221,7 +274,8 @@ def run_cell(
         predicted = predict(trained, encoder(corpus.dev), labels, accelerator, run.evaluation_tokens)
         return score([s.tags for s in corpus.dev.sentences], predicted).default[ALL].f1
 
-    train = encoder.with_labels(corpus.train, labels)
+    split = training_split(corpus, cell.recipe.sampling_temperature, cell.seed, cell.few_shot, target)
+    train = encoder.with_labels(split, labels, keep=split is corpus.train)
     trained, history = fit(
         model, train, cell.recipe, run, cell.seed, accelerator, checkpoint=checkpoint_folder(folder), key=cell.key,
         read=(train, encoder(corpus.dev)), dev_f1=dev_f1, on_epoch=on_epoch, title=cell.name,
@@ -236,7 +290,7 @@ def run_cell(
         processes=accelerator.num_processes,
         threads=torch.get_num_threads(),
     )
-    if accelerator.is_main_process:
+    if keep and accelerator.is_main_process:
         tagger = accelerator.unwrap_model(trained)
         setattr(tagger.config, starts.WINDOW, cell.recipe.max_length)
         starts.save(tagger, encoder.tokenizer, folder / "model")

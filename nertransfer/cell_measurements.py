@@ -4,6 +4,7 @@ from nertransfer import schema
 from nertransfer.cell import CellResult, Resources
 from nertransfer.config import Recipe
 from nertransfer.finetune import History, learning_rate
+from nertransfer.grid import ADDED, AFTER, ALONE
 from nertransfer.labels import ALL
 from nertransfer.measurements import Measurements, Point, milliseconds, of_scores, scores_table
 
@@ -20,7 +21,7 @@ def of_cell(result: CellResult) -> Measurements:
     found.points += [
         Point(f"source_{s.split.name}_f1", s.scores.default[ALL].f1, now)
         for s in result.scored
-        if s.split.language == cell.source
+        if s.split.language == cell.own
     ]
     found.tags |= {schema.NOTE: cell_note(result), schema.DEVICE: result.resources.device}
     return found
@@ -62,7 +63,14 @@ def cell_note(result: CellResult) -> str:
     """The run's note: what it is, and its test scores."""
     cell = result.cell
     tests = [s for s in result.scored if s.split.name == "test"]
+    few = cell.few_shot
+    told = {
+        None: f"**{cell.source}**",
+        ADDED: few and f"**{cell.source}** with **{few.sentences} sentences of {few.language}** added",
+        AFTER: few and f"**{cell.source}**, then on **{few.sentences} sentences of {few.language}**",
+        ALONE: few and f"**{few.sentences} sentences of {few.language}** alone",
+    }[few.mode if few else None]
     return (
-        f"**{cell.start.name}** fine-tuned on **{cell.source}**, seed {cell.seed}. Entity-level micro scores "
-        f"on the test splits, percent (seqeval, default mode).\n\n{scores_table(tests, cell.source)}"
+        f"**{cell.start.name}** fine-tuned on {told}, seed {cell.seed}. Entity-level micro scores "
+        f"on the test splits, percent (seqeval, default mode).\n\n{scores_table(tests, cell.own)}"
     )

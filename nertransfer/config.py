@@ -7,11 +7,12 @@ contradict each other or are out of range raise `InputError` when the object is 
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from nertransfer.errors import InputError
+from nertransfer.grid import ADDED, AFTER, NONE, is_zero_shot, languages_of
 from nertransfer.languages import check_code
 from nertransfer.schema import SCORED_SPLITS
 
@@ -55,6 +56,9 @@ class Recipe:
     epoch_choice: Literal["last", "best"] = option(
         "last", "keep the last epoch's weights, or those of the best source-dev F1"
     )
+    sampling_temperature: float = option(
+        1.0, "of a source of several languages: sentences in proportion to size^(1/temperature); 1: all of them once"
+    )
 
     def __post_init__(self) -> None:
         check(self.epochs >= 1, "epochs", self.epochs, "a whole number of at least 1")
@@ -64,7 +68,20 @@ class Recipe:
         check(0 <= self.warmup_ratio < 1, "warmup_ratio", self.warmup_ratio, "from 0 to below 1")
         check(0 <= self.weight_decay < 1, "weight_decay", self.weight_decay, "from 0 to below 1")
         check(self.max_grad_norm > 0, "max_grad_norm", self.max_grad_norm, "above 0")
+        check(
+            1 <= self.sampling_temperature < math.inf, "sampling_temperature", self.sampling_temperature,
+            "a number of at least 1",
+        )  # fmt: skip
 
+    @property
+    def identity(self) -> dict[str, object]:
+        """What tells recipes apart. A parameter that came later is only in it where it is not the default, so that
+        what was fine-tuned before is found again."""
+        values = asdict(self)
+        return {k: v for k, v in values.items() if k not in _ADDED_LATER or v != getattr(type(self), k)}
+
+
+_ADDED_LATER = ("sampling_temperature",)
 
 RECIPES = {
     "published": Recipe(),
@@ -181,6 +198,8 @@ def _check_seeds(seeds: tuple[int, ...], parameter: str = "seeds") -> None:
 KEEP_HELP = "keep the weights of every cell in work_dir, not only of the best seed of its start and source so far"
 SELECTION_HELP = "split whose source F1 picks the best seed; test only to reproduce the published cards"
 TARGETS_HELP = "languages to score, comma-separated; empty: all of the data"
+FEW_SHOT_HELP = "added: in one training with the source's sentences; after: in a second training, after the source's"
+SEVERAL_HELP = "several joined by '+' are one source, such as hau+swa"
 NUM_PROCESSES_HELP = "processes that share the batch: one per GPU, or gloo processes on CPU"
 
 
@@ -235,8 +254,15 @@ class StudyConfig:
     adapted: tuple[str, ...] = option(
         (), "what 'own' means for a language: language=start, comma-separated; else the catalogue's"
     )
-    sources: tuple[str, ...] = option((), "languages to fine-tune on, comma-separated; empty: all of the data")
+    sources: tuple[str, ...] = option(
+        (), f"languages to fine-tune on, comma-separated; {SEVERAL_HELP}; empty: all of the data"
+    )
     targets: tuple[str, ...] = option((), TARGETS_HELP)
+    few_shot_languages: tuple[str, ...] = option(
+        (), "targets of which every source is also given a few labelled sentences, comma-separated"
+    )
+    few_shot_sentences: tuple[int, ...] = option((), "how many, comma-separated: 10,50,100,500; 0: the source alone")
+    few_shot_mode: Literal[ADDED, AFTER] = option(ADDED, FEW_SHOT_HELP)  # type: ignore[valid-type]
     seeds: tuple[int, ...] = option((0, 1, 2), "seeds, comma-separated; one fine-tuning each")
     recipe: Recipe = field(default_factory=Recipe)
     run: RunOptions = field(default_factory=RunOptions)
@@ -267,15 +293,37 @@ class StudyConfig:
             check(bool(separator and start.strip()), "adapted", text, "language=start")
             check_code(language, "adapted", text)
         check_unique("adapted", tuple(text.partition("=")[0] for text in self.adapted))
+        self._check_few_shot()
         check(self.workers >= 0, "workers", self.workers, "a whole number of at least 0")
         check(self.num_processes >= 1, "num_processes", self.num_processes, "a whole number of at least 1")
+
+    def _check_few_shot(self) -> None:
+        for parameter in ("few_shot_languages", "few_shot_sentences"):
+            check_unique(parameter, getattr(self, parameter))
+        for number in self.few_shot_sentences:
+            check(number >= 0, "few_shot_sentences", number, "whole numbers of at least 0")
+        languages, sentences = self.few_shot_languages, self.few_shot_sentences
+        shown = ",".join(map(str, sentences))
+        needed = f"with few_shot_languages={','.join(languages)} at least one number above 0, such as 10,50,100,500"
+        check(not languages or any(sentences), "few_shot_sentences", shown, needed)
+        check(bool(languages) or not sentences, "few_shot_sentences", shown, "few_shot_languages says of which targets")
+        for language in languages:
+            check(
+                not self.targets or language in self.targets, "few_shot_languages", language,
+                f"some of targets={','.join(self.targets)}",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """One cell: fine-tune a start on a source, score every target, track."""
 
-    source: str = required("language whose train split is fine-tuned on")
+    source: str = required(
+        f"language whose train split is fine-tuned on; {SEVERAL_HELP}; {NONE}: only sentences of few_shot_language"
+    )
+    few_shot_language: str = option("", "target of which a few labelled sentences are used, too")
+    few_shot_sentences: int = option(0, "how many sentences of few_shot_language; 0: none")
+    few_shot_mode: Literal[ADDED, AFTER] = option(ADDED, FEW_SHOT_HELP)  # type: ignore[valid-type]
     start: str = option("base", "base, a language code of the catalogue, a hub id, a folder, or name=any of these")
     seed: int = option(0, "seed of the new head, of the batch order and of dropout")
     targets: tuple[str, ...] = option((), TARGETS_HELP)
@@ -293,6 +341,19 @@ class TrainConfig:
         _check_seeds((self.seed,), "seed")
         check_unique("targets", self.targets)
         check(self.num_processes >= 1, "num_processes", self.num_processes, "a whole number of at least 1")
+        language, number = self.few_shot_language, self.few_shot_sentences
+        check(number >= 0, "few_shot_sentences", number, "a whole number of at least 0")
+        check(not number or bool(language), "few_shot_sentences", number, "few_shot_language says of which language")
+        check(number > 0 or self.source != NONE, "source", NONE, "few_shot_sentences says how many to fine-tune on")
+        if number:
+            check(
+                is_zero_shot(self.source, language), "few_shot_language", language,
+                f"another one than those of the source, {', '.join(languages_of(self.source))}",
+            )  # fmt: skip
+            check(
+                not self.targets or language in self.targets, "few_shot_language", language,
+                f"one of targets={','.join(self.targets)}",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from typing import Any
 from nertransfer import fetch, labels
 from nertransfer.config import PLANTED, DataOptions
 from nertransfer.errors import InputError
+from nertransfer.grid import is_several, languages_of
 from nertransfer.languages import check_code
 from nertransfer.schema import SPLITS
 
@@ -107,10 +108,13 @@ class Split:
 
 @dataclass(frozen=True)
 class Corpus:
-    """One language's train, dev and test split; raises InputError when one is missing or unknown."""
+    """One language's train, dev and test split; raises InputError when one is missing or unknown.
+
+    ``parts``: the corpora of a source of several languages (`union`)."""
 
     language: str
     splits: Mapping[str, Split]
+    parts: tuple["Corpus", ...] = ()
 
     def __post_init__(self) -> None:
         if set(self.splits) != set(SPLITS):
@@ -427,6 +431,24 @@ def load(options: DataOptions) -> dict[str, Corpus]:
         )
         for code in languages
     }
+
+
+def union(corpora: Mapping[str, Corpus], source: str) -> Corpus:
+    """The corpus of a source: a language's own, or of several, one behind the other, split by split.
+
+    A digest of several is SHA-256 over their names and digests.
+    """
+    if not is_several(source):
+        return corpora[source]
+    parts = tuple(corpora[name] for name in languages_of(source))
+
+    def joined(name: str) -> Split:
+        splits = [part.splits[name] for part in parts]
+        told = "\n".join(f"{split.language} {split.digest}" for split in splits)
+        sentences = tuple(sentence for split in splits for sentence in split.sentences)
+        return Split(source, name, sentences, hashlib.sha256(told.encode()).hexdigest())
+
+    return Corpus(source, {name: joined(name) for name in SPLITS}, parts)
 
 
 def read_split(

@@ -19,6 +19,7 @@ from nertransfer import interrupts
 from nertransfer.config import Recipe, RunOptions
 from nertransfer.encoding import IGNORED, Batch, Encoded, collate, epoch_batches
 from nertransfer.progress import progress_bar
+from nertransfer.randomness import mixed
 from nertransfer.trimming import Trimming, can_trim
 from nertransfer.unpadded import CPU_TOKENS, logits_at
 
@@ -94,10 +95,10 @@ def fit(
     if read and recipe.weight_decay == 0 and can_trim(model):
         ids = {encoded.pad_id for encoded in read} | {i for e in read for w in e.windows for i in w.ids}
         trimming = Trimming(model, ids)
-        key = f"{key} with rows {_mix(*sorted(ids))}"  # a checkpoint fits no other rows
+        key = f"{key} with rows {mixed(*sorted(ids))}"  # a checkpoint fits no other rows
     optimiser = torch.optim.AdamW(_parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True)
     model, optimiser = accelerator.prepare(model, optimiser)
-    torch.manual_seed(_mix(seed, _DROPOUT, accelerator.process_index))
+    torch.manual_seed(mixed(seed, _DROPOUT, accelerator.process_index))
     history = History(tokens=sum(len(w.ids) for w in train.windows))
     best: dict[str, torch.Tensor] = {}
     if checkpoint is not None and (saved := _restore(accelerator, checkpoint, key)) is not None:
@@ -149,11 +150,6 @@ _ORDER, _BATCH, _DROPOUT = range(3)
 """What a random stream is for; keeps streams of one seed apart."""
 
 
-def _mix(*numbers: int) -> int:
-    """One well-spread 32-bit seed from several numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
-
-
 def _parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Weight decay on matrices only, not on biases and layer norms, as in transformers' Trainer."""
     decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
@@ -174,7 +170,7 @@ def _train_epoch(
     bar: tqdm,
 ) -> list[float]:
     model.train()
-    order = torch.Generator().manual_seed(_mix(seed, _ORDER, epoch))
+    order = torch.Generator().manual_seed(mixed(seed, _ORDER, epoch))
     batches = epoch_batches(train, recipe.batch_size, order)
     total = recipe.epochs * len(batches)
     shares: list[torch.Tensor] = []
@@ -182,7 +178,7 @@ def _train_epoch(
         step = epoch * len(batches) + number
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, total, recipe)
-        batch = make_batch(train, indices, _mix(seed, _BATCH, step))
+        batch = make_batch(train, indices, mixed(seed, _BATCH, step))
         shares.append(_step(model, optimiser, batch, recipe, run, accelerator))
         bar.update()
     losses = torch.stack(shares)  # the only transfer from the device in an epoch

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from nertransfer import corpus as corpora_of
 from nertransfer import launch, planted_starts, pool, schema, starts
-from nertransfer.cell import make_cell, recipe_digest
+from nertransfer.cell import few_shot_fits, recipe_digest
 from nertransfer.config import PLANTED, RECIPES, StudyConfig
 from nertransfer.corpus import Corpus
 from nertransfer.display import duration
 from nertransfer.errors import InputError
-from nertransfer.planning import Grid, lay_out, load_corpora
+from nertransfer.grid import ADDED, AFTER, Configuration, FewShot, languages_of
+from nertransfer.planning import Grid, cell_of, lay_out, load_corpora
 from nertransfer.store import Run, Study, public_uri
 from nertransfer.tracking import cell_runs, finished_cells
 
@@ -25,13 +26,13 @@ CHECKPOINT_FACTOR = 3
 
 @dataclass(frozen=True)
 class Forecast:
-    """``done``: seeds that are finished by (start, source). ``seconds``: shortest and longest estimate of the
+    """``done``: seeds that are finished by configuration. ``seconds``: shortest and longest estimate of the
     wall time of what is missing; None where nothing is known. ``basis``: what the estimate rests on, in words.
     Sizes in bytes: what stays in the artifact store, and what is on disk at most while cells run.
     ``notes``: what could not be known here."""
 
     grid: Grid
-    done: Mapping[tuple[str, str], list[int]]
+    done: Mapping[Configuration, list[int]]
     at_once: int
     seconds: tuple[float, float] | None
     basis: str
@@ -41,7 +42,7 @@ class Forecast:
 
     @property
     def cells(self) -> int:
-        return len(self.grid.pairs) * len(self.grid.seeds)
+        return len(self.grid.configurations) * len(self.grid.seeds)
 
     @property
     def finished(self) -> int:
@@ -49,8 +50,9 @@ class Forecast:
 
     @property
     def scores(self) -> int:
-        """(cell, target) pairs; each is scored on dev and on test."""
-        return self.cells * len(self.grid.targets)
+        """(cell, target) pairs; each is scored on dev and on test. A cell with sentences of a target has that one."""
+        pairs = len(self.grid.pairs) * len(self.grid.seeds)
+        return self.cells + pairs * (len(self.grid.targets) - 1)
 
 
 def foresee(config: StudyConfig, study: Study | None) -> Forecast:
@@ -65,11 +67,13 @@ def foresee(config: StudyConfig, study: Study | None) -> Forecast:
         )
     resolved = _resolve(config, grid)
     runs = cell_runs(study, "FINISHED") if study is not None else []
-    done: dict[tuple[str, str], list[int]] = {}
+    done: dict[Configuration, list[int]] = {}
+    if corpora is not None:
+        _check_sentences(grid, corpora)
     if study is not None and runs and corpora is not None:
         done = _done(config, grid, corpora, resolved, study, notes)
     at_once = _at_once(config)
-    missing = {pair: [s for s in grid.seeds if s not in done.get(pair, [])] for pair in grid.pairs}
+    missing = {one: [s for s in grid.seeds if s not in done.get(one, [])] for one in grid.configurations}
     seconds, basis = _seconds(config, missing, corpora, runs, at_once)
     sizes = {name: _bytes(start) for name, start in resolved.items()}
     if unmade := [name for name, size in sizes.items() if not size]:
@@ -80,6 +84,13 @@ def foresee(config: StudyConfig, study: Study | None) -> Forecast:
         grid, done, at_once, seconds, basis, sum(sizes[start] for start, _ in grid.pairs),
         at_once * largest * (1 + CHECKPOINT_FACTOR) + (kept - 1) * sum(sizes[start] for start, _ in grid.pairs), notes,
     )  # fmt: skip
+
+
+def _check_sentences(grid: Grid, corpora: Mapping[str, Corpus]) -> None:
+    """Raises InputError where a target has fewer sentences than are asked for."""
+    for language in grid.few_shot_languages:
+        for number in grid.few_shot_sentences:
+            few_shot_fits(corpora[language], number)
 
 
 def _resolve(config: StudyConfig, grid: Grid) -> dict[str, starts.Start]:
@@ -97,7 +108,7 @@ def _done(
     resolved: Mapping[str, starts.Start],
     study: Study,
     notes: list[str],
-) -> dict[tuple[str, str], list[int]]:
+) -> dict[Configuration, list[int]]:
     finished = finished_cells(study, {name: corpora[name] for name in grid.targets})
     identities, absent = {}, []
     for name, start in resolved.items():
@@ -109,14 +120,14 @@ def _done(
         notes.append(
             f"start {', '.join(absent)} is not on this machine: its cells cannot be looked up and count as missing"
         )
-    done: dict[tuple[str, str], list[int]] = {}
-    for start, source in grid.pairs:
-        if start not in identities:
+    done: dict[Configuration, list[int]] = {}
+    for configuration in grid.configurations:
+        if configuration[0] not in identities:
             continue
         for seed in grid.seeds:
-            cell = make_cell(resolved[start], identities[start], corpora[source], seed, config.recipe)
+            cell = cell_of(configuration, seed, resolved, identities, corpora, config.recipe)
             if cell.place in finished:
-                done.setdefault((start, source), []).append(seed)
+                done.setdefault(configuration, []).append(seed)
     return done
 
 
@@ -128,7 +139,7 @@ def _at_once(config: StudyConfig) -> int:
 
 def _seconds(
     config: StudyConfig,
-    missing: Mapping[tuple[str, str], Sequence[int]],
+    missing: Mapping[Configuration, Sequence[int]],
     corpora: Mapping[str, Corpus] | None,
     runs: Sequence[Run],
     at_once: int,
@@ -138,13 +149,19 @@ def _seconds(
     if not number:
         return (0.0, 0.0), "nothing is missing"
     rounds = -(-number // at_once)
-    known = [run for run in runs if run.data.tags.get(schema.RECIPE_DIGEST) == recipe_digest(config.recipe)]
+    known = [
+        run
+        for run in runs
+        if run.data.tags.get(schema.RECIPE_DIGEST) == recipe_digest(config.recipe)
+        and schema.FEW_SHOT_LANGUAGE not in run.data.tags
+    ]
     if known:
         took = [run.data.metrics["train_seconds"] + run.data.metrics["score_seconds"] for run in known]
-        if corpora is not None and all(run.data.tags[schema.SOURCE] in corpora for run in known):
-            words = {name: corpus.train.number_of_words for name, corpus in corpora.items()}
-            rate = sum(took) / sum(words[run.data.tags[schema.SOURCE]] for run in known)
-            each = rate * sum(words[source] * len(seeds) for (_, source), seeds in missing.items()) / number
+        languages = {name for run in known for name in languages_of(run.data.tags[schema.SOURCE])}
+        if corpora is not None and languages <= set(corpora):
+            rate = sum(took) / sum(_words(corpora, run.data.tags[schema.SOURCE], None) for run in known)
+            words = sum(_words(corpora, source, few) * len(seeds) for (_, source, few), seeds in missing.items())
+            each = rate * words / number
         else:
             each = sum(took) / len(took)
         basis = f"{duration(each)} a cell, as the {len(known)} finished ones of this recipe"
@@ -156,6 +173,17 @@ def _seconds(
             "none has finished here yet"
         )
     return None, "not known before the first cell of this recipe has finished"
+
+
+def _words(corpora: Mapping[str, Corpus], source: str, few: FewShot | None) -> float:
+    """Words that a cell is fine-tuned on in an epoch; of a second training, the first stage's are another cell's."""
+    words = 0.0
+    if few is None or few.mode == ADDED:
+        words += sum(corpora[name].train.number_of_words for name in languages_of(source))
+    if few is not None:
+        train = corpora[few.language].train
+        words += few.sentences * train.number_of_words / len(train.sentences)
+    return words
 
 
 def _bytes(start: starts.Start) -> int:
@@ -176,12 +204,15 @@ def text(found: Forecast, name: str, uri: str) -> str:
         f"  sources  {', '.join(grid.sources)}",
         f"  targets  {', '.join(grid.targets)}",
         f"  seeds    {', '.join(map(str, grid.seeds))}",
+        *([f"  besides  {_few_shot_text(grid)}"] if grid.few_shot_languages else []),
         "",
-        f"{'start':<16} {'source':<10} {'done':>5} {'missing':>8}",
     ]
-    for start, source in grid.pairs:
-        done = len(found.done.get((start, source), []))
-        lines.append(f"{start:<16} {source:<10} {done:>5} {len(grid.seeds) - done:>8}")
+    names = {one: one[2].with_source(one[1]) if one[2] else one[1] for one in grid.configurations}
+    width = max(10, *map(len, names.values()))
+    lines.append(f"{'start':<16} {'source':<{width}} {'done':>5} {'missing':>8}")
+    for one, name in names.items():
+        done = len(found.done.get(one, []))
+        lines.append(f"{one[0]:<16} {name:<{width}} {done:>5} {len(grid.seeds) - done:>8}")
     if found.seconds is None or not found.seconds[1]:
         time = found.basis
     else:
@@ -190,7 +221,7 @@ def text(found: Forecast, name: str, uri: str) -> str:
         time = f"about {hours} with {found.at_once} at a time ({found.basis})"
     lines += [
         "",
-        f"configurations  {len(grid.pairs)}",
+        f"configurations  {len(grid.configurations)}",
         f"cells           {found.cells}: {found.finished} done, {found.cells - found.finished} missing",
         f"scores          {found.scores:,} (cell, target), each on dev and test",
         f"time            {time}",
@@ -199,6 +230,12 @@ def text(found: Forecast, name: str, uri: str) -> str:
         *(f"note            {note}" for note in found.notes),
     ]
     return "\n".join(lines)
+
+
+def _few_shot_text(grid: Grid) -> str:
+    numbers = ", ".join(str(number) for number in grid.few_shot_sentences if number)
+    how = {ADDED: "added to the source's", AFTER: "after the source's"}[grid.few_shot_mode]
+    return f"{numbers} sentences of {', '.join(grid.few_shot_languages)}, {how}, and alone"
 
 
 def _size(number: float) -> str:

@@ -87,7 +87,7 @@ def of_scores(scored: Sequence[Scored], key: str = "") -> Measurements:
 def _dataset(one: Scored) -> Dataset:
     split = one.split
     return Dataset(
-        f"{split.language}.{split.name}", split.language, split.name, split.digest, len(split.sentences),
+        f"{schema.stored(split.language)}.{split.name}", split.language, split.name, split.digest, len(split.sentences),
         split.number_of_words, one.scores.default[ALL].support,
     )  # fmt: skip
 

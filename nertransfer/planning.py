@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from nertransfer import corpus as corpora_of
 from nertransfer import grid, planted_starts, starts
-from nertransfer.cell import Cell, make_cell
+from nertransfer.cell import Cell, make_cell, splits_of
 from nertransfer.config import PLANTED, DataOptions, Recipe, StudyConfig
-from nertransfer.corpus import Corpus
+from nertransfer.corpus import Corpus, Split, union
 from nertransfer.errors import InputError
 from nertransfer.languages import LANGUAGES, Language
 from nertransfer.planted import LANGUAGES as PLANTED_LANGUAGES
@@ -25,7 +25,8 @@ class Grid:
     """A study in names.
 
     ``starts``: as asked, with `grid.OWN` in it; ``sources``, ``pivots``, ``targets``, ``seeds``; ``texts``: for
-    every start that is needed, by name, what it is loaded from (as `starts.resolve` takes it).
+    every start that is needed, by name, what it is loaded from (as `starts.resolve` takes it). ``few_shot_languages``,
+    ``few_shot_sentences`` and ``few_shot_mode``: of which targets a few sentences are used, how many, and how.
     """
 
     starts: list[str]
@@ -34,6 +35,9 @@ class Grid:
     targets: list[str]
     seeds: list[int]
     texts: dict[str, str]
+    few_shot_languages: Sequence[str] = ()
+    few_shot_sentences: Sequence[int] = ()
+    few_shot_mode: str = grid.ADDED
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -43,7 +47,13 @@ class Grid:
     @property
     def languages(self) -> list[str]:
         """Every language whose corpus is needed."""
-        return list(dict.fromkeys([*self.sources, *self.pivots, *self.targets]))
+        sources = [language for source in self.sources for language in grid.languages_of(source)]
+        return list(dict.fromkeys([*sources, *self.pivots, *self.targets]))
+
+    @property
+    def configurations(self) -> list[grid.Configuration]:
+        """Every configuration, those with a few sentences of a target included."""
+        return grid.configurations(self.pairs, self.few_shot_languages, self.few_shot_sentences, self.few_shot_mode)
 
     @property
     def params(self) -> dict[str, str]:
@@ -59,9 +69,12 @@ def lay_out(config: StudyConfig) -> Grid:
     ``own`` has no start for a source.
     """
     existing = corpora_of.names(config.data)
-    sources = pick("sources", config.sources, existing)
+    sources = pick_sources("sources", config.sources, config.data)
     pivots = pick("pivots", config.pivots, existing) if config.pivots else []
     targets = pick("targets", config.targets, existing)
+    few_shot = pick("few_shot_languages", config.few_shot_languages, targets) if config.few_shot_languages else []
+    if few_shot and grid.NONE in existing:
+        raise InputError(f"few_shot_languages: {grid.NONE!r} means no source here and cannot be a language as well")
     catalogue = catalogue_names(config.data)
     asked = {text: text if text == grid.OWN else _name(text, catalogue, "starts") for text in config.starts}
     names = list(asked.values())
@@ -81,9 +94,14 @@ def lay_out(config: StudyConfig) -> Grid:
                 "starts" if grid.OWN in names else "pivots", grid.OWN,
             )  # fmt: skip
         texts[name] = name
+    if not grid.pairs(names, sources, pivots):
+        raise InputError("starts=own: every source is of several languages, to which no start was adapted", "starts")
     used = set(grid.start_names(names, sources, pivots))
     texts = {name: text for name, text in texts.items() if name in used}
-    return Grid(names, sources, pivots, targets, list(config.seeds), texts)
+    return Grid(
+        names, sources, pivots, targets, list(config.seeds), texts, few_shot, config.few_shot_sentences,
+        config.few_shot_mode,
+    )  # fmt: skip
 
 
 def _name(text: str, catalogue: Collection[str], parameter: str) -> str:
@@ -118,6 +136,31 @@ def pick(parameter: str, names: Sequence[str], existing: Collection[str]) -> lis
     return list(names) or list(existing)
 
 
+def pick_sources(parameter: str, names: Sequence[str], data: DataOptions) -> list[str]:
+    """The named sources, or every language; languages that are joined are put into the order of the data.
+
+    Raises InputError on a language that does not exist, and on one that is named twice in a source, or a source twice.
+    """
+    existing = corpora_of.names(data)
+    order = corpora_of.names(replace(data, languages=()))  # the same whichever languages are asked for
+    found: dict[str, str] = {}
+    for name in names:
+        parts = [part.strip() for part in name.split(grid.SEPARATOR)]
+        for part in parts:
+            if part not in existing:
+                raise InputError(
+                    f"{parameter}={name} is not in the data: one of {', '.join(existing)}, or several joined by "
+                    f"{grid.SEPARATOR!r}", parameter, name,
+                )  # fmt: skip
+            if parts.count(part) > 1:
+                raise InputError(f"{parameter}={name} is not allowed: {part} is named twice", parameter, name)
+        normal = grid.SEPARATOR.join(sorted(parts, key=order.index))
+        if normal in found:
+            raise InputError(f"{parameter}: {found[normal]} and {name} are the same source", parameter, name)
+        found[normal] = name
+    return list(found) or list(existing)
+
+
 @dataclass(frozen=True)
 class Plan:
     """A resolved grid: every cell, every corpus that is needed, and those that are scored."""
@@ -126,6 +169,16 @@ class Plan:
     corpora: dict[str, Corpus]
     targets: dict[str, Corpus]
 
+    def corpora_of(self, cell: Cell) -> tuple[Corpus, Corpus | None]:
+        """The corpus a cell is chosen on, its source's where it has one, and that of the few sentences of a target."""
+        return union(self.corpora, cell.own), self.corpora[cell.few_shot.language] if cell.few_shot else None
+
+    def splits_of(self, cell: Cell) -> list[Split]:
+        """What a cell is scored on: the targets, or the one it has a few sentences of; and what it is chosen on."""
+        targets = [cell.few_shot.language] if cell.few_shot else list(self.targets)
+        own, _ = self.corpora_of(cell)
+        return splits_of(self.corpora | {cell.own: own}, list(dict.fromkeys([*targets, cell.own])))
+
 
 def load_corpora(data: DataOptions, languages: Collection[str]) -> dict[str, Corpus]:
     """The corpora of these languages, in the order of the data."""
@@ -133,14 +186,31 @@ def load_corpora(data: DataOptions, languages: Collection[str]) -> dict[str, Cor
     return corpora_of.load(replace(data, languages=wanted))
 
 
+def cell_of(
+    configuration: grid.Configuration,
+    seed: int,
+    resolved: Mapping[str, starts.Start],
+    identities: Mapping[str, starts.Identity],
+    corpora: Mapping[str, Corpus],
+    recipe: Recipe,
+) -> Cell:
+    """The cell of a configuration; starts and what is known of them by name. Raises InputError as `make_cell` does."""
+    start, source, few = configuration
+    target = corpora[few.language] if few else None
+    corpus = target if few and target and source == grid.NONE else union(corpora, source)
+    return make_cell(resolved[start], identities[start], corpus, seed, recipe, few, target)
+
+
 def make_plan(found: Grid, corpora: dict[str, Corpus], resolved: Sequence[starts.Start], recipe: Recipe) -> Plan:
-    """The cells of a grid, by start, then source, then seed. Loads each start once to know its weights."""
+    """The cells of a grid, by start, then source, then seed. Loads each start once to know its weights.
+
+    Raises InputError where a start cannot be loaded, and as `make_cell` does."""
     by_name = {start.name: start for start in resolved}
     identities = {name: starts.identify(start) for name, start in by_name.items()}
     _warn_about_twins(identities)
     cells = [
-        make_cell(by_name[start], identities[start], corpora[source], seed, recipe)
-        for start, source in found.pairs
+        cell_of(configuration, seed, by_name, identities, corpora, recipe)
+        for configuration in found.configurations
         for seed in found.seeds
     ]
     return Plan(cells, corpora, {name: corpora[name] for name in found.targets})

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +30,7 @@ from nertransfer.cell import Cell, recipe_digest
 from nertransfer.corpus import Corpus
 from nertransfer.current import Place, current_cells
 from nertransfer.errors import InputError
+from nertransfer.grid import languages_of
 from nertransfer.lineage import PIN, Lineage, differences, lineage
 from nertransfer.progress import progress_bar
 from nertransfer.store import Study, all_models, all_versions, patiently
@@ -97,8 +98,13 @@ class Change:
 
 
 def finished_places(study: Study) -> dict[Place, Run]:
-    """The finished run that counts for every (start, source, seed) of the study."""
+    """The finished run that counts for every (start, source, seed) of the study; none with sentences of a target."""
     return current_cells(cell_runs(study, "FINISHED"), kind_runs(study, schema.KIND_STUDY))
+
+
+def few_shot_runs(study: Study) -> list[Run]:
+    """The finished cells with a few sentences of a target; none of them is registered."""
+    return [run for run in cell_runs(study, "FINISHED") if schema.FEW_SHOT_LANGUAGE in run.data.tags]
 
 
 def store_best(study: Study, cell: Cell, seeds: Sequence[int], work_dir: Path, selection_split: str) -> None:
@@ -213,12 +219,16 @@ def champions(study: Study, sources: Iterable[str]) -> dict[str, str]:
 
 
 def discard_beaten(study: Study, cell: Cell, work_dir: Path, selection_split: str) -> None:
-    """Delete the local weights of every finished seed of the cell's start and source but the best so far."""
+    """Delete the local weights of every finished seed of the cell's start and source but the best so far.
+
+    Weights that another cell goes on from at this moment stay, for `tidy`.
+    """
     rivals = _rivals(study, cell)
     kept = {choice.key for choice in choose(current_cells(rivals, []), selection_split)}
-    for run in rivals:
-        if run.data.tags[schema.CELL_KEY] not in kept:
-            shutil.rmtree(weights_folder(work_dir, run.data.tags[schema.CELL_KEY]), ignore_errors=True)
+    for key in {run.data.tags[schema.CELL_KEY] for run in rivals} - kept:
+        # its own lock this process may hold already
+        with suppress(Timeout), nullcontext() if key == cell.key else cell_lock(work_dir, key, timeout=0):
+            shutil.rmtree(weights_folder(work_dir, key), ignore_errors=True)
 
 
 def tidy(work_dir: Path, runs: Iterable[Run], keep_weights: bool) -> None:
@@ -269,11 +279,12 @@ def _words(choice: Choice) -> str:
 
 def _add_version(study: Study, choice: Choice, work_dir: Path) -> ModelVersion:
     client, name = study.client, schema.model_name(choice.source)
+    languages = " and ".join(languages_of(choice.source))
     if not _is_stored(study, choice.run):
         _store_weights(study, choice, work_dir)
     try:
         client.create_registered_model(
-            name, description=f"Named entity recognition, fine-tuned on {choice.source}. One version per start: "
+            name, description=f"Named entity recognition, fine-tuned on {languages}. One version per start: "
             f"its best seed. `{schema.CHAMPION}` is the best of all starts."
         )  # fmt: skip
     except MlflowException as error:

@@ -7,20 +7,23 @@ takes the same run up and repeats nothing that is on disk.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 from accelerate import Accelerator
+from transformers import PreTrainedModel
 
 from nertransfer import cell_measurements, measurements, registry, schema, starts
-from nertransfer.cell import Cell, CellResult, Encoder, checkpoint_folder, run_cell, splits_of
+from nertransfer.cell import Cell, CellResult, Encoder, checkpoint_folder, run_cell
 from nertransfer.claims import Claims, Heart, Owner, claim_runs, heartbeats
 from nertransfer.config import DataOptions, RunOptions
 from nertransfer.corpus import Split
 from nertransfer.finetune import History, clear_checkpoint
+from nertransfer.grid import is_zero_shot, languages_of
+from nertransfer.labels import ALL
 from nertransfer.planning import Plan, known_languages
 from nertransfer.store import Run, Study
 from nertransfer.tracking import (
@@ -28,6 +31,7 @@ from nertransfer.tracking import (
     cell_tags,
     configuration_params,
     deliver,
+    few_shot_tags,
     is_scored,
     known_epochs,
     log,
@@ -58,7 +62,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Work:
-    """What all cells of a study have in common. ``params``: the resolved configuration, as it is tracked."""
+    """What all cells of a study have in common. ``params``: the resolved configuration, as it is tracked.
+
+    ``keep_few_shot``: keep the weights of cells with a few sentences of a target, too, which none is registered of."""
 
     plan: Plan
     data: DataOptions
@@ -66,6 +72,7 @@ class Work:
     params: Mapping[str, str]
     selection_split: str = "dev"
     keep_weights: bool = False
+    keep_few_shot: bool = False
 
 
 class Runner:
@@ -156,7 +163,7 @@ class Runner:
         waiting = self._folder(cell) / "measured.json"
         with open_run(study, schema.KIND_CELL, cell.name, tags, again) as run_id:
             own = {schema.START: cell.start.name, schema.SOURCE: cell.source, schema.SEED: str(cell.seed)}
-            params = configuration_params(dict(work.params) | own)
+            params = configuration_params(dict(work.params) | own | few_shot_tags(cell))
             known = study.client.get_run(run_id).data.params if again else {}  # what a param was first, it stays
             log(study.client, run_id, params={k: v for k, v in params.items() if k not in known})
             curves = LiveCurves(study.client, run_id, known_epochs(study.client, run_id) if again else 0)
@@ -182,7 +189,7 @@ class Runner:
                 raise RuntimeError("this process was taken for dead, and another one works on the cell now")
         waiting.unlink()
         clear_checkpoint(checkpoint_folder(self._folder(cell)))
-        if not work.keep_weights:
+        if not work.keep_weights and cell.few_shot is None:
             registry.discard_beaten(study, cell, Path(work.data.work_dir), work.selection_split)
         return outcome
 
@@ -195,19 +202,55 @@ class Runner:
         return registry.cell_folder(Path(self.work.data.work_dir), cell.key)
 
     def _splits(self, cell: Cell) -> list[Split]:
-        # the source's own splits are always scored: the best seed is chosen on them
-        plan = self.work.plan
-        return splits_of(plan.corpora, list(dict.fromkeys([*plan.targets, cell.source])))
+        return self.work.plan.splits_of(cell)
 
     def _measure(self, cell: Cell, curves: LiveCurves | None = None) -> CellResult:
         def on_epoch(history: History) -> None:
             if curves is not None:
                 curves.latest = cell_measurements.curve(history, cell.recipe)
 
-        return run_cell(
-            cell, self.work.plan.corpora[cell.source], self._splits(cell), self.work.run, self.accelerator,
-            self._folder(cell), self._encoder_of(cell), on_epoch,
+        corpus, target = self.work.plan.corpora_of(cell)
+        first, seconds = cell.first_stage, 0.0
+
+        def begin(labels: Sequence[str]) -> PreTrainedModel:
+            nonlocal seconds
+            assert first is not None
+            with self._weights_of(first) as (weights, seconds):
+                return starts.load_for_further_tagging(starts.Start(first.name, str(weights)), labels, cell.seed)
+
+        result = run_cell(
+            cell, corpus, self._splits(cell), self.work.run, self.accelerator, self._folder(cell),
+            self._encoder_of(cell), on_epoch, target, begin if first else None,
+            cell.few_shot is None or self.work.keep_few_shot,
         )  # fmt: skip
+        result.resources.train_seconds += seconds
+        return result
+
+    @contextmanager
+    def _weights_of(self, cell: Cell) -> Iterator[tuple[Path, float]]:
+        """The weights of a cell without tracking it: as it left them, else trained now; and seconds of that.
+
+        While the block lasts nobody else works in its folder. All processes of a cell come here together.
+        """
+        folder = self._folder(cell)
+        weights, seconds = registry.weights_folder(Path(self.work.data.work_dir), cell.key), 0.0
+        main = self.study is not None
+        with registry.cell_lock(Path(self.work.data.work_dir), cell.key) if main else nullcontext():
+            if not self._from_main(int(weights.is_dir())):
+                corpus, _ = self.work.plan.corpora_of(cell)
+                try:
+                    result = run_cell(
+                        cell, corpus, [], self.work.run, self.accelerator, folder, self._encoder_of(cell)
+                    )  # fmt: skip
+                except Exception:
+                    clear_checkpoint(checkpoint_folder(folder))
+                    raise
+                seconds = result.resources.train_seconds
+                self.accelerator.wait_for_everyone()  # the weights are written by one process, and read by all
+                if main:
+                    clear_checkpoint(checkpoint_folder(folder))
+            yield weights, seconds
+            self.accelerator.wait_for_everyone()
 
     def _encoder_of(self, cell: Cell) -> Encoder:
         vocabulary = cell.identity.vocabulary, cell.recipe.max_length
@@ -223,18 +266,22 @@ def claim_name(cell: Cell) -> str:
 
 def tags_of(work: Work, cell: Cell) -> dict[str, str]:
     """The tags of a cell's run."""
-    corpora = {n: c for n, c in work.plan.corpora.items() if n == cell.source or n in work.plan.targets}
+    own = {*languages_of(cell.source), *([cell.few_shot.language] if cell.few_shot else work.plan.targets)}
+    corpora = {name: corpus for name, corpus in work.plan.corpora.items() if name in own}
     return cell_tags(cell, corpora, known_languages(work.data))
 
 
 def summary(result: CellResult) -> str:
-    """One line for people: source F1, mean zero-shot F1, seconds."""
-    tests = {s.split.language: s.scores.default["ALL"].f1 for s in result.scored if s.split.name == "test"}
-    own = tests.pop(result.cell.source, None)
-    parts = [f"{result.cell.name}:"]
-    if own is not None:
-        parts.append(f"source F1 {100 * own:.1f} %,")
-    if tests:
-        parts.append(f"zero-shot mean {100 * sum(tests.values()) / len(tests):.1f} % of {len(tests)},")
+    """One line for people: source F1, mean zero-shot F1, or that of the target of which it has sentences, seconds."""
+    cell = result.cell
+    tests = {s.split.language: s.scores.default[ALL].f1 for s in result.scored if s.split.name == "test"}
+    parts = [f"{cell.name}:"]
+    if cell.source == cell.own and cell.own in tests:
+        parts.append(f"source F1 {100 * tests[cell.own]:.1f} %,")
+    others = {name: f1 for name, f1 in tests.items() if is_zero_shot(cell.source, name)}
+    if cell.few_shot:
+        parts.append(f"{cell.few_shot.language} F1 {100 * tests[cell.few_shot.language]:.1f} %,")
+    elif others:
+        parts.append(f"zero-shot mean {100 * sum(others.values()) / len(others):.1f} % of {len(others)},")
     parts.append(f"{result.resources.train_seconds + result.resources.score_seconds:.1f} s")
     return " ".join(parts)

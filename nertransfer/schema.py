@@ -6,6 +6,7 @@ agree on these names and on nothing else.
 
 from dataclasses import dataclass
 
+from nertransfer.grid import SEPARATOR
 from nertransfer.labels import ALL
 
 # --- tags of a run -----------------------------------------------------------------------
@@ -21,6 +22,10 @@ KIND_CLAIMS = "claims"
 """Not a result: the run that holds who works on what (`nertransfer.claims`)."""
 
 START, SOURCE, SEED = "start", "source", "seed"
+SOURCE_LANGUAGES = "source_languages"
+"""The languages of the source, comma-separated: one, several, or none."""
+FEW_SHOT_LANGUAGE, FEW_SHOT_SENTENCES, FEW_SHOT_MODE = "few_shot_language", "few_shot_sentences", "few_shot_mode"
+"""On a cell that also had a few sentences of a target: which, how many, and how (`nertransfer.grid.FewShot`)."""
 CONFIGURATION = "configuration"
 """``<start>-<source>``: group by it in the UI to average over seeds."""
 CELL_KEY = "cell_key"
@@ -82,6 +87,16 @@ STRICT_MEASURES = ("strict_precision", "strict_recall", "strict_f1")
 OVERALL_MEASURES = (*CATEGORY_MEASURES, *STRICT_MEASURES, "span_f1", "invalid_tag_rate")
 
 
+def stored(language: str) -> str:
+    """A language, or several of a source, as part of the name of a metric, tag or file: MLflow takes no ``+`` there."""
+    return language.replace(SEPARATOR, ".")
+
+
+def restored(name: str) -> str:
+    """The inverse of `stored`; no code of a language has a point in it."""
+    return name.replace(".", SEPARATOR)
+
+
 @dataclass(frozen=True)
 class ScoreName:
     """What one score metric measures; ``key`` is its name on the tracking server."""
@@ -93,8 +108,8 @@ class ScoreName:
 
     @property
     def key(self) -> str:
-        """``test_f1/hau`` for all categories together, ``test_f1/hau/PER`` for one."""
-        name = f"{self.split}_{self.measure}/{self.target}"
+        """``test_f1/hau`` for all categories together, ``test_f1/hau/PER`` for one; ``test_f1/hau.swa`` of two."""
+        name = f"{self.split}_{self.measure}/{stored(self.target)}"
         return name if self.category == ALL else f"{name}/{self.category}"
 
 
@@ -104,7 +119,7 @@ def parse_score_key(key: str) -> ScoreName | None:
     split, _, measure = head.partition("_")
     if split not in SCORED_SPLITS or measure not in OVERALL_MEASURES or len(rest) not in (1, 2):
         return None
-    return ScoreName(split, measure, *rest)
+    return ScoreName(split, measure, restored(rest[0]), *rest[1:])
 
 
 REPORTED = "reported/"

@@ -199,6 +199,28 @@ def load_encoder(start: Start, local_only: bool = False) -> PreTrainedModel:
         return AutoModel.from_pretrained(start.location, **_WEIGHTS, **arguments)
 
 
+def load_for_further_tagging(start: Start, labels: Sequence[str], seed: int) -> PreTrainedModel:
+    """A fine-tuned tagger for ``labels``: what its head knows of them is kept, the rest is drawn with ``seed``."""
+    known, _, names = load_tagger(start)
+    if names == tuple(labels):
+        return known
+    config = known.config
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: i for i, label in enumerate(labels)}
+    torch.manual_seed(seed)
+    tagger = AutoModelForTokenClassification.from_config(config, dtype=torch.float32)
+    old = known.state_dict()
+    state = tagger.state_dict()
+    pairs = [(labels.index(name), i) for i, name in enumerate(names) if name in labels]
+    for name, tensor in state.items():
+        if tensor.shape == old[name].shape:
+            tensor.copy_(old[name])
+        else:  # a row for every label
+            for new, before in pairs:
+                tensor[new] = old[name][before]
+    return tagger
+
+
 def load_for_language_modelling(start: Start, seed: int) -> PreTrainedModel:
     """The start with its masked-language-modelling head; where it has none a new one, drawn with ``seed``."""
     torch.manual_seed(seed)

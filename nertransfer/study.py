@@ -16,7 +16,7 @@ from accelerate import Accelerator
 
 from nertransfer import corpus as corpora_of
 from nertransfer import launch, pages, planted_starts, pool, registry, schema, starts
-from nertransfer.cell import Cell, make_accelerator, make_cell, recipe_digest
+from nertransfer.cell import Cell, make_accelerator, recipe_digest
 from nertransfer.claims import Claims, Heart, Owner
 from nertransfer.cluster import Cluster, train_script, write_scripts
 from nertransfer.commandline import command, flat
@@ -24,8 +24,19 @@ from nertransfer.config import PLANTED, DataOptions, StudyConfig, TrackingOption
 from nertransfer.current import Place
 from nertransfer.display import duration
 from nertransfer.errors import InputError
+from nertransfer.grid import ALONE, NONE, FewShot, languages_of
 from nertransfer.lineage import REPLACE_ALL, STUDY_REPLACES
-from nertransfer.planning import Grid, Plan, languages_to_load, lay_out, load_corpora, make_plan, pick
+from nertransfer.planning import (
+    Grid,
+    Plan,
+    cell_of,
+    languages_to_load,
+    lay_out,
+    load_corpora,
+    make_plan,
+    pick,
+    pick_sources,
+)
 from nertransfer.runner import FOUND, RAN, TAKEN, Outcome, Runner, Work, claim_name, tags_of
 from nertransfer.slurm_task import TAKEN_STATUS
 from nertransfer.store import Run, Study, client, open_study, public_uri
@@ -54,13 +65,22 @@ def resolve_starts(texts: Sequence[str], data: DataOptions, accelerator: Acceler
 
 def train(config: TrainConfig, study: Study | None, accelerator: Accelerator) -> Outcome:
     """Run one cell and track it, unless it is finished or taken. ``study`` is None on all but the main process."""
-    corpora = corpora_of.load(languages_to_load(config.data, (config.source,), config.targets))
-    pick("source", (config.source,), corpora)
+    number = config.few_shot_sentences
+    few = (config.few_shot_language,) if number else ()
+    source = NONE if config.source == NONE else pick_sources("source", (config.source,), config.data)[0]
+    own = (*languages_of(source), *few)
+    pick("few_shot_language", few, corpora_of.names(config.data))
+    corpora = corpora_of.load(languages_to_load(config.data, own, config.targets))
     targets = pick("targets", config.targets, corpora)
     start = resolve_starts((config.start,), config.data, accelerator)[0]
-    cell = make_cell(start, starts.identify(start), corpora[config.source], config.seed, config.recipe)
+    mode = ALONE if source == NONE else config.few_shot_mode
+    configuration = (start.name, source, FewShot(config.few_shot_language, number, mode) if number else None)
+    cell = cell_of(
+        configuration, config.seed, {start.name: start}, {start.name: starts.identify(start)}, corpora, config.recipe
+    )
     plan = Plan([cell], corpora, {name: corpora[name] for name in targets})
-    work = Work(plan, config.data, config.run, flat(config), config.selection_split, config.keep_weights)
+    params = {name: value for name, value in flat(config).items() if not name.startswith("few_shot_")}
+    work = Work(plan, config.data, config.run, params, config.selection_split, config.keep_weights, config.keep_weights)
     if study is not None:
         _bury(study)
     with Runner(work, study, accelerator).beating() as runner:
@@ -215,9 +235,13 @@ def _execute(
     config: StudyConfig, plan: Plan, study: Study, cells: Sequence[Cell], outcome: StudyOutcome, again: bool = False
 ) -> None:
     """Have cells run, and wait for those that other processes work on. ``again``: although they are finished."""
-    params = {k: v for k, v in flat(config).items() if k not in ("starts", "sources", "seeds")}
+    axes = ("starts", "sources", "seeds", "few_shot_languages", "few_shot_sentences", "few_shot_mode")
+    params = {k: v for k, v in flat(config).items() if k not in axes}
     # workers keep all weights: those of beaten seeds are removed here, beside them, by `_Complete`
-    work = Work(plan, config.data, config.run, params, config.selection_split, keep_weights=True)
+    work = Work(
+        plan, config.data, config.run, params, config.selection_split, keep_weights=True,
+        keep_few_shot=config.keep_weights,
+    )  # fmt: skip
     places = pool.seats(config.workers, config.num_processes, launch.gpus(config.run.device), torch.get_num_threads())
     places = places[: max(1, len(cells))]
     told = config.executor == "local" and config.num_processes == 1
@@ -269,13 +293,18 @@ def _command(config: StudyConfig, plan: Plan, cell: Cell, study: Study, again: b
 
     Without the store's address, which may hold a password: that travels in the environment.
     """
-    start = cell.start
+    start, few = cell.start, cell.few_shot
     revision = f"@{start.revision}" if start.revision else ""
+    shots = dict(few_shot_language=few.language, few_shot_sentences=few.sentences) if few else {}
+    if few and few.mode != ALONE:
+        shots["few_shot_mode"] = few.mode
+    # what others go on from is not to be trained once more for each of them; `registry.tidy` removes it
+    first = few is None and any(c.first_stage and c.source == cell.source for c in plan.cells)
     train = TrainConfig(
-        source=cell.source, start=f"{start.name}={start.location}{revision}", seed=cell.seed, again=again,
+        source=cell.source, **shots, start=f"{start.name}={start.location}{revision}", seed=cell.seed, again=again,
         targets=tuple(plan.targets), num_processes=config.num_processes, data=replace(config.data, languages=()),
         recipe=config.recipe, run=config.run, tracking=TrackingOptions(study.name),
-        selection_split=config.selection_split, keep_weights=config.keep_weights,
+        selection_split=config.selection_split, keep_weights=config.keep_weights or first,
     )  # fmt: skip
     return [*train_script(), *command(train)]
 
@@ -296,8 +325,8 @@ def make_launcher(num_processes: int, device: str, commands: dict[str, list[str]
 
 
 class _Complete:
-    """Called with every cell that ended: once none of its start and source is left, stores the best weights and
-    deletes the others."""
+    """Called with every cell that ended: once none of its start and source is left, those with a few sentences of a
+    target included, stores the best weights and deletes the others."""
 
     def __init__(self, config: StudyConfig, study: Study, cells: Sequence[Cell]) -> None:
         self._config, self._study = config, study
@@ -342,7 +371,7 @@ def links(study: Study, sources: Sequence[str]) -> str:
 def _without_holes(cells: dict[Place, Run], plan: Plan, study: Study) -> dict[Place, Run]:
     """The finished cells of the sources of which no planned cell is missing."""
     done = finished_cells(study, plan.targets)
-    holes = sorted({cell.source for cell in plan.cells if cell.place not in done})
+    holes = sorted({cell.source for cell in plan.cells if cell.place not in done and cell.few_shot is None})
     if holes:
         logger.warning(
             "not registered, for cells of it are missing: source %s; the same command tries them again, and the "
@@ -380,6 +409,6 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
                 )
             except InputError as error:  # weights that are gone and could not be made again
                 outcome.failed["registry"] = str(error)
-        registry.tidy(work_dir, cells.values(), config.keep_weights)
+        registry.tidy(work_dir, [*cells.values(), *registry.few_shot_runs(study)], config.keep_weights)
     finally:
         claim.end("done")

@@ -21,6 +21,7 @@ from nertransfer import claims, measurements, schema
 from nertransfer.cell import Cell, recipe_digest
 from nertransfer.claims import Owner
 from nertransfer.corpus import Corpus
+from nertransfer.grid import languages_of
 from nertransfer.languages import LANGUAGES, Language
 from nertransfer.measurements import Measurements, Point
 from nertransfer.store import Study, all_runs, impatient, inherited_run, public_uri
@@ -104,6 +105,7 @@ def cell_tags(
         {
             schema.START: cell.start.name,
             schema.SOURCE: cell.source,
+            schema.SOURCE_LANGUAGES: ",".join(languages_of(cell.source)),
             schema.SEED: str(cell.seed),
             schema.CONFIGURATION: cell.configuration,
             schema.CELL_KEY: cell.key,
@@ -113,9 +115,22 @@ def cell_tags(
             schema.START_LOCATION: cell.start.location,
         }
         | ({schema.START_REVISION: cell.start.revision} if cell.start.revision else {})
+        | few_shot_tags(cell)
         | {schema.CORPUS_DIGEST + name: corpus.digest for name, corpus in corpora.items()}
         | {schema.FAMILY + name: families[name].family for name in corpora if name in families}
     )
+
+
+def few_shot_tags(cell: Cell) -> dict[str, str]:
+    """The tags, and parameters, of a cell with a few sentences of a target; none of another."""
+    few = cell.few_shot
+    if few is None:
+        return {}
+    return {
+        schema.FEW_SHOT_LANGUAGE: few.language,
+        schema.FEW_SHOT_SENTENCES: str(few.sentences),
+        schema.FEW_SHOT_MODE: few.mode,
+    }
 
 
 def deliver(client: MlflowClient, run_id: str, found: Measurements, model_id: str = "", known_epochs: int = 0) -> None:
@@ -221,7 +236,12 @@ def place_in_store(run: Run) -> tuple[str, str, str]:
 
 
 def is_scored(run: Run, targets: Mapping[str, Corpus]) -> bool:
-    """Whether a run scored every target, and as its corpus is now."""
+    """Whether a run scored every target, and as its corpus is now.
+
+    One with a few sentences of a target is scored on that target alone, which is among them.
+    """
+    if few := run.data.tags.get(schema.FEW_SHOT_LANGUAGE):
+        targets = {name: corpus for name, corpus in targets.items() if name == few}
     digests = {schema.CORPUS_DIGEST + name: corpus.digest for name, corpus in targets.items()}
     return digests.items() <= run.data.tags.items() and all(
         schema.ScoreName("test", schema.F1, target).key in run.data.metrics for target in targets

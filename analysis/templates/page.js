@@ -98,7 +98,7 @@
 
     const frames = () => matrix().statistics.get(state.category);
     const value = (name, i, j) => frames()[name]?.[i]?.[j] ?? null;
-    const isOwn = (i, j) => matrix().own[i] === matrix().targets[j];
+    const isOwn = (i, j) => matrix().own[i].includes(matrix().targets[j]);
     const isOut = (i, j) => (state.zeroShot && isOwn(i, j)) || (state.show === "difference" && matrix().is_reference[i]);
     const inside = (pairs) => average(pairs.filter(([i, j]) => !isOut(i, j)).map(([i, j]) => value(state.show, i, j)));
 

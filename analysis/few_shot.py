@@ -1,0 +1,147 @@
+"""What a few labelled sentences of a target are worth, with a source and without. Pure: frames in, frames out.
+
+F1 in percent; the interval of a mean is over seeds (`statistics.mean_intervals`, Student's t). With one seed the
+sentences of a target are the same whatever the source, and fewer are among more, so curves are compared seed by seed.
+"""
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis import matrices, statistics
+from analysis.matrices import CELL
+from nertransfer.grid import ALONE, NONE, Configuration
+from nertransfer.labels import ALL
+from nertransfer.schema import F1, FEW_SHOT_LANGUAGE, FEW_SHOT_MODE, FEW_SHOT_SENTENCES, SCORED_SPLITS
+
+RESAMPLES = 2000
+LINE = ["start", "target", "source", "mode"]
+CURVE_COLUMNS = [*LINE, "sentences", "f1", "sd", "n_seeds", "low", "high"]
+SAVED_COLUMNS = [
+    *LINE, "sentences", "f1", "n_seeds", "equivalent", "low", "high", "saved", "smallest", "largest", "in_words",
+]  # fmt: skip
+_NAMES = {FEW_SHOT_LANGUAGE: "target", FEW_SHOT_MODE: "mode", FEW_SHOT_SENTENCES: "sentences"}
+
+
+def scores(frame: pd.DataFrame, few_shot: pd.DataFrame, split: str = "test") -> pd.DataFrame:
+    """F1 (fractions) of every seed on the target by number of its sentences: `LINE`, sentences, seed, f1.
+
+    ``frame`` has the ordinary cells, which are those of no sentence; ``few_shot`` the others.
+    """
+    chosen = few_shot[(few_shot["split"] == split) & (few_shot["category"] == ALL)]
+    chosen = chosen[chosen["target"] == chosen[FEW_SHOT_LANGUAGE]].drop(columns="target").rename(columns=_NAMES)
+    columns = [*LINE, "sentences", "seed", F1]
+    lines = chosen.loc[chosen["source"] != NONE, LINE].drop_duplicates()
+    ordinary = frame[(frame["split"] == split) & (frame["category"] == ALL)].drop(columns="category")
+    none = lines.merge(ordinary, on=["start", "source", "target"]).assign(sentences=0)
+    found = pd.concat([none[columns], chosen[columns]], ignore_index=True).astype({"sentences": int})
+    places = {name: {value: i for i, value in enumerate(dict.fromkeys(chosen[name]))} for name in LINE}
+    return found.sort_values(
+        [*LINE, "sentences", "seed"], key=lambda c: c.map(places[str(c.name)]) if c.name in places else c,
+        kind="stable", ignore_index=True,
+    )  # fmt: skip
+
+
+def curves(found: pd.DataFrame) -> pd.DataFrame:
+    """The mean of `scores` over seeds with its 95 % interval, by line and number of sentences; NaN for one seed."""
+    if found.empty:
+        return pd.DataFrame(columns=CURVE_COLUMNS)
+    groups = found.groupby([*LINE, "sentences"], sort=False)
+    f1 = found[F1].to_numpy(float)
+    means = statistics.means_over_seeds(f1, np.tile(f1, (2, 1)), groups.ngroup().to_numpy())
+    low, high = statistics.mean_intervals(means)
+    table = groups.size().rename("n_seeds").reset_index()
+    known = means.seeds > 1
+    return table.assign(
+        f1=100 * means.mean,
+        sd=np.where(known, 100 * np.sqrt(means.seed_variance), np.nan),
+        low=np.where(known, 100 * low, np.nan),
+        high=np.where(known, 100 * high, np.nan),
+    )[CURVE_COLUMNS]
+
+
+def equivalents(numbers: np.ndarray, curve: np.ndarray, f1: np.ndarray) -> np.ndarray:
+    """With how many sentences a learning curve first reaches an F1, (draws,).
+
+    ``numbers`` (points,), ascending and above 0, and ``curve`` (draws, points) are straight lines over the logarithm of
+    the number; ``f1`` (draws,). The smallest number where the curve begins higher, infinite where it never gets there.
+    """
+    reached = curve >= f1[:, None]
+    place = reached.argmax(axis=1)
+    rows = np.arange(len(curve))
+    before = np.maximum(place - 1, 0)
+    rise = curve[rows, place] - curve[rows, before]
+    share = np.divide(f1 - curve[rows, before], rise, out=np.ones(len(curve)), where=rise > 0)
+    crossing = numbers[before] * (numbers[place] / numbers[before]) ** share
+    return np.where(~reached.any(axis=1), np.inf, np.where(place == 0, numbers[0], crossing))
+
+
+def saved(found: pd.DataFrame, resamples: int = RESAMPLES) -> pd.DataFrame:
+    """How many sentences alone give what a source gives with so many: a row for every point with a source.
+
+    ``equivalent`` is that number by `equivalents` of the means; ``low`` and ``high`` its 95 % percentile interval when
+    the seeds that all have are drawn anew, the same for both curves; NaN for fewer than two. Beyond ``largest``, the
+    most sentences that were tried alone, it is infinite; ``smallest`` stands for so many or fewer. ``saved`` is
+    ``equivalent`` less ``sentences``.
+    """
+    rows = []
+    for (start, target), part in found.groupby(["start", "target"], sort=False):
+        alone = part[part["mode"] == ALONE].pivot(index="seed", columns="sentences", values=F1)
+        if alone.empty:
+            continue
+        numbers = alone.columns.to_numpy(float)
+        rng = np.random.default_rng(zlib.crc32(f"{start} {target}".encode()))
+        for key, point in part[part["mode"] != ALONE].groupby([*LINE, "sentences"], sort=False):
+            f1, n = point.set_index("seed")[F1], int(key[-1])
+            mean = np.array([alone.mean().to_numpy(float)]), np.array([f1.mean()])
+            equivalent = float(equivalents(numbers, *mean)[0])
+            seeds = alone.dropna().index.intersection(f1.index)
+            low, high = np.nan, np.nan
+            if len(seeds) > 1:
+                drawn = rng.integers(len(seeds), size=(resamples, len(seeds)))
+                curve, level = alone.loc[seeds].to_numpy(float)[drawn].mean(axis=1), f1[seeds].to_numpy()[drawn]
+                # of infinite ones there is no value in between
+                low, high = np.quantile(
+                    equivalents(numbers, curve, level.mean(axis=1)), [0.025, 0.975], method="inverted_cdf"
+                )
+            smallest, largest = int(numbers[0]), int(numbers[-1])
+            words = in_words(equivalent, low, high, smallest, largest)
+            rows.append(
+                (*key, 100 * f1.mean(), len(f1), equivalent, low, high, equivalent - n, smallest, largest, words)
+            )
+    return pd.DataFrame(rows, columns=SAVED_COLUMNS)
+
+
+def in_words(equivalent: float, low: float, high: float, smallest: int, largest: int) -> str:
+    """``140 (95 %: 90 to more than 500)``; ``10 or fewer``; ``more than 500``."""
+
+    def told(number: float) -> str:
+        if np.isinf(number):
+            return f"more than {largest:,}"
+        return f"{smallest:,} or fewer" if number <= smallest else f"{number:,.0f}"
+
+    if np.isnan(low) or told(low) == told(high) == told(equivalent):
+        return told(equivalent)
+    return f"{told(equivalent)} (95 %: {told(low)} to {told(high)})"
+
+
+def missing(
+    frame: pd.DataFrame, cells: pd.DataFrame, plan: Sequence[Configuration], seeds: Sequence[int]
+) -> pd.DataFrame:
+    """Every planned score on a target of which a cell has sentences that is not there, and why (`matrices.missing`)."""
+    place = [*CELL, FEW_SHOT_LANGUAGE, FEW_SHOT_SENTENCES, FEW_SHOT_MODE]
+    columns = [*place, "target", "split"]
+    there = set(frame.loc[frame["category"] == ALL, columns].itertuples(index=False, name=None))
+    states = matrices.states(cells, place)
+    rows = [
+        (*cell, few.language, split, matrices.reason(states.get(cell)))
+        for start, source, few in plan
+        if few is not None
+        for seed in seeds
+        for cell in [(start, source, seed, few.language, few.sentences, few.mode)]
+        for split in SCORED_SPLITS
+        if (*cell, few.language, split) not in there
+    ]
+    return pd.DataFrame(rows, columns=[*columns, "reason"])

@@ -1,0 +1,44 @@
+"""Are several source languages together better than the best of them? Pure: cubes in, a frame out."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from analysis import statistics
+from analysis.matrices import Cube, over_seeds
+from nertransfer.grid import is_several, is_zero_shot, languages_of
+
+COLUMNS = [
+    "start", "source", "target", "setting", "f1", "best_part", "best_part_f1", "difference", "low", "high", "n_seeds",
+]  # fmt: skip
+ZERO_SHOT, AMONG = "zero-shot", "target among the sources"
+
+
+def compare(cubes: Mapping[str, Cube]) -> pd.DataFrame:
+    """Every source of several languages less the best of its languages on each target, in points of F1 (percent).
+
+    The best is the one with the highest mean over its seeds on that very target, so it has what luck there is, and the
+    comparison is rather hard on the several. ``difference`` is the mean over the seeds that both have; its 95 %
+    interval is Student's t of the differences seed by seed, NaN for fewer than two.
+    """
+    rows = []
+    for start, cube in cubes.items():
+        mean = over_seeds(cube.values)[0]
+        for i, source in enumerate(cube.sources):
+            parts = [cube.sources.index(name) for name in languages_of(source) if name in cube.sources]
+            if not is_several(source) or not parts:
+                continue
+            for j, target in enumerate(cube.targets):
+                rivals = [part for part in parts if not np.isnan(mean[part, j])]
+                if not rivals or np.isnan(mean[i, j]):
+                    continue
+                best = max(rivals, key=lambda part: mean[part, j])
+                apart = cube.values[:, i, j] - cube.values[:, best, j]
+                found = statistics.mean_of_differences(apart[~np.isnan(apart)])
+                found = (*np.clip(found[:3], -100, 100), found[3])
+                setting = ZERO_SHOT if is_zero_shot(source, target) else AMONG
+                rows.append(
+                    (start, source, target, setting, mean[i, j], cube.sources[best], mean[best, j], *found)
+                )  # fmt: skip
+    return pd.DataFrame(rows, columns=COLUMNS)
