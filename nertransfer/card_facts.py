@@ -16,6 +16,7 @@ from nertransfer.corpus import Corpus
 from nertransfer.current import current_cells
 from nertransfer.entity_subsets import Tagged
 from nertransfer.errors import InputError
+from nertransfer.grid import is_zero_shot, languages_of
 from nertransfer.intervals import interval
 from nertransfer.languages import LANGUAGES
 from nertransfer.measurements import read_predictions
@@ -66,7 +67,8 @@ def collect(
         selection_split=selection_split,
         seeds=[_seed(one, source) for one in sorted(rivals, key=lambda one: int(one.data.tags[schema.SEED]))],
         own=_score(run, rivals, source),
-        targets=[_score(run, rivals, name) for name in names if name != source],
+        parts=[_score(run, rivals, name) for name in names if name in languages_of(source) and name != source],
+        targets=[_score(run, rivals, name) for name in names if is_zero_shot(source, name)],
         categories=[_score(run, rivals, source, name) for name in _categories(run, source)],
         invalid_tag_rate=metrics.get(schema.ScoreName("test", "invalid_tag_rate", source).key, math.nan),
         span_f1=metrics.get(schema.ScoreName("test", "span_f1", source).key, math.nan),
@@ -130,7 +132,9 @@ def _score(run: Run, rivals: Sequence[Run], target: str, category: str = schema.
 def _seed(run: Run, source: str) -> SeedScore:
     metrics = run.data.metrics
     own = [metrics.get(schema.ScoreName(split, schema.F1, source).key, math.nan) for split in schema.SCORED_SPLITS]
-    others = [metrics[schema.ScoreName("test", schema.F1, name).key] for name in targets(run) if name != source]
+    others = [
+        metrics[schema.ScoreName("test", schema.F1, name).key] for name in targets(run) if is_zero_shot(source, name)
+    ]
     return SeedScore(int(run.data.tags[schema.SEED]), *own, float(np.mean(others)) if others else math.nan)
 
 
@@ -180,7 +184,7 @@ def _artifact(study: Study, run: Run, path: str) -> bytes | None:
 
 def predictions(study: Study, run: Run, source: str) -> list[Tagged]:
     """Words, gold and predicted tags of the source's test split; empty where they were not kept."""
-    content = _artifact(study, run, f"{schema.PREDICTIONS}/{source}.test.txt")
+    content = _artifact(study, run, f"{schema.PREDICTIONS}/{schema.stored(source)}.test.txt")
     return read_predictions(content.decode()) if content else []
 
 

@@ -465,6 +465,11 @@ class ModelsConfig:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
+def _check_source(source: str, parameter: str) -> None:
+    for code in languages_of(source):
+        check_code(code, parameter, source)
+
+
 @dataclass(frozen=True)
 class RollbackConfig:
     """Point the champion of a language at an earlier version, and pin it there."""
@@ -475,7 +480,7 @@ class RollbackConfig:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
     def __post_init__(self) -> None:
-        check_code(self.language, "language")
+        _check_source(self.language, "language")
         check(self.version >= 0, "version", self.version, "a version's number, or 0")
 
 
@@ -501,7 +506,7 @@ class ExportConfig:
     def __post_init__(self) -> None:
         check(bool(self.language) != bool(self.model), "language", self.language, "one of language and model")
         if self.language:
-            check_code(self.language, "language")
+            _check_source(self.language, "language")
         check(not (self.start and self.model), "start", self.start, "nothing, where model is given")
         check(
             self.model.startswith(("models:/", "runs:/")) or not self.model,

@@ -1,10 +1,11 @@
 """What a registered version was made from, and in what two of them differ. Pure, over tags and params."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from nertransfer import schema
 from nertransfer.config import Recipe
+from nertransfer.grid import SEPARATOR, languages_of
 
 CORPUS, RECIPE, WEIGHTS, OTHER_STUDY, PIN = "corpus", "recipe", "start weights", "study", "pin"
 REPLACE_ALL = frozenset({CORPUS, RECIPE, WEIGHTS, OTHER_STUDY, PIN})
@@ -17,7 +18,8 @@ DIGITS_SHOWN = 12
 
 @dataclass(frozen=True)
 class Lineage:
-    """Digests of what a version was made from; an empty one is not known. ``settings``: the recipe's parameters."""
+    """Digests of what a version was made from; an empty one is not known. ``corpus``: those of all languages of the
+    source, joined. ``settings``: the recipe's parameters."""
 
     study: str
     start: str
@@ -29,13 +31,17 @@ class Lineage:
     settings: Mapping[str, str]
 
     @property
+    def _corpora(self) -> tuple[Sequence[str], Sequence[str]]:
+        return languages_of(self.source), self.corpus.split(SEPARATOR)
+
+    @property
     def tags(self) -> dict[str, str]:
         """The tags of a version that keep it, settings apart: those stand with its run."""
         return {
             schema.STUDY: self.study,
             schema.START: self.start,
             schema.SOURCE: self.source,
-            schema.CORPUS_DIGEST + self.source: self.corpus,
+            **{schema.CORPUS_DIGEST + name: one for name, one in zip(*self._corpora, strict=True)},
             schema.TRAIN_DIGEST: self.train,
             schema.START_FINGERPRINT: self.weights,
             schema.RECIPE_DIGEST: self.recipe,
@@ -49,7 +55,7 @@ def lineage(tags: Mapping[str, str], params: Mapping[str, str], study: str) -> L
     settings = {name: params[schema.CONFIG + name] for name in names if schema.CONFIG + name in params}
     return Lineage(
         tags.get(schema.STUDY, study), tags.get(schema.START, ""), source,
-        tags.get(schema.CORPUS_DIGEST + source, ""), tags.get(schema.TRAIN_DIGEST, ""),
+        SEPARATOR.join(tags.get(schema.CORPUS_DIGEST + name, "") for name in languages_of(source)), tags.get(schema.TRAIN_DIGEST, ""),
         tags.get(schema.START_FINGERPRINT, ""), tags.get(schema.RECIPE_DIGEST, ""), settings,
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from nertransfer.display import duration
 from nertransfer.entity_subsets import LONG_WORDS, Subset
+from nertransfer.grid import languages_of
 from nertransfer.markdown import escape, table
 
 FORMAT = "1"
@@ -91,7 +92,7 @@ class Card:
     ``base_model``: the start's id on the hub, or nothing. ``start_place``: what it was loaded from, without the folders
     above it. ``selection_split`` is empty where nobody chose the version by a rule. ``sizes``: (sentences, words,
     entities) by ``<language>.<split>``, of the splits that were scored. ``digests``: SHA-256 by language, of the whole
-    corpus; ``train_digest`` of the source's train file. ``unseen`` is None where the train split is not at hand,
+    corpus; ``parts``: the languages of a source of several; ``train_digest`` of the source's train file. ``unseen`` is None where the train split is not at hand,
     ``long`` where there are no predictions. ``example``: words of one sentence.
     """
 
@@ -123,6 +124,7 @@ class Card:
     unseen: Subset | None = None
     example: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    parts: Sequence[Score] = ()
 
 
 # --- parts ---------------------------------------------------------------------------------------------------------
@@ -188,6 +190,13 @@ def _score_table(card: Card, scores: Sequence[Score], head: str) -> str:
     over = _seeds(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
     header = [head, "F1", "precision", "recall", f"mean F1, {over}", "95 % interval", "entities"]
     return table(header, rows, 6)
+
+
+def _parts(card: Card) -> str:
+    return (
+        "Test splits of the languages that it was fine-tuned on together.\n\n"
+        f"{_score_table(card, card.parts, 'language')}"
+    )
 
 
 def _zero_shot(card: Card) -> str:
@@ -348,6 +357,7 @@ class _Section:
 def _sections(card: Card, snippet: str) -> list[_Section]:
     return [
         _Section("All seeds", _seed_table(card), 1),
+        *([_Section("By language", _parts(card), 2)] if card.parts else []),
         _Section("Zero-shot", _zero_shot(card), 2),
         _Section(f"Categories, test split of {card.source}", _score_table(card, card.categories, "category"), 3),
         _Section("Known weaknesses", _weaknesses(card), 0),
@@ -395,7 +405,7 @@ def description(card: Card, version: int | str, limit: int = DESCRIPTION_BYTES) 
 def metadata(card: Card) -> str:
     """The metadata of the hub as YAML, with every test score in its model index."""
     results = []
-    for score in [card.own, *card.targets]:
+    for score in [card.own, *card.parts, *card.targets]:
         for name, value in (("f1", score.f1), ("precision", score.precision), ("recall", score.recall)):
             results.append(
                 EvalResult(
@@ -405,8 +415,9 @@ def metadata(card: Card) -> str:
                     metric_name=f"{name} (seqeval, default mode)", metric_value=round(value, 6),
                 )
             )  # fmt: skip
+    codes = [name for name in languages_of(card.source) if re.fullmatch("[a-z]{2,3}", name)]
     return ModelCardData(
-        language=card.source if re.fullmatch("[a-z]{2,3}", card.source) else None,
+        language=codes if len(codes) > 1 else next(iter(codes), None),
         license=card.data.licence_id,
         library_name="transformers",
         pipeline_tag="token-classification",

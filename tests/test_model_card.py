@@ -72,6 +72,15 @@ def test_licence_and_resources_are_those_of_the_data_and_the_run() -> None:
     assert "on NVIDIA L4. All seeds together: 31 min 40 s." in BODY
 
 
+def test_a_source_of_several_languages_has_each_of_them() -> None:
+    card = replace(CARD, source="hau+swa", parts=[score("hau", 0.9), score("swa", 0.8)], targets=[score("wol", 0.3)])
+    assert yaml.safe_load(model_card.metadata(card))["language"] == ["hau", "swa"]
+    text = model_card.body(card, "code")
+    assert "## By language" in text and "## By language" not in model_card.body(CARD, "code")
+    zero_shot = text.split("## Zero-shot")[1].split("##")[0]
+    assert "| wol |" in zero_shot and "| swa |" not in zero_shot
+
+
 def test_the_metadata_are_what_a_hub_reads() -> None:
     text = model_card.readme(CARD, "pass")
     _, front, _ = text.split("---\n", 2)
