@@ -319,7 +319,7 @@ class TrainConfig:
     """One cell: fine-tune a start on a source, score every target, track."""
 
     source: str = required(
-        f"language whose train split is fine-tuned on; {SEVERAL_HELP}; {NONE}: only sentences of few_shot_language"
+        f"language whose train split is fine-tuned on, several as hau+swa, or {NONE}: only few_shot_sentences"
     )
     few_shot_language: str = option("", "target of which a few labelled sentences are used, too")
     few_shot_sentences: int = option(0, "how many sentences of few_shot_language; 0: none")

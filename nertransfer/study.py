@@ -65,26 +65,31 @@ def resolve_starts(texts: Sequence[str], data: DataOptions, accelerator: Acceler
 
 def train(config: TrainConfig, study: Study | None, accelerator: Accelerator) -> Outcome:
     """Run one cell and track it, unless it is finished or taken. ``study`` is None on all but the main process."""
-    number = config.few_shot_sentences
-    few = (config.few_shot_language,) if number else ()
-    source = NONE if config.source == NONE else pick_sources("source", (config.source,), config.data)[0]
-    own = (*languages_of(source), *few)
-    pick("few_shot_language", few, corpora_of.names(config.data))
-    corpora = corpora_of.load(languages_to_load(config.data, own, config.targets))
-    targets = pick("targets", config.targets, corpora)
-    start = resolve_starts((config.start,), config.data, accelerator)[0]
-    mode = ALONE if source == NONE else config.few_shot_mode
-    configuration = (start.name, source, FewShot(config.few_shot_language, number, mode) if number else None)
-    cell = cell_of(
-        configuration, config.seed, {start.name: start}, {start.name: starts.identify(start)}, corpora, config.recipe
-    )
-    plan = Plan([cell], corpora, {name: corpora[name] for name in targets})
+    plan = train_plan(config, accelerator)
     params = {name: value for name, value in flat(config).items() if not name.startswith("few_shot_")}
-    work = Work(plan, config.data, config.run, params, config.selection_split, config.keep_weights, config.keep_weights)
+    keep = config.keep_weights
+    work = Work(plan, config.data, config.run, params, config.selection_split, keep, keep)
     if study is not None:
         _bury(study)
     with Runner(work, study, accelerator).beating() as runner:
-        return runner.run(cell, config.again)
+        return runner.run(plan.cells[0], config.again)
+
+
+def train_plan(config: TrainConfig, accelerator: Accelerator) -> Plan:
+    """The one cell of a training. Raises InputError as laying out a study does."""
+    alone, number = config.source == NONE, config.few_shot_sentences
+    source = NONE if alone else pick_sources("source", (config.source,), config.data)[0]
+    few = (config.few_shot_language,) if number else ()
+    pick("few_shot_language", few, corpora_of.names(config.data))
+    corpora = corpora_of.load(languages_to_load(config.data, (*languages_of(source), *few), config.targets))
+    targets = pick("targets", config.targets, corpora)
+    start = resolve_starts((config.start,), config.data, accelerator)[0]
+    shots = FewShot(config.few_shot_language, number, ALONE if alone else config.few_shot_mode) if number else None
+    cell = cell_of(
+        (start.name, source, shots), config.seed, {start.name: start}, {start.name: starts.identify(start)}, corpora,
+        config.recipe,
+    )  # fmt: skip
+    return Plan([cell], corpora, {name: corpora[name] for name in targets})
 
 
 def write_study_scripts(config: StudyConfig, study: Study) -> tuple[list[Path], int]:

@@ -14,9 +14,10 @@ from cell_process import RECIPE, as_json, measure
 from tiny import save_tiny_corpora, save_tiny_start
 
 from nertransfer import corpus, interrupts, starts
-from nertransfer.cell import RESULT_VERSION, Encoder, make_accelerator, make_cell
-from nertransfer.config import DataOptions, Recipe, RunOptions
+from nertransfer.cell import RESULT_VERSION, Encoder, make_accelerator, make_cell, recipe_digest
+from nertransfer.config import RECIPES, DataOptions, Recipe, RunOptions
 from nertransfer.finetune import History, fit
+from nertransfer.grid import FewShot
 from nertransfer.labels import label_list
 
 SCRIPT = Path(__file__).with_name("cell_process.py")
@@ -166,16 +167,27 @@ def test_the_key_changes_with_all_that_can_change_the_result(inputs: tuple[Path,
         *(make_cell(found, identity, corpora["aaa"], 1, dataclasses.replace(recipe, **{name: value}))
           for name, value in [("epochs", 5), ("batch_size", 4), ("max_length", 48), ("learning_rate", 1e-4),
                               ("warmup_ratio", 0.1), ("weight_decay", 0.01), ("max_grad_norm", 2.0),
-                              ("precision", "bf16"), ("epoch_choice", "best")]),
+                              ("precision", "bf16"), ("epoch_choice", "best"), ("sampling_temperature", 2.0)]),
+        make_cell(found, identity, corpus.union(corpora, "aaa+bbb"), 1, recipe),
+        *(make_cell(found, identity, corpora["aaa"], 1, recipe, FewShot("bbb", n, mode), corpora["bbb"])
+          for n, mode in [(5, "added"), (6, "added"), (5, "after")]),
+        make_cell(found, identity, corpora["bbb"], 1, recipe, FewShot("bbb", 5, "alone"), corpora["bbb"]),
     ]  # fmt: skip
     keys = [cell.key, *(c.key for c in different)]
     assert len(set(keys)) == len(keys)
     assert {f.name for f in dataclasses.fields(Recipe)} == {
         "epochs", "batch_size", "max_length", "learning_rate", "warmup_ratio", "weight_decay", "max_grad_norm",
-        "precision", "epoch_choice",
+        "precision", "epoch_choice", "sampling_temperature",
     }, "a new field of the recipe must be in this test"  # fmt: skip
     renamed = make_cell(starts.resolve(f"another={start}"), identity, corpora["aaa"], 1, recipe)
     assert renamed.key == cell.key  # a name changes nothing
+
+
+def test_a_recipe_has_the_digest_it_always_had() -> None:
+    """As before there was a temperature: finished cells are found by it."""
+    assert recipe_digest(Recipe()) == "5d580b6e09bdab07"
+    assert recipe_digest(RECIPES["planted"]) == "792aecea2a0da714"
+    assert recipe_digest(Recipe(sampling_temperature=2)) != recipe_digest(Recipe())
 
 
 def test_equal_weights_have_equal_fingerprints_whatever_head_is_on_them(

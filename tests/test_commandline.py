@@ -354,7 +354,11 @@ def test_run_accepts_negative_numbers() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "parameter source is missing: language whose train split is fine-tuned on"),
+        (
+            [],
+            "parameter source is missing: language whose train split is fine-tuned on, "
+            "several as hau+swa, or none: only few_shot_sentences",
+        ),
         (["--source", "hau", "--epochs", "0"], "epochs=0 is not allowed: a whole number of at least 1"),
         (["--source", "hau", "--epoch", "3"], "unrecognized arguments: --epoch 3; --help lists the parameters"),
         (["hau"], "unrecognized arguments: hau; --help lists the parameters"),

@@ -165,7 +165,7 @@ def study(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
 def test_finished_cells_are_counted_by_configuration(study: Study, folder: Path, tmp_path: Path) -> None:
     before = tree(folder, tmp_path)
     found = foresee(configuration(), study)
-    assert found.done == {("tiny", "aaa"): [0, 2], ("tiny", "bbb"): [1]}
+    assert found.done == {("tiny", "aaa", None): [0, 2], ("tiny", "bbb", None): [1]}
     assert (found.cells, found.finished, list(found.notes)) == (18, 3, [])
     assert line(text(found, "s", study.uri), "cells ") == "18: 3 done, 15 missing"
     assert tree(folder, tmp_path) == before
@@ -173,7 +173,7 @@ def test_finished_cells_are_counted_by_configuration(study: Study, folder: Path,
 
 def test_seeds_that_are_not_asked_for_are_not_counted(study: Study) -> None:
     found = foresee(configuration(starts="tiny=tiny", seeds="2,3", sources="aaa,ccc"), study)
-    assert found.done == {("tiny", "aaa"): [2]} and found.finished == 1
+    assert found.done == {("tiny", "aaa", None): [2]} and found.finished == 1
 
 
 def test_another_recipe_or_a_changed_corpus_is_not_done(study: Study, folder: Path, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_nothing_is_left_of_a_finished_study(study: Study) -> None:
 
 def test_a_start_that_is_on_no_machine_is_a_note(study: Study) -> None:
     found = foresee(configuration(starts="tiny=tiny,far=owner/no-such-model"), study)
-    assert found.done == {("tiny", "aaa"): [0, 2], ("tiny", "bbb"): [1]}
+    assert found.done == {("tiny", "aaa", None): [0, 2], ("tiny", "bbb", None): [1]}
     (note,) = found.notes
     assert note.startswith("start far is not on this machine")
     assert line(text(found, "s", study.uri), "note") == note
@@ -215,7 +215,7 @@ def test_a_start_that_is_on_no_machine_is_a_note(study: Study) -> None:
 
 def test_a_forecast_counts_what_it_holds() -> None:
     found = foresee(configuration(starts="tiny=tiny", seeds="0,1"), None)
-    done = {("tiny", "aaa"): [0, 1], ("tiny", "ccc"): [1]}
+    done = {("tiny", "aaa", None): [0, 1], ("tiny", "ccc", None): [1]}
     some = dataclasses.replace(found, done=done, seconds=(1800.0, 1800.0), basis="a guess")
     shown = text(some, "s", "sqlite:///none.db")
     rows = [tuple(row.split()[1:]) for row in shown.splitlines() if row.startswith("tiny ")]

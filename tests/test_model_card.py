@@ -73,7 +73,9 @@ def test_licence_and_resources_are_those_of_the_data_and_the_run() -> None:
 
 
 def test_a_source_of_several_languages_has_each_of_them() -> None:
-    card = replace(CARD, source="hau+swa", parts=[score("hau", 0.9), score("swa", 0.8)], targets=[score("wol", 0.3)])
+    card = dataclasses.replace(
+        CARD, source="hau+swa", parts=[score("hau", 0.9), score("swa", 0.8)], targets=[score("wol", 0.3)]
+    )
     assert yaml.safe_load(model_card.metadata(card))["language"] == ["hau", "swa"]
     text = model_card.body(card, "code")
     assert "## By language" in text and "## By language" not in model_card.body(CARD, "code")

@@ -59,7 +59,7 @@ def statistics(rows: Sequence[str], targets: Sequence[str], shift: float) -> dic
 
 def matrix(name: str, languages: Sequence[str], shift: float) -> Matrix:
     """A matrix of one start."""
-    own = {x: x for x in languages}
+    own = {x: [x] for x in languages}
     configurations = {x: f"{name}-{x}" for x in languages}
     numbers = statistics(languages, languages, shift)
     return Matrix(
@@ -77,7 +77,7 @@ def made_up(names: Sequence[str] = LANGUAGES, study: str = "study") -> Page:
         for name, frame in frames.items():
             frame.loc["base"] = base[name].loc[pivot]
     every = Matrix(
-        f"source-{pivot}", f"every start, fine-tuned on {pivot}", "start", starts, names, {x: pivot for x in starts},
+        f"source-{pivot}", f"every start, fine-tuned on {pivot}", "start", starts, names, {x: [pivot] for x in starts},
         {x: f"{x}-{pivot}" for x in starts}, numbers, "t/pivot.csv",
     )  # fmt: skip
     shown = [matrix("base", names, 0), matrix(other, names, 2.5), every]
@@ -464,7 +464,7 @@ def expected_view(
     if show == "difference":
         base = made.matrices[0].statistics[category]["mean"]
         for row in m.rows:
-            numbers.loc[row] = frames["mean"].loc[row] - base.loc[m.own[row]]
+            numbers.loc[row] = frames["mean"].loc[row] - base.loc[m.own[row][0]]
             left_out.loc[row] = m.configurations[row] in made.matrices[0].configurations.values()
     if zero_shot:
         for row in m.rows:
