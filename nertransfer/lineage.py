@@ -55,7 +55,8 @@ def lineage(tags: Mapping[str, str], params: Mapping[str, str], study: str) -> L
     settings = {name: params[schema.CONFIG + name] for name in names if schema.CONFIG + name in params}
     return Lineage(
         tags.get(schema.STUDY, study), tags.get(schema.START, ""), source,
-        SEPARATOR.join(tags.get(schema.CORPUS_DIGEST + name, "") for name in languages_of(source)), tags.get(schema.TRAIN_DIGEST, ""),
+        SEPARATOR.join(tags.get(schema.CORPUS_DIGEST + name, "") for name in languages_of(source)),
+        tags.get(schema.TRAIN_DIGEST, ""),
         tags.get(schema.START_FINGERPRINT, ""), tags.get(schema.RECIPE_DIGEST, ""), settings,
     )  # fmt: skip
 

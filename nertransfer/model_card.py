@@ -92,8 +92,9 @@ class Card:
     ``base_model``: the start's id on the hub, or nothing. ``start_place``: what it was loaded from, without the folders
     above it. ``selection_split`` is empty where nobody chose the version by a rule. ``sizes``: (sentences, words,
     entities) by ``<language>.<split>``, of the splits that were scored. ``digests``: SHA-256 by language, of the whole
-    corpus; ``parts``: the languages of a source of several; ``train_digest`` of the source's train file. ``unseen`` is None where the train split is not at hand,
-    ``long`` where there are no predictions. ``example``: words of one sentence.
+    corpus; ``train_digest`` of the source's train file. ``unseen`` is None where the train split is not at hand,
+    ``long`` where there are no predictions. ``example``: words of one sentence. ``parts``: the languages of a source of
+    several.
     """
 
     model: str
