@@ -504,7 +504,7 @@ class ExportConfig:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
     def __post_init__(self) -> None:
-        check(bool(self.language) != bool(self.model), "language", self.language, "one of language and model")
+        check(not (self.language and self.model), "language", self.language, "one of language and model, not both")
         if self.language:
             _check_source(self.language, "language")
         check(not (self.start and self.model), "start", self.start, "nothing, where model is given")

@@ -48,6 +48,8 @@ def export(config: ExportConfig, client: MlflowClient) -> Path:
 
 def _named(config: ExportConfig) -> tuple[str, str]:
     """The model's address, and the name of its folder; no name for a run."""
+    if not config.language and not config.model:
+        raise InputError("language or model is needed: which model to export; the models entry point lists them")
     if config.language:
         alias = schema.start_alias(config.start) if config.start else schema.CHAMPION
         name = schema.model_name(config.language)

@@ -255,7 +255,7 @@ def _use(card: Card, snippet: str) -> str:
 
 def hub_snippet(card: Card, model: str = ".") -> str:
     """Python that tags a sentence with transformers alone; ``model``: hub id, or the folder of the export."""
-    where = "the folder of this file" if model == "." else "on the hub"
+    where = "this folder" if model == "." else "on the hub"
     return (
         "from transformers import pipeline\n\n"
         f'tagger = pipeline("token-classification", model={json.dumps(model)}, aggregation_strategy="first")'
@@ -293,7 +293,7 @@ def _data(card: Card) -> str:
     own = [row for row in rows if row[0].startswith(f"{escape(card.source)}.")]
     page = f" (<{card.data.page}>)" if card.data.page else ""
     lines = [
-        f"{escape(card.data.title)}{page}. Licence: {escape(card.data.licence)}.",
+        f"Corpora: {escape(card.data.title)}{page}. Licence: {escape(card.data.licence)}.",
         table(["split", "sentences", "words", "entities"], own, 3) if own else "",
         f"Train split of {card.source}, SHA-256: `{card.train_digest}`. Corpora (SHA-256 over the digests of train, "
         "dev and test, first 16 digits): "

@@ -115,6 +115,7 @@ def test_the_published_recipe_is_the_default_recipe() -> None:
 # --- bad input ---------------------------------------------------------------------------------------
 
 STUDY, TRAIN, EVALUATE, ADAPT = config.StudyConfig, config.TrainConfig, config.EvaluateConfig, config.AdaptConfig
+EXPORT = config.ExportConfig
 
 BAD: list[tuple[type, dict[str, str], str]] = [
     # what is no value of the parameter's type
@@ -207,6 +208,18 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     # RankConfig
     (config.RankConfig, {"target": "a/b"}, "language 'a/b' is not a usable code"),
     (config.RankConfig, {"ranker": "oracle"}, "ranker='oracle' is not allowed: one of best, average, train_size"),
+    # ExportConfig, RollbackConfig
+    (EXPORT, {"language": "hau", "model": "runs:/a"}, "language='hau' is not allowed: one of language and model"),
+    (EXPORT, {"model": "runs:/a", "start": "swa"}, "start='swa' is not allowed: nothing, where model is given"),
+    (EXPORT, {"model": "some/folder"}, "model='some/folder' is not allowed: models:/<name>@<alias>"),
+    (EXPORT, {"language": "../hau"}, "language '../hau' is not a usable code"),
+    (EXPORT, {"language": "hau", "push_to": "name"}, "push_to='name' is not allowed: owner/name on the hub"),
+    (EXPORT, {"variant": "tflite"}, "variant='tflite' is not allowed: one of torch, onnx, onnx-int8"),
+    (
+        config.RollbackConfig,
+        {"language": "hau", "version": "-1"},
+        "version=-1 is not allowed: a version's number, or 0",
+    ),
     (ADAPT, {"seed": "-3"}, "seed=-3 is not allowed: from 0 to 2147483647"),
 ]
 

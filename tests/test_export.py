@@ -43,7 +43,7 @@ def study(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
 
 
 def export(study: Study, output: Path, **given: str) -> Path:
-    named = {} if "model" in given else {"language": "aaa"}
+    named = {"language": "aaa"} if "model" not in given else {}
     return exports.export(build(ExportConfig, {"output": str(output), "data": "data"} | named | given), study.client)
 
 
@@ -188,6 +188,19 @@ def test_a_kill_leaves_no_half_folder(
     assert sorted(path.name for path in tmp_path.iterdir()) == [".ner-aaa-champion.lock", "ner-aaa-champion"]
 
 
+def test_the_named_store_counts_and_not_the_one_of_the_folder(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    import mlflow
+
+    mlflow.set_tracking_uri(None)
+    assert (export(study, tmp_path / "exports") / "model.safetensors").is_file()
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
 def test_any_cell_and_any_version_can_be_exported(study: Study, tmp_path: Path) -> None:
     run = next(run for run in cell_runs(study, "FINISHED") if run.data.tags["seed"] == "1")
     made = export(study, tmp_path, model=f"runs:/{run.info.run_id}")
@@ -198,6 +211,7 @@ def test_any_cell_and_any_version_can_be_exported(study: Study, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"language": ""}, "language or model is needed"),
         ({"language": "zzz"}, "is not there: .*; registered models: models:/ner-aaa@champion"),
         ({"start": "swa"}, "models:/ner-aaa@from-swa"),
         ({"model": "models:/ner-aaa/99"}, "is not there"),
