@@ -215,7 +215,7 @@ def _weaknesses(card: Card) -> str:
     if len(scored) > 1:
         worst = min(scored, key=lambda score: score.f1)
         lines.append(
-            f"{escape(worst.name)} is its weakest category: F1 {_percent(worst.f1)} % on {worst.support} entities, "
+            f"Weakest category: {escape(worst.name)}, F1 {_percent(worst.f1)} % on {worst.support} entities; "
             f"{_percent(card.own.f1)} % over all."
         )
     if card.targets:
@@ -405,13 +405,14 @@ def description(card: Card, version: int | str, limit: int = DESCRIPTION_BYTES) 
 
 def metadata(card: Card) -> str:
     """The metadata of the hub as YAML, with every test score in its model index."""
+    title = plain(card.data.title)  # a line break in it could end the metadata
     results = []
     for score in [card.own, *card.parts, *card.targets]:
         for name, value in (("f1", score.f1), ("precision", score.precision), ("recall", score.recall)):
             results.append(
                 EvalResult(
                     task_type="token-classification", task_name="Named entity recognition",
-                    dataset_type=card.data.hub or card.data.title, dataset_name=f"{card.data.title} ({score.name})",
+                    dataset_type=card.data.hub or title, dataset_name=f"{title} ({score.name})",
                     dataset_config=score.name, dataset_split="test", metric_type=name,
                     metric_name=f"{name} (seqeval, default mode)", metric_value=round(value, 6),
                 )
