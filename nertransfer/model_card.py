@@ -16,7 +16,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from nertransfer.display import duration
 from nertransfer.entity_subsets import LONG_WORDS, Subset
 from nertransfer.grid import languages_of
-from nertransfer.markdown import escape, table
+from nertransfer.markdown import escape, plain, table
 
 FORMAT = "1"
 """Raised whenever cards that exist should be written anew."""
