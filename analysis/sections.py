@@ -376,7 +376,7 @@ def _several(computed: Computed) -> Section | None:
         words.append(
             f"On targets that are not among them, the difference is {number(other['difference'].mean(), 1, True)} "
             f"points on average; the interval is above 0 in {better} and below in {worse} of "
-            f"{count(len(other), 'comparison')}."
+            f"{count(len(other), 'comparison')}, which are not corrected for their number."
         )
     return Section(
         "several",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import few_shot, multi_source
+from analysis import computed, few_shot, matrices, multi_source, plots
 from analysis.matrices import Cube
 from nertransfer.grid import FewShot
 
@@ -118,3 +118,34 @@ def test_several_sources_are_compared_with_the_best_of_their_own_on_each_target_
     assert table["difference"].tolist() == pytest.approx([2, 2, 5.5])  # the third has two seeds: 5 and 6
     assert table["n_seeds"].tolist() == [3, 3, 2]
     assert table["low"].tolist() == pytest.approx([2, 2 - 4.3027 / 3**0.5, 5.5 - 12.7062 / 2], abs=1e-3)
+
+
+def test_every_point_of_a_learning_curve_is_drawn_with_its_interval_and_none_is_dashed() -> None:
+    table = few_shot.curves(few_shot.scores(*frames())).rename(columns={"f1": "mean", "source": "series"})
+    axes = plots.learning_curves(table, "a title", "F1 (%)").axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "10", "100", "1,000"]
+    places = axes.get_xticks()
+    assert places[2] - places[1] == pytest.approx(places[3] - places[2])  # logarithmic
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["hau", "none"]
+    for bars, name in zip(axes.containers, ("hau", "none"), strict=True):
+        line, _, (limits,) = bars.lines
+        rows = table[table["series"] == name]
+        assert line.get_ydata().tolist() == pytest.approx(rows["mean"].tolist())
+        drawn = [segment[:, 1].tolist() for segment in limits.get_segments()]
+        assert np.array(drawn) == pytest.approx(rows[["low", "high"]].to_numpy())
+        assert line.get_linestyle() == ("--" if name == "none" else "-")
+
+
+def test_analyses_of_pairs_of_languages_are_the_same_with_and_without_sources_of_several() -> None:
+    languages = ["aaa", "bbb", "ccc", "ddd", "eee"]
+    values = np.random.default_rng(0).uniform(10, 90, (3, 6, 5))
+    several = Cube([1, 2, 3], [*languages, "aaa+bbb"], languages, values)
+    single = Cube([1, 2, 3], languages, languages, values[:, :5])
+    families = dict.fromkeys(languages[:3], "north") | dict.fromkeys(languages[3:], "south")
+    with_it, without = (computed._ranking({}, {"base": cube}, families) for cube in (several, single))
+    pd.testing.assert_frame_equal(with_it.table, without.table)  # type: ignore[union-attr]
+    orders = [matrices.clustered(cube.statistic("mean"), cube.sources) for cube in (several, single)]
+    assert orders[0] == [*orders[1], "aaa+bbb"]
+    assert matrices.in_language(several) == matrices.in_language(single)
+    further = set(matrices.zero_shot(several)) - set(matrices.zero_shot(single))
+    assert further == {("aaa+bbb", target) for target in ("ccc", "ddd", "eee")}
