@@ -30,7 +30,7 @@ study: $(VENV)/study.stamp  ## fine-tune, score, register and analyse a grid (AR
 
 test: export NERTRANSFER_DATA ?= ../shared/data
 test: $(VENV)/test.stamp  ## run the tests (ARGS: pytest's own)
-	$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(VENV)/test.stamp  ## race the training, scoring and memory against other ways (ARGS: --help lists them)
 	$(RUN) benchmarks/speed.py $(ARGS)

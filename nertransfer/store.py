@@ -8,8 +8,8 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -72,7 +72,7 @@ def client(uri: str, must_exist: bool = False, patient: bool = False) -> MlflowC
     if database is not None:
         _check_database(uri, database, must_exist)
     try:
-        with _exclusive(database):
+        with _exclusive(database), _making(database):
             made = MlflowClient(tracking_uri=uri, registry_uri=uri)
             patiently(lambda: made.search_experiments(max_results=1), PATIENCE_SECONDS if patient else 0)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
@@ -226,6 +226,28 @@ def _exclusive(database: Path | None) -> FileLock | nullcontext[None]:
     if database is None or not os.access(database.parent, os.W_OK):
         return nullcontext()  # nobody can make a database in a folder that is not writable
     return FileLock(f"{database}.lock")
+
+
+@contextmanager
+def _making(database: Path | None) -> Iterator[None]:
+    """Mark a database while it is made: what a kill leaves half made opens for nobody, so it is made anew.
+
+    The mark is set only where there was no database, and removed before anybody else may write.
+    """
+    mark = None if database is None else Path(f"{database}.making")
+    if database is None or mark is None or not os.access(database.parent, os.W_OK):
+        yield
+        return
+    if mark.exists():
+        for name in (f"{database}-journal", f"{database}"):
+            if Path(name).exists():
+                Path(name).replace(f"{name}.half-made")  # kept, in case it is not what the mark was set for
+    fresh = not _has_tables(database)
+    if fresh:
+        mark.touch()
+    yield  # an error leaves the mark: nothing was made
+    if fresh:
+        mark.unlink(missing_ok=True)
 
 
 def _trouble(uri: str, error: Exception) -> str:

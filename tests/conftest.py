@@ -10,6 +10,13 @@ import pytest
 from absent import absent
 
 ROOT = Path(__file__).resolve().parents[1]
+LONGEST = ("test_slurm.py", "test_kill.py", "test_main_job.py", "test_study.py", "test_beyond_one_source.py")
+"""Few tests that take minutes: they begin first, so that no process has one left when the other has nothing."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))  # stable: the rest keeps its order
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import socket
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from nertransfer import store
 from nertransfer.config import DataOptions, TrackingOptions
 from nertransfer.errors import InputError
+from nertransfer.store import client
 
 
 def sqlite(path: Path) -> str:
@@ -100,6 +102,24 @@ def test_several_processes_may_open_a_fresh_database(tmp_path: Path) -> None:
     assert store.all_versions(opened, "ner-hau") == []
     experiment = opened.get_experiment_by_name("e0").experiment_id
     assert store.all_runs(opened, experiment) == []
+
+
+def test_a_database_whose_making_was_killed_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = tmp_path / "mlflow.db"
+
+    def killed(tracking_uri: str, registry_uri: str) -> None:
+        with sqlite3.connect(database) as connection:  # one table of many
+            connection.execute("create table scheduler_leases (name text)")
+        raise OSError("as if killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "MlflowClient", killed)
+        with pytest.raises(InputError, match="as if killed"):
+            client(f"sqlite:///{database}")
+    opened = client(f"sqlite:///{database}")
+    made = opened.create_experiment("study")
+    assert client(f"sqlite:///{database}").get_experiment(made).name == "study"  # and it is left alone from then on
+    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "mlflow.db.lock", "mlflow.db.half-made"}
 
 
 def test_only_an_unused_run_of_the_experiment_is_inherited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
