@@ -47,7 +47,7 @@ ui: $(VENV)/study.stamp  ## browse runs, tables and models on this machine (PORT
 	@echo 'open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning (Ctrl-C stops)'
 	$(RUN) -m mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 --backend-store-uri sqlite:///mlflow.db
 
-mlproject:  ## rewrite MLproject from nertransfer/config.py
+mlproject:  ## rewrite MLproject and docs/reference.md from nertransfer/config.py
 	$(PYTHON) docs/make_mlproject.py
 
 clean:  ## remove the environment and caches; results (mlflow.db, mlruns, reports, work) stay

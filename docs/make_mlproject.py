@@ -1,13 +1,15 @@
-"""Write MLproject from the configurations in nertransfer/config.py.
+"""Write MLproject and docs/reference.md from the configurations in nertransfer/config.py.
 
     make mlproject
     python docs/make_mlproject.py
 
-MLproject repeats every parameter and default of the configurations, once per entry point;
-the test suite compares the committed file with what this script would write.
+Both repeat every parameter and default of the configurations, once per entry point; the test suite compares the
+committed files with what this script would write.
 """
 
+import ast
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -43,6 +45,14 @@ HEADER = """\
 # text passes through unchanged. MLflow quotes the values for the shell; {x} must not be quoted again.
 """
 
+REFERENCE_HEADER = """\
+# Entry points and their parameters
+
+Made by docs/make_mlproject.py from nertransfer/config.py: change that, then `make mlproject`. `mlflow run . -e <name>
+-P <parameter>=<value>` and `python entrypoints/<name>.py --<parameter> <value>` mean the same. Lists are comma-separated,
+an empty value is "not given". Without `-e`, `mlflow run .` is `study`.
+"""
+
 
 def entry_point(name: str) -> str:
     """One entry point as YAML, indented to stand under ``entry_points:``."""
@@ -68,5 +78,29 @@ def mlproject() -> str:
     return head + "\n".join(entry_point(name) for name in ENTRY_POINTS)
 
 
+def reference() -> str:
+    """The whole text of docs/reference.md: what an entry point does, its commands, every parameter."""
+    parts = [REFERENCE_HEADER]
+    for name, (script, configuration) in ENTRY_POINTS.items():
+        if name == "main":  # `mlflow run .` without -e, the same as study
+            continue
+        opening = ast.get_docstring(ast.parse((ROOT / "entrypoints" / f"{script}.py").read_text(encoding="utf-8")))
+        lines = [line.strip() for line in (opening or "").splitlines()]
+        commands = "\n".join(line for line in lines if line.startswith(("mlflow ", "python ")))
+        what = re.sub("\n{3,}", "\n\n", "\n".join(line for line in lines if line not in commands.splitlines())).strip()
+        rows = [
+            f"| `{p.name}` | {'required' if p.text is None else f'`{p.text}`' if p.text else ''} | {_cell(p.help)} |"
+            for p in parameters(configuration)
+        ]
+        table = "\n".join(["| parameter | default | means |", "|---|---|---|", *rows])
+        parts.append(f"## {name}\n\n{what}\n\n```bash\n{commands}\n```\n\n{table}\n")
+    return "\n".join(parts)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
 if __name__ == "__main__":
     (ROOT / "MLproject").write_text(mlproject(), encoding="utf-8")
+    (ROOT / "docs" / "reference.md").write_text(reference(), encoding="utf-8")

@@ -113,6 +113,7 @@ def project() -> Project:
 def test_mlproject_is_the_generated_one() -> None:
     written = (ROOT / "MLproject").read_text(encoding="utf-8")
     assert written == MAKE.mlproject(), "run: make mlproject"
+    assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == MAKE.reference(), "run: make mlproject"
 
 
 def test_mlflow_loads_the_project(project: Project) -> None:
