@@ -49,8 +49,8 @@ REFERENCE_HEADER = """\
 # Entry points and their parameters
 
 Made by docs/make_mlproject.py from nertransfer/config.py: change that, then `make mlproject`. `mlflow run . -e <name>
--P <parameter>=<value>` and `python entrypoints/<name>.py --<parameter> <value>` mean the same. Lists are comma-separated,
-an empty value is "not given". Without `-e`, `mlflow run .` is `study`.
+-P <parameter>=<value>` and `python entrypoints/<name>.py --<parameter> <value>` mean the same. Lists are
+comma-separated, an empty value is "not given". Without `-e`, `mlflow run .` is `study`.
 """
 
 
@@ -93,7 +93,7 @@ def reference() -> str:
             for p in parameters(configuration)
         ]
         table = "\n".join(["| parameter | default | means |", "|---|---|---|", *rows])
-        parts.append(f"## {name}\n\n{what}\n\n```bash\n{commands}\n```\n\n{table}\n")
+        parts.append(f"## {name}\n\n{_cell(what)}\n\n```bash\n{commands}\n```\n\n{table}\n")
     return "\n".join(parts)
 
 
