@@ -30,6 +30,14 @@ EXAMPLE_COLUMNS = [
     Column("cells", "models", "count"),
     Column("example", "example", "text", "[gold], {predicted}"),
 ]
+BUCKET_COLUMNS = [
+    Column("attribute", "attribute"),
+    Column("bucket", "bucket"),
+    Column("f1", "F1", "percent"),
+    Column("low", "95 % from", "percent"),
+    Column("high", "to", "percent"),
+    Column("n_seeds", "seeds", "count"),
+]
 KIND_COLUMNS = [
     Column("correct", "correct", "number"),
     Column("boundary", "boundary", "number", "right category, other first or last word"),
@@ -165,12 +173,7 @@ def _listings(target: str, found: Tagged, tables: Errors) -> Sequence[Listing]:
             [
                 Column("start", "start"),
                 Column("source", "source"),
-                Column("attribute", "attribute"),
-                Column("bucket", "bucket"),
-                Column("f1", "F1", "percent"),
-                Column("low", "95 % from", "percent"),
-                Column("high", "to", "percent"),
-                Column("n_seeds", "seeds", "count"),
+                *BUCKET_COLUMNS,
                 Column("gold", "gold", "count", "entities in the bucket"),
             ],
             "buckets.csv",

@@ -609,12 +609,7 @@ def _errors(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
     buckets = [
         Column("start", "start"),
         Column("setting", "setting"),
-        Column("attribute", "attribute"),
-        Column("bucket", "bucket"),
-        Column("f1", "F1", "percent"),
-        Column("low", "95 % from", "percent"),
-        Column("high", "to", "percent"),
-        Column("n_seeds", "seeds", "count"),
+        *error_pages.BUCKET_COLUMNS,
         Column("n_pairs", "pairs", "count", "pairs of source and target with gold entities in the bucket"),
         Column("gold", "entities", "count", "gold, over all these pairs"),
     ]
