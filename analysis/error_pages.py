@@ -67,7 +67,7 @@ def analyse(
 ) -> ErrorReport | None:
     """`analysis.errors.analyse` with its pages. ``index``: address of the report's own page from theirs."""
     made = errors.analyse(files, corpora, targets, groups, reference)
-    return None if made is None else ErrorReport(made[0], pages(study, index, *made))
+    return None if made is None else ErrorReport(made[0], pages(study, index, reference, *made))
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,12 @@ def file_name(target: str) -> str:
 
 
 def pages(
-    study: str, index: str, tables: Errors, found: Mapping[str, Tagged], wrong: Mapping[str, Wrong]
+    study: str,
+    index: str,
+    reference: str,
+    tables: Errors,
+    found: Mapping[str, Tagged],
+    wrong: Mapping[str, Wrong],
 ) -> dict[str, str]:
     """HTML by file name."""
     links = [Link(target, quote(file_name(target))) for target in found]
@@ -98,7 +103,7 @@ def pages(
             name=LANGUAGES[target].name if target in LANGUAGES else "",
             links=links,
             models=len(one.cells),
-            listings=_listings(target, one, tables),
+            listings=_listings(target, reference, one, tables),
             cells=lambda listing: page.listing_rows(listing, {}),
             run_url="",
             data=page.embedded(dict(page.LISTINGS_DATA)),
@@ -139,12 +144,13 @@ def script_data(found: Tagged, wrong: Wrong) -> dict:
     }
 
 
-def _listings(target: str, found: Tagged, tables: Errors) -> Sequence[Listing]:
+def _listings(target: str, reference: str, found: Tagged, tables: Errors) -> Sequence[Listing]:
     kinds = tables.kinds[tables.kinds["target"] == target].rename(columns={f"error {kind}": kind for kind in KINDS})
     by_configuration = kinds.groupby(["start", "source"], sort=False).agg(
         seeds=("seed", "size"), **{kind: (kind, "mean") for kind in KINDS}
     )
     buckets = tables.buckets.table[tables.buckets.table["target"] == target]
+    buckets = buckets[buckets["start"] == reference]  # of all starts it would be a thousand rows
     return [
         Listing(
             "kinds",
@@ -168,7 +174,7 @@ def _listings(target: str, found: Tagged, tables: Errors) -> Sequence[Listing]:
         ),
         Listing(
             "buckets",
-            "F1 by kind of entity",
+            f"F1 by kind of entity, start {reference}",
             buckets,
             [
                 Column("start", "start"),
