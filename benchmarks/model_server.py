@@ -1,4 +1,4 @@
-"""A registered model behind MLflow's scoring server, on a free loopback port, and requests to it."""
+"""A registered model behind our server or MLflow's, on a free loopback port, and requests to it."""
 
 import http.client
 import os
@@ -12,7 +12,10 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 120.0
+ENDED = ("Finished server process", "stopped")
+"""Last words of MLflow's server and of ours."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,15 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(PATIENCE_SECONDS)
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.is_up() or "Finished server process" not in self.log.read_text():
+        while self.is_up() or not any(word in self.log.read_text() for word in ENDED):  # MLflow's has a child
             assert time.monotonic() < deadline, f"the server goes on after SIGTERM:\n{self.log.read_text()}"
             time.sleep(0.05)
         return self.log.read_text()
 
 
 @contextmanager
-def serve(model: str, tracking_uri: str, log: Path) -> Iterator[Server]:
-    """``mlflow models serve`` as the documentation has it; killed at the end, should it still run."""
+def serve(model: str, tracking_uri: str, log: Path, by_mlflow: bool = False) -> Iterator[Server]:
+    """The serve entry point, or ``mlflow models serve`` as the documentation has it; killed if it still runs."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -60,12 +63,15 @@ def serve(model: str, tracking_uri: str, log: Path) -> Iterator[Server]:
         "MLFLOW_TRACKING_URI": tracking_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    environment.pop("PYTHONPATH", None)
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local",
-               "--host", "127.0.0.1", "--port", str(port)]  # fmt: skip
+    at = ["--host", "127.0.0.1", "--port", str(port)]
+    if by_mlflow:
+        environment.pop("PYTHONPATH", None)  # what lies in the model's folder is enough
+        command = ["-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local", *at]
+    else:
+        command = [str(ROOT / "entrypoints" / "serve.py"), "--model", model, *at]
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, env=environment, cwd=log.parent, stdout=out, stderr=out, start_new_session=True
+            [sys.executable, *command], env=environment, cwd=log.parent, stdout=out, stderr=out, start_new_session=True
         )
     server = Server(port, process, log)
     try:

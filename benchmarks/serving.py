@@ -1,10 +1,11 @@
-"""How many requests a second a registered model answers behind MLflow's own server, and how long each takes.
+"""How many requests a second a registered model answers behind `serve` or MLflow's server, and how long each takes.
 
     python benchmarks/serving.py --model models:/ner-qka@champion --tracking_uri sqlite:///mlflow.db --text text.txt
 
-Starts `mlflow models serve` on a free loopback port, lets clients send the lines of the text for --seconds with each
-number of clients and each number of texts a request, checks every answer against the model called directly, and prints
-requests and texts per second and the latency's median and 95th percentile in milliseconds. Then it stops the server.
+Starts the serve entry point, or with --by_mlflow `mlflow models serve`, on a free loopback port, lets clients send the
+lines of the text for --seconds with each number of clients and each number of texts a request, checks every answer
+against the model called directly, and prints requests and texts per second and the latency's median and 95th percentile
+in milliseconds. Then it stops the server.
 """
 
 import argparse
@@ -64,6 +65,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--texts", type=int, nargs="+", default=[1, 16], help="texts a request")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each combination")
+    parser.add_argument("--by_mlflow", action="store_true", help="MLflow's server instead of ours")
     arguments = parser.parse_args()
     lines = [line for line in arguments.text.read_text(encoding="utf-8").splitlines() if line.strip()]
     if len(lines) < max(arguments.texts):
@@ -72,7 +74,8 @@ def main() -> None:
     model = mlflow.pyfunc.load_model(arguments.model)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        with serve(arguments.model, arguments.tracking_uri, Path(folder) / "serve.log") as server:
+        log = Path(folder) / "serve.log"
+        with serve(arguments.model, arguments.tracking_uri, log, arguments.by_mlflow) as server:
             print(f"up in {time.perf_counter() - began:.1f} s")
             print("clients texts requests requests/s  texts/s  p50 ms  p95 ms")
             for clients, texts in itertools.product(arguments.clients, arguments.texts):

@@ -32,6 +32,7 @@ ENTRY_POINTS: dict[str, tuple[str, type]] = {
     "rollback": ("rollback", config.RollbackConfig),
     "export": ("export", config.ExportConfig),
     "predict": ("predict", config.PredictConfig),
+    "serve": ("serve", config.ServeConfig),
     "import_results": ("import_results", config.ImportConfig),
     "analyse": ("analyse", config.AnalyseConfig),
     "rank": ("rank", config.RankConfig),

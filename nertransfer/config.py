@@ -124,6 +124,7 @@ class DataOptions:
         return self.data if self.data in CORPUS_NAMES else Path(self.data).resolve().name
 
 
+DEVICE_HELP = "auto takes a GPU where there is one"
 TRACKING_URI_HELP = "MLflow tracking server or store; empty: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here"
 
 
@@ -160,7 +161,7 @@ class RunOptions:
         5.0, "least time between two checkpoints, in minutes, at an epoch's end; 0: every epoch; negative: none"
     )
     evaluation_tokens: int = option(8192, "most sub-tokens, padding included, in a scoring batch")
-    device: Literal["auto", "cpu"] = option("auto", "auto takes a GPU where there is one")
+    device: Literal["auto", "cpu"] = option("auto", DEVICE_HELP)
 
     def __post_init__(self) -> None:
         check(
@@ -484,6 +485,27 @@ class RollbackConfig:
         check(self.version >= 0, "version", self.version, "a version's number, or 0")
 
 
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model: a language's registered one, or an address."""
+
+    language: str = option("", "source language of a registered model ner-<language>; or give model")
+    start: str = option("", "start of the language's registered model; empty: the champion of all starts")
+    model: str = option(
+        "",
+        "instead of language: models:/<name>@<alias>, models:/<name>/<version> or runs:/<run id>; "
+        "but for export also a folder, or a hub id of a token classifier",
+    )
+
+    def __post_init__(self) -> None:
+        for parameter in ("language", "start"):
+            value = getattr(self, parameter)
+            check(not (value and self.model), parameter, value, f"not beside model={self.model!r}, which says it all")
+        check(not self.start or bool(self.language), "start", self.start, "only beside language")
+        if self.language:
+            _check_source(self.language, "language")
+
+
 VARIANTS = ("torch", "onnx", "onnx-int8")
 """Forms of an exported model."""
 
@@ -492,9 +514,7 @@ VARIANTS = ("torch", "onnx", "onnx-int8")
 class ExportConfig:
     """Write a registered model, or a cell's, to a folder that transformers loads and a model hub shows."""
 
-    language: str = option("", "source language of a registered model; or give model")
-    start: str = option("", "start whose best version is exported; empty: the champion")
-    model: str = option("", "models:/<name>@<alias>, models:/<name>/<version> or runs:/<run id>, instead of language")
+    which: ModelOptions = field(default_factory=ModelOptions)
     variant: Literal[*VARIANTS] = option(  # type: ignore[valid-type]
         "torch", "onnx and onnx-int8 (weights in 8 bits, for a CPU) add a graph for ONNX Runtime beside the weights"
     )
@@ -504,16 +524,11 @@ class ExportConfig:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
     def __post_init__(self) -> None:
-        check(not (self.language and self.model), "language", self.language, "one of language and model, not both")
-        if self.language:
-            _check_source(self.language, "language")
-        check(not (self.start and self.model), "start", self.start, "nothing, where model is given")
+        model = self.which.model
         check(
-            self.model.startswith(("models:/", "runs:/")) or not self.model,
-            "model",
-            self.model,
+            model.startswith(("models:/", "runs:/")) or not model, "model", model,
             "models:/<name>@<alias>, models:/<name>/<version> or runs:/<run id>",
-        )
+        )  # fmt: skip
         check(bool(self.output.strip()), "output", self.output, "a folder")
         check(not self.push_to or self.push_to.count("/") == 1, "push_to", self.push_to, "owner/name on the hub")
 
@@ -523,11 +538,7 @@ class PredictConfig:
     """Find the entities of a text with a registered model."""
 
     input: str = required("UTF-8 file: one text a line, or CoNLL columns with the word first")
-    language: str = option("", "source language of a registered model ner-<language>; or give model")
-    start: str = option("", "start of the language's registered model; empty: the champion of all starts")
-    model: str = option(
-        "", "instead of language: models:/<name>@<alias>, runs:/<run id>, a folder, or a hub id of a token classifier"
-    )
+    which: ModelOptions = field(default_factory=ModelOptions)
     input_format: Literal["text", "conll"] = option(
         "text", "text: one a line, split into words here; conll: a word a line, an empty line after each sentence"
     )
@@ -536,16 +547,28 @@ class PredictConfig:
     )
     output: str = option("", "file to write; empty: beside the input, <its name>.entities.<format>")
     threshold: float = option(0.0, "entities with a lower score are left out; from 0 to 1")
-    device: Literal["auto", "cpu"] = option("auto", "auto takes a GPU where there is one")
+    device: Literal["auto", "cpu"] = option("auto", DEVICE_HELP)
     tracking_uri: str = option("", TRACKING_URI_HELP)
 
     def __post_init__(self) -> None:
         TrackingOptions(tracking_uri=self.tracking_uri)
-        for parameter in ("language", "start"):
-            value = getattr(self, parameter)
-            check(not (value and self.model), parameter, value, f"not beside model={self.model!r}, which says it all")
-        check(not self.start or bool(self.language), "start", self.start, "only beside language")
         check(0 <= self.threshold <= 1, "threshold", self.threshold, "from 0 to 1")
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """Answer requests over HTTP with a registered model."""
+
+    which: ModelOptions = field(default_factory=ModelOptions)
+    host: str = option("127.0.0.1", "address to listen at; 127.0.0.1: this machine alone")
+    port: int = option(5001, "port to listen at; 0: any that is free")
+    device: Literal["auto", "cpu"] = option("auto", DEVICE_HELP)
+    tracking_uri: str = option("", TRACKING_URI_HELP)
+
+    def __post_init__(self) -> None:
+        TrackingOptions(tracking_uri=self.tracking_uri)
+        check(bool(self.host.strip()), "host", self.host, "an address of this machine")
+        check(0 <= self.port < 65536, "port", self.port, "from 0 to 65535")
 
 
 @dataclass(frozen=True)

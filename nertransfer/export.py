@@ -12,7 +12,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from nertransfer import card_facts, model_card, onnx_graph, registry, schema, starts
+from nertransfer import card_facts, model_card, named_models, onnx_graph, registry, schema, starts
 from nertransfer.config import ExportConfig
 from nertransfer.errors import InputError
 from nertransfer.store import MlflowClient, ModelVersion, Run, Study
@@ -31,10 +31,10 @@ def export(config: ExportConfig, client: MlflowClient) -> Path:
     """
     token = _token(config.push_to)
     onnx_graph.check(config.variant)
-    model, name = _named(config)
+    model = named_models.address(config.which, client)
     run, version = registry.origin(model, Study(client, "", ""))
     study = Study(client, run.info.experiment_id, client.get_experiment(run.info.experiment_id).name)
-    folder = Path(config.output) / (name or run.info.run_name)
+    folder = Path(config.output) / (_folder_name(model) or run.info.run_name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(_beside(folder, "lock")):
         _recover(folder)
@@ -46,15 +46,9 @@ def export(config: ExportConfig, client: MlflowClient) -> Path:
     return folder
 
 
-def _named(config: ExportConfig) -> tuple[str, str]:
-    """The model's address, and the name of its folder; no name for a run."""
-    if not config.language and not config.model:
-        raise InputError("language or model is needed: which model to export; the models entry point lists them")
-    if config.language:
-        alias = schema.start_alias(config.start) if config.start else schema.CHAMPION
-        name = schema.model_name(config.language)
-        return f"models:/{name}@{alias}", f"{name}-{alias}"
-    return config.model, starts.slug(config.model.removeprefix("models:/")) if "models:/" in config.model else ""
+def _folder_name(address: str) -> str:
+    """ner-hau-champion, ner-hau-3; none for a run."""
+    return starts.slug(address.removeprefix("models:/")) if address.startswith("models:/") else ""
 
 
 def _fill(

@@ -15,6 +15,8 @@ from mlflow.models import Model, ModelSignature
 from mlflow.pyfunc.loaders import code_model
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
+from nertransfer.served import PARAMETERS
+
 CODE = ("served.py", "words.py")
 """Files of this package that travel with a model; the first is the one that MLflow runs."""
 
@@ -36,7 +38,12 @@ def signature() -> ModelSignature:
                 ColSpec(DataType.double, "score"),
             ]
         ),
-        params=ParamSchema([ParamSpec("threshold", DataType.double, 0.0), ParamSpec("words", DataType.boolean, False)]),
+        params=ParamSchema(
+            [
+                ParamSpec("threshold", DataType.double, PARAMETERS["threshold"]),
+                ParamSpec("words", DataType.boolean, PARAMETERS["words"]),
+            ]
+        ),
     )
     # MLflow then hands the list over as it is and has the type hint of `predict` checked; else numbers become texts
     made._is_signature_from_type_hint = True

@@ -2,28 +2,26 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from nertransfer import corpus, rendering, schema, starts
-from nertransfer.config import DataOptions, PredictConfig, TrackingOptions
+from nertransfer import corpus, named_models, rendering, starts
+from nertransfer.config import DataOptions, ModelOptions, PredictConfig, TrackingOptions
 from nertransfer.errors import InputError
 from nertransfer.labels import category_of
 from nertransfer.progress import progress_bar
 from nertransfer.registry import local_copy
 from nertransfer.served import Tagged, Tagger, words
-from nertransfer.store import Study, all_models, client, resolve_uri
+from nertransfer.store import Study, client, resolve_uri
 
 AT_A_TIME = 128
 """Texts between two steps of the progress bar."""
 
 _HINT = "running text is input_format=text"
-_PREFIX = schema.model_name("")
-_ALIAS = schema.start_alias("")
 
 
 @dataclass(frozen=True)
@@ -52,20 +50,16 @@ def predict(config: PredictConfig) -> Outcome:
         raise InputError(f"output={str(output)!r} is not allowed: a file other than the input", "output")
     texts = read_columns(source) if config.input_format == "conll" else read_lines(source)
     split = words.split_words if config.input_format == "conll" else words.split_text
-    with ExitStack() as stack:
-        start, name = stack.enter_context(_model(config))
-        model, tokenizer, _ = starts.load_tagger(start)
-        on = "cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu"
-        try:
-            tagger = Tagger(model, tokenizer, on)
-            found: list[Tagged] = []
-            with progress_bar(len(texts), "predicting", "text") as bar:
-                for begin in range(0, len(texts), AT_A_TIME):
-                    part = [text.text for text in texts[begin : begin + AT_A_TIME]]
-                    found += tagger.read(part, split, config.threshold)
-                    bar.update(len(part))
-        except ValueError as error:
-            raise InputError(f"model {name} cannot read {source}: {error}") from error
+    tagger, name = load_tagger(config.which, config.tracking_uri, config.device)
+    found: list[Tagged] = []
+    with progress_bar(len(texts), "predicting", "text") as bar:
+        for begin in range(0, len(texts), AT_A_TIME):
+            part = [text.text for text in texts[begin : begin + AT_A_TIME]]
+            try:
+                found += tagger.read(part, split, config.threshold)
+            except ValueError as error:
+                raise InputError(f"model {name} cannot read {source}: {error}") from error
+            bar.update(len(part))
     lines = [text.line for text in texts]
     if config.format == "conll":
         rendered = rendering.conll(found)
@@ -145,20 +139,27 @@ def read_columns(path: Path) -> list[Text]:
 # --- the model -----------------------------------------------------------------------------------
 
 
-@contextmanager
-def _model(config: PredictConfig) -> Iterator[tuple[starts.Start, str]]:
-    """The model as a start that can be loaded, and its name for people; gone when the block ends."""
+def load_tagger(which: ModelOptions, tracking_uri: str, device: str) -> tuple[Tagger, str]:
+    """The model that is meant, ready to read texts, and its name for people.
+
+    Raises InputError when it is not there, with what there is, or cannot be used.
+    """
     with ExitStack() as stack:
-        if config.model and not config.model.startswith(("runs:/", "models:/")):
-            if (Path(config.model) / "MLmodel").is_file():
-                yield stack.enter_context(_unpacked(Path(config.model))), config.model
+        name = which.model
+        if which.model and not which.model.startswith(("runs:/", "models:/")):
+            if (Path(which.model) / "MLmodel").is_file():
+                start = stack.enter_context(_unpacked(Path(which.model)))
             else:
-                yield starts.resolve(config.model), config.model
-            return
-        address = resolve_uri(TrackingOptions(tracking_uri=config.tracking_uri))
-        study = Study(client(address, must_exist=True), "", "")
-        name = config.model or registered(study, config.language, config.start)
-        yield stack.enter_context(local_copy(name, study, Path(DataOptions().work_dir))), name
+                start = starts.resolve(which.model)
+        else:
+            store = client(resolve_uri(TrackingOptions(tracking_uri=tracking_uri)), must_exist=True)
+            name = named_models.address(which, store)
+            start = stack.enter_context(local_copy(name, Study(store, "", ""), Path(DataOptions().work_dir)))
+        model, tokenizer, _ = starts.load_tagger(start)
+    try:
+        return Tagger(model, tokenizer, "cuda" if device == "auto" and torch.cuda.is_available() else "cpu"), name
+    except ValueError as error:
+        raise InputError(f"model {name} cannot be used: {error}") from error
 
 
 @contextmanager
@@ -171,33 +172,3 @@ def _unpacked(folder: Path) -> Iterator[starts.Start]:
                 raise InputError(f"model={str(folder)!r} is not allowed: it has no {part.relative_to(folder)}", "model")
             shutil.copytree(part, together, dirs_exist_ok=True)
         yield starts.Start(starts.slug(folder.resolve().name), str(together))
-
-
-def registered(study: Study, language: str, start: str) -> str:
-    """Address of a language's registered model: of ``start``, or the champion of all starts where that is empty.
-
-    Raises InputError, naming what there is, when there is none.
-    """
-    languages = _languages(study)
-    if not language:
-        raise InputError(f"neither language nor model is given; {_list('registered languages', languages)}", "language")
-    if language not in languages:
-        raise InputError(
-            f"language={language!r} has no registered model; {_list('registered languages', languages)}", "language"
-        )
-    name = schema.model_name(language)
-    aliases = study.client.get_registered_model(name).aliases
-    alias = schema.start_alias(start) if start else schema.CHAMPION
-    if alias not in aliases:
-        known = sorted(alias.removeprefix(_ALIAS) for alias in aliases if alias.startswith(_ALIAS))
-        wanted = f"start={start!r} is" if start else f"a {schema.CHAMPION} is"
-        raise InputError(f"{wanted} not registered for {language}; {_list('registered starts', known)}", "start")
-    return f"models:/{name}@{alias}"
-
-
-def _languages(study: Study) -> list[str]:
-    return [name.removeprefix(_PREFIX) for name in all_models(study.client) if name.startswith(_PREFIX)]
-
-
-def _list(title: str, names: Sequence[str]) -> str:
-    return f"{title}: {', '.join(names) or 'none yet'}"

@@ -7,7 +7,7 @@ uses the same `Tagger`, so a served model and the predict entry point cannot dif
 
 import importlib.util
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -30,7 +30,10 @@ BATCH_TOKENS = 2048
 """Sub-tokens, padding included, in a batch."""
 
 COLUMNS = {"input": "int64", "category": "str", "text": "str", "start": "int64", "end": "int64", "score": "float64"}
-"""Names and types of the columns that `SpanModel.predict` returns, also where there is no row."""
+"""Names and types of the columns of `entity_table`, also where there is no row."""
+
+PARAMETERS = {"threshold": 0.0, "words": False}
+"""What a request may ask for, with the defaults."""
 
 
 def _beside(name: str) -> ModuleType:
@@ -188,6 +191,44 @@ def _batches(items: list[Any], length: Callable[[Any], int]) -> Iterator[list[An
 # --- as an MLflow model ----------------------------------------------------------------------------
 
 
+class Refused(ValueError):
+    """A request that cannot be answered; the message says what is wrong and what is allowed."""
+
+
+def entity_table(tagger: Tagger, texts: Any, params: Mapping[str, Any]) -> pd.DataFrame:
+    """One row an entity: ``input`` (which text, from 0), category, text, start, end (code points), score.
+
+    ``params``: ``threshold``, the least score; ``words``, whether the texts are split into words by white space
+    already. Raises Refused for what is not a list of texts, unknown or out of range.
+    """
+    if unknown := sorted(set(params) - set(PARAMETERS)):
+        raise Refused(f"parameter {unknown[0]!r} is not allowed: one of {', '.join(PARAMETERS)}")
+    threshold, split = (params.get(name, default) for name, default in PARAMETERS.items())
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        raise Refused(f"threshold={threshold!r} is not allowed: a number from 0 to 1")
+    if not isinstance(split, bool):
+        raise Refused(f"words={split!r} is not allowed: true or false")
+    if not isinstance(texts, list) or not texts:
+        raise Refused("no text is given: inputs is a list of at least one string")
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise Refused(f"text {number} is not a string")
+        if len(text) > LONGEST_TEXT:
+            raise Refused(f"text {number} has {len(text)} characters, more than {LONGEST_TEXT}: send it in paragraphs")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise Refused(f"text {number} holds half of a surrogate pair and is no valid Unicode")
+    try:
+        tagged = tagger.read(texts, words.split_words if split else words.split_text, threshold)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    rows = [
+        (number, entity.category, one.text[entity.start : entity.end], entity.start, entity.end, entity.score)
+        for number, one in enumerate(tagged)
+        for entity in one.entities
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
 class SpanModel(mlflow.pyfunc.PythonModel):
     """Texts in, a table of entities out: the ``python_function`` flavor of a registered model."""
 
@@ -200,42 +241,11 @@ class SpanModel(mlflow.pyfunc.PythonModel):
         self._tagger = Tagger(model, tokenizer, "cuda" if torch.cuda.is_available() else "cpu")
 
     def predict(self, context: Any, model_input: list[str], params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """One row an entity: ``input`` (which text, from 0), category, text, start, end (code points), score.
-
-        ``params``: ``threshold``, the least score; ``words``, whether the texts are split into words by white space
-        already. Raises MlflowException (a server answers 400) for what is not a list of texts or out of range.
-        """
-        given = params or {}
-        threshold, split = given.get("threshold", 0.0), given.get("words", False)
-        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-            raise _refusal(f"threshold={threshold!r} is not allowed: a number from 0 to 1")
-        if not isinstance(split, bool):
-            raise _refusal(f"words={split!r} is not allowed: true or false")
-        if not model_input:
-            raise _refusal("no text is given: inputs is a list of at least one string")
-        for number, text in enumerate(model_input):
-            if not isinstance(text, str):
-                raise _refusal(f"text {number} is not a string")
-            if len(text) > LONGEST_TEXT:
-                raise _refusal(
-                    f"text {number} has {len(text)} characters, more than {LONGEST_TEXT}: send it in paragraphs"
-                )
-            if any("\ud800" <= character <= "\udfff" for character in text):
-                raise _refusal(f"text {number} holds half of a surrogate pair and is no valid Unicode")
+        """`entity_table`. Raises MlflowException, which a server answers with 400, where that raises Refused."""
         try:
-            tagged = self._tagger.read(model_input, words.split_words if split else words.split_text, threshold)
-        except ValueError as error:
-            raise _refusal(str(error)) from error
-        rows = [
-            (number, entity.category, one.text[entity.start : entity.end], entity.start, entity.end, entity.score)
-            for number, one in enumerate(tagged)
-            for entity in one.entities
-        ]
-        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-
-
-def _refusal(message: str) -> MlflowException:
-    return MlflowException.invalid_parameter_value(message)
+            return entity_table(self._tagger, model_input, params or {})
+        except Refused as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
 
 
 mlflow.models.set_model(SpanModel())

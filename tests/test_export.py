@@ -218,7 +218,7 @@ def test_any_cell_and_any_version_can_be_exported(study: Study, tmp_path: Path) 
     [
         ({"language": ""}, "language or model is needed"),
         ({"language": "zzz"}, "is not there: .*; registered models: models:/ner-aaa@champion"),
-        ({"start": "swa"}, "models:/ner-aaa@from-swa"),
+        ({"start": "swa"}, "start='swa' is not registered for aaa; registered starts: tiny"),
         ({"model": "models:/ner-aaa/99"}, "is not there"),
         ({"model": "runs:/0123456789abcdef0123456789abcdef"}, "is not there"),
         ({"push_to": "owner/na me"}, "push_to='owner/na me' is not allowed"),

@@ -1,10 +1,13 @@
-"""A registered model behind MLflow's own server: right answers, clean refusals, a clean end. One server for all."""
+"""A registered model behind HTTP, ours and MLflow's own server: right answers, clean refusals, a clean end."""
 
+import http.client
 import json
 import random
+import socket
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -12,6 +15,11 @@ import pytest
 from mlflow.pyfunc import PyFuncModel
 from tiny_models import register_tiny_model, save_tiny_mlflow_model
 
+from nertransfer import serving
+from nertransfer.commandline import build
+from nertransfer.config import ModelOptions, ServeConfig
+from nertransfer.errors import InputError
+from nertransfer.prediction import load_tagger
 from nertransfer.served import LONGEST_TEXT
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
@@ -37,10 +45,28 @@ MALFORMED: list[str | bytes] = [
     payload(["a"], words="yes"), payload(["a"], words=2),
 ]  # fmt: skip
 
+Odd = tuple[str, str | None, int, int]
+ODD: list[Odd] = [
+    ("[" * 100_000, "application/json", 400, 500),
+    ('{"inputs": [' + "9" * 5000 + "]}", "application/json", 400, 500),
+    (payload(["a"]), None, 415, 500),
+    (payload(["a"]), "text/plain", 415, 415),
+    (payload(["a"]), "application/json; charset=latin-1", 415, 415),
+    ('a,b\n"', "text/csv", 415, 400),
+    ("PAR1", "application/vnd.apache.parquet", 415, 400),
+    (payload(["a"], treshold=0.5), "application/json", 400, 200),
+    ('{"inputs": ["a"], "param": {"words": true}}', "application/json", 400, 200),
+    ('{"inputs": ["a"], "\\ud800": 1}', "application/json", 400, 200),
+    ('{"inputs": ["a"], "params": 3}', "application/json", 400, 400),
+]
+"""Body, content type, status of our answer, status of MLflow's: docs/models.md lists what MLflow's are."""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_mlflow_model(tmp_path_factory.mktemp("serving"))
+    made = save_tiny_mlflow_model(tmp_path_factory.mktemp("serving"))
+    register_tiny_model(f"sqlite:///{made.parent}/mlflow.db", "aaa", made)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +74,20 @@ def model(folder: Path) -> PyFuncModel:
     return mlflow.pyfunc.load_model(str(folder))
 
 
+def started(folder: Path, by_mlflow: bool) -> Iterator[Server]:
+    log = folder.parent / f"serve-{by_mlflow}.log"
+    with serve("models:/ner-aaa@champion", f"sqlite:///{folder.parent}/mlflow.db", log, by_mlflow) as server:
+        yield server
+
+
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
-    uri = f"sqlite:///{folder.parent}/mlflow.db"
-    register_tiny_model(uri, "aaa", folder)
-    with serve("models:/ner-aaa@champion", uri, folder.parent / "serve.log") as started:
-        yield started
-        if started.process.poll() is None:
-            assert "Application shutdown complete" in started.stop()
+    yield from started(folder, by_mlflow=False)
+
+
+@pytest.fixture(scope="module")
+def mlflows_server(folder: Path) -> Iterator[Server]:
+    yield from started(folder, by_mlflow=True)
 
 
 def rounded(rows: list[dict]) -> list[dict]:
@@ -75,16 +107,18 @@ def good_requests(number: int) -> list[tuple[list[str], dict[str, object]]]:
     return found
 
 
-def test_two_hundred_mixed_requests_are_answered_rightly_or_refused_cleanly(server: Server, model: PyFuncModel) -> None:
-    assert len(MALFORMED) == 50 and len(set(MALFORMED)) == 50
+def answers_rightly(server: Server, model: PyFuncModel, malformed: list[tuple[str | bytes, str | None]]) -> None:
+    """150 good requests and the malformed ones, in random order from four clients at once."""
     good = good_requests(150)
-    requests: list[tuple[str | bytes, int | None]] = [(payload(t, **p), i) for i, (t, p) in enumerate(good)]
-    requests += [(body, None) for body in MALFORMED]
+    requests: list[tuple[str | bytes, str | None, int | None]] = [
+        (payload(texts, **params), "application/json", i) for i, (texts, params) in enumerate(good)
+    ]
+    requests += [(body, kind, None) for body, kind in malformed]
     random.Random(1).shuffle(requests)
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda request: server.post(request[0]), requests))
+        answers = list(pool.map(lambda request: server.post(request[0], request[1]), requests))
     entities = 0
-    for (body, number), (status, text) in zip(requests, answers, strict=True):
+    for (body, _, number), (status, text) in zip(requests, answers, strict=True):
         if number is None:
             assert 400 <= status < 500, (body[:80], status, text[:200])
             assert json.loads(text)["message"] and "stack_trace" not in text and "Traceback" not in text, body[:80]
@@ -97,34 +131,109 @@ def test_two_hundred_mixed_requests_are_answered_rightly_or_refused_cleanly(serv
     assert server.is_up() and server.process.poll() is None
 
 
-def test_a_table_may_be_sent_as_csv(server: Server, model: PyFuncModel) -> None:
-    status, text = server.post('text\n"da xo, Kuma"\nli\n', "text/csv")
+# --- our server -----------------------------------------------------------------------------------
+
+
+def test_mixed_requests_are_answered_rightly_or_refused_cleanly(server: Server, model: PyFuncModel) -> None:
+    assert len(MALFORMED) == 50 and len(set(MALFORMED)) == 50
+    malformed: list[tuple[str | bytes, str | None]] = [(body, "application/json") for body in MALFORMED]
+    answers_rightly(server, model, malformed + [(body, kind) for body, kind, _, _ in ODD])
+
+
+@pytest.mark.parametrize(("body", "content_type", "status", "_mlflows"), ODD)
+def test_a_refusal_says_what_is_wrong(
+    server: Server, body: str, content_type: str | None, status: int, _mlflows: int
+) -> None:
+    found, text = server.post(body, content_type)
+    answer = json.loads(text)
+    assert found == status and set(answer) == {"error_code", "message"}
+    assert ("application/json" if status == 415 else "is not allowed") in answer["message"]
+    assert len(answer["message"]) <= serving.LONGEST_MESSAGE
+
+
+def test_other_paths_methods_and_bodies_without_end(server: Server) -> None:
+    for method, path, body, status in (
+        ("GET", "/invocations", None, 405),
+        ("POST", "/elsewhere", b"", 404),
+        ("POST", "/invocations", b"x" * (serving.LARGEST_BODY + 1), 413),
+    ):
+        with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            assert answer.status == status and json.loads(answer.read())["message"], path
+    assert server.is_up()
+
+
+def test_a_client_that_goes_away_harms_nobody(server: Server) -> None:
+    head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(head)
+    assert server.post(payload(["da xo"]))[0] == 200
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_port_that_is_taken_and_a_model_that_is_not_there(
+    server: Server, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = f"sqlite:///{folder.parent}/mlflow.db"
+    with pytest.raises(InputError, match=f"port={server.port} cannot be had: Address already in use"):
+        serving.serve(build(ServeConfig, {"language": "aaa", "port": str(server.port), "tracking_uri": uri}))
+    with pytest.raises(InputError, match="language='zzz' has no registered model; registered languages: aaa"):
+        serving.serve(build(ServeConfig, {"language": "zzz", "port": "0", "tracking_uri": uri}))
+    assert capsys.readouterr().out == ""
+
+
+def test_what_goes_wrong_inside_stays_inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from starlette.testclient import TestClient
+
+    tagger, _ = load_tagger(ModelOptions(model=str(folder)), "", "cpu")
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(tagger, "read", fail)
+    with TestClient(serving.application(tagger), raise_server_exceptions=False) as client:
+        found = client.post("/invocations", json={"inputs": ["a"]})
+    assert found.status_code == 500 and "secret" not in found.text and found.json()["message"]
+
+
+def test_requests_under_way_are_answered_when_it_is_asked_to_end(server: Server) -> None:
+    """Last of our server: nothing is served afterwards."""
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+        connection.request(
+            "POST", "/invocations", payload(["da xo Kuma " * 1000] * 40), {"Content-Type": "application/json"}
+        )
+        assert server.is_up() and server.is_up()  # asked after the long request was sent, so that one has been read
+        log = server.stop()
+        answer = connection.getresponse()
+        assert answer.status == 200 and json.loads(answer.read())["predictions"]
+    assert server.process.returncode == 0 and log.rstrip().endswith("stopped") and "Traceback" not in log
+
+
+# --- MLflow's own ---------------------------------------------------------------------------------
+
+
+def test_mlflows_server_gives_the_same_answers(mlflows_server: Server, model: PyFuncModel) -> None:
+    answers_rightly(mlflows_server, model, [(body, "application/json") for body in MALFORMED])
+
+
+@pytest.mark.parametrize(("body", "content_type", "_ours", "status"), ODD)
+def test_what_mlflow_answers_before_the_model_sees_it(
+    mlflows_server: Server, body: str, content_type: str | None, _ours: int, status: int
+) -> None:
+    """docs/models.md lists these; a new MLflow may answer better, and the list then changes."""
+    assert mlflows_server.post(body, content_type)[0] == status
+    assert mlflows_server.is_up()
+
+
+def test_mlflows_server_takes_a_table_as_csv(mlflows_server: Server, model: PyFuncModel) -> None:
+    status, text = mlflows_server.post('text\n"da xo, Kuma"\nli\n', "text/csv")
     assert status == 200
     expected = model.predict(["da xo, Kuma", "li"]).to_dict(orient="records")
     assert expected and rounded(json.loads(text)["predictions"]) == rounded(expected)
 
 
-@pytest.mark.parametrize(
-    ("body", "content_type", "status"),
-    [
-        ("[" * 100_000, "application/json", 500),
-        ('{"inputs": [' + "9" * 5000 + "]}", "application/json", 500),
-        (payload(["a"]), None, 500),
-        (payload(["a"]), "text/plain", 415),
-        (payload(["a"]), "application/json; charset=latin-1", 415),
-    ],
-)
-def test_what_mlflow_answers_before_the_model_sees_it_says_nothing_of_the_inside(
-    server: Server, body: str, content_type: str | None, status: int
-) -> None:
-    """docs/models.md lists these; a new MLflow may answer better, and the list then changes."""
-    found, text = server.post(body, content_type)
-    assert found == status and "Traceback" not in text and 'File "' not in text
-    assert server.is_up()
-
-
-def test_a_polite_kill_ends_it_cleanly(server: Server) -> None:
-    """Last in this file: nothing is served afterwards."""
-    log = server.stop()
+def test_a_polite_kill_ends_mlflows_server_cleanly(mlflows_server: Server) -> None:
+    log = mlflows_server.stop()
     assert "Waiting for application shutdown" in log and "Application shutdown complete" in log
-    assert not server.is_up()
+    assert not mlflows_server.is_up()

@@ -1,0 +1,24 @@
+"""Answer requests over HTTP with a registered model, on this machine alone unless host says otherwise.
+
+mlflow run . -e serve --env-manager local -P language=hau
+python entrypoints/serve.py --language hau --start swa --port 5001
+python entrypoints/serve.py --model models:/ner-hau@champion
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
+
+from nertransfer.commandline import run
+from nertransfer.config import ServeConfig
+
+
+def main(config: ServeConfig) -> None:
+    from nertransfer.serving import serve
+
+    serve(config)
+
+
+if __name__ == "__main__":
+    run(ServeConfig, main, __doc__)

@@ -1,0 +1,148 @@
+"""A model behind HTTP: MLflow's scoring protocol in JSON, and a refusal in one sentence for what cannot be answered.
+
+MLflow's own server (`mlflow models serve`) runs code that lies in a model's folder, and answers some bad requests with
+status 500 or a stack trace. This one reads weights only, and takes every model that `predict` takes.
+"""
+
+import asyncio
+import ipaddress
+import json
+import logging
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from http import HTTPStatus
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from nertransfer.config import ServeConfig
+from nertransfer.errors import InputError
+from nertransfer.prediction import load_tagger
+from nertransfer.served import Refused, Tagger, entity_table
+
+LARGEST_BODY = 10_000_000
+"""Bytes of a request; more is answered with 413."""
+
+KEYS = ("inputs", "params")
+"""Of the JSON object in a request."""
+
+LONGEST_MESSAGE = 500
+"""Characters of a refusal, which may repeat what was sent."""
+
+_log = logging.getLogger(__name__)
+
+
+def serve(config: ServeConfig) -> None:
+    """Answer requests until SIGTERM or Ctrl-C; those under way are still answered.
+
+    Raises InputError when the model is not there or the port cannot be had.
+    """
+    with closing(_listener(config.host, config.port)) as listener:
+        tagger, name = load_tagger(config.which, config.tracking_uri, config.device)
+        host, port = listener.getsockname()[:2]
+        if not ipaddress.ip_address(host).is_loopback:
+            _log.warning("host=%s: whoever reaches this machine can ask; there are no passwords", config.host)
+        at = f"[{host}]" if ":" in host else host
+        print(f"{name} answers at http://{at}:{port}/invocations (Ctrl-C stops)", flush=True)
+        with suppress(KeyboardInterrupt):  # uvicorn has ended politely and raises the signal once more
+            uvicorn.Server(uvicorn.Config(application(tagger), log_level="warning")).run(sockets=[listener])
+    print("stopped", flush=True)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """A socket bound to the address; 0 takes a free port."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        made = socket.socket(family, socket.SOCK_STREAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen()
+    except OSError as error:
+        raise InputError(f"host={host!r}, port={port} cannot be had: {error.strerror or error}", "port") from error
+    return made
+
+
+def application(tagger: Tagger) -> Starlette:
+    """The web application: ``POST /invocations``, ``GET /ping`` and ``/health``."""
+    # one text after the other: a forward pass has every core, or the GPU, for itself
+    worker = ThreadPoolExecutor(1, "tagger")
+
+    async def invocations(request: Request) -> Response:
+        kind = request.headers.get("content-type", "")
+        try:
+            body = await _body(request)
+            rows = await asyncio.get_running_loop().run_in_executor(worker, answer, tagger, body, kind)
+        except Refused as error:
+            return _refusal(400, str(error))
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        return JSONResponse({"predictions": rows})
+
+    async def alive(_: Request) -> Response:
+        return Response("\n", media_type="application/json")
+
+    return Starlette(
+        routes=[
+            Route("/invocations", invocations, methods=["POST"]),
+            Route("/ping", alive),
+            Route("/health", alive),
+        ],
+        exception_handlers={HTTPException: _http_error, Exception: _failure},
+    )
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > LARGEST_BODY:
+            raise HTTPException(413, f"the body is larger than {LARGEST_BODY} bytes: send fewer texts at a time")
+    return bytes(body)
+
+
+def answer(tagger: Tagger, body: bytes, content_type: str) -> list[dict[str, Any]]:
+    """One record an entity, as `served.entity_table` has them. Raises Refused, or HTTPException with status 415."""
+    kind, _, rest = content_type.partition(";")
+    charset = rest.strip().lower().removeprefix("charset=").strip('"')
+    if kind.strip().lower() != "application/json" or charset not in ("", "utf-8"):
+        raise HTTPException(415, f"Content-Type {content_type!r} is not allowed: application/json, in UTF-8")
+    try:
+        given = json.loads(body.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise Refused(f"the body is not UTF-8: byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise Refused(f"the body is not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from error
+    except RecursionError as error:
+        raise Refused("the body is not allowed: its JSON is nested too deeply") from error
+    except ValueError as error:  # digits without end
+        raise Refused(f"the body is not allowed: {str(error).partition(';')[0]}") from error
+    form = 'an object such as {"inputs": ["a text"], "params": {"threshold": 0.5}}'
+    if not isinstance(given, dict):
+        raise Refused(f"the body is not allowed: {form}")
+    if unknown := sorted(set(given) - set(KEYS)):
+        raise Refused(f"key {unknown[0]!r} is not allowed: {form}")
+    params = given.get("params", {})
+    if not isinstance(params, dict):
+        raise Refused(f"params is not allowed: {form}")
+    return entity_table(tagger, given.get("inputs"), params).to_dict(orient="records")
+
+
+def _refusal(status: int, message: str) -> Response:
+    body = {"error_code": HTTPStatus(status).name, "message": message[:LONGEST_MESSAGE]}
+    return Response(json.dumps(body), status, media_type="application/json")  # ASCII: any text can be repeated
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _refusal(error.status_code, error.detail)
+
+
+async def _failure(_: Request, _error: Exception) -> Response:
+    """The log has the stack trace, the answer has not."""
+    return _refusal(500, "the server failed; its log says how")
