@@ -58,8 +58,8 @@ def serve(config: ServeConfig) -> None:
 def _listener(host: str, port: int) -> socket.socket:
     """A socket bound to the address; 0 takes a free port."""
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        made = socket.socket(family, socket.SOCK_STREAM)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        made = socket.socket(family, kind, protocol)  # asyncio sets TCP_NODELAY only where the protocol is named
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
         made.listen()
