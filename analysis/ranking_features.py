@@ -6,7 +6,7 @@ No target labels are used, except by ``entity_overlap``, for which there must be
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,6 +20,11 @@ FEATURES = {
     "word_overlap": "share of the target's words that stand in the source's train text, every occurrence",
     "subtoken_overlap": "the same with the sub-tokens of a tokenizer",
     "entity_overlap": "share of the target's labelled entity tokens that the source's train split has",
+    "source_fertility": "sub-tokens by word of the source's text",
+    "target_fertility": "sub-tokens by word of the target's text",
+    "fertility_distance": "difference of the two fertilities",
+    "source_unknown": "share of the source's sub-tokens that the vocabulary lacks",
+    "target_unknown": "the same of the target's",
     "character_similarity": "cosine of the frequencies of character trigrams",
     "source_variety": "type-token ratio of the source's text",
     "target_variety": "type-token ratio of the target's text",
@@ -33,8 +38,8 @@ FEATURES = {
 MEAN_TRANSFER = "mean_transfer"
 """Points of F1 by which a source is better than the average source, on targets other than the one in question."""
 
-Subtokens = Callable[[str], Iterable[str]]
-"""Gives the sub-tokens of a word."""
+Subtokens = Callable[[str], Sequence[str | None]]
+"""Gives the sub-tokens of a word; None: one that the vocabulary lacks."""
 
 CHUNK = 1000
 """Words over which a type-token ratio is taken: it falls with the length of a text, so lengths must be the same."""
@@ -43,24 +48,38 @@ _EARTH_RADIUS = 6.371  # 1,000 km
 
 @dataclass(frozen=True)
 class Profile:
-    """An unlabelled text, counted. ``words``, ``trigrams`` and ``subtokens`` by occurrences; ``variety``: the
-    type-token ratio; ``script`` as Unicode names it, empty without a letter. Sub-tokens may not have been counted."""
+    """An unlabelled text, counted. ``words``, ``trigrams`` and ``subtokens`` by occurrences, None standing for all
+    unknown sub-tokens; ``variety``: the type-token ratio; ``script`` as Unicode names it, empty without a letter.
+    Sub-tokens may not have been counted."""
 
     sentences: int
     words: Counter[str]
     trigrams: Counter[str]
     variety: float
     script: str
-    subtokens: Counter[str] | None = None
+    subtokens: Counter[str | None] | None = None
+
+    @property
+    def fertility(self) -> float:
+        """Sub-tokens by word (Rust et al. 2021); NaN where they have not been counted."""
+        return self.subtokens.total() / self.words.total() if self.subtokens else math.nan
+
+    @property
+    def unknown(self) -> float:
+        """Share of the sub-tokens that are unknown, from 0 to 1; NaN where they have not been counted."""
+        return self.subtokens[None] / self.subtokens.total() if self.subtokens else math.nan
 
 
 def profile(sentences: Iterable[Sequence[str]], subtokens: Subtokens | None = None) -> Profile:
-    """Count sentences of words. Words without a letter (numbers, punctuation) do not count."""
+    """Count sentences of words. Words without a letter (numbers, punctuation) do not count.
+
+    A word that tokenises to nothing is one unknown sub-token, as where it is scored.
+    """
     sentences = list(sentences)
     running = [word for sentence in sentences for word in sentence if any(map(str.isalpha, word))]
     words = Counter(running)
     trigrams: Counter[str] = Counter()
-    pieces: Counter[str] = Counter()
+    pieces: Counter[str | None] = Counter()
     letters: Counter[str] = Counter()
     for word, n in words.items():
         padded = f" {word.lower()} "
@@ -69,7 +88,7 @@ def profile(sentences: Iterable[Sequence[str]], subtokens: Subtokens | None = No
         for letter in word:
             letters[letter] += n
         if subtokens is not None:
-            for piece in subtokens(word):
+            for piece in subtokens(word) or [None]:
                 pieces[piece] += n
     return Profile(
         len(sentences), words, trigrams, _variety(running), _script(letters), pieces if subtokens is not None else None
@@ -141,7 +160,10 @@ def of_pair(source: Known, target: Known, sizes: tuple[int, int] | None = None) 
         found["character_similarity"] = _cosine(ours.trigrams, theirs.trigrams)
         found["variety_distance"] = abs(ours.variety - theirs.variety)
         if ours.subtokens is not None and theirs.subtokens is not None:
-            found["subtoken_overlap"] = _share(theirs.subtokens, ours.subtokens)
+            found["subtoken_overlap"] = _share(theirs.subtokens, ours.subtokens.keys() - {None})
+        found["source_fertility"], found["target_fertility"] = ours.fertility, theirs.fertility
+        found["fertility_distance"] = abs(ours.fertility - theirs.fertility)
+        found["source_unknown"], found["target_unknown"] = ours.unknown, theirs.unknown
     if source.entities is not None and target.labels is not None:
         found["entity_overlap"] = _share(target.labels, source.entities)
     scripts = [(known.text.script if known.text is not None else "") or known.script for known in (source, target)]
@@ -153,7 +175,7 @@ def of_pair(source: Known, target: Known, sizes: tuple[int, int] | None = None) 
     return list(found.values())
 
 
-def _share(asked: Mapping, known: Mapping) -> float:
+def _share(asked: Mapping, known: Container) -> float:
     """Share of the occurrences in ``asked`` whose form is in ``known``; NaN without any."""
     total = sum(asked.values())
     return sum(n for form, n in asked.items() if form in known) / total if total else math.nan

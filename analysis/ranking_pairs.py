@@ -14,7 +14,10 @@ from nertransfer.errors import InputError
 
 LEAST_TARGETS = 4
 LEAST_SOURCES = 3
-OPTIONAL = ("subtoken_overlap", "entity_overlap")
+OPTIONAL = (
+    "subtoken_overlap", "entity_overlap",
+    "source_fertility", "target_fertility", "fertility_distance", "source_unknown", "target_unknown",
+)  # fmt: skip
 """Features that need something to be given: nobody misses them otherwise."""
 
 

@@ -23,6 +23,7 @@ from nertransfer.grid import is_several
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
 from nertransfer.schema import F1
+from nertransfer.subtokens import of_words
 
 BEST = "best"
 SPLIT = "test"
@@ -56,7 +57,7 @@ def compute(
     sources = [name for name in sources if name not in several]
     f1 = matrices.cube(frame, config.start, sources, targets, SPLIT, ALL, F1).statistic("mean")
     languages = list(dict.fromkeys([*sources, *targets]))
-    subtokens = _subtokens(Path(config.tokenizer)) if config.tokenizer else None
+    subtokens = read_tokenizer(Path(config.tokenizer)) if config.tokenizer else None
     labelled = bool(config.labelled)
     known = ranking_pairs.known_languages(languages, corpora, found.families, labelled, subtokens)
     asked = _asked(config, found, known, subtokens)
@@ -138,14 +139,15 @@ def read_text(path: Path) -> list[list[str]]:
     return sentences
 
 
-def _subtokens(folder: Path) -> Subtokens:
-    from tokenizers import Tokenizer  # only where it is asked for
-
+def read_tokenizer(folder: Path) -> Subtokens:
+    """The sub-tokens of words by a folder's tokenizer.json. Raises InputError where there is none."""
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise InputError(f"tokenizer={str(folder)!r} has no tokenizer.json", "tokenizer")
-    tokenizer = Tokenizer.from_file(str(path))
-    return lambda word: tokenizer.encode(word, add_special_tokens=False).tokens
+    try:
+        return of_words(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"tokenizer={str(folder)!r}: {path.name} is {error}", "tokenizer") from None
 
 
 # --- in words ----------------------------------------------------------------------------------------------

@@ -602,7 +602,7 @@ class RankConfig:
         "", "unlabelled text of the target: a UTF-8 file with one sentence a line, or a folder of such *.txt files"
     )
     labelled: str = option("", "a few labelled sentences of the target in CoNLL columns, such as its dev.txt")
-    tokenizer: str = option("", "folder with a tokenizer.json: sub-tokens in common are compared, too")
+    tokenizer: str = option("", "folder with a tokenizer.json: sub-tokens are compared, too")
     ranker: Literal["best", *RANKERS] = option(  # type: ignore[valid-type]
         "best", "way to rank; best: the one with the least regret when every target of the study is left out in turn"
     )

@@ -77,7 +77,8 @@ def test_a_profile_counts_words_with_a_letter() -> None:
     assert found.words == {"Ab": 2, "ab": 1, "b2": 1} and found.sentences == 2
     assert found.trigrams == {" ab": 3, "ab ": 3, " b2": 1, "b2 ": 1}
     assert found.variety == 3 / 4 and found.script == "LATIN"
-    assert found.subtokens == {"A": 2, "": 4, "a": 1, "2": 1}
+    assert found.subtokens == {"A": 2, "": 4, "a": 1, "2": 1} and found.fertility == 8 / 4 and found.unknown == 0
+    assert math.isnan(profile([["Ab"]]).fertility) and math.isnan(profile([["Ab"]]).unknown)
 
 
 def test_variety_does_not_depend_on_the_length_of_a_text() -> None:
@@ -122,6 +123,17 @@ def test_features_of_a_pair_by_hand() -> None:
     assert found["genetic_distance"] == pytest.approx(1 - 2 * 6 / 16)
     assert found["geographic_distance"] == pytest.approx(great_circle((-6.5, 39.0), (1.0, 32.0)))
     assert math.isnan(found["subtoken_overlap"])
+
+
+def test_sub_tokens_that_are_unknown_are_not_in_common() -> None:
+    read = {"ab": ["a", "b"], "ac": ["a", None], "ad": ["a", None]}.__getitem__
+    source, target = facts("swa", text=profile([["ab", "ac"]], read)), facts("lug", text=profile([["ad"] * 3], read))
+    found = dict(zip(FEATURES, of_pair(source, target), strict=True))
+    assert found["subtoken_overlap"] == 1 / 2
+    assert (found["source_fertility"], found["target_fertility"], found["fertility_distance"]) == (2, 2, 0)
+    assert (found["source_unknown"], found["target_unknown"]) == (1 / 4, 1 / 2)
+    vanishing = profile([["ab", "ab"]], lambda _: [])
+    assert (vanishing.fertility, vanishing.unknown) == (1, 1)
 
 
 def test_a_text_of_any_length_counts_as_one_of_the_study() -> None:
@@ -486,6 +498,12 @@ def test_where_lightgbm_cannot_be_loaded_the_others_rank_and_that_is_said(store:
     assert done.returncode == 0 and "Without lambdarank: LightGBM cannot be loaded here (libgomp.so.1" in done.stdout
     done = rank(store, *arguments, "--ranker", "lambdarank", PYTHONPATH=str(broken.parent))
     assert done.returncode == 2 and "ranker='lambdarank': LightGBM cannot be loaded here" in done.stderr
+
+
+def test_a_tokenizer_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match="tokenizer=.*: tokenizer.json is not the definition of a tokenizer"):
+        recommendation.read_tokenizer(tmp_path)
 
 
 def test_text_is_a_file_or_a_folder_of_them(tmp_path: Path) -> None:
