@@ -131,6 +131,24 @@ def cka(several: Sequence[np.ndarray], draws: np.ndarray) -> tuple[np.ndarray, n
     return found[0], spread
 
 
+def centre_cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """Cosine of the mean vectors of two sets of vectors of one model, [rows, size] and [other rows, size]."""
+    a, b = (one.mean(axis=0, dtype=np.float64) for one in (a, b))
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+def covariance_cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """Cosine of the covariance matrices of two sets of vectors of one model, [rows, size] and [other rows, size].
+
+    That is linear CKA with the dimensions of the model as what both have in common, for rows that are no pairs; 1: both
+    vary in the same directions (Herdin et al. 2005 call 1 less this the correlation matrix distance). NaN for one row.
+    """
+    a, b = (one - one.mean(axis=0, dtype=np.float64) for one in (a, b))
+    # scalar products of covariance matrices without making them: there are fewer rows than dimensions
+    lengths = np.linalg.norm(a @ a.T) * np.linalg.norm(b @ b.T)
+    return float(np.linalg.norm(a @ b.T) ** 2 / lengths) if lengths > 0 else np.nan
+
+
 def _products(grams: Sequence[np.ndarray]) -> np.ndarray:
     stacked = np.stack(grams)
     return (stacked @ stacked.T).astype(np.float64)

@@ -121,6 +121,7 @@ RANKERS: Mapping[str, Ranker] = {
     "word_overlap": one_feature("word_overlap", 1, "most words in common"),
     "relatives": one_feature("genetic_distance", -1, "closest relative"),
     "geography": one_feature("geographic_distance", -1, "nearest place"),
+    "hidden_states": one_feature("centre_similarity", 1, "nearest hidden states"),
     "linear": Ranker("ridge regression on all features", linear, unit="points"),
     "lambdarank": Ranker("LambdaRank on all features (LangRank)", lambdarank, unit=""),
 }

@@ -10,6 +10,9 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
+from analysis.geometry import centre_cosine, covariance_cosine
 from analysis.matrices import ISOLATE
 from analysis.overlap import Forms
 from nertransfer.languages import LANGUAGES
@@ -25,6 +28,8 @@ FEATURES = {
     "fertility_distance": "difference of the two fertilities",
     "source_unknown": "share of the source's sub-tokens that the vocabulary lacks",
     "target_unknown": "the same of the target's",
+    "centre_similarity": "cosine of the mean hidden states of the two texts under an encoder",
+    "covariance_similarity": "cosine of the covariance matrices of the two texts' hidden states",
     "character_similarity": "cosine of the frequencies of character trigrams",
     "source_variety": "type-token ratio of the source's text",
     "target_variety": "type-token ratio of the target's text",
@@ -41,6 +46,9 @@ MEAN_TRANSFER = "mean_transfer"
 Subtokens = Callable[[str], Sequence[str | None]]
 """Gives the sub-tokens of a word; None: one that the vocabulary lacks."""
 
+States = Callable[[Sequence[Sequence[str]]], np.ndarray]
+"""Gives hidden states of a text: a vector for each of some of its sentences, [sentences, size]."""
+
 CHUNK = 1000
 """Words over which a type-token ratio is taken: it falls with the length of a text, so lengths must be the same."""
 _EARTH_RADIUS = 6.371  # 1,000 km
@@ -50,7 +58,7 @@ _EARTH_RADIUS = 6.371  # 1,000 km
 class Profile:
     """An unlabelled text, counted. ``words``, ``trigrams`` and ``subtokens`` by occurrences, None standing for all
     unknown sub-tokens; ``variety``: the type-token ratio; ``script`` as Unicode names it, empty without a letter.
-    Sub-tokens may not have been counted."""
+    Sub-tokens may not have been counted. ``states`` (`States`): under an encoder, or None."""
 
     sentences: int
     words: Counter[str]
@@ -58,6 +66,7 @@ class Profile:
     variety: float
     script: str
     subtokens: Counter[str | None] | None = None
+    states: np.ndarray | None = None
 
     @property
     def fertility(self) -> float:
@@ -70,7 +79,9 @@ class Profile:
         return self.subtokens[None] / self.subtokens.total() if self.subtokens else math.nan
 
 
-def profile(sentences: Iterable[Sequence[str]], subtokens: Subtokens | None = None) -> Profile:
+def profile(
+    sentences: Iterable[Sequence[str]], subtokens: Subtokens | None = None, states: States | None = None
+) -> Profile:
     """Count sentences of words. Words without a letter (numbers, punctuation) do not count.
 
     A word that tokenises to nothing is one unknown sub-token, as where it is scored.
@@ -91,8 +102,9 @@ def profile(sentences: Iterable[Sequence[str]], subtokens: Subtokens | None = No
             for piece in subtokens(word) or [None]:
                 pieces[piece] += n
     return Profile(
-        len(sentences), words, trigrams, _variety(running), _script(letters), pieces if subtokens is not None else None
-    )
+        len(sentences), words, trigrams, _variety(running), _script(letters),
+        pieces if subtokens is not None else None, states(sentences) if states is not None else None,
+    )  # fmt: skip
 
 
 def _variety(running: Sequence[str]) -> float:
@@ -164,6 +176,9 @@ def of_pair(source: Known, target: Known, sizes: tuple[int, int] | None = None) 
         found["source_fertility"], found["target_fertility"] = ours.fertility, theirs.fertility
         found["fertility_distance"] = abs(ours.fertility - theirs.fertility)
         found["source_unknown"], found["target_unknown"] = ours.unknown, theirs.unknown
+        if ours.states is not None and theirs.states is not None:
+            found["centre_similarity"] = centre_cosine(ours.states, theirs.states)
+            found["covariance_similarity"] = covariance_cosine(ours.states, theirs.states)
     if source.entities is not None and target.labels is not None:
         found["entity_overlap"] = _share(target.labels, source.entities)
     scripts = [(known.text.script if known.text is not None else "") or known.script for known in (source, target)]

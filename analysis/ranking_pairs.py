@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.overlap import token_forms
 from analysis.rankers import Fold
-from analysis.ranking_features import FEATURES, MEAN_TRANSFER, Known, Subtokens, facts, of_pair, profile
+from analysis.ranking_features import FEATURES, MEAN_TRANSFER, Known, States, Subtokens, facts, of_pair, profile
 from nertransfer.corpus import Corpus
 from nertransfer.errors import InputError
 
@@ -17,6 +17,7 @@ LEAST_SOURCES = 3
 OPTIONAL = (
     "subtoken_overlap", "entity_overlap",
     "source_fertility", "target_fertility", "fertility_distance", "source_unknown", "target_unknown",
+    "centre_similarity", "covariance_similarity",
 )  # fmt: skip
 """Features that need something to be given: nobody misses them otherwise."""
 
@@ -52,10 +53,11 @@ def known_languages(
     families: Mapping[str, str],
     labels: bool = False,
     subtokens: Subtokens | None = None,
+    states: States | None = None,
 ) -> dict[str, Known]:
     """What is known of the languages of a study: from their train splits, where all are there, and from the table.
 
-    ``labels``: of their dev splits, too, for the overlap of entities. ``subtokens`` gives those of a word.
+    ``labels``: of their dev splits, too, for the overlap of entities. ``subtokens`` and ``states``: as a model reads.
     """
     there = all(name in corpora for name in languages)
     found = {}
@@ -63,7 +65,7 @@ def known_languages(
         counted: dict[str, object] = {}
         if there:
             one = corpora[name]
-            counted["text"] = profile([sentence.words for sentence in one.train.sentences], subtokens)
+            counted["text"] = profile([sentence.words for sentence in one.train.sentences], subtokens, states)
             if labels:
                 counted |= {"entities": token_forms(one.train), "labels": token_forms(one.dev)}
         found[name] = facts(name, families.get(name, ""), **counted)

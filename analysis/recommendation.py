@@ -4,16 +4,18 @@ Reads the target's text and writes nothing.
 """
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
 import pandas as pd
 
 from analysis import matrices, rankers, ranking, ranking_pairs
 from analysis.overlap import token_forms
 from analysis.ranking import Judged
-from analysis.ranking_features import Known, Subtokens, facts, profile
+from analysis.ranking_features import Known, States, Subtokens, facts, profile
 from analysis.results import StudyResults
 from analysis.tables import count, number
 from nertransfer.config import RankConfig
@@ -40,13 +42,26 @@ class Recommendation:
     words: list[str]
 
 
+class Encoder(Protocol):
+    """A start that reads texts (`nertransfer.text_vectors`)."""
+
+    subtokens: Subtokens | None
+
+    def vectors(self, sentences: Sequence[Sequence[str]]) -> np.ndarray: ...
+
+
 def compute(
-    found: StudyResults, config: RankConfig, corpora: Mapping[str, Corpus], without: str = ""
+    found: StudyResults,
+    config: RankConfig,
+    corpora: Mapping[str, Corpus],
+    without: str = "",
+    encoder: Encoder | None = None,
 ) -> Recommendation:
     """Rank the sources that a study has from ``config.start``.
 
-    ``corpora`` of the study's languages, or ``without``: why there are none. Raises InputError for a start that the
-    study lacks, a target of which nothing is known, too few targets, or a ranker that lacks its feature.
+    ``corpora`` of the study's languages, or ``without``: why there are none. ``encoder`` reads all texts, if it is
+    there. Raises InputError for a start that the study lacks, a target of which nothing is known, too few targets, or a
+    ranker that lacks its feature.
     """
     frame = found.frame[(found.frame["start"] == config.start) & (found.frame["split"] == SPLIT)]
     if frame.empty:
@@ -57,10 +72,14 @@ def compute(
     sources = [name for name in sources if name not in several]
     f1 = matrices.cube(frame, config.start, sources, targets, SPLIT, ALL, F1).statistic("mean")
     languages = list(dict.fromkeys([*sources, *targets]))
-    subtokens = read_tokenizer(Path(config.tokenizer)) if config.tokenizer else None
-    labelled = bool(config.labelled)
-    known = ranking_pairs.known_languages(languages, corpora, found.families, labelled, subtokens)
-    asked = _asked(config, found, known, subtokens)
+    subtokens, states = (encoder.subtokens, encoder.vectors) if encoder is not None else (None, None)
+    if config.tokenizer:
+        subtokens = read_tokenizer(Path(config.tokenizer))
+    # first what may be wrong: an encoder takes its time for the texts of the study
+    asked = _asked(config, found, {} if set(languages) - set(corpora) else corpora, subtokens, states)
+    known = ranking_pairs.known_languages(languages, corpora, found.families, bool(config.labelled), subtokens, states)
+    if asked.text is None and config.target in known:
+        asked = replace(asked, text=known[config.target].text)
     pairs = ranking_pairs.pairs(f1, ranking_pairs.feature_table(known, {config.target: asked}), config.target)
     names, unusable = _usable_rankers()
     if unusable and config.ranker == "lambdarank":
@@ -94,23 +113,31 @@ def _usable_rankers() -> tuple[list[str], str]:
     return list(rankers.RANKERS), ""
 
 
-def _asked(config: RankConfig, found: StudyResults, known: Mapping[str, Known], subtokens: Subtokens | None) -> Known:
-    """What is known of the target: its text as given, else its labelled sentences', else that of the study."""
+def _asked(
+    config: RankConfig,
+    found: StudyResults,
+    corpora: Container[str],
+    subtokens: Subtokens | None,
+    states: States | None,
+) -> Known:
+    """What is known of the target, with the text given, else of its labelled sentences.
+
+    Raises InputError where nothing is known: not even ``corpora`` have it.
+    """
     code = config.target
     counted: dict[str, object] = {}
+    sentences = read_text(Path(config.text)) if config.text else []
     if config.labelled:
         split = read_split(Path(config.labelled), code, Path(config.labelled).stem)
         counted["labels"] = token_forms(split)
-        counted["text"] = profile([sentence.words for sentence in split.sentences], subtokens)
-    if config.text:
-        counted["text"] = profile(read_text(Path(config.text)), subtokens)
-    if "text" not in counted and code in known:
-        counted["text"] = known[code].text
-    if counted.get("text") is None and code not in LANGUAGES and code not in found.families:
+        sentences = sentences or [list(sentence.words) for sentence in split.sentences]
+    if not sentences and code not in corpora and code not in {*LANGUAGES, *found.families}:
         listed = ", ".join(sorted({*LANGUAGES, *found.families}))
         raise InputError(
             f"target={code!r}: nothing is known of this language; give text or labelled, or one of {listed}", "target"
         )
+    if sentences:
+        counted["text"] = profile(sentences, subtokens, states)
     return facts(code, found.families.get(code, ""), **counted)
 
 

@@ -109,7 +109,12 @@ def recommend(config: RankConfig) -> Path:
     study = study_name(config.data, config.tracking)
     found = results.read(resolve_uri(config.tracking), study)
     corpora, without = _corpora(config.data, found)
-    done = recommendation.compute(found, config, corpora, without)
+    encoder = None
+    if config.encoder and corpora:  # without the sources' texts it had nothing to compare
+        from nertransfer.text_vectors import TextEncoder  # only where it is asked for: it takes seconds to import
+
+        encoder = TextEncoder(config.encoder, config.data)
+    done = recommendation.compute(found, config, corpora, without, encoder)
     path = (
         Path(config.output) / safe_name(study) / "recommended" / f"{safe_name(f'{config.target}-{config.start}')}.csv"
     )

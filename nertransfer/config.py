@@ -588,7 +588,7 @@ class ImportConfig:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
-RANKERS = ("average", "train_size", "word_overlap", "relatives", "geography", "linear", "lambdarank")
+RANKERS = ("average", "train_size", "word_overlap", "relatives", "geography", "hidden_states", "linear", "lambdarank")
 """Ways to rank sources, the simplest first; `analysis.rankers` has them."""
 
 
@@ -602,7 +602,10 @@ class RankConfig:
         "", "unlabelled text of the target: a UTF-8 file with one sentence a line, or a folder of such *.txt files"
     )
     labelled: str = option("", "a few labelled sentences of the target in CoNLL columns, such as its dev.txt")
-    tokenizer: str = option("", "folder with a tokenizer.json: sub-tokens are compared, too")
+    tokenizer: str = option("", "folder with a tokenizer.json: sub-tokens are compared, too; empty: that of encoder")
+    encoder: str = option(
+        "", "start whose hidden states of some sentences of every text are compared: a name, a folder or a hub id"
+    )
     ranker: Literal["best", *RANKERS] = option(  # type: ignore[valid-type]
         "best", "way to rank; best: the one with the least regret when every target of the study is left out in turn"
     )

@@ -207,7 +207,7 @@ def _embed(
     with _loaded(model, config, study) as start:
         encoder, tokenizer = starts.load_encoder(start), starts.load_tokenizer(start)
     check_layers(encoder, config.layers)
-    window = getattr(encoder.config, starts.WINDOW, None) or min(Recipe.max_length, tokenizer.model_max_length)
+    window = starts.window(encoder, tokenizer)
     encoder = encoder.to(accelerator.device)
     stored, vectors, means = [], {}, {}
     encoded = {

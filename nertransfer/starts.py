@@ -24,6 +24,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from nertransfer.config import Recipe
 from nertransfer.errors import InputError
 from nertransfer.labels import category_of
 
@@ -151,6 +152,11 @@ def load_tokenizer(start: Start, local_only: bool = False) -> PreTrainedTokenize
             positions -= config.pad_token_id + 1  # their positions are counted from behind the padding's
         tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
     return tokenizer
+
+
+def window(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Sub-tokens of a window: those a tagger was fine-tuned with, else the usual ones, if the start takes as many."""
+    return getattr(model.config, WINDOW, None) or min(Recipe.max_length, tokenizer.model_max_length)
 
 
 def load_for_tagging(start: Start, labels: Sequence[str], seed: int) -> PreTrainedModel:

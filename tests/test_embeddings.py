@@ -191,6 +191,18 @@ def test_cka_is_the_formula_symmetric_and_blind_to_rotation_and_scale(x: np.ndar
     assert found[0, 2] == pytest.approx(1, abs=1e-5) and np.diag(found) == pytest.approx(np.ones(3), abs=1e-5)
 
 
+@given(matrices_of, matrices_of.map(lambda rows: rows[:9]))
+@settings(max_examples=25)
+def test_rows_that_are_no_pairs_are_compared_by_centres_and_covariances(x: np.ndarray, y: np.ndarray) -> None:
+    a, b = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+    expected = np.sum(a * b) / (np.linalg.norm(a) * np.linalg.norm(b))
+    assert geometry.covariance_cosine(x, y) == pytest.approx(expected)
+    assert geometry.covariance_cosine(2 * x + 5, y) == pytest.approx(expected) == geometry.covariance_cosine(y, x)
+    assert geometry.covariance_cosine(x, x) == pytest.approx(1) and np.isnan(geometry.covariance_cosine(x[:1], y))
+    a, b = x.mean(axis=0), y.mean(axis=0)
+    assert geometry.centre_cosine(x, y) == pytest.approx(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
 def test_a_row_drawn_twice_counts_twice_in_cka() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(12, 4)), rng.normal(size=(12, 5))

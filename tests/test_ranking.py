@@ -64,7 +64,7 @@ def random_pairs(seed: int, languages: int = 5, features: int = 3) -> Pairs:
     table = pd.DataFrame(
         rng.normal(size=(languages**2, features)),
         pd.MultiIndex.from_product([names, names]),
-        ["word_overlap", "train_size", "genetic_distance"][:features],
+        ["word_overlap", "train_size", "genetic_distance", "centre_similarity"][:features],
     )
     return ranking_pairs.pairs(pd.DataFrame(rng.uniform(0, 90, (languages, languages)), names, names), table)
 
@@ -134,6 +134,21 @@ def test_sub_tokens_that_are_unknown_are_not_in_common() -> None:
     assert (found["source_unknown"], found["target_unknown"]) == (1 / 4, 1 / 2)
     vanishing = profile([["ab", "ab"]], lambda _: [])
     assert (vanishing.fertility, vanishing.unknown) == (1, 1)
+
+
+def test_hidden_states_of_a_text_are_compared() -> None:
+    texts = {"a": [["x"], ["y"]], "b": [["z"], ["x"], ["z"]], "c": [["y"]]}
+    states = {"x": [1.0, 0.0], "y": [3.0, 0.0], "z": [1.0, 3.0]}
+    known = {
+        code: facts(code, text=profile(text, states=lambda read: np.array([states[word] for (word,) in read])))
+        for code, text in texts.items()
+    }
+    table = ranking_pairs.feature_table(known)
+    assert table.loc[("a", "b"), "centre_similarity"] == pytest.approx(1 / math.sqrt(5))
+    assert table.loc[("a", "b"), "covariance_similarity"] == pytest.approx(0)  # one varies along x, the other along y
+    assert table.loc[("a", "c"), "centre_similarity"] == 1 and math.isnan(
+        table.loc[("a", "c"), "covariance_similarity"]
+    )
 
 
 def test_a_text_of_any_length_counts_as_one_of_the_study() -> None:
@@ -235,9 +250,12 @@ def test_lambdarank_learns_an_order_and_always_the_same() -> None:
 
 
 def test_single_features_rank_by_themselves_and_ties_by_mean_transfer() -> None:
-    fold = ranking_pairs.fold(random_pairs(5), 0)
+    fold = ranking_pairs.fold(random_pairs(5, features=4), 0)
     transfer = fold.asked[:, fold.names.index(MEAN_TRANSFER)]
-    for name, feature, sign in (("word_overlap", "word_overlap", -1), ("relatives", "genetic_distance", 1)):
+    for name, feature, sign in (
+        ("word_overlap", "word_overlap", -1), ("relatives", "genetic_distance", 1),
+        ("hidden_states", "centre_similarity", -1),
+    ):  # fmt: skip
         places = rankers.order(fold, rankers.RANKERS[name].contributions(fold))
         assert places.tolist() == np.argsort(sign * fold.asked[:, fold.names.index(feature)]).tolist()
     assert rankers.order(fold, np.zeros_like(fold.asked)).tolist() == np.argsort(-transfer).tolist()
@@ -314,8 +332,9 @@ def test_the_planted_families_are_found(planted_features: pd.DataFrame, with_tex
 
 def test_every_ranker_is_judged_on_every_target(planted_features: pd.DataFrame) -> None:
     judged = ranking.judge(ranking_pairs.pairs(planted_matrix(1), planted_features), EVERY)
-    # the planted languages lie nowhere
-    assert list(judged.table["ranker"]) == [*(n for n in EVERY if n != "geography"), ranking.HINDSIGHT]
+    # the planted languages lie nowhere, and no encoder has read their texts
+    without = ("geography", "hidden_states")
+    assert list(judged.table["ranker"]) == [*(n for n in EVERY if n not in without), ranking.HINDSIGHT]
     assert set(judged.table["targets"]) == {7} and len(judged.left_out) == 7 * len(judged.table)
     assert judged.table["chosen"].sum() == 1
     usable = judged.table[judged.table["ranker"] != ranking.HINDSIGHT]
@@ -502,7 +521,7 @@ def test_where_lightgbm_cannot_be_loaded_the_others_rank_and_that_is_said(store:
 
 def test_a_tokenizer_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(InputError, match="tokenizer=.*: tokenizer.json is not the definition of a tokenizer"):
+    with pytest.raises(InputError, match=r"tokenizer\.json is not the definition of a tokenizer"):
         recommendation.read_tokenizer(tmp_path)
 
 
