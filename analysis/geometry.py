@@ -131,10 +131,15 @@ def cka(several: Sequence[np.ndarray], draws: np.ndarray) -> tuple[np.ndarray, n
     return found[0], spread
 
 
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """Cosine of two vectors [size]; NaN where one has no length."""
+    lengths = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
+    return float(a @ b) / lengths if lengths > 0 else np.nan
+
+
 def centre_cosine(a: np.ndarray, b: np.ndarray) -> float:
     """Cosine of the mean vectors of two sets of vectors of one model, [rows, size] and [other rows, size]."""
-    a, b = (one.mean(axis=0, dtype=np.float64) for one in (a, b))
-    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+    return cosine(a.mean(axis=0, dtype=np.float64), b.mean(axis=0, dtype=np.float64))
 
 
 def covariance_cosine(a: np.ndarray, b: np.ndarray) -> float:

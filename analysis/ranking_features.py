@@ -7,15 +7,16 @@ import math
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 
-from analysis.geometry import centre_cosine, covariance_cosine
+from analysis.geometry import centre_cosine, cosine, covariance_cosine
 from analysis.matrices import ISOLATE
 from analysis.overlap import Forms
 from nertransfer.languages import LANGUAGES
+from nertransfer.uriel import Typology
 
 FEATURES = {
     "train_size": "sentences of the source's train split, natural logarithm",
@@ -37,6 +38,10 @@ FEATURES = {
     "same_script": "1 where both are written in the same script, else 0",
     "genetic_distance": "0: the same groups of languages; 1: none in common",
     "geographic_distance": "great circle between the two places, in 1,000 km",
+    "syntactic_distance": "1 - cosine of URIEL's syntactic features",
+    "phonological_distance": "1 - cosine of URIEL's phonological features",
+    "inventory_distance": "1 - cosine of URIEL's inventories of sounds",
+    "featural_distance": "1 - cosine of all of URIEL's features",
 }
 """What `of_pair` gives, in its order, and what each means."""
 
@@ -127,7 +132,8 @@ def _script(letters: Mapping[str, int]) -> str:
 @dataclass(frozen=True)
 class Known:
     """What is known of a language. ``text``: of its train split, or given for a new target; ``entities``: entity tokens
-    of its train split; ``labels``: entity tokens of labelled sentences that are neither train nor test."""
+    of its train split; ``labels``: entity tokens of labelled sentences that are neither train nor test; ``features``:
+    vectors of URIEL's by kind (`nertransfer.uriel`)."""
 
     text: Profile | None = None
     entities: Forms | None = None
@@ -135,19 +141,31 @@ class Known:
     script: str = ""
     lineage: tuple[str, ...] = ()
     place: tuple[float, float] | None = None
+    features: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-def facts(code: str, family: str = "", **counted: object) -> Known:
-    """What the project's table says of a language; its lineage is ``family`` where the table lacks it.
+@dataclass(frozen=True)
+class Aids:
+    """What is asked for beside texts: ``subtokens`` and ``states`` of a model, ``typology`` by language."""
+
+    subtokens: Subtokens | None = None
+    states: States | None = None
+    typology: Mapping[str, Typology] = field(default_factory=dict)
+
+
+def facts(code: str, family: str = "", typology: Typology | None = None, **counted: object) -> Known:
+    """What URIEL says of a language, else the project's table; its lineage is ``family`` where neither has one.
 
     Parts of a family are separated by " / ", the widest first. ``counted``: the other fields of `Known`.
     """
     there = LANGUAGES.get(code)
     lineage = there.lineage if there is not None else tuple(part.strip() for part in family.split("/") if part.strip())
+    place = there.place if there is not None else None
     return Known(
         script=there.script.upper() if there is not None else "",
-        lineage=lineage,
-        place=there.place if there is not None else None,
+        lineage=typology.lineage or lineage if typology is not None else lineage,
+        place=typology.place if typology is not None else place,
+        features=typology.features if typology is not None else {},
         **counted,  # type: ignore[arg-type]
     )
 
@@ -187,6 +205,8 @@ def of_pair(source: Known, target: Known, sizes: tuple[int, int] | None = None) 
     found["genetic_distance"] = genetic_distance(source.lineage, target.lineage)
     if source.place is not None and target.place is not None:
         found["geographic_distance"] = great_circle(source.place, target.place)
+    for kind in source.features.keys() & target.features.keys():
+        found[f"{kind}_distance"] = 1 - cosine(source.features[kind], target.features[kind])
     return list(found.values())
 
 

@@ -8,18 +8,20 @@ import pandas as pd
 
 from analysis.overlap import token_forms
 from analysis.rankers import Fold
-from analysis.ranking_features import FEATURES, MEAN_TRANSFER, Known, States, Subtokens, facts, of_pair, profile
+from analysis.ranking_features import FEATURES, MEAN_TRANSFER, Aids, Known, facts, of_pair, profile
 from nertransfer.corpus import Corpus
 from nertransfer.errors import InputError
+from nertransfer.uriel import PREFIXES
 
 LEAST_TARGETS = 4
 LEAST_SOURCES = 3
 OPTIONAL = (
     "subtoken_overlap", "entity_overlap",
     "source_fertility", "target_fertility", "fertility_distance", "source_unknown", "target_unknown",
-    "centre_similarity", "covariance_similarity",
+    "centre_similarity", "covariance_similarity", *(f"{kind}_distance" for kind in PREFIXES),
 )  # fmt: skip
 """Features that need something to be given: nobody misses them otherwise."""
+NO_AIDS = Aids()
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,11 @@ def known_languages(
     corpora: Mapping[str, Corpus],
     families: Mapping[str, str],
     labels: bool = False,
-    subtokens: Subtokens | None = None,
-    states: States | None = None,
+    aids: Aids = NO_AIDS,
 ) -> dict[str, Known]:
-    """What is known of the languages of a study: from their train splits, where all are there, and from the table.
+    """What is known of the languages of a study: from their train splits, where all are there, and of `facts`.
 
-    ``labels``: of their dev splits, too, for the overlap of entities. ``subtokens`` and ``states``: as a model reads.
+    ``labels``: of their dev splits, too, for the overlap of entities.
     """
     there = all(name in corpora for name in languages)
     found = {}
@@ -65,10 +66,10 @@ def known_languages(
         counted: dict[str, object] = {}
         if there:
             one = corpora[name]
-            counted["text"] = profile([sentence.words for sentence in one.train.sentences], subtokens, states)
+            counted["text"] = profile([sentence.words for sentence in one.train.sentences], aids.subtokens, aids.states)
             if labels:
                 counted |= {"entities": token_forms(one.train), "labels": token_forms(one.dev)}
-        found[name] = facts(name, families.get(name, ""), **counted)
+        found[name] = facts(name, families.get(name, ""), aids.typology.get(name), **counted)
     return found
 
 

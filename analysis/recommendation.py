@@ -15,9 +15,10 @@ import pandas as pd
 from analysis import matrices, rankers, ranking, ranking_pairs
 from analysis.overlap import token_forms
 from analysis.ranking import Judged
-from analysis.ranking_features import Known, States, Subtokens, facts, profile
+from analysis.ranking_features import Aids, Known, Subtokens, facts, profile
 from analysis.results import StudyResults
 from analysis.tables import count, number
+from nertransfer import uriel
 from nertransfer.config import RankConfig
 from nertransfer.corpus import Corpus, read_split
 from nertransfer.errors import InputError
@@ -26,6 +27,7 @@ from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
 from nertransfer.schema import F1
 from nertransfer.subtokens import of_words
+from nertransfer.uriel import Typology
 
 BEST = "best"
 SPLIT = "test"
@@ -72,12 +74,10 @@ def compute(
     sources = [name for name in sources if name not in several]
     f1 = matrices.cube(frame, config.start, sources, targets, SPLIT, ALL, F1).statistic("mean")
     languages = list(dict.fromkeys([*sources, *targets]))
-    subtokens, states = (encoder.subtokens, encoder.vectors) if encoder is not None else (None, None)
-    if config.tokenizer:
-        subtokens = read_tokenizer(Path(config.tokenizer))
+    aids, about = aids_of(config, [*languages, config.target], encoder)
     # first what may be wrong: an encoder takes its time for the texts of the study
-    asked = _asked(config, found, {} if set(languages) - set(corpora) else corpora, subtokens, states)
-    known = ranking_pairs.known_languages(languages, corpora, found.families, bool(config.labelled), subtokens, states)
+    asked = _asked(config, found, {} if set(languages) - set(corpora) else corpora, aids)
+    known = ranking_pairs.known_languages(languages, corpora, found.families, bool(config.labelled), aids)
     if asked.text is None and config.target in known:
         asked = replace(asked, text=known[config.target].text)
     pairs = ranking_pairs.pairs(f1, ranking_pairs.feature_table(known, {config.target: asked}), config.target)
@@ -98,6 +98,7 @@ def compute(
         measured = f1[config.target].reindex(table["source"]).to_numpy(float)
         table.insert(table.columns.get_loc("because"), "measured_f1", measured)
     words = [ranking_pairs.features_in_words(pairs), ranking_pairs.gaps_in_words(pairs)]
+    words.append(about)
     words.append(f"Without the texts of the sources: {without}." if without else "")
     words.append(f"Left out, for they are no language of their own: {', '.join(several)}." if several else "")
     words.append(f"Without lambdarank: {unusable}." if unusable else "")
@@ -113,13 +114,7 @@ def _usable_rankers() -> tuple[list[str], str]:
     return list(rankers.RANKERS), ""
 
 
-def _asked(
-    config: RankConfig,
-    found: StudyResults,
-    corpora: Container[str],
-    subtokens: Subtokens | None,
-    states: States | None,
-) -> Known:
+def _asked(config: RankConfig, found: StudyResults, corpora: Container[str], aids: Aids) -> Known:
     """What is known of the target, with the text given, else of its labelled sentences.
 
     Raises InputError where nothing is known: not even ``corpora`` have it.
@@ -131,14 +126,36 @@ def _asked(
         split = read_split(Path(config.labelled), code, Path(config.labelled).stem)
         counted["labels"] = token_forms(split)
         sentences = sentences or [list(sentence.words) for sentence in split.sentences]
-    if not sentences and code not in corpora and code not in {*LANGUAGES, *found.families}:
+    if not sentences and code not in corpora and code not in {*LANGUAGES, *found.families, *aids.typology}:
         listed = ", ".join(sorted({*LANGUAGES, *found.families}))
         raise InputError(
             f"target={code!r}: nothing is known of this language; give text or labelled, or one of {listed}", "target"
         )
     if sentences:
-        counted["text"] = profile(sentences, subtokens, states)
-    return facts(code, found.families.get(code, ""), **counted)
+        counted["text"] = profile(sentences, aids.subtokens, aids.states)
+    return facts(code, found.families.get(code, ""), aids.typology.get(code), **counted)
+
+
+def aids_of(config: RankConfig, languages: Sequence[str], encoder: Encoder | None) -> tuple[Aids, str]:
+    """What is asked for beside texts, and in words whose the distances of languages are."""
+    subtokens, states = (encoder.subtokens, encoder.vectors) if encoder is not None else (None, None)
+    if config.tokenizer:
+        subtokens = read_tokenizer(Path(config.tokenizer))
+    typology, about = _typology(languages) if config.uriel else ({}, "")
+    return Aids(subtokens, states, typology), about
+
+
+def _typology(languages: Sequence[str]) -> tuple[dict[str, Typology], str]:
+    """What URIEL says of all languages or, lest distances be of two kinds, of none; and which of the two, in words."""
+    found = uriel.read(languages)
+    lacking = [code for code in dict.fromkeys(languages) if code not in found]
+    if lacking:
+        return {}, f"Distances are not URIEL's, which lacks {', '.join(lacking)}."
+    rootless = [code for code, one in found.items() if not one.lineage]
+    if rootless:
+        found = {code: replace(one, lineage=()) for code, one in found.items()}
+        return found, f"Distances are URIEL's, but for genetic ones: it has no family of {', '.join(rootless)}."
+    return found, "Distances are URIEL's."
 
 
 def read_text(path: Path) -> list[list[str]]:

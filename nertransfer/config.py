@@ -606,6 +606,9 @@ class RankConfig:
     encoder: str = option(
         "", "start whose hidden states of some sentences of every text are compared: a name, a folder or a hub id"
     )
+    uriel: bool = option(
+        False, "distances of languages by URIEL (ISO 639-3 codes; needs the extra uriel), not by this project's table"
+    )
     ranker: Literal["best", *RANKERS] = option(  # type: ignore[valid-type]
         "best", "way to rank; best: the one with the least regret when every target of the study is left out in turn"
     )
