@@ -90,7 +90,8 @@ def compute(
         needed = rankers.RANKERS[ranker].needs
         raise InputError(
             f"ranker={ranker!r} needs {needed}, which is not known of all pairs of languages; "
-            f"usable: {', '.join(n for n in judged.table['ranker'] if n in rankers.RANKERS)}",
+            f"usable: {', '.join(n for n in judged.table['ranker'] if n in rankers.RANKERS)}"
+            + (f" (without the texts of the sources: {without})" if without else ""),
             "ranker",
         )
     table = ranking.recommend(pairs, judged, ranker)

@@ -486,7 +486,7 @@ def _ranking(computed: Computed) -> Section:
             f"{chosen}. The least of several is a little too good; an interval that reaches another's mean does not "
             "tell the two apart. hindsight is no way to rank: the one source that is best over all targets.",
             "The entry point rank ranks the sources for a new language, with expected F1 and regret; it also judges "
-            "LambdaRank (LangRank), which is left out here for the time it takes.",
+            "LambdaRank (LangRank) and, with an encoder, hidden states; both are left out here for the time they take.",
             *found.words,
             *_left_out(computed),
         ],

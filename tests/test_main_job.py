@@ -3,14 +3,20 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from tiny import save_tiny_corpora, save_tiny_start
 
-from nertransfer import planted, schema
+from analysis import embeddings, overlap, recommendation, results
+from analysis.embeddings import AFTER, BEFORE, Representations
+from nertransfer import corpus, planted, schema
+from nertransfer.config import DataOptions, EmbedConfig, RankConfig
+from nertransfer.representations import embed
 from nertransfer.store import Study, all_runs, client, open_study
+from nertransfer.text_vectors import TextEncoder
 from nertransfer.tracking import cell_runs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,6 +76,83 @@ def test_the_planted_study_leaves_report_registry_and_no_loose_weights(planted_s
     assert not list((planted_study / "work" / "cells").rglob("*.safetensors"))
     kinds = sorted(run.data.tags["kind"] for run in all_runs(study.client, study.experiment_id))
     assert kinds == ["analysis", *["cell"] * 7, "claims", "study"]
+
+
+# --- why it transfers: the planted families, found again ------------------------------------------------------------
+
+FAMILY = {language.code: language.family for language in planted.LANGUAGES}
+RELATION = {(row["source"], row["target"]): row["relation"] for row in planted.relatedness()}
+HAVE_KIN = [language for language, family in FAMILY.items() if family != planted.ISOLATE]
+"""No choice is right for the isolate: it has no family."""
+
+
+def data_of(folder: Path) -> DataOptions:
+    return DataOptions(work_dir=str(folder / "work"))
+
+
+@pytest.fixture(scope="module")
+def representations(planted_study: Path) -> Representations:
+    """What the entity words of the start and of all cells say; kept after the tests that count runs."""
+    study = opened(planted_study, "planted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(planted_study)
+        done = embed(EmbedConfig(data=data_of(planted_study)), study)
+        assert len(done.embedded) == 8 and not done.absent
+        found = results.read(study.uri, "planted")
+        languages = found.languages
+        computed = embeddings.compute(*results.embeddings(found, study.uri), {}, found.families, languages, [], "base")
+    assert computed is not None
+    return computed
+
+
+def test_alignment_of_categories_is_higher_within_a_planted_family(representations: Representations) -> None:
+    for _, rows in representations.relations.groupby("stage"):
+        by = rows.set_index("relation")
+        within, across = by.loc["within a family"], by.loc["across families"]
+        assert within["low"] > across["high"] + 0.05 and within["distance_high"] < across["distance_low"] / 2
+    means = representations.alignment.set_index(["source", "target"])
+    means = means.assign(relation=[RELATION[pair] for pair in means.index]).groupby(["stage", "relation"])["accuracy"]
+    for stage in (BEFORE, AFTER):
+        same, family, unrelated = (means.mean()[stage, name] for name in ("same", "family", "unrelated"))
+        assert same > family > unrelated + 0.05
+
+
+def test_categories_form_groups_in_the_family_of_the_source(representations: Representations) -> None:
+    table = representations.silhouettes.set_index(["model", "by", "language"])["silhouette"]
+    for source in HAVE_KIN:
+        by = {language: table[f"base-{source}-s0", "category", language] for language in FAMILY}
+        kin = [by[language] for language in HAVE_KIN if RELATION[source, language] == "family"]
+        others = [by[language] for language in FAMILY if RELATION[source, language] in ("unrelated", "isolate")]
+        assert by[source] > sum(kin) / 2 > max(others), source
+    assert table["base", "family", "all"] > 2 * table["base", "language", "all"] > 0
+
+
+def test_names_overlap_within_the_planted_families(planted_study: Path) -> None:
+    shares = overlap.pivot(overlap.overlaps(corpus.load(data_of(planted_study)))).stack()
+    by = {name: [v for pair, v in shares.items() if RELATION[pair] == name] for name in set(RELATION.values())}
+    assert min(by["same"]) > max(by["family"]) and min(by["family"]) > 2 * max(by["unrelated"] + by["isolate"])
+
+
+def test_the_source_that_is_chosen_is_of_the_targets_family(planted_study: Path) -> None:
+    """From texts and hidden states alone: nobody tells the ranker which languages are relatives."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(planted_study)
+        study, data = opened(planted_study, "planted"), data_of(planted_study)
+        found = replace(results.read(study.uri, "planted"), families={})
+        corpora, encoder = corpus.load(data), TextEncoder("base", data)
+    right: dict[str, list[bool]] = {}
+    for target in HAVE_KIN:
+        done = recommendation.compute(found, RankConfig(target=target, data=data), corpora, encoder=encoder)
+        right.setdefault("chosen", []).append(FAMILY[done.table["source"][0]] == FAMILY[target])
+        assert "genetic_distance" not in done.table and "centre_similarity" in done.table
+        left_out = done.judged.left_out
+        for row in left_out[left_out["target"].isin(HAVE_KIN)].itertuples():
+            right.setdefault(row.ranker, []).append(FAMILY[row.first] == FAMILY[row.target])
+    assert len(right["chosen"]) == 6 and len(right["hidden_states"]) == 30
+    shares = {ranker: sum(cases) / len(cases) for ranker, cases in right.items()}
+    for ranker in ("chosen", "word_overlap", "hidden_states", "linear"):
+        assert shares[ranker] >= 0.9, shares
+    assert shares["average"] < 0.5  # what a source is worth on average does not tell whose relative it is
 
 
 def test_mlflow_run_on_real_corpora_with_a_real_encoder(shared_data: Path, tmp_path: Path) -> None:

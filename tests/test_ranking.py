@@ -491,8 +491,8 @@ def test_a_ranker_and_a_new_language_of_a_known_family_by_its_code(store: Path) 
         (("--target", "qka", "--start", "swa"), "start='swa' has no scores in this study; it has base"),
         (("--target", "qka", "--study", "few"), "needs at least 4 targets with scores and 3 sources other than qka"),
         (
-            ("--target", "qka", "--ranker", "geography"),
-            "ranker='geography' needs geographic_distance, which is not known",
+            ("--target", "qka", "--ranker", "word_overlap"),
+            "linear, lambdarank (without the texts of the sources: data='planted': not at hand)",
         ),
         (("--target", "qka", "--ranker", "oracle"), "ranker='oracle' is not allowed: one of best, average"),
         (("--target", "qka", "--text", "none.txt"), "none.txt: cannot be read"),
