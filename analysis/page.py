@@ -197,6 +197,13 @@ def is_reference(matrix: Matrix, reference: Matrix | None) -> list[bool]:
     return [matrix.configurations.get(row) in theirs for row in matrix.rows]
 
 
+def source_of(matrix: Matrix, row: str) -> str:
+    """The source of a row: the row itself, or in a matrix of starts what its configuration says."""
+    if matrix.row_name != "start":
+        return row
+    return matrix.configurations.get(row, "").removeprefix(f"{row}-")
+
+
 def difference(matrix: Matrix, reference: Matrix | None, category: str) -> pd.DataFrame | None:
     """Means minus those of the reference start with the same source and target, in points.
 
@@ -206,8 +213,7 @@ def difference(matrix: Matrix, reference: Matrix | None, category: str) -> pd.Da
     base = None if reference is None else frame_of(reference, category, "mean")
     if mean is None or base is None:
         return None
-    # the rows of a start are its sources, those of a pivot are starts with one source
-    sources = [matrix.own[row][0] if matrix.row_name == "start" and matrix.own.get(row) else row for row in matrix.rows]
+    sources = [source_of(matrix, row) for row in matrix.rows]
     found = mean - base.reindex(index=sources, columns=matrix.targets).to_numpy(float)
     found[is_reference(matrix, reference)] = np.nan
     return found if found.notna().any(axis=None) else None

@@ -373,6 +373,21 @@ def test_differences_are_to_the_same_source_and_target(study: Page) -> None:
         np.testing.assert_array_equal(found.loc[start], row)
 
 
+@pytest.mark.parametrize("pivot", ["hau", "hau+swa"])
+def test_a_pivot_that_is_no_target_is_compared_with_itself_from_the_reference(pivot: str) -> None:
+    """The starts have names of sources; the reference on those has other scores."""
+
+    def of(name: str, row_name: str, f1: dict[str, float], configurations: dict[str, str]) -> Matrix:
+        means = pd.DataFrame({"swa": f1})
+        return Matrix(name, name, row_name, list(f1), ["swa"], {}, configurations, {"ALL": {"mean": means}}, "f.csv")
+
+    base = of("base", "source", {pivot: 40.0, "swa": 90.0}, {pivot: f"base-{pivot}", "swa": "base-swa"})
+    starts = {"base": f"base-{pivot}", "swa": f"swa-{pivot}"}
+    found = page.difference(of(f"source-{pivot}", "start", {"base": 40.0, "swa": 50.0}, starts), base, "ALL")
+    assert found is not None
+    assert found["swa"].to_dict() == pytest.approx({"base": math.nan, "swa": 10.0}, nan_ok=True)
+
+
 def test_no_difference_where_nothing_is_shared(study: Page) -> None:
     base, other, _ = study.matrices
     assert page.difference(base, base, "ALL") is None
