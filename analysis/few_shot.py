@@ -4,19 +4,22 @@ F1 in percent; the interval of a mean is over seeds (`statistics.mean_intervals`
 sentences of a target are the same whatever the source, and fewer are among more, so curves are compared seed by seed.
 """
 
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from analysis import matrices, statistics
 from analysis.matrices import CELL
+from analysis.tables import MISSING
 from nertransfer.grid import ALONE, NONE, Configuration
+from nertransfer.intervals import CONFIDENCE
 from nertransfer.labels import ALL
 from nertransfer.schema import F1, FEW_SHOT_LANGUAGE, FEW_SHOT_MODE, FEW_SHOT_SENTENCES, SCORED_SPLITS
 
-RESAMPLES = 2000
+STEPS = 16
+"""So many parts between two numbers of sentences, in which limits are looked for."""
 LINE = ["start", "target", "source", "mode"]
 CURVE_COLUMNS = [*LINE, "sentences", "f1", "sd", "n_seeds", "low", "high"]
 SAVED_COLUMNS = [
@@ -78,53 +81,72 @@ def equivalents(numbers: np.ndarray, curve: np.ndarray, f1: np.ndarray) -> np.nd
     return np.where(~reached.any(axis=1), np.inf, np.where(place == 0, numbers[0], crossing))
 
 
-def saved(found: pd.DataFrame, resamples: int = RESAMPLES) -> pd.DataFrame:
+def interval(numbers: np.ndarray, apart: np.ndarray) -> tuple[float, float]:
+    """95 % limits of the number of sentences with which a learning curve first reaches a level, from paired seeds.
+
+    ``numbers`` (points,) as of `equivalents`; ``apart`` (seeds, points): the curve less the level, seed by seed. They
+    enclose every number at which Student's t does not tell the difference from 0 (Fieller 1954); beyond the most
+    sentences a limit is infinite. NaN for fewer than two seeds.
+    """
+    seeds, points = apart.shape
+    if seeds < 2:
+        return np.nan, np.nan
+    place = np.arange(points)
+    fine = np.linspace(0, points - 1, STEPS * (points - 1) + 1)
+    between = np.exp(np.interp(fine, place, np.log(numbers)))
+    values = np.stack([np.interp(fine, place, row) for row in apart])
+    reach = special.stdtrit(seeds - 1, (1 + CONFIDENCE) / 2) * values.std(axis=0, ddof=1) / np.sqrt(seeds)
+    upper, lower = values.mean(axis=0) + reach, values.mean(axis=0) - reach
+    stays = np.minimum.accumulate(lower[::-1])[::-1]  # it is passed where the lower limit is above 0 from there on
+    low, high = equivalents(between, np.stack([upper, stays]), np.zeros(2))
+    return float(low), float(high)
+
+
+def saved(found: pd.DataFrame) -> pd.DataFrame:
     """How many sentences alone give what a source gives with so many: a row for every point with a source.
 
-    ``equivalent`` is that number by `equivalents` of the means; ``low`` and ``high`` its 95 % percentile interval when
-    the seeds that all have are drawn anew, the same for both curves; NaN for fewer than two. Beyond ``largest``, the
+    All of it over the ``n_seeds`` seeds that the point has as well as every number alone; NaN for none. ``equivalent``
+    is that number by `equivalents` of the means, ``low`` and ``high`` its limits by `interval`. Beyond ``largest``, the
     most sentences that were tried alone, it is infinite; ``smallest`` stands for so many or fewer. ``saved`` is
     ``equivalent`` less ``sentences``.
     """
     rows = []
-    for (start, target), part in found.groupby(["start", "target"], sort=False):
+    for _, part in found.groupby(["start", "target"], sort=False):
         alone = part[part["mode"] == ALONE].pivot(index="seed", columns="sentences", values=F1)
         if alone.empty:
             continue
-        numbers = alone.columns.to_numpy(float)
-        rng = np.random.default_rng(zlib.crc32(f"{start} {target}".encode()))
+        numbers, complete = alone.columns.to_numpy(float), alone.dropna()
+        smallest, largest = int(numbers[0]), int(numbers[-1])
         for key, point in part[part["mode"] != ALONE].groupby([*LINE, "sentences"], sort=False):
-            f1, n = point.set_index("seed")[F1], int(key[-1])
-            mean = np.array([alone.mean().to_numpy(float)]), np.array([f1.mean()])
-            equivalent = float(equivalents(numbers, *mean)[0])
-            seeds = alone.dropna().index.intersection(f1.index)
-            low, high = np.nan, np.nan
-            if len(seeds) > 1:
-                drawn = rng.integers(len(seeds), size=(resamples, len(seeds)))
-                curve, level = alone.loc[seeds].to_numpy(float)[drawn].mean(axis=1), f1[seeds].to_numpy()[drawn]
-                # of infinite ones there is no value in between
-                low, high = np.quantile(
-                    equivalents(numbers, curve, level.mean(axis=1)), [0.025, 0.975], method="inverted_cdf"
-                )
-            smallest, largest = int(numbers[0]), int(numbers[-1])
+            level = point.set_index("seed")[F1]
+            seeds = complete.index.intersection(level.index)
+            curve, f1 = complete.loc[seeds].to_numpy(float), level[seeds].to_numpy(float)
+            mean, equivalent, low, high = (np.nan,) * 4
+            if len(seeds):
+                mean = f1.mean()
+                equivalent = float(equivalents(numbers, curve.mean(axis=0)[None], np.array([mean]))[0])
+                low, high = interval(numbers, curve - f1[:, None])
+                low, high = np.minimum(low, equivalent), np.maximum(high, equivalent)  # not to be apart by rounding
             words = in_words(equivalent, low, high, smallest, largest)
-            rows.append(
-                (*key, 100 * f1.mean(), len(f1), equivalent, low, high, equivalent - n, smallest, largest, words)
-            )
+            spared = equivalent - int(key[-1])
+            rows.append((*key, 100 * mean, len(seeds), equivalent, low, high, spared, smallest, largest, words))
     return pd.DataFrame(rows, columns=SAVED_COLUMNS)
 
 
 def in_words(equivalent: float, low: float, high: float, smallest: int, largest: int) -> str:
-    """``140 (95 %: 90 to more than 500)``; ``10 or fewer``; ``more than 500``."""
+    """``140 (95 %: 90 to more than 500)``; without limits ``10 or fewer``; ``more than 500 (95 %: more than 500)``."""
 
     def told(number: float) -> str:
         if np.isinf(number):
             return f"more than {largest:,}"
         return f"{smallest:,} or fewer" if number <= smallest else f"{number:,.0f}"
 
-    if np.isnan(low) or told(low) == told(high) == told(equivalent):
+    if np.isnan(equivalent):
+        return MISSING
+    if np.isnan(low):
         return told(equivalent)
-    return f"{told(equivalent)} (95 %: {told(low)} to {told(high)})"
+    limits = dict.fromkeys((told(low), told(high)))
+    return f"{told(equivalent)} (95 %: {' to '.join(limits)})"
 
 
 def missing(

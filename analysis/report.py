@@ -370,11 +370,7 @@ def figures(done: Computed) -> "tuple[dict[str, Future[drawing.Encoded]], dict[s
     for view in wide:
         one, stem = done.matrices[view.name][ALL], f"figures/{safe_name(view.name)}"
         own_row = view.configuration(view.rows[0])[1] if view.kind == "pivot" and view.rows else ""
-        n = without_averages(one.n).to_numpy()
-        seeds = sorted({int(value) for value in n[n > 0].ravel()})
-        shown = tables.count(seeds[-1], "seed") if seeds else "no seed"
-        if len(seeds) > 1:
-            shown = f"{seeds[0]} to {shown}"
+        shown = _seeds_text(without_averages(one.n).to_numpy())
         label = f"F1 (%), {SPLIT}, mean of {shown}"
         options = {"row_name": view.row_name, "own_row": own_row}
         drawn[stem] = Drawing("heatmap", (one.mean, one.sd, view.title, label, limits), options)
@@ -402,10 +398,8 @@ def figures(done: Computed) -> "tuple[dict[str, Future[drawing.Encoded]], dict[s
         part = part.rename(columns={"f1": "mean"}).assign(series=sections.lines(part))
         label = f"F1 (%) on {target}, {SPLIT}, 95 % interval"
         drawn[stem] = Drawing("learning_curves", (part, title, label))
-        most = int(part["n_seeds"].max())
-        captions[stem] = (
-            f"F1 on {target} by number of its labelled sentences, start {start}, {tables.count(most, 'seed')}"
-        )
+        seeds = _seeds_text(part["n_seeds"].to_numpy())
+        captions[stem] = f"F1 on {target} by number of its labelled sentences, start {start}, {seeds}"
     if done.overlap is not None and len(done.overlap.points) > 2:
         points = done.overlap.points
         named = {"label": points["source"] + ">" + points["target"], "group": points["target"]}
@@ -468,6 +462,14 @@ def _representation_figures(done: Computed, found: Representations) -> tuple[dic
         drawn[f"{stem}-f1"] = Drawing("scatter", arguments)
         captions[f"{stem}-f1"] = f"Zero-shot F1 against alignment, {what}: each point is a source and a target"
     return drawn, captions
+
+
+def _seeds_text(numbers: np.ndarray) -> str:
+    """``3 seeds``, or ``2 to 3 seeds`` where places have unequally many; those without any do not count."""
+    seeds = sorted({int(value) for value in numbers[numbers > 0].ravel()})
+    if not seeds:
+        return "no seed"
+    return f"{seeds[0]} to {tables.count(seeds[-1], 'seed')}" if len(seeds) > 1 else tables.count(seeds[0], "seed")
 
 
 def _notes(table: pd.DataFrame) -> dict[str, str]:

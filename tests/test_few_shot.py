@@ -1,12 +1,15 @@
 """Learning curves and what a source is worth in sentences."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from analysis import computed, few_shot, matrices, multi_source, plots
+from analysis import computed, few_shot, matrices, multi_source, plots, report, sections
 from analysis.matrices import Cube
 from nertransfer.grid import FewShot
 
@@ -55,16 +58,84 @@ def test_sentences_alone_for_the_same_f1_are_read_off_the_curve_on_a_logarithmic
     # 51 is a third of the way from 41 at 100 to 71 at 1,000
     assert saved["equivalent"].tolist() == pytest.approx([100, 100 * 10 ** (1 / 3), 1000])
     assert saved["saved"].tolist() == pytest.approx([100, 100 * 10 ** (1 / 3) - 10, 900])
-    # seeds are drawn for both curves at once: here all draws agree
-    assert saved["in_words"].tolist() == ["100", "215", "1,000"]
+    # seed by seed the curves are equally far apart
+    assert saved["in_words"].tolist() == ["100 (95 %: 100)", "215 (95 %: 215)", "1,000 (95 %: 1,000)"]
+    assert saved["n_seeds"].tolist() == [2] * 3
 
 
 def test_beyond_what_was_tried_it_is_said_to_be_more_or_fewer() -> None:
     better = F1 | {("hau", 10): (80, 90), ("hau", 0): (1, 2), ("hau", 100): (60, 80)}
     saved = few_shot.saved(few_shot.scores(*frames(better)))
-    assert saved["in_words"].iloc[:2].tolist() == ["10 or fewer", "more than 1,000"]
+    assert [text.split(" (")[0] for text in saved["in_words"].iloc[:2]] == ["10 or fewer", "more than 1,000"]
     assert saved["in_words"].iloc[2].endswith("to more than 1,000)")
     assert np.isinf(saved["equivalent"].iloc[1])
+    never = few_shot.saved(
+        few_shot.scores(*frames(F1 | {("hau", 0): (88, 90)}))
+    )  # in all seeds above all that was tried
+    assert never["in_words"].iloc[0] == "more than 1,000 (95 %: more than 1,000)"
+
+
+def test_limits_are_where_students_t_no_longer_tells_the_curve_from_the_level() -> None:
+    numbers, apart = np.array([10.0, 100.0, 1000.0]), np.array([[-30, -4, 9], [-28, 3, 10], [-32, -5, 12]]) / 100
+    low, high = few_shot.interval(numbers, apart)
+    # no measured number but 100 is within: 10 is surely too few, 1,000 surely enough
+    assert 10 < low < 100 < high < 1000
+    for limit in (low, high):  # the p-value there, by scipy
+        weight = np.log10(limit) % 1
+        left = int(np.log10(limit)) - 1
+        there = apart[:, left] * (1 - weight) + apart[:, left + 1] * weight
+        assert stats.ttest_1samp(there, 0).pvalue == pytest.approx(0.05, abs=0.002)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_the_interval_covers_as_often_as_it_says(seeds: int) -> None:
+    """Drawing the seeds anew covered 0.5, 0.74 and 0.85."""
+    rng, numbers = np.random.default_rng(seeds), np.array([10.0, 50.0, 100.0, 500.0])
+    true, wanted = 20 + 20 * np.log10(numbers / 10), 30.0
+    level = 20 + 20 * np.log10(wanted / 10)
+    hits = 0
+    for _ in range(500):
+        apart = true + rng.normal(0, 2, (seeds, 4)) - level - rng.normal(0, 1.5, (seeds, 1))
+        low, high = few_shot.interval(numbers, apart)
+        hits += low <= wanted <= high
+    assert hits / 500 > 0.92
+
+
+def test_estimate_and_interval_are_of_the_seeds_that_are_complete() -> None:
+    values = F1 | {("none", 100): (40,), ("hau", 0): (40, 90)}  # alone, 100 sentences of seed 2 are missing
+    curves, saved = (of(few_shot.scores(*frames(values))) for of in (few_shot.curves, few_shot.saved))
+    assert curves["n_seeds"].tolist() == [2, 2, 2, 2, 1, 2]
+    first = saved.iloc[0]
+    assert (first["f1"], first["n_seeds"], first["equivalent"], first["in_words"]) == (40, 1, 100, "100")
+    found = few_shot.scores(*frames())
+    alone = found["source"] == "none"
+    gone = alone & (
+        ((found["sentences"] == 10) & (found["seed"] == 1)) | ((found["sentences"] == 100) & (found["seed"] == 2))
+    )
+    none = few_shot.saved(found[~gone])  # every seed lacks a number
+    assert none["n_seeds"].tolist() == [0] * 3 and set(none["in_words"]) == {"n/a"}
+    assert none[["f1", "equivalent", "low", "high", "saved"]].isna().all(axis=None)
+    assert "nan" not in " ".join(told(found[~gone])).lower()
+
+
+def told(found: pd.DataFrame) -> list[str]:
+    """What the page says of these scores."""
+    made = SimpleNamespace(learning_curves=few_shot.curves(found), saved=few_shot.saved(found))
+    section = sections._few_shot(made, {})  # type: ignore[arg-type]
+    assert section is not None
+    return list(section.paragraphs)
+
+
+def test_the_best_of_several_sources_is_said_to_be_known_afterwards() -> None:
+    several = F1 | {("ibo", 0): (30, 31)}
+    text = " ".join(told(few_shot.scores(*frames(several | {("ibo", 10): (31, 32)}))))
+    assert "From base, hau without any sentence of swa gives 41.0 %" in text
+    assert "of 2 sources it is the best on test, which is known only afterwards" in text
+    assert "known only afterwards" not in " ".join(told(few_shot.scores(*frames())))
+
+
+def test_a_figure_of_unequal_seeds_says_so() -> None:
+    assert [report._seeds_text(np.array(n)) for n in ([3, 2, 0], [1, 1], [0])] == ["2 to 3 seeds", "1 seed", "no seed"]
 
 
 curve = st.lists(st.floats(0, 1), min_size=2, max_size=6)
@@ -134,6 +205,14 @@ def test_every_point_of_a_learning_curve_is_drawn_with_its_interval_and_none_is_
         drawn = [segment[:, 1].tolist() for segment in limits.get_segments()]
         assert np.array(drawn) == pytest.approx(rows[["low", "high"]].to_numpy())
         assert line.get_linestyle() == ("--" if name == "none" else "-")
+
+
+def test_where_nothing_was_trained_alone_no_line_is_dashed() -> None:
+    found = few_shot.scores(*frames({place: f1 for place, f1 in F1.items() if place[0] != "none"}))
+    table = few_shot.curves(found).rename(columns={"f1": "mean", "source": "series"})
+    axes = plots.learning_curves(table, "a title", "F1 (%)").axes[0]
+    assert [bars.lines[0].get_linestyle() for bars in axes.containers] == ["-"]
+    assert axes.containers[0].lines[0].get_color() != "#000000"
 
 
 def test_analyses_of_pairs_of_languages_are_the_same_with_and_without_sources_of_several() -> None:
