@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle
 
 from analysis.matrices import AVERAGE
 from analysis.tables import MISSING, number
-from nertransfer.grid import is_zero_shot
+from nertransfer.grid import ALONE, is_zero_shot
 
 WIDTH = 6.3  # inches
 GAP = 0.35  # between the body and its averages, in cells
@@ -132,8 +132,8 @@ BROKEN = 0.45
 def learning_curves(table: pd.DataFrame, title: str, label: str) -> Figure:
     """F1 by number of labelled sentences, on a logarithmic axis with 0 set apart; a line for each series.
 
-    ``table`` has the columns ``series``, ``sentences``, ``mean``, ``low``, ``high`` (NaN: no bar), in percent, in the
-    order of drawing; the last series is dashed, as what the others are compared with.
+    ``table`` has the columns ``series``, ``mode``, ``sentences``, ``mean``, ``low``, ``high`` (NaN: no bar), in
+    percent, in the order of drawing. What has the sentences `ALONE` is dashed: the others are compared with it.
     """
     names = list(dict.fromkeys(table["series"]))
     numbers = sorted(set(table["sentences"]))
@@ -148,10 +148,11 @@ def learning_curves(table: pd.DataFrame, title: str, label: str) -> Figure:
             mean = rows["mean"].to_numpy(float)
             reach = np.abs(np.vstack([mean - rows["low"], rows["high"] - mean]))
             shift = 0.012 * (i - (len(names) - 1) / 2)  # bars of several series side by side
-            marker, colour = _look(i) if i + 1 < len(names) else ("s", "#000000")
+            alone = bool((rows["mode"] == ALONE).any())
+            marker, colour = ("s", "#000000") if alone else _look(i)
             axes.errorbar(
                 [place[n] + shift for n in rows["sentences"]], mean, reach, fmt=marker, color=colour, label=name,
-                linestyle="--" if i + 1 == len(names) else "-", linewidth=1.2, markersize=4, elinewidth=0.8, capsize=2,
+                linestyle="--" if alone else "-", linewidth=1.2, markersize=4, elinewidth=0.8, capsize=2,
             )  # fmt: skip
         axes.set_xticks([place[n] for n in numbers], [f"{n:,}" for n in numbers], fontsize=8)
         axes.tick_params(labelsize=8, length=2)
