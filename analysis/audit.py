@@ -9,9 +9,10 @@ import pandas as pd
 
 from analysis import corpus_audit, few_shot, matrices
 from analysis.matrices import CELL
-from analysis.results import StudyResults, with_few_shot
+from analysis.results import FEW_SHOT, StudyResults, every_duplicate, with_few_shot
 from analysis.tables import count, listing, number
 from nertransfer.corpus import Corpus
+from nertransfer.grid import FewShot
 from nertransfer.labels import ALL
 from nertransfer.schema import F1
 
@@ -114,8 +115,11 @@ def missing_cells(found: StudyResults) -> list[Finding]:
 
 
 def identical_predictions(found: StudyResults) -> list[Finding]:
-    """Different cells whose predicted tags are the same, on all their targets or on some."""
-    scored = found.digests.dropna()
+    """Different cells whose predicted tags are the same, on all their targets or on some.
+
+    Cells with a few sentences of a target are among them, their sources named as those of their runs.
+    """
+    scored = _with_named(found.digests, found.few_shot.digests).dropna()
     known = pd.MultiIndex.from_frame(scored[CELL])
     findings = []
     groups = matrices.identical_cells(found.frame[~pd.MultiIndex.from_frame(found.frame[CELL]).isin(known)])
@@ -142,9 +146,18 @@ def identical_predictions(found: StudyResults) -> list[Finding]:
     return findings
 
 
+def _with_named(ordinary: pd.DataFrame, few: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ordinary cells, and below them those of cells with a few sentences: ``hau+50swa`` is their source."""
+    if not len(few):
+        return ordinary
+    places = few[["source", *FEW_SHOT]].itertuples(index=False, name=None)
+    named = [FewShot(language, n, mode).with_source(source) for source, language, n, mode in places]
+    return pd.concat([ordinary, few.drop(columns=FEW_SHOT).assign(source=named)], ignore_index=True)
+
+
 def _twins(groups: Sequence[Sequence[tuple[str, str, int]]], what: str, found: StudyResults) -> Finding:
     named = [" = ".join(f"{start}-{source} seed {seed}" for start, source, seed in cells) for cells in groups]
-    seeds = matrices.seed_counts(found.frame).set_index(["start", "source"])["seeds"]
+    seeds = matrices.seed_counts(_with_named(found.frame, found.few_shot.frame)).set_index(["start", "source"])["seeds"]
     shared: dict[tuple, int] = {}  # seeds by configurations that share them
     for cells in groups:
         together = tuple(dict.fromkeys((start, source) for start, source, _ in cells))
@@ -237,11 +250,12 @@ def seeds_alone(intervals: pd.DataFrame) -> list[Finding]:
 
 def duplicates(found: StudyResults) -> list[Finding]:
     """Finished runs of a cell that has a later one."""
-    if not len(found.duplicates):
+    rows = every_duplicate(found)
+    if not len(rows):
         return []
-    title = count(len(found.duplicates), "duplicate")
+    title = count(len(rows), "duplicate")
     text = "finished runs of a cell that has a later finished run, which is the one used"
-    return [Finding(Severity.NOTE, "duplicates", title, text, found.duplicates)]
+    return [Finding(Severity.NOTE, "duplicates", title, text, rows)]
 
 
 def invalid_tags(found: StudyResults, split: str) -> list[Finding]:

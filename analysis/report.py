@@ -245,7 +245,7 @@ def _frames(done: Computed) -> dict[str, str]:
         "overall": results.with_few_shot(found.overall, found.few_shot.overall),
         "cells": results.with_few_shot(found.cells, found.few_shot.cells),
         "missing": done.missing,
-        "duplicates": found.duplicates,
+        "duplicates": results.every_duplicate(found),
         "best_source": done.best,
         "by_relation": done.relations,
         "by_category": done.by_category,

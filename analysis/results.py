@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from analysis.resampling import SentenceCounts, gathered
 from nertransfer import embedded_words, grid, schema
 from nertransfer.counts import Entities
 from nertransfer.current import (
+    AnyPlace,
     FewShotPlace,
     Place,
     current_cells,
@@ -55,14 +56,18 @@ DIGEST_COLUMNS = [*CELL, "target", "split", "digest"]
 class FewShotResults:
     """The cells that also had a few sentences of a target, apart from all others: they belong to no transfer matrix.
 
-    ``frame``, ``overall`` and ``cells`` as of `StudyResults`, with the columns `FEW_SHOT` behind. ``plan``: the planned
-    configurations; what exists where no study was planned.
+    ``frame``, ``overall``, ``cells``, ``duplicates`` and ``digests`` as of `StudyResults`, with the columns `FEW_SHOT`
+    behind. ``plan``: the planned configurations; what exists where no study was planned. ``epochs_on_target``: whether
+    used cells without a source chose their epoch on the target's dev split, all of it labelled.
     """
 
     frame: pd.DataFrame
     overall: pd.DataFrame
     cells: pd.DataFrame
+    duplicates: pd.DataFrame
+    digests: pd.DataFrame
     plan: list[grid.Configuration]
+    epochs_on_target: bool
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,7 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
         frame=order.sort(_wide(scores, schema.CATEGORY_MEASURES, FRAME_COLUMNS)),
         overall=order.sort(_wide(scores[scores["category"] == ALL], OVERALL_MEASURES, OVERALL_COLUMNS)),
         cells=order.sort(_cells_frame(cells, kept)),
-        duplicates=order.sort(_duplicates(cells, kept)),
+        duplicates=order.sort(_duplicates(cells, kept, place_of)),
         digests=order.sort(_digests(kept)),
         plan=order.grid(),
         planned=planned is not None,
@@ -200,14 +205,22 @@ def _few_shot(
         frame=order.sort(_wide(scores, schema.CATEGORY_MEASURES, [*FRAME_COLUMNS, *FEW_SHOT])),
         overall=order.sort(_wide(overall, OVERALL_MEASURES, [*OVERALL_COLUMNS, *FEW_SHOT])),
         cells=order.sort(told),
+        duplicates=order.sort(_duplicates(cells, kept, few_shot_place_of, FEW_SHOT)),
+        digests=order.sort(_digests(kept, FEW_SHOT)),
         plan=found if planned is None else planned,
+        epochs_on_target=any(
+            few.mode == grid.ALONE and run.data.params.get(f"{schema.CONFIG}epoch_choice") == "best"
+            for (*_, few), run in kept.items()
+        ),
     )
 
 
-def _values(place: FewShotPlace) -> tuple:
-    """A place as the columns `CELL` and `FEW_SHOT`."""
+def _values(place: Place | FewShotPlace) -> tuple:
+    """A place as the columns `CELL`, and `FEW_SHOT` where it has them."""
+    if len(place) == len(CELL):
+        return place
     *cell, few = place
-    return *cell, few.language, few.sentences, few.mode
+    return *cell, few.language, few.sentences, few.mode  # type: ignore[union-attr]
 
 
 # --- scores ------------------------------------------------------------------------------------
@@ -230,6 +243,12 @@ def every_score(found: StudyResults) -> pd.DataFrame:
     The columns ``source_languages`` and `FEW_SHOT` come last; the latter are empty for ordinary cells.
     """
     return with_few_shot(pd.concat([found.frame, found.unions], ignore_index=True), found.few_shot.frame)
+
+
+def every_duplicate(found: StudyResults) -> pd.DataFrame:
+    """All duplicates; with the columns of `with_few_shot` where some are of cells with a few sentences."""
+    few = found.few_shot.duplicates
+    return with_few_shot(found.duplicates, few) if len(few) else found.duplicates
 
 
 def with_few_shot(ordinary: pd.DataFrame, few_shot: pd.DataFrame) -> pd.DataFrame:
@@ -377,12 +396,10 @@ def in_order(found: StudyResults, languages: Sequence[str]) -> StudyResults:
     if sorted(languages) != sorted(found.languages):
         raise ValueError(f"{languages} are not the languages of the study, {found.languages}")
     starts = list(dict.fromkeys([*found.plan["starts"], *found.frame["start"]]))
-    frames = {
-        name: _sorted(getattr(found, name), starts, languages)
-        for name in ("frame", "overall", "cells", "duplicates", "digests", "unions")
-    }
+    every = ("frame", "overall", "cells", "duplicates", "digests")
+    frames = {name: _sorted(getattr(found, name), starts, languages) for name in (*every, "unions")}
     few = found.few_shot
-    ordered = {name: _sorted(getattr(few, name), starts, languages) for name in ("frame", "overall", "cells")}
+    ordered = {name: _sorted(getattr(few, name), starts, languages) for name in every}
     rank = list(languages).index
     plan = found.plan | {axis: sorted(found.plan[axis], key=rank) for axis in ("sources", "targets", "pivots")}
     plan["pairs"] = sorted(found.plan["pairs"], key=lambda pair: (starts.index(pair[0]), rank(pair[1])))
@@ -419,31 +436,37 @@ def _cell_row(run: Run, used: bool) -> tuple:
     )  # fmt: skip
 
 
-def _digests(kept: Mapping[Place, Run]) -> pd.DataFrame:
+def _digests(kept: Mapping[AnyPlace, Run], further: Sequence[str] = ()) -> pd.DataFrame:
     rows = []
     for place, run in kept.items():
         for name, digest in _by_prefix([run], schema.PREDICTIONS_DIGEST).items():
             target, _, split = name.rpartition(".")
             if not grid.is_several(schema.restored(target)):  # what is predicted on its parts, once more
-                rows.append((*place, target, split, digest))
-    return pd.DataFrame(rows, columns=DIGEST_COLUMNS)
+                rows.append((*_values(place), target, split, digest))
+    return pd.DataFrame(rows, columns=[*CELL, *further, *DIGEST_COLUMNS[len(CELL) :]])
 
 
 def _utc(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _duplicates(cells: Sequence[Run], kept: Mapping[tuple[str, str, int] | None, Run]) -> pd.DataFrame:
+def _duplicates(
+    cells: Sequence[Run],
+    kept: Mapping[AnyPlace, Run],
+    place_in: Callable[[Run], AnyPlace | None],
+    further: Sequence[str] = (),
+) -> pd.DataFrame:
     """Finished runs of a cell that has a later finished run."""
     rows = []
     for run in cells:
-        latest = kept.get(place_of(run))
-        if run.info.status != "FINISHED" or latest is None or run is latest:
+        place = place_in(run)
+        latest = None if place is None else kept.get(place)
+        if run.info.status != "FINISHED" or place is None or latest is None or run is latest:
             continue
         same = run.data.tags.get(schema.CELL_KEY) == latest.data.tags.get(schema.CELL_KEY)
         reason = "same cell key, run again" if same else "another cell key: start, data or recipe differ"
-        rows.append((*place_of(run), run.info.run_id, latest.info.run_id, reason))  # type: ignore[misc]
-    return pd.DataFrame(rows, columns=DUPLICATE_COLUMNS)
+        rows.append((*_values(place), run.info.run_id, latest.info.run_id, reason))
+    return pd.DataFrame(rows, columns=[*CELL, *further, *DUPLICATE_COLUMNS[len(CELL) :]])
 
 
 def _inconsistencies(kept: Sequence[Run]) -> list[str]:

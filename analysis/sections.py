@@ -439,6 +439,15 @@ def _few_shot(computed: Computed, pictures: Mapping[str, str]) -> Section | None
         ),
         "Between measured numbers the curve without a source is a straight line over the logarithm of the number. "
         "The 95 % limits are where Student's t over the seeds, paired, no longer tells the two apart: wide for few.",
+        *(
+            [
+                "The epoch of a cell without a source was chosen on all of the target's dev split (epoch_choice=best): "
+                "its labels are used and not counted, so sentences alone look better than they are, and a source is "
+                "worth more of them than is said here."
+            ]
+            if computed.found.few_shot.epochs_on_target
+            else []
+        ),
     ]
     return Section(
         "few-shot",

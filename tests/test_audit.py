@@ -285,6 +285,58 @@ def test_without_digests_equal_scores_are_told_instead() -> None:
     assert audited(unequal) == []
 
 
+# --- cells with a few sentences of a target ---------------------------------------------------------------------
+
+
+def few_run(source: str, seed: int, mode: str = "added", sentences: int = 10, said: str = "", **changes) -> Run:
+    """A cell of base with sentences of zed; ``changes`` as of `cell_run`."""
+    told = {
+        schema.FEW_SHOT_LANGUAGE: "zed", schema.FEW_SHOT_SENTENCES: str(sentences), schema.FEW_SHOT_MODE: mode,
+        schema.CELL_KEY: f"key {source} {seed} {mode} {sentences}",
+    }  # fmt: skip
+    cell = ("base", source, seed)
+    words = digests(cell, said=said or f"{source} {seed} {mode} {sentences}")
+    return cell_run(cell, tags=told | words | changes.pop("tags", {}), **changes)
+
+
+def test_equal_predictions_of_cells_with_a_few_sentences_are_found_by_their_names() -> None:
+    ordinary = [plan_run(), *(cell_run(cell) for cell in CELLS)]
+    runs = [few_run("none", seed, "alone", said="none of it") for seed in (0, 1)] + [
+        few_run("nya", 0),
+        few_run("nya", 1),
+    ]
+    found = one(audited(study([*ordinary, *runs])))
+    assert found.kind == "identical_predictions"
+    assert "base-none+10zed seed 0 = base-none+10zed seed 1 have" in found.text
+    assert cells_of(found.rows) == [("base", "none+10zed", 0), ("base", "none+10zed", 1)]
+    copied = few_run("nya", 2, said=" ".join(map(str, ("base", "nya", 2))))  # those of its ordinary cell
+    (found,) = audited(study([*ordinary, few_run("nya", 0), copied]))
+    assert "base-nya seed 2 = base-nya+10zed seed 2 have" in found.text
+    assert "the same models, seed by seed" not in found.text
+
+
+def test_a_cell_with_a_few_sentences_that_ran_twice_is_a_duplicate() -> None:
+    again = few_run("nya", 0, ended=3_000_000, tags={schema.CELL_KEY: "changed"})
+    runs = [plan_run(), *(cell_run(cell) for cell in CELLS), few_run("nya", 0), again]
+    found = one(audited(study(runs)))
+    assert (found.kind, found.title) == ("duplicates", "1 duplicate")
+    row = found.rows.iloc[0]
+    assert (row["source"], row["few_shot_language"], row["few_shot_sentences"]) == ("nya", "zed", 10)
+    assert row["kept_run_id"] == again.info.run_id and "another cell key" in row["reason"]
+    both = with_runs({}).duplicates
+    assert len(both) == 0 and "few_shot_language" not in results.every_duplicate(with_runs({}))
+
+
+def test_epochs_chosen_on_dev_count_for_cells_without_a_source() -> None:
+    def chosen(source: str, mode: str, choice: str) -> bool:
+        run = few_run(source, 0, mode)
+        run.data.params[f"{schema.CONFIG}epoch_choice"] = choice
+        return study([plan_run(), *(cell_run(cell) for cell in CELLS), run]).few_shot.epochs_on_target
+
+    assert chosen("none", "alone", "best")
+    assert not chosen("none", "alone", "last") and not chosen("nya", "added", "best")
+
+
 # --- runs that do not fit together ---------------------------------------------------------------------------
 
 

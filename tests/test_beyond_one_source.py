@@ -103,6 +103,7 @@ def test_tags_say_what_a_cell_is_made_of(here: Study) -> None:
     alone = named(here, "tiny-none+6ccc-s0").data
     assert (alone.tags["source_languages"], alone.tags["few_shot_mode"]) == ("", "alone")
     assert {n.target for key in alone.metrics if (n := schema.parse_score_key(key))} == {"ccc"}
+    assert alone.params["cfg/epoch_choice"] == "last"  # by which a report knows how the epoch was chosen
 
 
 def test_a_source_of_several_is_registered_and_no_cell_with_sentences_is(here: Study, finished: Path) -> None:

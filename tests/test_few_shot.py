@@ -118,9 +118,10 @@ def test_estimate_and_interval_are_of_the_seeds_that_are_complete() -> None:
     assert "nan" not in " ".join(told(found[~gone])).lower()
 
 
-def told(found: pd.DataFrame) -> list[str]:
+def told(found: pd.DataFrame, epochs_on_target: bool = False) -> list[str]:
     """What the page says of these scores."""
-    made = SimpleNamespace(learning_curves=few_shot.curves(found), saved=few_shot.saved(found))
+    study = SimpleNamespace(few_shot=SimpleNamespace(epochs_on_target=epochs_on_target))
+    made = SimpleNamespace(learning_curves=few_shot.curves(found), saved=few_shot.saved(found), found=study)
     section = sections._few_shot(made, {})  # type: ignore[arg-type]
     assert section is not None
     return list(section.paragraphs)
@@ -132,6 +133,12 @@ def test_the_best_of_several_sources_is_said_to_be_known_afterwards() -> None:
     assert "From base, hau without any sentence of swa gives 41.0 %" in text
     assert "of 2 sources it is the best on test, which is known only afterwards" in text
     assert "known only afterwards" not in " ".join(told(few_shot.scores(*frames())))
+
+
+def test_that_the_epoch_was_chosen_on_the_targets_dev_split_is_said() -> None:
+    scores = few_shot.scores(*frames())
+    plain, warned = told(scores), told(scores, epochs_on_target=True)
+    assert warned[:-1] == plain and "all of the target's dev split" in warned[-1]
 
 
 def test_a_figure_of_unequal_seeds_says_so() -> None:
