@@ -18,10 +18,11 @@ import pandas as pd
 
 from analysis import statistics
 from analysis.entities import Tagged
+from analysis.multi_source import AMONG
 from analysis.statistics import Means
 from nertransfer.corpus import Corpus, Split
 from nertransfer.current import Place
-from nertransfer.grid import BASE
+from nertransfer.grid import BASE, is_zero_shot, languages_of
 from nertransfer.labels import spans
 
 RESAMPLES = 400
@@ -40,21 +41,25 @@ without letter case has none). By the source's train split: ``in train``: the sa
 category, only of another one, or none; ``frequency``: how often they are an entity of this category; ``consistency``:
 which share of all places where these words stand in a row is an entity of this category."""
 ZERO_SHOT, IN_LANGUAGE = SETTINGS = ("zero-shot", "in-language")
+"""Settings that means are over, as everywhere; the target of a source of several may be in neither (`setting_of`)."""
+NO_SEED = "no seed has all its pairs"
+"""Why a group has no mean."""
 OF_SOURCE = ("in train", "frequency", "consistency")
 BUCKET_COLUMNS = [
     "start", "source", "target", "attribute", "bucket", "f1", "low", "high", "n_seeds", "gold", "predicted", "correct",
 ]  # fmt: skip
-GAP_COLUMNS = ["start", "source", "target", "attribute", "bucket", "difference", "low", "high", "p"]
+GAP_COLUMNS = ["start", "source", "target", "attribute", "bucket", "difference", "low", "high", "p", "p_holm"]
 SUMMARY_COLUMNS = [
-    "start", "setting", "attribute", "bucket", "f1", "low", "high", "n_seeds", "n_pairs", "gold",
+    "start", "setting", "attribute", "bucket", "f1", "low", "high", "n_seeds", "n_pairs", "gold", "missing",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Buckets:
     """``table``: mean F1 over seeds of every start, source, target and bucket, with ``gold`` entities in it and the
-    means over seeds of ``predicted`` and ``correct`` ones. ``gaps``: every start less the reference. ``summary``: means
-    over pairs of source and target."""
+    means over seeds of ``predicted`` and ``correct`` ones. ``gaps``: every start less the reference; ``p_holm`` is over
+    all sources, targets and buckets of a start and an attribute. ``summary``: means over pairs of source and target;
+    ``missing``: why there is none."""
 
     table: pd.DataFrame
     gaps: pd.DataFrame
@@ -70,7 +75,8 @@ def buckets(
 ) -> Buckets:
     """F1 by bucket. ``groups``: (start, source) of every row of the summary, by its name there.
 
-    Raises KeyError where the source of a cell has no corpus.
+    Train of a source of several languages is that of all of them. Raises KeyError where a language of a cell's source
+    has no corpus.
     """
     known = _Known(corpora, found)
     tables, gaps, summary = [], [], _Summary(groups, found)
@@ -81,7 +87,14 @@ def buckets(
             tables.append(_table(f1, means).assign(target=target, attribute=attribute))
             gaps.append(_gaps(f1, means, reference).assign(target=target, attribute=attribute))
             summary.add(target, attribute, f1)
-    return Buckets(stacked(tables, BUCKET_COLUMNS), stacked(gaps, GAP_COLUMNS), summary.table())
+    apart = stacked(gaps, GAP_COLUMNS[:-1])
+    corrected = apart.groupby(["start", "attribute"])["p"].transform(lambda p: pd.Series(statistics.holm(p), p.index))
+    return Buckets(stacked(tables, BUCKET_COLUMNS), apart.assign(p_holm=corrected), summary.table())
+
+
+def setting_of(source: str, target: str) -> str:
+    """One of `SETTINGS`, or `AMONG` the languages of a source of several."""
+    return IN_LANGUAGE if source == target else ZERO_SHOT if is_zero_shot(source, target) else AMONG
 
 
 def stacked(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
@@ -104,19 +117,24 @@ class _Known:
             words = [tuple(one.words[a:b]) for a, b in zip(one.kinds.first, one.kinds.end, strict=True)]
             self.form[target] = np.array([codes.setdefault(form, len(codes)) for form in words], np.int64)
         self.sources = list(dict.fromkeys(source for one in found.values() for source in one.sources))
-        self.occurrences = np.zeros((len(self.sources), len(codes)), np.int32)
-        self.entities = np.zeros((len(self.sources), len(codes), len(self.categories)), np.int32)
         lengths: dict[str, set[int]] = {}
         for form in codes:
             lengths.setdefault(form[0], set()).add(len(form))
         column = {name: i for i, name in enumerate(self.categories)}
-        for i, source in enumerate(self.sources):
-            self._count(corpora[source].train, i, codes, lengths, column)
+        by_language = {
+            name: self._counted(corpora[name].train, codes, lengths, column)
+            for name in dict.fromkeys(name for source in self.sources for name in languages_of(source))
+        }
+        self.occurrences, self.entities = (
+            np.stack([sum(by_language[name][i] for name in languages_of(source)) for source in self.sources])
+            for i in (0, 1)
+        )
 
-    def _count(
-        self, train: Split, source: int, codes: Mapping[tuple[str, ...], int], lengths: Mapping[str, set[int]],
+    def _counted(
+        self, train: Split, codes: Mapping[tuple[str, ...], int], lengths: Mapping[str, set[int]],
         column: Mapping[str, int],
-    ) -> None:  # fmt: skip
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """(forms,) and (forms, categories) of one train split."""
         there: Counter[int] = Counter()
         named: Counter[tuple[int, int]] = Counter()
         for sentence in train.sentences:
@@ -129,9 +147,12 @@ class _Known:
                 code = codes.get(words[first:end])
                 if code is not None and category in column:
                     named[code, column[category]] += 1
-        self.occurrences[source, list(there)] = list(there.values())
+        occurrences = np.zeros(len(codes), np.int32)
+        entities = np.zeros((len(codes), len(self.categories)), np.int32)
+        occurrences[list(there)] = list(there.values())
         for (code, category), n in named.items():
-            self.entities[source, code, category] = n
+            entities[code, category] = n
+        return occurrences, entities
 
     def attributes(self, target: str, found: Tagged) -> dict[str, np.ndarray]:
         """(sources, kinds) the bucket of each attribute of `OF_SOURCE`."""
@@ -322,14 +343,16 @@ class _Summary:
                 for key in self._keys(start, source, target):
                     pairs.setdefault(key, {}).setdefault(seed, set()).add((start, source, target))
         every = {key: set().union(*by_seed.values()) for key, by_seed in pairs.items()}
-        shown = [(name, setting) for name in self.members for setting in SETTINGS]
+        self.shown = [(name, setting) for name in self.members for setting in SETTINGS if (name, setting) in pairs]
         self.columns = [
-            (*key, seed) for key in shown for seed, there in sorted(pairs.get(key, {}).items()) if there == every[key]
+            (*key, seed) for key in self.shown for seed, there in sorted(pairs[key].items()) if there == every[key]
         ]
         self.sums: dict[str, list[np.ndarray]] = {}
 
     def _keys(self, start: str, source: str, target: str) -> list[tuple[str, str]]:
-        setting = IN_LANGUAGE if source == target else ZERO_SHOT
+        setting = setting_of(source, target)
+        if setting not in SETTINGS:
+            return []
         return [(name, setting) for name, pairs in self.members.items() if (start, source) in pairs]
 
     def add(self, target: str, attribute: str, f1: _F1) -> None:
@@ -345,28 +368,40 @@ class _Summary:
         self.sums[attribute] = [a + b for a, b in zip(before, parts, strict=True)] if before else parts
 
     def table(self) -> pd.DataFrame:
-        """A row per group, setting and bucket; NaN where no pair has gold entities in it."""
-        tables = []
-        shown = list(dict.fromkeys(column[:2] for column in self.columns))
-        of = np.array([shown.index(column[:2]) for column in self.columns], np.int64)
-        for attribute, (resampled, values, pairs, gold) in self.sums.items() if shown else ():
+        """A row per group, setting and bucket; NaN where no pair has gold entities in it, and where no seed has all."""
+        complete = list(dict.fromkeys(column[:2] for column in self.columns))
+        lost = [key for key in self.shown if key not in complete]
+        tables = [
+            pd.DataFrame(
+                [
+                    (*key, attribute, label, *[np.nan] * 3, 0, 0, 0, NO_SEED)
+                    for label in ATTRIBUTES[attribute]
+                    for key in lost
+                ],
+                columns=SUMMARY_COLUMNS,
+            )
+            for attribute in (self.sums if lost else ())
+        ]
+        of = np.array([complete.index(column[:2]) for column in self.columns], np.int64)
+        for attribute, (resampled, values, pairs, gold) in self.sums.items() if complete else ():
             labels = ATTRIBUTES[attribute]
             number = np.maximum(pairs, 1)
-            places = (np.arange(len(labels))[:, None] * len(shown) + of).ravel()
+            places = (np.arange(len(labels))[:, None] * len(complete) + of).ravel()
             drawn = np.minimum(resampled / number, 1).reshape(len(resampled), -1)
             means = statistics.means_over_seeds(np.minimum(values / number, 1).ravel(), drawn, places)
             low, high = statistics.mean_intervals(means)
-            last = [np.flatnonzero(of == i)[-1] for i in range(len(shown))]
+            last = [np.flatnonzero(of == i)[-1] for i in range(len(complete))]
             n, support = pairs[:, last].ravel().astype(int), gold[:, last].ravel().astype(int)
             scores = {"f1": means.mean, "low": np.minimum(low, means.mean), "high": np.maximum(high, means.mean)}
-            named = [(name, setting, attribute, label) for label in labels for name, setting in shown]
+            named = [(name, setting, attribute, label) for label in labels for name, setting in complete]
             tables.append(
                 pd.DataFrame(named, columns=SUMMARY_COLUMNS[:4]).assign(
                     **{name: np.where(n > 0, 100 * one, np.nan) for name, one in scores.items()},
                     n_seeds=means.seeds, n_pairs=n, gold=support,
+                    missing=np.where(n > 0, "", "no gold entity"),
                 )
             )  # fmt: skip
         table = stacked(tables, SUMMARY_COLUMNS)
-        rank = {key: i for i, key in enumerate(shown)}
+        rank = {key: i for i, key in enumerate(self.shown)}
         order = [rank[key] for key in zip(table["start"], table["setting"], strict=True)]
         return table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)

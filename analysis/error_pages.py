@@ -3,6 +3,7 @@
 The pages stand beside the report's own and need no server.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -12,7 +13,7 @@ import pandas as pd
 
 from analysis import errors, page
 from analysis.entities import Tagged
-from analysis.error_buckets import IN_LANGUAGE, ZERO_SHOT
+from analysis.error_buckets import setting_of
 from analysis.errors import KINDS, MOST, Errors, Wrong, kinds_of_wrong
 from analysis.page_data import Column, Listing
 from nertransfer.corpus import Corpus
@@ -201,9 +202,8 @@ def confusion(target: str, found: Tagged, table: pd.DataFrame) -> pd.DataFrame:
     The most frequent first; without what is right.
     """
     rows = table[(table["target"] == target) & (table["gold"] != table["predicted"])]
-    rows = rows.assign(setting=np.where(rows["source"] == target, IN_LANGUAGE, ZERO_SHOT))
-    own = sum(source == target for _, source, _ in found.cells)
-    models = {IN_LANGUAGE: own, ZERO_SHOT: len(found.cells) - own}
+    rows = rows.assign(setting=[setting_of(source, target) for source in rows["source"]])
+    models = Counter(setting_of(source, target) for _, source, _ in found.cells)
     summed = rows.groupby(["setting", "gold", "predicted"], sort=False)["count"].sum().reset_index()
     gold_entities = np.bincount(found.gold_category, minlength=len(found.categories))
     support = dict(zip(found.categories, gold_entities, strict=True))

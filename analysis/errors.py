@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.entities import Pairs, Tagged, paired, tagged
-from analysis.error_buckets import IN_LANGUAGE, SETTINGS, ZERO_SHOT, Buckets, buckets, stacked
+from analysis.error_buckets import SETTINGS, Buckets, buckets, setting_of, stacked
 from analysis.matrices import CELL
 from nertransfer.corpus import Corpus
 from nertransfer.current import Place
+from nertransfer.grid import languages_of
 from nertransfer.labels import OUTSIDE
 
 KINDS = ("correct", "boundary", "type", "boundary and type", "missing", "spurious")
@@ -74,10 +75,10 @@ def analyse(
     """The error analysis of a study from the files of its cells (`nertransfer.predicted_entities`), in their order,
     with the entities of every target and what is wrong among them.
 
-    ``groups``: the configurations of every row of a summary, by its name. Cells of a source without a corpus are left
-    out; None where nothing is left.
+    ``groups``: the configurations of every row of a summary, by its name. Cells of a source of which a language has no
+    corpus are left out; None where nothing is left.
     """
-    with_train = {place: content for place, content in files.items() if place[1] in corpora}
+    with_train = {place: content for place, content in files.items() if corpora.keys() >= {*languages_of(place[1])}}
     found = tagged(with_train, corpora, targets=targets)
     if not found:
         return None
@@ -97,11 +98,12 @@ def analyse(
 
 def kinds_of_groups(table: pd.DataFrame, groups: Mapping[str, Sequence[tuple[str, str]]]) -> pd.DataFrame:
     """Columns start (the group), setting, scores (how many), and of each of `KINDS` the mean number a score."""
-    setting = np.where(table["source"] == table["target"], IN_LANGUAGE, ZERO_SHOT)
+    setting = np.array(list(map(setting_of, table["source"], table["target"])), object)
     places = list(zip(table["start"], table["source"], strict=True))
     rows = []
     for name, pairs in groups.items():
-        member = np.array([place in set(pairs) for place in places], bool)
+        members = set(pairs)
+        member = np.array([place in members for place in places], bool)
         for which in SETTINGS:
             part = table[member & (setting == which)]
             if len(part):

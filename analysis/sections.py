@@ -8,12 +8,14 @@ import pandas as pd
 from analysis import error_pages, matrices, multi_source, statistics, tables
 from analysis.computed import SPLIT, Computed, without_averages
 from analysis.embeddings import ALIGNMENT, Representations
+from analysis.error_buckets import NO_SEED
 from analysis.matrices import Average
 from analysis.page_data import Column, Listing, Matrix, Page, Picture, Section, Tile
 from analysis.pretraining import SIGNIFICANT
 from analysis.tables import count, listing, number
 from analysis.views import View
 from nertransfer.grid import ALONE, BASE, OWN, is_several, is_zero_shot
+from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
 
 POINTS = "points of F1"
@@ -646,13 +648,18 @@ def _errors(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
             "words as an entity of this category; other category: only of another one; unseen: as none. consistency: "
             "the share of all places in train where these words stand that are an entity of this category. The mean "
             "is over pairs of source and target with gold entities in the bucket; a bucket that fewer pairs have is "
-            "not the same mixture of languages. Every pair is in errors/buckets.csv, every start minus "
-            f"{computed.reference} in errors/bucket_gaps.csv, categories taken for others in errors/confusion.csv, "
-            "and in errors/kinds.csv the kinds of errors of every score, also as nervaluate counts them.",
+            "not the same mixture of languages."
+            + (" A target among the several languages of a source is in neither setting." if computed.several else "")
+            + " Every pair is in errors/buckets.csv, every start minus "
+            f"{computed.reference} in errors/bucket_gaps.csv (p_holm: over all sources, targets and buckets of a start "
+            "and an attribute), categories taken for others in errors/confusion.csv, "
+            "and in errors/kinds.csv the kinds of errors of every score, also as nervaluate counts them."
+            + _without_errors(computed),
             "Every wrong entity in its sentence, by start, source, seed and kind, on a page for each target:",
         ],
         [
-            Listing("buckets", "F1 by kind of entity", found.buckets.summary, buckets, "errors/buckets_summary.csv"),
+            Listing("buckets", "F1 by kind of entity", found.buckets.summary, buckets, "errors/buckets_summary.csv",
+                    _without_mean(found.buckets.summary)),
             Listing("kinds", "Kinds of errors, mean number a score", found.kinds_of_groups, kinds,
                     "errors/kinds_summary.csv"),
             Listing("examples", "Most frequent wrong entities", top, examples, "errors/examples.csv",
@@ -661,6 +668,29 @@ def _errors(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
         _pictures(pictures, "figures/seen"),
         [(f"errors on {name.removesuffix('.html')}", f"{ERRORS}/{name}") for name in computed.errors.pages],
     )  # fmt: skip
+
+
+def _without_errors(computed: Computed) -> str:
+    """How many scores are not analysed, and of which sources and targets; nothing where all are."""
+    frame, columns = computed.found.frame, ["start", "source", "seed", "target"]
+    scored = frame.loc[(frame["split"] == SPLIT) & (frame["category"] == ALL), columns]
+    assert computed.errors is not None
+    there = pd.MultiIndex.from_frame(computed.errors.tables.kinds[columns])
+    absent = scored[~pd.MultiIndex.from_frame(scored).isin(there)]
+    if not len(absent):
+        return ""
+    named = (f"{what} {listing(list(dict.fromkeys(absent[what])))}" for what in ("source", "target"))
+    return (
+        f" {len(absent):,} of {count(len(scored), 'score')} are left out, for want of predictions, of the corpus they "
+        f"were made on or of that of their source: {'; '.join(named)}."
+    )
+
+
+def _without_mean(summary: pd.DataFrame) -> str:
+    """The groups of which no seed has all pairs."""
+    rows = summary.loc[summary["missing"] == NO_SEED, ["start", "setting"]].drop_duplicates()
+    groups = [f"{start} ({setting})" for start, setting in rows.itertuples(index=False, name=None)]
+    return f"{NO_SEED}: {listing(groups)}" if groups else ""
 
 
 def _representations(computed: Computed, pictures: Mapping[str, str]) -> Section | None:

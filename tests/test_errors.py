@@ -4,9 +4,11 @@ import csv
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import analysis_store as made
 import numpy as np
+import pandas as pd
 import pytest
 from browser import looked_at
 from hypothesis import given, settings
@@ -15,7 +17,7 @@ from nervaluate import Evaluator
 from test_report import Page
 from test_scoring import published_results, read_columns
 
-from analysis import error_buckets, error_pages, errors, inference, report, statistics
+from analysis import error_buckets, error_pages, errors, inference, plots, report, sections, statistics
 from analysis.entities import Tagged, paired, tagged
 from nertransfer import corpus, counts, predicted_entities, schema
 from nertransfer.config import AnalyseConfig, DataOptions, TrackingOptions
@@ -313,6 +315,16 @@ def test_f1_of_a_bucket_and_its_gap(sample: tuple, found: error_buckets.Buckets)
     assert gap["low"] < gap["difference"] < gap["high"] and set(found.gaps["start"]) == {"swa", "hau", "wol"}
 
 
+def test_p_of_gaps_is_corrected_over_all_pairs_and_buckets_of_a_start_and_an_attribute(
+    found: error_buckets.Buckets,
+) -> None:
+    families = found.gaps.groupby(["start", "attribute"])
+    assert len(families) == 3 * len(error_buckets.ATTRIBUTES)
+    for _, rows in families:
+        np.testing.assert_array_equal(rows["p_holm"], statistics.holm(rows["p"]))
+    assert (found.gaps["p_holm"] > found.gaps["p"]).sum() > 100
+
+
 def test_draws_are_the_first_of_those_for_all_entities() -> None:
     few, many = (statistics.sentence_weights(57, n, np.random.default_rng(3)) for n in (40, inference.RESAMPLES))
     assert np.array_equal(few, many[:40])
@@ -325,6 +337,71 @@ def test_a_bucket_without_entities_has_no_f1() -> None:
     length = made_of.table[made_of.table["attribute"] == "length"].set_index("bucket")
     assert length.loc["1", "f1"] == 100 and np.isnan(length.loc["2", "f1"]) and length.loc["2", "gold"] == 0
     assert not len(made_of.gaps)
+
+
+def test_cells_of_several_languages_know_the_train_splits_of_all_of_them() -> None:
+    words, gold = [["Kano", "Musa", "Ada"]], [["B-LOC", "B-PER", "B-PER"]]
+    data = {
+        "hau": corpus_of(words, gold, ([["Kano", "Kano"]], [["B-LOC", "O"]])),
+        "swa": corpus_of(words, gold, ([["Musa", "Kano"]], [["B-PER", "B-LOC"]])),
+        "wol": corpus_of(words, gold),
+    }
+    predicted = predicted_entities.to_bytes({(t, "test"): counts.entities([["B-LOC", "O", "B-PER"]]) for t in data})
+    files = {("base", source, 0): predicted for source in ("hau", "hau+swa", "hau+zzz")}
+    group = {"base": [("base", "hau"), ("base", "hau+swa")]}
+    done = error_pages.analyse("s", "i", files, data, list(data), group, "base")
+    assert done is not None
+    assert set(done.tables.kinds["source"]) == {"hau", "hau+swa"}  # zzz has no corpus
+    rows = done.tables.buckets.table.set_index(["source", "target", "attribute", "bucket"])["gold"].sort_index()
+    for source, (seen, often, half) in {"hau": (1, 0, 1), "hau+swa": (2, 1, 0)}.items():
+        there = rows[source, "wol"]
+        assert (there["in train", "seen"], there["frequency", "2-4"]) == (seen, often), source
+        assert there["consistency", "up to 50 %"] == half, source
+    # the mean is over what is zero-shot, or in-language: a target among several sources is neither
+    summary = done.tables.buckets.summary.query("attribute == 'length' and bucket == '1'").set_index("setting")
+    assert summary["n_pairs"].to_dict() == {"zero-shot": 3, "in-language": 1}
+    assert done.tables.kinds_of_groups.set_index("setting")["scores"].to_dict() == {"zero-shot": 3, "in-language": 1}
+    found = tagged({place: content for place, content in files.items() if place[1] != "hau+zzz"}, data)
+    confused = error_pages.confusion("hau", found["hau"], done.tables.confusion)
+    assert set(confused["setting"]) == {"in-language", "target among the sources"} and set(confused["mean"]) == {1}
+
+
+def test_what_the_errors_leave_out_is_counted() -> None:
+    gold = [["B-LOC", "O"]]
+    data = {name: corpus_of(words_for(gold), gold) for name in ("hau", "swa")}
+    made_of = error_pages.analyse("s", "i", {("base", "hau", 0): file_of(gold)}, data, ["hau"], {}, "base")
+    places = [("base", "hau", 0, "hau"), ("base", "hau", 0, "swa"), ("base", "hau+zzz", 0, "hau")]
+    rows = [(*place, split, category) for place in places for split in ("dev", "test") for category in ("ALL", "LOC")]
+    frame = pd.DataFrame(rows, columns=["start", "source", "seed", "target", "split", "category"])
+
+    def told(frame: pd.DataFrame) -> str:
+        return sections._without_errors(SimpleNamespace(found=SimpleNamespace(frame=frame), errors=made_of))  # type: ignore[arg-type]
+
+    assert " 2 of 3 scores are left out" in told(frame) and "source hau and hau+zzz; target swa and hau." in told(frame)
+    assert told(frame[(frame["target"] == "hau") & (frame["source"] == "hau")]) == ""
+
+
+def test_a_start_of_which_no_seed_has_all_pairs_keeps_its_rows() -> None:
+    gold = [["B-LOC", "O"]]
+    data = {name: corpus_of(words_for(gold), gold) for name in ("hau", "swa")}
+    both = predicted_entities.to_bytes({(name, "test"): counts.entities(gold) for name in data})
+    files = {("base", "hau", 0): both, ("base", "swa", 0): both, ("swa", "hau", 0): both, ("swa", "swa", 1): both}
+    groups = {start: [(start, source) for source in data] for start in ("base", "swa")}
+    for chosen in (groups, {"swa": groups["swa"]}):  # also where it is alone
+        summary = error_buckets.buckets(tagged(files, data), data, chosen, resamples=20).summary
+        rows = summary[summary["start"] == "swa"].set_index(["setting", "attribute", "bucket"])
+        buckets = sum(map(len, error_buckets.ATTRIBUTES.values()))
+        assert len(summary) == len(chosen) * 2 * buckets and len(rows) == 2 * buckets
+        assert rows[["f1", "low", "high"]].isna().all(axis=None) and not rows[["n_seeds", "n_pairs"]].any(axis=None)
+        assert set(rows["missing"]) == {"no seed has all its pairs"}
+        note = "no seed has all its pairs: swa (zero-shot) and swa (in-language)"
+        assert sections._without_mean(summary) == note
+    summary = error_buckets.buckets(tagged(files, data), data, groups, resamples=20).summary
+    assert list(dict.fromkeys(summary["start"])) == ["base", "swa"]
+    known = summary[(summary["start"] == "base") & (summary["gold"] > 0)]
+    assert (known["f1"] == 100).all() and set(known["missing"]) == {""}
+    figure = plots.intervals(sections.seen_and_unseen(summary), "bucket", "start", "a title", "F1 (%)", {})
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["base", "swa"]
 
 
 def test_the_file_of_a_cell_and_its_predictions_hold_the_same_entities() -> None:
