@@ -1,7 +1,7 @@
 """Representations of entity words: how categories, languages and seeds lie, and whether transfer goes with it. Pure."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ RELATION_COLUMNS = ["start", "stage", "relation", "accuracy", "low", "high", "di
 SILHOUETTE_COLUMNS = ["model", "language", "by", "silhouette", "low", "high", "words"]
 SEED_COLUMNS = ["configuration", "language", "compared", "within", "distance", "low", "high", "pairs", "seeds"]
 CKA_COLUMNS = ["model", "layers", "other_model", "other_layers", "cka", "low", "high", "words"]
-ASSOCIATION_COLUMNS = ["start", "stage", "measure", "method", "r", "p", "naive_p", "dyads", "languages"]
+ASSOCIATION_COLUMNS = ["start", "stage", "measure", "method", "r", "p", "p_holm", "naive_p", "dyads", "languages"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class Representations:
     seeds: pd.DataFrame
     cka: pd.DataFrame
     associations: pd.DataFrame
+
+    @property
+    def split(self) -> str:
+        """The split that the words of all used models are of."""
+        return " and ".join(dict.fromkeys(self.models.loc[self.models["used"], "split"]))
 
     @property
     def points(self) -> pd.DataFrame:
@@ -88,7 +93,7 @@ def compute(
     pairs: dict[tuple[str, str, str, int | None], dict[tuple[str, str], _Pair]] = {}
     names: dict[tuple, str] = {}
     centres: dict[Place, tuple[str, dict]] = {}
-    silhouettes, seeds, similar, layers = [], [], _Similar(), ""
+    silhouettes, seeds, similar, layers = [], [], _Similar(compared(models)), ""
     for _, group in itertools.groupby(embedded, key=lambda one: (one.layers, one.configuration)):
         several = _Seeds(languages)
         for one in group:
@@ -203,24 +208,31 @@ def _alignment(pairs: Mapping, names: Mapping) -> pd.DataFrame:
 
 
 def _relations(pairs: Mapping, families: Mapping[str, str]) -> pd.DataFrame:
-    """Alignment between languages within and across families, averaged over pairs and the models of a stage."""
+    """Alignment between languages within and across families: the mean over pairs of their means over seeds."""
     rows = []
     for start, stage in dict.fromkeys((start, stage) for start, stage, _, _ in pairs):
-        several = [(pair, by[pair]) for key, by in pairs.items() if key[:2] == (start, stage) for pair in by]
+        seeds: dict[tuple[str, str], list[_Pair]] = {}
+        for key, by_pair in pairs.items():
+            for pair, one in by_pair.items() if key[:2] == (start, stage) else ():
+                if not np.isnan(one.accuracy):
+                    seeds.setdefault(pair, []).append(one)
         for name in matrices.RELATIONS:
             chosen = [
-                one
-                for (source, target), one in several
+                (
+                    np.mean([(one.accuracy, one.distance) for one in several], axis=0),
+                    np.mean([(one.resampled, one.resampled_distance) for one in several], axis=0),
+                )
+                for (source, target), several in seeds.items()
                 if source != target and source in families and target in families
-                and matrices.relation(source, target, families) == name and not np.isnan(one.accuracy)
+                and matrices.relation(source, target, families) == name
             ]  # fmt: skip
             if not chosen:
                 continue
-            accuracy = float(np.mean([one.accuracy for one in chosen]))
-            distance = float(np.mean([one.distance for one in chosen]))
+            accuracy, distance = np.mean([mean for mean, _ in chosen], axis=0).tolist()
             # sentences of a language are drawn alike in all pairs, so resamples are averaged one by one
-            bounds = geometry.interval(accuracy, np.mean([one.resampled for one in chosen], axis=0), 0, 1)
-            reach = geometry.interval(distance, np.mean([one.resampled_distance for one in chosen], axis=0), 0)
+            resampled, resampled_distance = np.mean([drawn for _, drawn in chosen], axis=0)
+            bounds = geometry.interval(accuracy, resampled, 0, 1)
+            reach = geometry.interval(distance, resampled_distance, 0)
             rows.append((start, stage, name, accuracy, *bounds, distance, *reach, len(chosen)))
     return pd.DataFrame(rows, columns=RELATION_COLUMNS)
 
@@ -234,7 +246,10 @@ def alignment_matrix(alignment: pd.DataFrame, start: str, stage: str, measure: s
 
 
 def _associations(alignment: pd.DataFrame, cubes: Mapping[str, Cube]) -> pd.DataFrame:
-    """Correlation of zero-shot F1 with alignment and with distance, p by permuting languages (QAP)."""
+    """Correlation of zero-shot F1 with alignment and with distance, p by permuting languages (QAP).
+
+    ``p_holm`` is over all starts, stages and measures of a method.
+    """
     rows = []
     for start, stage in dict.fromkeys(alignment[["start", "stage"]].itertuples(index=False, name=None)):
         if start not in cubes:
@@ -250,8 +265,11 @@ def _associations(alignment: pd.DataFrame, cubes: Mapping[str, Cube]) -> pd.Data
                 if tested is None or np.isnan(tested.r):
                     continue
                 naive = statistics.naive_association(x, f1, kind)  # type: ignore[arg-type]
-                rows.append((start, stage, measure, method, tested.r, tested.p, naive.p, tested.n, len(common)))
-    return pd.DataFrame(rows, columns=ASSOCIATION_COLUMNS)
+                found = (tested.r, tested.p, np.nan, naive.p, tested.n, len(common))
+                rows.append((start, stage, measure, method, *found))
+    table = pd.DataFrame(rows, columns=ASSOCIATION_COLUMNS)
+    corrected = table.groupby("method")["p"].transform(lambda p: pd.Series(statistics.holm(p), p.index))
+    return table.assign(p_holm=corrected)
 
 
 # --- silhouettes and seeds ------------------------------------------------------------------------
@@ -359,15 +377,36 @@ class _Seeds:
         return (name, language, compared, within, float(lengths[0]), *bounds, len(apart), len(self._models))
 
 
-class _Similar:
-    """Collects some words of every model for CKA, until there are enough models."""
+def compared(models: pd.DataFrame, most: int = CKA_MODELS) -> set[tuple[str, str]]:
+    """(model, layers) of at most ``most`` of the used ones, for CKA.
 
-    def __init__(self) -> None:
+    As many of every layers as of others, as far as there are; of each the first seeds of all configurations before the
+    second ones, and where not all of these fit, some that are evenly apart in the order of ``models``.
+    """
+    used = models[models["used"].astype(bool)]
+    share = used.assign(place=used.groupby("layers").cumcount()).sort_values("place", kind="stable").head(most)
+    found: set[tuple[str, str]] = set()
+    for layers, number in share["layers"].value_counts().items():
+        rows = used[used["layers"] == layers]
+        seed = rows.groupby(["start", "source"]).cumcount()
+        left = int(number)
+        for _, part in rows.groupby(seed):
+            chosen = part["model"].iloc[np.linspace(0, len(part) - 1, min(left, len(part))).round().astype(int)]
+            found |= {(name, str(layers)) for name in chosen}
+            left -= len(chosen)
+    return found
+
+
+class _Similar:
+    """Collects some words of the models that are compared by CKA."""
+
+    def __init__(self, chosen: Container[tuple[str, str]]) -> None:
+        self._chosen = chosen
         self._models: dict[tuple[str, str], np.ndarray] = {}
         self._rows = self._draws = np.empty(0)
 
     def add(self, one: Embedded) -> None:
-        if len(self._models) < CKA_MODELS:
+        if (one.name, one.layers) in self._chosen:
             if not self._models:
                 self._rows = some_rows(one.words, CKA_WORDS)
                 self._draws = _all_draws(one.words)[:CKA_RESAMPLES, self._rows]

@@ -445,7 +445,7 @@ def _representation_figures(done: Computed, found: Representations) -> tuple[dic
         languages = [name for name in matrix.columns if name in matrix.index]
         stem, what = f"{sections.REPRESENTATIONS}alignment-{safe_name(stage)}", embeddings.STAGES[stage]
         title = f"{done.reference}, {what}: do its categories align?"
-        label = f"nearest-centre accuracy (%), {SPLIT}"
+        label = f"nearest-centre accuracy (%), {found.split}"
         shown = 100 * matrix
         drawn[stem] = Drawing("heatmap", (shown, None, title, label, matrices.limits([shown])))
         captions[stem] = (
@@ -460,7 +460,8 @@ def _representation_figures(done: Computed, found: Representations) -> tuple[dic
         title = f"Alignment and transfer: {done.reference}, {what} (n = {len(points)})"
         arguments = (frame, title, label, f"zero-shot F1 (%), {SPLIT}")
         drawn[f"{stem}-f1"] = Drawing("scatter", arguments)
-        captions[f"{stem}-f1"] = f"Zero-shot F1 against alignment, {what}: each point is a source and a target"
+        apart = "" if found.split == SPLIT else f" (alignment on {found.split}, F1 on {SPLIT})"
+        captions[f"{stem}-f1"] = f"Zero-shot F1 against alignment{apart}, {what}: each point is a source and a target"
     return drawn, captions
 
 

@@ -711,6 +711,7 @@ def _representations(computed: Computed, pictures: Mapping[str, str]) -> Section
     associations = [
         start, stage, Column("measure", "measure"), Column("method", "correlation"), Column("r", "r", "number"),
         Column("p", "p", "p", "two-sided, languages permuted (QAP)"),
+        Column("p_holm", "p (Holm)", "p", "over all starts, stages and measures of a way to correlate"),
         Column("naive_p", "p, naive", "p", "as if pairs of languages were independent"),
         Column("dyads", "pairs", "count"),
     ]  # fmt: skip
@@ -735,7 +736,7 @@ def _representations(computed: Computed, pictures: Mapping[str, str]) -> Section
         Listing("seeds_apart", "Distances between seeds and between categories", found.seeds, seeds,
                 "embeddings/seeds.csv", "Euclidean, between category centres"),
         Listing("cka", "Similarity of models and layers", found.cka, similarity, "embeddings/cka.csv",
-                "linear CKA; 1: alike up to rotation and scale"),
+                "linear CKA; 1: alike up to rotation and scale" + _not_compared(found)),
     ]  # fmt: skip
     return Section(
         "representations",
@@ -752,12 +753,25 @@ def _representation_words(found: Representations) -> list[str]:
     starts = int((models["source"] == "").sum())
     rest = len(found.models) - len(used)
     text = (
-        f"Vectors of entity words in their sentences, layers {found.layers} (1 is the last) summed, from "
-        f"{count(starts, 'start')} and {count(len(models) - starts, 'cell')}. Intervals resample sentences; drawn are "
-        "means by category. docs/representations.md says how to read it."
+        f"Vectors of entity words in the sentences of {found.split}, layers {found.layers} (1 is the last) summed, "
+        f"from {count(starts, 'start')} and {count(len(models) - starts, 'cell')}. Intervals resample sentences; drawn "
+        "are means by category. docs/representations.md says how to read it."
     )
     left_out = f" {count(rest, 'embedding')} not used: see embeddings/models.csv." if rest else ""
+    if found.split != SPLIT:
+        left_out += f" F1 is of {SPLIT}: alignment and F1 are of different sentences."
     return [text + left_out, *_relation_words(found.relations), *_alignment_words(found.associations)]
+
+
+def _not_compared(found: Representations) -> str:
+    """How many models and layers CKA leaves out, if any."""
+    sides = (found.cka[["model", "layers"]], found.cka[["other_model", "other_layers"]])
+    compared = {row for side in sides for row in side.itertuples(index=False, name=None)}
+    used = int(found.models["used"].sum())
+    left = used - len(compared)
+    return (
+        f"; {left} of {used} models left out, those compared are spread over starts, sources and layers" if left else ""
+    )
 
 
 def _relation_words(relations: pd.DataFrame) -> list[str]:
@@ -778,9 +792,10 @@ def _alignment_words(associations: pd.DataFrame) -> list[str]:
     rows = associations[(associations["measure"] == ALIGNMENT) & (associations["method"] == "Spearman")]
     texts = [
         f"{start} ({stage}) r = {number(r, 2)}, {p_text(p)}"
-        for start, stage, r, p in rows[["start", "stage", "r", "p"]].itertuples(index=False, name=None)
+        for start, stage, r, p in rows[["start", "stage", "r", "p_holm"]].itertuples(index=False, name=None)
     ]
-    return [f"Spearman correlation of zero-shot F1 with it, languages permuted: {'; '.join(texts)}."] if texts else []
+    what = "Spearman correlation of zero-shot F1 with it, languages permuted, p corrected by Holm"
+    return [f"{what}: {'; '.join(texts)}."] if texts else []
 
 
 def _certainty(computed: Computed) -> Section:

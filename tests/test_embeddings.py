@@ -2,6 +2,8 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import silhouette_score
 
-from analysis import arrangements, embeddings, geometry, plots, projections
+from analysis import arrangements, embeddings, geometry, plots, projections, report, sections, statistics
 from analysis.embedded import Embedded, sentence_draws, some_rows
 from analysis.embeddings import AFTER, BEFORE, Representations
 from analysis.matrices import Cube
@@ -74,7 +76,7 @@ def found() -> Representations:
 
 
 def test_nothing_embedded_is_nothing_to_show() -> None:
-    assert embeddings.compute(pd.DataFrame(), iter(()), {}, {}, [], [], "base") is None
+    assert embeddings.compute(pd.DataFrame(columns=EMBEDDING_COLUMNS), iter(()), {}, {}, [], [], "base") is None
 
 
 # --- the planted geometry is found -------------------------------------------------------------------
@@ -87,6 +89,69 @@ def test_alignment_is_higher_and_distance_smaller_within_a_family(found: Represe
             within, across = by.loc["within a family"], by.loc["across families"]
             assert within["low"] > across["high"], stage
             assert within["distance_high"] < across["distance_low"], stage
+
+
+def test_relations_count_pairs_of_languages_and_average_seeds_first(found: Representations) -> None:
+    """The cells of a have three seeds, those of c and d one."""
+    row = found.relations.query("start == 'base' and stage == @AFTER and relation == 'within a family'").squeeze()
+    rows = found.alignment.query("start == 'base' and stage == @AFTER")
+    kin = rows[[FAMILIES[s] == FAMILIES[t] != "isolate" and s != t
+                for s, t in zip(rows["source"], rows["target"], strict=True)]]  # fmt: skip
+    assert row["pairs"] == 3 and len(kin) == 5
+    for name in ("accuracy", "distance"):
+        assert row[name] == pytest.approx(kin.groupby(["source", "target"])[name].mean().mean())
+
+
+def test_p_of_associations_is_corrected_over_all_of_a_method(found: Representations) -> None:
+    for _, rows in found.associations.groupby("method"):
+        assert len(rows) == 4  # before and after, alignment and distance
+        np.testing.assert_array_equal(rows["p_holm"], statistics.holm(rows["p"]))
+    row = found.associations.query("stage == @BEFORE and measure == @embeddings.ALIGNMENT and method == 'Spearman'")
+    (told,) = sections._alignment_words(found.associations)
+    assert "corrected by Holm" in told and f"base ({BEFORE}) r = " in told
+    assert sections.p_text(row["p_holm"].item()) in told and row["p_holm"].item() > row["p"].item()
+
+
+def test_dev_embeddings_are_called_so_everywhere(found: Representations) -> None:
+    done = SimpleNamespace(reference="base", cubes={"base": f1_cube()})
+    dev = replace(found, models=found.models.assign(split="dev"))
+    for one, label in ((found, "nearest-centre accuracy (%), test"), (dev, "nearest-centre accuracy (%), dev")):
+        drawn, captions = report._representation_figures(done, one)  # type: ignore[arg-type]
+        matrix, against = (drawn[f"figures/embeddings-alignment-{name}"] for name in ("start", "start-f1"))
+        of_matrix, of_points = ([x for x in each.arguments if isinstance(x, str)] for each in (matrix, against))
+        assert label in of_matrix and {label, "zero-shot F1 (%), test"} <= {*of_points}
+        apart = "alignment on dev, F1 on test" in captions["figures/embeddings-alignment-start-f1"]
+        words = sections._representation_words(one)[0]
+        assert apart == ("F1 is of test: alignment and F1 are of different sentences" in words) == (one is dev)
+        assert f"in the sentences of {one.split}," in words
+
+
+def table_of(names: list[tuple[str, str, int | None, str]], used: bool = True) -> pd.DataFrame:
+    rows = [
+        (f"{start}-{source}-s{seed}", start, source, seed, layers, "test", used, "", "", "")
+        for start, source, seed, layers in names
+    ]
+    return pd.DataFrame(rows, columns=EMBEDDING_COLUMNS)
+
+
+def test_models_that_are_compared_are_spread_over_layers_seeds_and_sources() -> None:
+    cells = [(start, source, seed) for start in ("base", "a") for source in "abcdefgh" for seed in (0, 1, 2)]
+    first = [(*cell, "-2,-1") for cell in cells]
+    few = [("base", "", None, layers) for layers in ("-1", "-3")]
+    everything = pd.concat([table_of(first + few), table_of([("z", "", None, "-9")], used=False)])
+    chosen = embeddings.compared(everything, 24)
+    assert len(chosen) == 24 and {layers for _, layers in chosen} == {"-2,-1", "-1", "-3"}
+    assert {(f"{start}-{source}-s0", "-2,-1") for start in ("base", "a") for source in "abcdefgh"} < chosen
+    second = {name for name, _ in chosen if name.endswith("s1")}  # six of sixteen: not the first ones alone
+    assert len(second) == 6 and {name.split("-")[0] for name in second} == {"base", "a"}
+    assert embeddings.compared(table_of(few), 24) == {("base--sNone", "-1"), ("base--sNone", "-3")}
+    assert len(embeddings.compared(everything, 2)) == 2
+
+
+def test_models_that_are_not_compared_are_counted(found: Representations) -> None:
+    assert sections._not_compared(found) == ""
+    more = pd.concat([found.models, table_of([("x", "y", 0, "-1"), ("x", "z", 0, "-1")])])
+    assert sections._not_compared(replace(found, models=more)).startswith(f"; 2 of {len(more)} models left out")
 
 
 def test_fine_tuning_lifts_alignment_of_the_sources_family(found: Representations) -> None:
