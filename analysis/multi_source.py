@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from analysis import statistics
 from analysis.matrices import Cube, over_seeds
 from nertransfer.grid import is_several, is_zero_shot, languages_of
+from nertransfer.intervals import interval
 
 COLUMNS = [
     "start", "source", "target", "setting", "f1", "best_part", "best_part_f1", "difference", "low", "high", "n_seeds",
@@ -35,8 +35,8 @@ def compare(cubes: Mapping[str, Cube]) -> pd.DataFrame:
                     continue
                 best = max(rivals, key=lambda part: mean[part, j])
                 apart = cube.values[:, i, j] - cube.values[:, best, j]
-                found = statistics.mean_of_differences(apart[~np.isnan(apart)])
-                found = (*np.clip(found[:3], -100, 100), found[3])
+                apart = apart[~np.isnan(apart)]
+                found = (*interval(apart, -100, 100), len(apart))
                 setting = ZERO_SHOT if is_zero_shot(source, target) else AMONG
                 rows.append(
                     (start, source, target, setting, mean[i, j], cube.sources[best], mean[best, j], *found)

@@ -170,16 +170,6 @@ def differences(
     return Differences(estimate, np.clip(estimate - half, -1, 1), np.clip(estimate + half, -1, 1), p)
 
 
-def mean_of_differences(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float, float, int]:
-    """Mean of paired differences, its limits by Student's t, and their number; NaN limits for fewer than two."""
-    n = len(values)
-    if n < 2:
-        return float(values.mean()) if n else math.nan, math.nan, math.nan, n
-    half = float(special.stdtrit(n - 1, (1 + confidence) / 2) * values.std(ddof=1) / math.sqrt(n))
-    mean = float(values.mean())
-    return mean, mean - half, mean + half, n
-
-
 def mann_whitney(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
     """Two-sided p-value of the Mann-Whitney U test of two samples of seeds; NaN where a side is empty.
 
