@@ -1,5 +1,6 @@
 """Plain text -> Markdown that reads the same, whatever the text is. Pure."""
 
+import html
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -19,8 +20,11 @@ def name_of(character: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Plain text as GitHub Markdown that reads the same, on one line; also inside a pipe table."""
-    return re.sub(r"[\\`*_\[\]<>|&~$]", r"\\\g<0>", plain(text))
+    """Plain text as Markdown that reads the same on GitHub and in MLflow, on one line; also inside a pipe table.
+
+    MLflow's Showdown keeps a backslash before ``<``, ``>`` and ``&``, and with it the tag.
+    """
+    return re.sub(r"[\\`*_\[\]|~$]", r"\\\g<0>", html.escape(plain(text), quote=False))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> str:

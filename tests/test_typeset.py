@@ -1,5 +1,6 @@
 """Tables as text for papers: what TeX and GitHub get to read, and that the check finds what TeX would not."""
 
+import html
 import math
 import re
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from analysis.tables import MINUS, MISSING
 from analysis.typeset import (
@@ -354,7 +356,7 @@ PRINTABLE = st.text(
 @given(st.lists(PRINTABLE, min_size=1, max_size=4))
 def test_escaping_for_markdown_loses_nothing(texts: list[str]) -> None:
     line = " | ".join(map(markdown_escape, texts))
-    read = [re.sub(r"\\([!-/:-@[-`{-~])", r"\1", cell) for cell in line.split(" | ")]
+    read = [html.unescape(re.sub(r"\\([!-/:-@[-`{-~])", r"\1", cell)) for cell in line.split(" | ")]
     assert read == [" ".join(text.split()) for text in texts]
 
 
@@ -362,7 +364,7 @@ def test_escaping_for_markdown_loses_nothing(texts: list[str]) -> None:
     ("text", "expected"),
     [
         ("`x`", r"\`x\`"),
-        ("<b>&lt;", r"\<b\>\&lt;"),
+        ("<b>&lt;", "&lt;b&gt;&amp;lt;"),
         ("*a* _b_ ~~c~~ $d$", r"\*a\* \_b\_ \~\~c\~\~ \$d\$"),
         ("![a](b)", r"!\[a\](b)"),
         ("a|b\\|c", r"a\|b\\\|c"),
@@ -375,8 +377,7 @@ def test_what_github_gives_a_meaning_to_is_escaped(text: str, expected: str) -> 
 @pytest.mark.parametrize("text", ["# a", "- a", "+ a", "1. a", "12) a", "===", "---", "> a", "* a"])
 def test_a_caption_stays_a_paragraph(text: str) -> None:
     first = markdown(table(caption=text)).splitlines()[0]
-    assert re.match(r"\d*\\", first)
-    assert first.replace("\\", "") == text
+    assert MarkdownIt("commonmark").render(first) == f"<p>{html.escape(text)}</p>\n"
 
 
 def test_control_characters_and_lone_surrogates_do_not_reach_markdown() -> None:
