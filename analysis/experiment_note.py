@@ -5,11 +5,11 @@ import pandas as pd
 from analysis.computed import SPLIT, Computed
 from analysis.sections import summary
 from analysis.tables import number
-from nertransfer import markdown
+from nertransfer import markdown, pages
 from nertransfer.labels import ALL
 
-LIMIT = 18_000
-"""Characters; MLflow takes 20,000 in a tag of an experiment."""
+LIMIT = pages.TAG_LIMIT - 2_000
+"""Characters."""
 
 
 def note(computed: Computed, report: str) -> str:

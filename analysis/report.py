@@ -8,8 +8,9 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from tqdm import tqdm
 
 from analysis import (
@@ -163,12 +165,20 @@ def _log(server: MlflowClient, done: Computed, folder: Path) -> None:
         configurations = (done.found.frame["start"] + "-" + done.found.frame["source"]).unique().tolist()
         shown = pages.view_tags(done.found.languages, configurations) | pages.EXPERIMENT_KIND
         shown[schema.NOTE] = experiment_note.note(done, pages.run_page("", experiment_id, run_id))
-        for key, value in shown.items():
-            server.set_experiment_tag(experiment_id, key, value)
+        _describe(server, experiment_id, shown)
     except BaseException:
         server.set_terminated(run_id, "FAILED")
         raise
     server.set_terminated(run_id, "FINISHED")
+
+
+def _describe(server: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of an experiment; one that the server refuses is told and costs no report."""
+    for key, value in tags.items():
+        try:
+            server.set_experiment_tag(experiment_id, key, value)
+        except MlflowException as error:
+            print(f"the study's page in MLflow is without {key}: {error}", file=sys.stderr)
 
 
 def _languages(found: StudyResults, order: str) -> list[str]:

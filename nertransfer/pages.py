@@ -16,13 +16,18 @@ EXPERIMENT_KIND = {"mlflow.experimentKind": "custom_model_development"}
 CELLS, CONFIGURATIONS = "cells", "configurations"
 LOCAL = "http://127.0.0.1:5000"
 """Where ``make ui`` and ``mlflow ui`` listen."""
+TAG_LIMIT = 20_000
+"""Characters that MLflow takes in a tag of an experiment."""
 COMPARED = 20
 """So many runs stand side by side on the compare page, at most."""
 
 
 def view_tags(targets: Sequence[str], configurations: Sequence[str]) -> dict[str, str]:
     """Tags of an experiment: the runs table with start, source, seed and test F1 on every target, a row per cell
-    (`CELLS`) or per start and source with means over seeds (`CONFIGURATIONS`, folded)."""
+    (`CELLS`) or per start and source with means over seeds (`CONFIGURATIONS`, folded where all their names fit).
+
+    A view that is beyond `TAG_LIMIT` is left out: its link opens the plain table.
+    """
     named = [f"tags.`{name}`" for name in (schema.START, schema.SOURCE, schema.SEED)]
     scores = [f"metrics.`{schema.ScoreName('test', schema.F1, target).key}`" for target in targets]
     cells = {
@@ -35,9 +40,13 @@ def view_tags(targets: Sequence[str], configurations: Sequence[str]) -> dict[str
     }
     grouped = {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": schema.CONFIGURATION}]}
     folded = {f"tag.{schema.CONFIGURATION}.{name}": False for name in configurations}
-    means = {"selectedColumns": scores, "groupBy": grouped, "groupsExpanded": folded}
-    views = {CELLS: cells, CONFIGURATIONS: cells | means}
-    return {VIEW_TAG + name: json.dumps(view) for name, view in views.items()}
+    means = cells | {"selectedColumns": scores, "groupBy": grouped}
+    whole = json.dumps(means | {"groupsExpanded": folded})
+    texts = {
+        CELLS: json.dumps(cells),
+        CONFIGURATIONS: whole if len(whole) <= TAG_LIMIT else json.dumps(means),
+    }
+    return {VIEW_TAG + name: text for name, text in texts.items() if len(text) <= TAG_LIMIT}
 
 
 def runs_page(server: str, experiment_id: str, view: str) -> str:

@@ -17,6 +17,8 @@ import pandas as pd
 import pytest
 from browser import browser
 from markdown_it import MarkdownIt
+from mlflow.exceptions import MlflowException
+from mlflow.utils.validation import MAX_EXPERIMENT_TAG_VAL_LENGTH
 from playwright.sync_api import Page, sync_playwright
 
 from analysis import experiment_note, report
@@ -55,6 +57,32 @@ def test_views_name_tags_and_metrics_that_cells_have() -> None:
     ]  # fmt: skip
     grouped = json.loads(tags[pages.VIEW_TAG + pages.CONFIGURATIONS])
     assert grouped["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": schema.CONFIGURATION}]
+
+
+def test_tags_fit_into_mlflow_whatever_the_size_of_the_study() -> None:
+    few, many = ([f"adapted-start-{i}-language-{j}" for i in range(n) for j in range(30)] for n in (1, 20))
+    folded = [
+        json.loads(pages.view_tags(["hau"], names)[pages.VIEW_TAG + pages.CONFIGURATIONS]) for names in (few, many)
+    ]
+    assert len(folded[0]["groupsExpanded"]) == 30 and "groupsExpanded" not in folded[1]
+    assert folded[1]["groupBy"] == folded[0]["groupBy"]
+    for targets in (["hau"], [f"language-{i}" for i in range(2000)]):
+        tags = pages.view_tags(targets, many)
+        assert all(len(text) <= MAX_EXPERIMENT_TAG_VAL_LENGTH for text in tags.values())
+        assert len(tags) == (2 if len(targets) == 1 else 0)
+
+
+def test_a_tag_that_the_server_refuses_costs_no_report(capsys: pytest.CaptureFixture[str]) -> None:
+    there = {}
+
+    class Server:
+        def set_experiment_tag(self, experiment: str, key: str, value: str) -> None:
+            if len(value) > 5:
+                raise MlflowException("too long")
+            there[key] = value
+
+    report._describe(Server(), "7", {"long": "123456", "short": "12"})  # type: ignore[arg-type]
+    assert there == {"short": "12"} and "without long: too long" in capsys.readouterr().err
 
 
 def test_a_note_has_no_markup_of_others() -> None:
