@@ -29,7 +29,7 @@ from analysis.error_pages import ErrorReport
 from analysis.matrices import AVERAGE, Cube
 from analysis.resampling import SentenceCounts
 from analysis.results import StudyResults
-from analysis.views import View, views
+from analysis.views import View
 from nertransfer.corpus import Corpus
 from nertransfer.errors import InputError
 from nertransfer.grid import BASE, is_several
@@ -134,6 +134,8 @@ class Computed:
 
 def compute(
     found: StudyResults,
+    shown: list[View],
+    reference: str,
     counts: Mapping[str, SentenceCounts],
     corpora: Mapping[str, Corpus] | str,
     imports: Mapping[str, pd.DataFrame],
@@ -144,15 +146,13 @@ def compute(
 ) -> Computed:
     """Analyse a study.
 
-    ``counts`` by target may lack some or all: intervals are then over seeds alone. ``corpora``: or why there are none.
-    ``published``: as the first study
-    did, sd with ddof=0 and best seeds chosen on test. ``errors`` is called last: they may be computed elsewhere.
-    ``embedded``: what `results.embeddings` gives.
+    ``shown``: its `views`; ``reference``: `reference_of` them. ``counts`` by target may lack some or all: intervals are
+    then over seeds alone. ``corpora``: or why there are none. ``published``: as the first study did, sd with ddof=0 and
+    best seeds chosen on test. ``errors`` is called last: they may be computed elsewhere. ``embedded``: what
+    `results.embeddings` gives.
     """
     ddof, selection = (0, "test") if published else (1, selection_split)
-    shown = views(found.frame, found.plan, found.languages)
     names = list(dict.fromkeys([ALL, *found.frame["category"]]))
-    reference = reference_of(found, shown)
     samples = inference.samples(found.frame, counts, SPLIT)
     intervals = inference.intervals(samples)
     differences = inference.differences(samples, reference)

@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -69,14 +69,16 @@ def write(config: AnalyseConfig) -> Path:
     found = results.read(uri, study)
     found = results.in_order(found, _languages(found, config.order))
     corpora, without = _corpora(config.data, found)
-    errors = _errors(found, uri, corpora)
+    shown = views(found.frame, found.plan, found.languages)
+    reference = computed.reference_of(found, shown)
+    errors = _errors(found, uri, corpora, computed.error_groups(shown), reference)
     counts = results.sentence_counts(found, uri, SPLIT)
     published = config.style == "published"
     models, read = results.embeddings(found, uri)
     with progress_bar(int(models["used"].sum()), "embeddings", "model", show=bool(len(models))) as bar:
         done = computed.compute(
-            found, counts, corpora or without, results.import_tables(found, uri), published, config.selection_split,
-            errors.result, (models, _counted(read, bar)) if len(models) else None,
+            found, shown, reference, counts, corpora or without, results.import_tables(found, uri), published,
+            config.selection_split, errors.result, (models, _counted(read, bar)) if len(models) else None,
         )  # fmt: skip
     files = compose(done, uri, published)
     folder = Path(config.output) / safe_name(study)
@@ -213,11 +215,15 @@ def _corpora(data: DataOptions, found: StudyResults) -> tuple[dict[str, Corpus],
     return {}, f"data={data.data!r}: {reason}"
 
 
-def _errors(found: StudyResults, uri: str, corpora: dict[str, Corpus]) -> "Future[ErrorReport | None]":
+def _errors(
+    found: StudyResults,
+    uri: str,
+    corpora: dict[str, Corpus],
+    groups: Mapping[str, Sequence[tuple[str, str]]],
+    reference: str,
+) -> "Future[ErrorReport | None]":
     """The error analysis, which goes on beside the rest; None without corpora or predictions."""
     files = results.predicted_entities(found, uri, SPLIT) if corpora else {}
-    shown = views(found.frame, found.plan, found.languages)
-    groups, reference = computed.error_groups(shown), computed.reference_of(found, shown)
     return drawing.beside(
         error_pages.analyse, found.study, f"../{INDEX}", files, corpora, found.languages, groups, reference
     )
