@@ -14,11 +14,14 @@ COLUMNS = ["matrix", "measure", "method", "r", "p", "naive_p", "dyads", "languag
 POINT_COLUMNS = ["matrix", "source", "target", "overlap", "f1"]
 
 
-def measures(corpora: Mapping, overlaps: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Matrices of overlap over all categories by what they count, rows source, columns target."""
+def measures(published: pd.DataFrame, overlaps: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Matrices of overlap over all categories by what they count, rows source, columns target.
+
+    ``published``: of `overlap.published_overlaps`, all categories; ``overlaps``: of `overlap.overlaps`.
+    """
     found = {f"{unit}, train to test, share": overlap.pivot(overlaps, ALL, unit) for unit in overlap.UNITS}
     # the published matrix counts the column's tokens that the row has: the column is the target
-    return {PUBLISHED: overlap.published_overlap(corpora).astype(float)} | found
+    return {PUBLISHED: published.astype(float)} | found
 
 
 def associations(

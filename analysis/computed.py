@@ -1,6 +1,6 @@
 """Everything that the report of a study shows, computed at once from what was read. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,12 +106,12 @@ class Computed:
     cards: pd.DataFrame
     overlap: Overlap | None
     ranking: Ranking | str
-    errors: ErrorReport | None
     representations: Representations | None
     multi_source: pd.DataFrame
     learning_curves: pd.DataFrame
     saved: pd.DataFrame
     findings: list[Finding]
+    errors: ErrorReport | None = None
 
     @property
     def test(self) -> str:
@@ -141,15 +141,14 @@ def compute(
     imports: Mapping[str, pd.DataFrame],
     published: bool = False,
     selection_split: str = "dev",
-    errors: Callable[[], ErrorReport | None] = lambda: None,
     embedded: tuple[pd.DataFrame, Iterable[Embedded]] | None = None,
 ) -> Computed:
     """Analyse a study.
 
     ``shown``: its `views`; ``reference``: `reference_of` them. ``counts`` by target may lack some or all: intervals are
     then over seeds alone. ``corpora``: or why there are none. ``published``: as the first study did, sd with ddof=0 and
-    best seeds chosen on test. ``errors`` is called last: they may be computed elsewhere. ``embedded``: what
-    `results.embeddings` gives.
+    best seeds chosen on test. ``embedded``: what `results.embeddings` gives. Whoever calls this
+    fills in ``errors``.
     """
     ddof, selection = (0, "test") if published else (1, selection_split)
     names = list(dict.fromkeys([ALL, *found.frame["category"]]))
@@ -198,7 +197,6 @@ def compute(
         )
         if embedded is not None
         else None,
-        errors=errors(),
         findings=sorted(
             [*audit.audit(found, imports, corpora, cards, selection, SPLIT), *audit.seeds_alone(intervals)],
             key=lambda finding: -finding.severity,
@@ -285,13 +283,14 @@ def _overlap(
 ) -> Overlap:
     table = overlap.overlaps(corpora)
     there = [name for name in names if name == ALL or name in set(table["category"])]
-    measures = association.measures(corpora, table)
+    published = overlap.published_overlaps(corpora, there)
+    measures = association.measures(published[ALL], table)
     means = {v.name: cubes[v.name].statistic("mean") for v in shown if v.kind != "pivot" and v.wide}
     means = means or {reference: cubes[reference].statistic("mean")}
     measure = f"{overlap.UNITS[0]}, train to test, share"
     first = reference if reference in means else next(iter(means))
     return Overlap(
-        published={name: overlap.published_overlap(corpora, name) for name in there},
+        published=published,
         table=table,
         exposure=overlap.train_exposure(table),
         associations=association.associations(means, measures, overlap.training_sizes(corpora)),

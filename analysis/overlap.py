@@ -6,7 +6,7 @@ count.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
 import pandas as pd
@@ -55,17 +55,22 @@ def _of_category(forms: Forms, category: str) -> Forms:
     return Counter({key: n for key, n in forms.items() if category in (ALL, key[1])})
 
 
-def published_overlap(corpora: Mapping[str, Corpus], category: str = ALL) -> pd.DataFrame:
-    """Overlap as the published study counted it; rows and columns are the languages in their order.
+def published_overlaps(corpora: Mapping[str, Corpus], categories: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """Overlap by category as the published study counted it; rows and columns are the languages in their order.
 
     Entry [row, column]: how many entity tokens of the column's language (every occurrence, in train, dev
     and test together) the row's language has anywhere with the same category. A count, not symmetric;
     the diagonal is the total of its column. It looks at all splits of both languages, so it is no measure
     of what a model could have learnt: see `overlaps`. Source: Beukman, NERTransfer, ``analysis/v50``.
 
-    Raises InputError when no language has an entity of ``category``.
+    Raises InputError when no language has an entity of a category.
     """
-    forms = {language: _of_category(token_forms(*c.splits.values()), category) for language, c in corpora.items()}
+    forms = {language: token_forms(*one.splits.values()) for language, one in corpora.items()}
+    return {category: _published_overlap(forms, category) for category in categories}
+
+
+def _published_overlap(all_forms: Mapping[str, Forms], category: str) -> pd.DataFrame:
+    forms = {language: _of_category(one, category) for language, one in all_forms.items()}
     if category != ALL and not any(forms.values()):
         raise InputError(f"category={category!r}: no language has an entity of it", "category")
     counts = [

@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -72,6 +73,18 @@ class Profile:
     script: str
     subtokens: Counter[str | None] | None = None
     states: np.ndarray | None = None
+
+    @cached_property
+    def _trigram_length(self) -> float:
+        return math.hypot(*self.trigrams.values())
+
+    def character_similarity(self, other: "Profile") -> float:
+        """Cosine of the frequencies of character trigrams; NaN where a text has none."""
+        if not self.trigrams or not other.trigrams:
+            return math.nan
+        shared = self.trigrams.keys() & other.trigrams.keys()
+        product = sum(self.trigrams[trigram] * other.trigrams[trigram] for trigram in shared)
+        return product / (self._trigram_length * other._trigram_length)
 
     @property
     def fertility(self) -> float:
@@ -187,7 +200,7 @@ def of_pair(source: Known, target: Known, sizes: tuple[int, int] | None = None) 
         least, most = sizes or (1, theirs.sentences)
         found["size_ratio"] = found["train_size"] - math.log(max(min(max(theirs.sentences, least), most), 1))
         found["word_overlap"] = _share(theirs.words, ours.words)
-        found["character_similarity"] = _cosine(ours.trigrams, theirs.trigrams)
+        found["character_similarity"] = ours.character_similarity(theirs)
         found["variety_distance"] = abs(ours.variety - theirs.variety)
         if ours.subtokens is not None and theirs.subtokens is not None:
             found["subtoken_overlap"] = _share(theirs.subtokens, ours.subtokens.keys() - {None})
@@ -214,14 +227,6 @@ def _share(asked: Mapping, known: Container) -> float:
     """Share of the occurrences in ``asked`` whose form is in ``known``; NaN without any."""
     total = sum(asked.values())
     return sum(n for form, n in asked.items() if form in known) / total if total else math.nan
-
-
-def _cosine(a: Mapping[str, int], b: Mapping[str, int]) -> float:
-    lengths = [math.sqrt(sum(n * n for n in one.values())) for one in (a, b)]
-    if not all(lengths):
-        return math.nan
-    few, many = sorted((a, b), key=len)
-    return sum(n * many.get(trigram, 0) for trigram, n in few.items()) / (lengths[0] * lengths[1])
 
 
 def genetic_distance(a: Sequence[str], b: Sequence[str]) -> float:

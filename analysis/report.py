@@ -40,7 +40,7 @@ from analysis import (
     typeset,
 )
 from analysis.computed import SPLIT, Computed, minus_reference, without_averages
-from analysis.drawing import Drawing
+from analysis.drawing import Drawing, Encoded
 from analysis.embedded import Embedded
 from analysis.embeddings import Representations
 from analysis.error_pages import ErrorReport
@@ -74,13 +74,15 @@ def write(config: AnalyseConfig) -> Path:
     errors = _errors(found, uri, corpora, computed.error_groups(shown), reference)
     counts = results.sentence_counts(found, uri, SPLIT)
     published = config.style == "published"
-    models, read = results.embeddings(found, uri)
+    models, embedded = results.embeddings(found, uri)
     with progress_bar(int(models["used"].sum()), "embeddings", "model", show=bool(len(models))) as bar:
         done = computed.compute(
             found, shown, reference, counts, corpora or without, results.import_tables(found, uri), published,
-            config.selection_split, errors.result, (models, _counted(read, bar)) if len(models) else None,
+            config.selection_split, (models, _counted(embedded, bar)) if len(models) else None,
         )  # fmt: skip
-    files = compose(done, uri, published)
+    drawn, captions = figures(done)  # they are drawn while the rest is computed and written
+    done = replace(done, errors=errors.result())
+    files = compose(done, drawn, captions, uri, published)
     folder = Path(config.output) / safe_name(study)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
@@ -232,10 +234,13 @@ def _errors(
 # --- what is in the report -----------------------------------------------------------------------
 
 
-def compose(done: Computed, uri: str, published: bool = False) -> dict[str, bytes]:
-    """Every file of the report by its name inside the folder."""
+def compose(
+    done: Computed, drawn: "Mapping[str, Future[Encoded]]", captions: Mapping[str, str], uri: str, published: bool
+) -> dict[str, bytes]:
+    """Every file of the report by its name inside the folder; ``drawn`` and ``captions`` as `figures` gives them."""
     file_of = {view.name: f"transfer/{safe_name(view.name)}.csv" for view in done.views}
-    drawn, captions = figures(done)
+    of_errors, captions_of_errors = error_figures(done)
+    drawn, captions = {**drawn, **of_errors}, {**captions, **captions_of_errors}
     texts = {
         **_frames(done),
         **_transfer(done),
@@ -377,8 +382,8 @@ def _is_hub_id(place: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", place) is not None
 
 
-def figures(done: Computed) -> "tuple[dict[str, Future[drawing.Encoded]], dict[str, str]]":
-    """Figures that are being drawn, and their captions, by the stem of their files."""
+def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]]":
+    """Figures that are being drawn, and their captions, by the stem of their files; `error_figures` are apart."""
     wide = [view for view in done.views if view.wide] or done.views[:1]
     limits = matrices.limits(done.matrices[view.name][ALL].mean for view in wide)
     drawn: dict[str, Drawing] = {}
@@ -427,21 +432,25 @@ def figures(done: Computed) -> "tuple[dict[str, Future[drawing.Encoded]], dict[s
         )
         drawn["figures/overlap"] = Drawing("scatter", arguments)
         captions["figures/overlap"] = "Zero-shot F1 against overlap: each point is a source and a target"
-    if done.errors is not None:
-        seen = sections.seen_and_unseen(done.errors.tables.buckets.summary)
-        if seen["mean"].notna().any():
-            title = "Entities that stand in the source's train split, and others"
-            notes = {str(name): f"n={n:,}" for name, n in seen.groupby("bucket")["gold"].max().items()}
-            arguments = (seen, "bucket", "start", title, f"F1 (%), {SPLIT}, 95 % interval", notes)
-            drawn["figures/seen"] = Drawing("intervals", arguments)
-            captions["figures/seen"] = (
-                "F1 of entities that the source's train split has with this category, with another one only, or not, "
-                "with 95 % intervals; n: gold entities over all pairs of source and target, the most of any start"
-            )
     if done.representations is not None:
         more, captions_of_more = _representation_figures(done, done.representations)
         drawn, captions = drawn | more, captions | captions_of_more
     return drawing.begun(drawn), captions
+
+
+def error_figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]]":
+    """As `figures`: the error analysis is the last that is ready."""
+    seen = sections.seen_and_unseen(done.errors.tables.buckets.summary) if done.errors is not None else pd.DataFrame()
+    if seen.empty or not seen["mean"].notna().any():
+        return {}, {}
+    stem, title = "figures/seen", "Entities that stand in the source's train split, and others"
+    notes = {str(name): f"n={n:,}" for name, n in seen.groupby("bucket")["gold"].max().items()}
+    arguments = (seen, "bucket", "start", title, f"F1 (%), {SPLIT}, 95 % interval", notes)
+    caption = (
+        "F1 of entities that the source's train split has with this category, with another one only, or not, "
+        "with 95 % intervals; n: gold entities over all pairs of source and target, the most of any start"
+    )
+    return drawing.begun({stem: Drawing("intervals", arguments)}), {stem: caption}
 
 
 def _representation_figures(done: Computed, found: Representations) -> tuple[dict[str, Drawing], dict[str, str]]:

@@ -43,4 +43,4 @@ def label_list(categories: Sequence[str]) -> tuple[str, ...]:
 
 def stray_positions(tags: Sequence[str]) -> list[int]:
     """Indices of the stray I- tags of one sentence."""
-    return [i for i, tag in enumerate(tags) if is_stray(tags[i - 1] if i else OUTSIDE, tag)]
+    return [i for i, tag in enumerate(tags) if tag != OUTSIDE and is_stray(tags[i - 1] if i else OUTSIDE, tag)]

@@ -11,6 +11,7 @@ from scipy import stats
 
 from analysis import association, overlap
 from nertransfer.corpus import Corpus, Sentence, Split
+from nertransfer.labels import ALL
 from nertransfer.schema import SPLITS
 
 LANGUAGES = ["hau", "ibo", "swa", "wol", "yor"]
@@ -202,7 +203,7 @@ CORPORA = {
 
 
 def test_the_measures_are_the_published_counts_and_the_shares_of_test_that_train_has() -> None:
-    found = association.measures(CORPORA, overlap.overlaps(CORPORA))
+    found = association.measures(overlap.published_overlaps(CORPORA, [ALL])[ALL], overlap.overlaps(CORPORA))
     assert list(found) == [association.PUBLISHED, *(f"{unit}, train to test, share" for unit in overlap.UNITS)]
     published = found[association.PUBLISHED]
     # what of the target, every occurrence in all splits, the source has in any split
@@ -224,7 +225,7 @@ def test_a_source_that_has_what_the_target_needs_is_a_better_source() -> None:
         "wol": corpus_of("wol", train="g", test="a b f"),
     }
     table = overlap.overlaps(corpora)
-    shared = association.measures(corpora, table)[SHARE]
+    shared = association.measures(overlap.published_overlaps(corpora, [ALL])[ALL], table)[SHARE]
     assert shared.loc["hau", "swa"] == 1 and shared.loc["swa", "hau"] == 0.5  # the matrix is not symmetric
     means = 100 * shared
     found = association.associations({"base": means}, {SHARE: shared}, overlap.training_sizes(corpora))

@@ -127,7 +127,7 @@ def masakhaner(shared_data: Path) -> dict[str, Corpus]:
 @pytest.mark.parametrize("category", list(PUBLISHED))
 def test_every_published_count_comes_out(masakhaner: dict[str, Corpus], category: str) -> None:
     header, *rows = csv.reader(io.StringIO(PUBLISHED[category]))
-    found = overlap.published_overlap(masakhaner, category)
+    found = overlap.published_overlaps(masakhaner, [category])[category]
     assert list(found.columns) == list(found.index) == header[1:] == [row[0] for row in rows]
     assert found.to_numpy().tolist() == [[int(cell) for cell in row[1:]] for row in rows]
 
@@ -138,16 +138,16 @@ def test_published_counts_take_all_splits_and_every_occurrence_of_the_column_lan
         "col": corpus_of("col", train=["Ali/B-PER Ali/I-PER"], test=["Ali/B-LOC Lagos/B-LOC"], dev=["Lagos/I-LOC"]),
     }
     # Ali as LOC is not in the row language
-    assert overlap.published_overlap(corpora).loc["row", "col"] == 2 + 2
-    assert overlap.published_overlap(corpora, "PER").loc["row", "col"] == 2
-    assert overlap.published_overlap(corpora).loc["col", "row"] == 2
-    assert overlap.published_overlap(corpora).loc["col", "col"] == 5
+    assert overlap.published_overlaps(corpora, [ALL])[ALL].loc["row", "col"] == 2 + 2
+    assert overlap.published_overlaps(corpora, ["PER"])["PER"].loc["row", "col"] == 2
+    assert overlap.published_overlaps(corpora, [ALL])[ALL].loc["col", "row"] == 2
+    assert overlap.published_overlaps(corpora, [ALL])[ALL].loc["col", "col"] == 5
 
 
 def test_a_category_that_no_corpus_has_is_told() -> None:
     corpora = {"one": corpus_of("one", train=["Ali/B-PER"], test=["Ali/B-PER"])}
     for refused in (
-        lambda: overlap.published_overlap(corpora, "PERS"),
+        lambda: overlap.published_overlaps(corpora, ["PERS"])["PERS"],
         lambda: overlap.pivot(overlap.overlaps(corpora), "PERS"),
     ):
         with pytest.raises(InputError, match="category='PERS'") as told:
@@ -332,7 +332,7 @@ def test_counts_are_those_of_plain_python(corpora: dict[str, Corpus]) -> None:
                     expected[units[0]] = (sum(x in known for x in asked), len(asked))
                     expected[units[1]] = (len(set(asked) & set(known)), len(set(asked)))
                 assert numbers(found, category, source, target) == expected
-    published = overlap.published_overlap(corpora)
+    published = overlap.published_overlaps(corpora, [ALL])[ALL]
     everything = {c: [x for s in corpora[c].splits.values() for x in tokens_in(s)] for c in corpora}
     for row in corpora:
         for column in corpora:
@@ -353,8 +353,8 @@ def test_fractions_are_of_the_total_and_all_is_the_sum_of_the_categories(corpora
     assert parts.reindex(whole.index, fill_value=0).equals(whole)
     # dev may have categories of its own
     present = {category for c in corpora.values() for split in c.splits.values() for _, category in tokens_in(split)}
-    published = sum(overlap.published_overlap(corpora, category).to_numpy() for category in present)
-    assert (overlap.published_overlap(corpora).to_numpy() == published).all()
+    published = sum(overlap.published_overlaps(corpora, [category])[category].to_numpy() for category in present)
+    assert (overlap.published_overlaps(corpora, [ALL])[ALL].to_numpy() == published).all()
 
 
 @some_examples
@@ -362,7 +362,8 @@ def test_fractions_are_of_the_total_and_all_is_the_sum_of_the_categories(corpora
 def test_a_test_split_is_wholly_in_a_train_split_that_contains_it(train: list[str], test: list[str]) -> None:
     found = overlap.overlaps({"one": corpus_of("one", train + test, test)})
     assert found["shared"].equals(found["total"])
-    published = overlap.published_overlap({"one": corpus_of("one", train, test), "two": corpus_of("two", test)})
+    two = {"one": corpus_of("one", train, test), "two": corpus_of("two", test)}
+    published = overlap.published_overlaps(two, [ALL])[ALL]
     assert published.loc["one", "two"] == published.loc["two", "two"]
 
 
@@ -377,7 +378,7 @@ def test_a_further_sentence_of_the_source_never_lowers_an_overlap(corpora: dict[
     after = after.loc[before.index]  # the sentence may bring a category
     assert (after["shared"] >= before["shared"]).all()
     assert after["total"].equals(before["total"])
-    published = [overlap.published_overlap(c).loc["one"] for c in (corpora, more)]
+    published = [overlap.published_overlaps(c, [ALL])[ALL].loc["one"] for c in (corpora, more)]
     assert (published[1] >= published[0]).all()
 
 
@@ -399,6 +400,6 @@ def test_the_order_of_sentences_and_languages_changes_no_number(
     key = ["source", "target", "category", "unit"]
     before, after = (overlap.overlaps(c).set_index(key) for c in (corpora, mixed))
     pd.testing.assert_frame_equal(before, after.loc[before.index], check_exact=True)
-    published = overlap.published_overlap(corpora)
-    assert overlap.published_overlap(mixed).loc[["one", "two"], ["one", "two"]].equals(published)
+    published = overlap.published_overlaps(corpora, [ALL])[ALL]
+    assert overlap.published_overlaps(mixed, [ALL])[ALL].loc[["one", "two"], ["one", "two"]].equals(published)
     assert overlap.training_sizes(mixed)[["one", "two"]].equals(overlap.training_sizes(corpora))
