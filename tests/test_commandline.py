@@ -209,8 +209,8 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     (config.RankConfig, {"target": "a/b"}, "language 'a/b' is not a usable code"),
     (config.RankConfig, {"ranker": "oracle"}, "ranker='oracle' is not allowed: one of best, average, train_size"),
     # ExportConfig, RollbackConfig
-    (EXPORT, {"language": "hau", "model": "runs:/a"}, "language='hau' is not allowed: one of language and model"),
-    (EXPORT, {"model": "runs:/a", "start": "swa"}, "start='swa' is not allowed: nothing, where model is given"),
+    (EXPORT, {"language": "hau", "model": "runs:/a"}, "language='hau' is not allowed: not beside model='runs:/a'"),
+    (EXPORT, {"model": "runs:/a", "start": "swa"}, "start='swa' is not allowed: not beside model='runs:/a'"),
     (EXPORT, {"model": "some/folder"}, "model='some/folder' is not allowed: models:/<name>@<alias>"),
     (EXPORT, {"language": "../hau"}, "language '../hau' is not a usable code"),
     (EXPORT, {"language": "hau", "push_to": "name"}, "push_to='name' is not allowed: owner/name on the hub"),

@@ -216,8 +216,8 @@ def test_any_cell_and_any_version_can_be_exported(study: Study, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"language": ""}, "language or model is needed"),
-        ({"language": "zzz"}, "is not there: .*; registered models: models:/ner-aaa@champion"),
+        ({"language": ""}, "neither language nor model is given; registered languages: aaa"),
+        ({"language": "zzz"}, "language='zzz' has no registered model; registered languages: aaa"),
         ({"start": "swa"}, "start='swa' is not registered for aaa; registered starts: tiny"),
         ({"model": "models:/ner-aaa/99"}, "is not there"),
         ({"model": "runs:/0123456789abcdef0123456789abcdef"}, "is not there"),
