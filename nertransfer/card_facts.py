@@ -19,6 +19,7 @@ from nertransfer.errors import InputError
 from nertransfer.grid import is_zero_shot, languages_of
 from nertransfer.intervals import interval
 from nertransfer.languages import LANGUAGES
+from nertransfer.lineage import lineage
 from nertransfer.measurements import read_predictions
 from nertransfer.model_card import Card, Data, Resources, Score, SeedScore
 from nertransfer.store import Run, Study
@@ -88,9 +89,11 @@ def collect(
 
 def rivals_of(study: Study, run: Run) -> list[Run]:
     """The finished seeds of the run's start and source that were made from the same, one run a seed."""
-    names = (schema.START, schema.SOURCE, schema.START_FINGERPRINT, schema.RECIPE_DIGEST, schema.TRAIN_DIGEST)
+    names = (schema.START, schema.SOURCE, schema.TRAIN_DIGEST)
     condition = "".join(f" and tags.{name} = '{run.data.tags.get(name, '')}'" for name in names)
-    cells = current_cells(cell_runs(study, "FINISHED", condition), [])
+    made_from = lineage(run.data.tags, {}, "").made_from
+    runs = cell_runs(study, "FINISHED", condition)
+    cells = current_cells([one for one in runs if lineage(one.data.tags, {}, "").made_from == made_from], [])
     others = [one for one in cells.values() if one.data.tags[schema.SEED] != run.data.tags[schema.SEED]]
     return [run, *others]
 

@@ -31,6 +31,11 @@ class Lineage:
     settings: Mapping[str, str]
 
     @property
+    def made_from(self) -> tuple[str, ...]:
+        """Equal for two seeds that can be compared by their scores alone."""
+        return self.corpus, self.train, self.weights, self.recipe
+
+    @property
     def _corpora(self) -> tuple[Sequence[str], Sequence[str]]:
         return languages_of(self.source), self.corpus.split(SEPARATOR)
 
@@ -48,6 +53,11 @@ class Lineage:
         }
 
 
+def corpus_digest(digests: Mapping[str, str], source: str) -> str:
+    """The digests of the corpora of all languages of a source, joined, as `Lineage` has them; given by language."""
+    return SEPARATOR.join(digests[name] for name in languages_of(source))
+
+
 def lineage(tags: Mapping[str, str], params: Mapping[str, str], study: str) -> Lineage:
     """The lineage that the tags of a version or of a cell's run tell; ``params`` are the run's."""
     source = tags.get(schema.SOURCE, "")
@@ -55,7 +65,7 @@ def lineage(tags: Mapping[str, str], params: Mapping[str, str], study: str) -> L
     settings = {name: params[schema.CONFIG + name] for name in names if schema.CONFIG + name in params}
     return Lineage(
         tags.get(schema.STUDY, study), tags.get(schema.START, ""), source,
-        SEPARATOR.join(tags.get(schema.CORPUS_DIGEST + name, "") for name in languages_of(source)),
+        corpus_digest({name: tags.get(schema.CORPUS_DIGEST + name, "") for name in languages_of(source)}, source),
         tags.get(schema.TRAIN_DIGEST, ""),
         tags.get(schema.START_FINGERPRINT, ""), tags.get(schema.RECIPE_DIGEST, ""), settings,
     )  # fmt: skip

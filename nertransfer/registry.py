@@ -28,10 +28,10 @@ from mlflow.exceptions import MlflowException
 from nertransfer import card_facts, champion_history, model_card, packaging, schema, starts
 from nertransfer.cell import Cell, recipe_digest
 from nertransfer.corpus import Corpus
-from nertransfer.current import Place, current_cells
+from nertransfer.current import Place, current_cells, last_asked
 from nertransfer.errors import InputError
 from nertransfer.grid import languages_of
-from nertransfer.lineage import PIN, Lineage, differences, lineage
+from nertransfer.lineage import CORPUS, PIN, Lineage, differences, lineage
 from nertransfer.progress import progress_bar
 from nertransfer.store import Study, all_models, all_versions, patiently
 from nertransfer.tracking import cell_runs, kind_runs
@@ -44,7 +44,10 @@ REQUIREMENTS = ("mlflow", "torch", "transformers", "accelerate", "safetensors", 
 
 @dataclass(frozen=True)
 class Choice:
-    """The best seed of one start on one source, among ``compared`` seeds, by ``f1`` on the selection split."""
+    """The best seed of one start on one source, among ``compared`` seeds, by ``f1`` on the selection split.
+
+    ``apart``: finished seeds that were made from something else before, so that their scores say nothing here.
+    """
 
     source: str
     start: str
@@ -52,6 +55,7 @@ class Choice:
     f1: float
     compared: tuple[int, ...]
     selection_split: str
+    apart: tuple[Run, ...] = ()
 
     @property
     def key(self) -> str:
@@ -66,13 +70,15 @@ def choose(cells: Mapping[Place, Run], selection_split: str = "dev") -> list[Cho
     """The best seed of every (source, start), sorted by source and start.
 
     By F1 of the source's ``selection_split``; equal scores go to the smallest seed, so the choice does not depend
-    on the order of the runs.
+    on the order of the runs. Only seeds that were made from the same are compared: corpus, weights of the start and
+    recipe are those of the seed that was asked for last.
     """
     groups: dict[tuple[str, str], dict[int, Run]] = {}
     for (start, source, seed), run in cells.items():
         groups.setdefault((source, start), {})[seed] = run
     found = []
-    for (source, start), by_seed in sorted(groups.items()):
+    for (source, start), all_seeds in sorted(groups.items()):
+        by_seed, apart = _made_alike(all_seeds)
         metric = schema.ScoreName(selection_split, schema.F1, source).key
         scored = {seed: run for seed, run in by_seed.items() if metric in run.data.metrics}
         if not scored:
@@ -80,12 +86,20 @@ def choose(cells: Mapping[Place, Run], selection_split: str = "dev") -> list[Cho
                 f"no seed of {start}-{source} has {metric}: score the source's {selection_split} split first"
             )
         best = min(scored, key=lambda seed: (-scored[seed].data.metrics[metric], seed))
-        found.append(
-            Choice(
-                source, start, scored[best], scored[best].data.metrics[metric], tuple(sorted(scored)), selection_split
-            )
-        )
+        f1 = scored[best].data.metrics[metric]
+        found.append(Choice(source, start, scored[best], f1, tuple(sorted(scored)), selection_split, apart))
     return found
+
+
+def _made_alike(by_seed: Mapping[int, Run]) -> tuple[dict[int, Run], tuple[Run, ...]]:
+    """The seeds that were made from what the one asked for last was made from, and the others."""
+    wanted = _lineage(max(by_seed.values(), key=last_asked)).made_from
+    alike = {seed: run for seed, run in by_seed.items() if _lineage(run).made_from == wanted}
+    return alike, tuple(by_seed[seed] for seed in sorted(by_seed.keys() - alike.keys()))
+
+
+def _lineage(run: Run, study: str = "") -> Lineage:
+    return lineage(run.data.tags, run.data.params, study)
 
 
 @dataclass(frozen=True)
@@ -170,7 +184,8 @@ def register(
 
     An alias stays where it is when its version belongs to another study, was made with another recipe, from another
     corpus or from other weights of the start, or is a pinned champion, unless that reason (one of
-    `lineage.REPLACE_ALL`) is in ``replace``. ``corpora`` tell the cards which entities are new to a model.
+    `lineage.REPLACE_ALL`) is in ``replace``. Seeds and starts that were made from another corpus than the newest are
+    not compared with it. ``corpora`` tell the cards which entities are new to a model.
     """
     choices = choose(cells, selection_split)
     if not choices:
@@ -188,6 +203,7 @@ def register(
     with progress_bar(len(choices), "registering", "model") as bar:
         for choice in choices:
             name = schema.model_name(choice.source)
+            changes += [Change(name, text, held=True) for text in _left_out(choice)]
             rivals = [cells[choice.start, choice.source, seed] for seed in choice.compared]
             version = _version_of(choice, existing)
             if version is None:
@@ -199,11 +215,43 @@ def register(
             chosen.setdefault(name, []).append((choice, version))
             bar.update()
     for name, versions in chosen.items():
-        champion = min(versions, key=lambda cv: (-cv[0].f1, cv[0].start))
+        alike, left_out = _on_newest_corpus(cells, versions)
+        changes += [Change(name, text, held=True) for text in left_out]
+        champion = min(alike, key=lambda cv: (-cv[0].f1, cv[0].start))
         wanted = {schema.start_alias(c.start): (c, v) for c, v in versions} | {schema.CHAMPION: champion}
         weights = {c.start: c.run.data.tags[schema.START_FINGERPRINT] for c, _ in versions}
         changes += _move_aliases(study, name, wanted, weights, frozenset(replace))
     return changes
+
+
+def _left_out(choice: Choice) -> list[str]:
+    """Which seeds of a choice's start and source were not compared, and why."""
+    new = _lineage(choice.run)
+    by_reason: dict[str, list[str]] = {}
+    for run in choice.apart:
+        reasons = differences(_lineage(run), new, {choice.start: new.weights})
+        by_reason.setdefault("; ".join(reasons.values()), []).append(run.data.tags[schema.SEED])
+    return [
+        f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)} of start {choice.start} not compared: {reason}"
+        for reason, seeds in by_reason.items()
+    ]
+
+
+Versions = Sequence[tuple[Choice, ModelVersion]]
+
+
+def _on_newest_corpus(cells: Mapping[Place, Run], versions: Versions) -> tuple[Versions, list[str]]:
+    """Of the starts' best on one source those that were made from its newest corpus, and why the others were not."""
+    source = versions[0][0].source
+    new = _lineage(max((run for (_, name, _), run in cells.items() if name == source), key=last_asked))
+    alike, left_out = [], []
+    for one in versions:
+        reason = differences(_lineage(one[0].run), new, {}).get(CORPUS)
+        if reason is None:
+            alike.append(one)
+        else:
+            left_out.append(f"start {one[0].start} not compared for the {schema.CHAMPION}: {reason}")
+    return alike, left_out
 
 
 def champions(study: Study, sources: Iterable[str]) -> dict[str, str]:
@@ -301,7 +349,7 @@ def _add_version(study: Study, choice: Choice, work_dir: Path) -> ModelVersion:
 def _version_tags(study: Study, choice: Choice, targets: Sequence[str]) -> dict[str, str]:
     """How a version was chosen, its scores and what it was made from; with ``targets``, also what its card tells."""
     metrics, run_tags = choice.run.data.metrics, choice.run.data.tags
-    tags = lineage(run_tags, choice.run.data.params, study.name).tags | {
+    tags = _lineage(choice.run, study.name).tags | {
         schema.SEED: run_tags[schema.SEED],
         schema.CELL_KEY: choice.key,
         schema.SEEDS_COMPARED: ",".join(map(str, choice.compared)),
@@ -408,7 +456,7 @@ def _move_aliases(
             changes.append(Change(name, f"alias {alias} points to version {chosen.version}: {_words(choice)}"))
         elif int(before) != int(chosen.version):
             old = study.client.get_model_version(name, str(before))
-            new = lineage(choice.run.data.tags, choice.run.data.params, study.name)
+            new = _lineage(choice.run, study.name)
             reasons = differences(version_lineage(study, old), new, weights)
             held = ({PIN: f"it is pinned ({pin})"} if pin else {}) | reasons
             held = {reason: text for reason, text in held.items() if reason not in replace}

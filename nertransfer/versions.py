@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from nertransfer import champion_history, registry, schema
-from nertransfer.current import Place
+from nertransfer.current import Place, last_asked
 from nertransfer.errors import InputError
-from nertransfer.lineage import CORPUS, Lineage, differences, lineage
+from nertransfer.grid import languages_of
+from nertransfer.lineage import CORPUS, Lineage, corpus_digest, differences, lineage
 from nertransfer.registry import Change
 from nertransfer.store import MlflowClient, ModelVersion, Run, Study, all_models, all_versions, find_study
 
@@ -64,9 +65,9 @@ class _Studies:
         if study not in self._known:
             found = find_study(self.client, study)
             self._known[study] = registry.finished_places(found) if found else None
-        cells = self._known[study] or {}
-        weights = {start: run.data.tags.get(schema.START_FINGERPRINT, "") for (start, _, _), run in cells.items()}
-        same = [run for (start, source, _), run in cells.items() if (start, source) == (old.start, old.source)]
+        cells = sorted((self._known[study] or {}).items(), key=lambda item: last_asked(item[1]))
+        weights = {start: run.data.tags.get(schema.START_FINGERPRINT, "") for (start, _, _), run in cells}
+        same = [run for (start, source, _), run in cells if (start, source) == (old.start, old.source)]
         if not same:
             return None, weights
         return lineage(same[-1].data.tags, same[-1].data.params, study), weights
@@ -80,8 +81,9 @@ def _row(
     old = registry.version_lineage(Study(studies.client, "", study), version)
     new, weights = studies.now(study, old)
     reasons = differences(old, new, weights) if new else {}
-    digest = at_hand.get(study, {}).get(old.source)
-    if digest is not None and digest != old.corpus:
+    digests = at_hand.get(study, {})
+    known = digests.keys() >= set(languages_of(old.source))
+    if known and corpus_digest(digests, old.source) != old.corpus:
         reasons.setdefault(CORPUS, f"the corpus of {old.source} at hand is another one")
     scores = [float(tags[name]) if (name := registry.f1_tag(split)) in tags else None for split in schema.SCORED_SPLITS]
     stale = ([] if aliases else [NO_ALIAS]) + list(reasons.values())

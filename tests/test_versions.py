@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from registered_store import make_data, opened, register, train
 
 from nertransfer import champion_history, lineage, model_card, schema, versions
+from nertransfer.config import DataOptions
+from nertransfer.corpus import load
 from nertransfer.errors import InputError
 from nertransfer.registry import Change
 from nertransfer.store import Study, all_versions
@@ -95,6 +97,18 @@ def test_a_better_seed_moves_the_champion_and_rollback_holds_it_until_told(study
     assert study.client.get_registered_model("ner-aaa").tags[schema.CHAMPION_HISTORY] == "1, 2, back to 1, 2"
 
 
+def test_a_version_of_several_languages_is_stale_once_one_of_their_corpora_has_changed(study: Study) -> None:
+    train(study, 0, epochs="1", source="aaa+bbb")
+    register(study)
+    digests = {name: corpus.digest for name, corpus in load(DataOptions("data")).items()}
+    (row,) = versions.read(study.client, ("aaa+bbb",), {"first": digests})
+    assert row.stale == ()
+    (row,) = versions.read(study.client, ("aaa+bbb",), {"first": digests | {"bbb": "another digest"}})
+    assert row.stale == ("the corpus of aaa+bbb at hand is another one",)
+    (row,) = versions.read(study.client, ("aaa+bbb",), {"first": {"aaa": "another digest"}})  # the other not at hand
+    assert row.stale == ()
+
+
 @pytest.mark.parametrize(
     ("language", "version", "message"), [("zzz", 0, "registered are: ner-aaa"), ("aaa", 7, "has versions 1")]
 )
@@ -118,6 +132,46 @@ def test_changed_data_never_moves_an_alias_unless_told(study: Study) -> None:
     assert old.stale and "the train split of aaa has changed" in old.stale[0] and new.stale == (versions.NO_ALIAS,)
     assert "the train split of aaa has changed" in of_champion(register(study, lineage.CORPUS)).text
     assert champion(study) == 2
+
+
+def change_names(path: str) -> None:
+    """A corpus in which every name is of another category: what was learnt from the old one does not fit."""
+    for split in ("train", "dev"):
+        file = Path(path) / f"{split}.txt"
+        file.write_text(file.read_text().replace("-PER", "-ORG"))
+
+
+def test_seeds_of_another_corpus_are_not_compared_and_are_named(study: Study) -> None:
+    train(study, 1, epochs="2")
+    change_names("data/aaa")
+    train(study, 0, epochs="2")
+    set_dev_f1(study, 0, 0.25)
+    set_dev_f1(study, 1, 1.0)
+    changes = register(study, *lineage.REPLACE_ALL)
+    assert "seed 1 of start tiny not compared: the train split of aaa has changed (SHA-256 " in changes[0].text
+    assert changes[0].held and [change.held for change in changes[1:]] == [False] * 3
+    assert champion(study) == 2
+    version = study.client.get_model_version("ner-aaa", "2")
+    assert (version.tags["seed"], version.tags["seeds_compared"]) == ("0", "0")
+    assert [one.held for one in register(study)] == [True]  # said again, nothing moves
+    assert [row.stale for row in versions.read(study.client)][1] == ()
+    train(study, 1, epochs="2")
+    set_dev_f1(study, 1, 0.75)
+    assert "dev F1 75.00 %, best of 2 seeds" in of_champion(register(study)).text and champion(study) == 3
+
+
+def test_the_champion_is_the_best_of_the_starts_on_the_newest_corpus(study: Study) -> None:
+    train(study, 0, epochs="2", start="other=tiny")
+    set_dev_f1(study, 0, 1.0)
+    change_names("data/aaa")
+    train(study, 1, epochs="2", start="other=tiny")
+    set_dev_f1(study, 1, 0.5)
+    changes = register(study, *lineage.REPLACE_ALL)
+    assert "start tiny not compared for the champion: the train split of aaa has changed" in " ".join(
+        change.text for change in changes if change.held
+    )
+    aliases = study.client.get_registered_model("ner-aaa").aliases
+    assert aliases["champion"] == aliases["from-other"] != aliases["from-tiny"]
 
 
 def test_another_recipe_follows_the_command_of_its_study_alone(study: Study) -> None:
