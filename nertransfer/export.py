@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HFValidationError, HTTPError  # the latter is its HTTP client's, of every kind
 from huggingface_hub.utils import validate_repo_id
 
 from nertransfer import card_facts, model_card, named_models, onnx_graph, registry, schema, starts
@@ -31,10 +31,11 @@ def export(config: ExportConfig, client: MlflowClient) -> Path:
     """
     token = _token(config.push_to)
     onnx_graph.check(config.variant)
-    model = named_models.address(config.which, client)
-    run, version = registry.origin(model, Study(client, "", ""))
+    address = named_models.address(config.which, client)
+    run, version = registry.origin(address, Study(client, "", ""))
+    model = registry.fixed(version) if version else address  # weights and card of one version, if the alias moves
     study = Study(client, run.info.experiment_id, client.get_experiment(run.info.experiment_id).name)
-    folder = Path(config.output) / (_folder_name(model) or run.info.run_name)
+    folder = Path(config.output) / _folder_name(address, run)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(_beside(folder, "lock")):
         _recover(folder)
@@ -46,9 +47,10 @@ def export(config: ExportConfig, client: MlflowClient) -> Path:
     return folder
 
 
-def _folder_name(address: str) -> str:
-    """ner-hau-champion, ner-hau-3; none for a run."""
-    return starts.slug(address.removeprefix("models:/")) if address.startswith("models:/") else ""
+def _folder_name(address: str, run: Run) -> str:
+    """ner-hau-champion, ner-hau-3, or a run's name; people may rename runs as they like."""
+    name = address.removeprefix("models:/") if address.startswith("models:/") else run.info.run_name
+    return starts.slug(name) or run.info.run_id
 
 
 def _fill(
@@ -173,7 +175,7 @@ def _push(folder: Path, repository: str, token: str) -> None:
     try:
         api.create_repo(repository, private=True, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Export of nertransfer")
-    except (HfHubHTTPError, OSError) as error:
+    except (HTTPError, OSError) as error:
         reason = (
             str(error).strip().splitlines()[0].replace(token, "...") if str(error).strip() else type(error).__name__
         )

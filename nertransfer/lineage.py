@@ -77,6 +77,8 @@ def differences(old: Lineage, new: Lineage, weights: Mapping[str, str]) -> dict[
     ``weights``: fingerprints of the starts as they are now, by name. A start of another name is no difference; the
     same name with other weights is.
     """
+    if not old.source:
+        return {OTHER_STUDY: "it is not known to be made by a cell"}
     found = {}
     if old.study != new.study:
         found[OTHER_STUDY] = f"it belongs to study {old.study}, not to {new.study}"

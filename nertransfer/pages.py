@@ -77,11 +77,13 @@ def _page(server: str, path: str, **parameters: str) -> str:
 
 
 def listed(server: str, experiment_id: str, champions: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What to look at, and its address. ``champions``: the run of each registered model's champion, by its name."""
+    """What to look at, and its address. ``champions``: the run of each registered model's champion, by its name;
+    empty where it has none."""
     found = [
         ("every cell", runs_page(server, experiment_id, CELLS)),
         ("means over seeds", runs_page(server, experiment_id, CONFIGURATIONS)),
     ]
-    if len(champions) > 1:
-        found.append(("champions compared", compare_page(server, experiment_id, list(champions.values()))))
+    runs = [run for run in champions.values() if run]
+    if len(runs) > 1:
+        found.append(("champions compared", compare_page(server, experiment_id, runs)))
     return found + [(name, model_page(server, name)) for name in champions]

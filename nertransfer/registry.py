@@ -255,11 +255,11 @@ def _on_newest_corpus(cells: Mapping[Place, Run], versions: Versions) -> tuple[V
 
 
 def champions(study: Study, sources: Iterable[str]) -> dict[str, str]:
-    """The run of the champion of every registered model of these sources, by the model's name."""
+    """The run of the champion of every registered model of these sources, if it has one, by the model's name."""
     found = {}
     for name in map(schema.model_name, sources):
         try:
-            found[name] = study.client.get_model_version_by_alias(name, schema.CHAMPION).run_id
+            found[name] = study.client.get_model_version_by_alias(name, schema.CHAMPION).run_id or ""
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
@@ -484,6 +484,8 @@ def move_alias(study: Study, name: str, alias: str, version: int | str, back: bo
 
 def version_lineage(study: Study, version: ModelVersion) -> Lineage:
     """What a version was made from, by its tags; older versions have but some of them, and their run the others."""
+    if not version.run_id:
+        return lineage(version.tags, {}, "")
     try:
         data = study.client.get_run(version.run_id).data
     except MlflowException:  # deleted for good
@@ -547,25 +549,38 @@ def origin(model: str, study: Study) -> tuple[Run, ModelVersion | None]:
     ``model``: ``runs:/<run id>``, ``models:/<name>@<alias>`` or ``models:/<name>/<version>``. Raises InputError when
     there is no such thing, or it is not from a cell.
     """
-    name, alias = model.partition(":/")[2].strip("/"), ""
-    version = None
     try:
-        if model.startswith("models:/"):
-            if "@" in name:
-                name, _, alias = name.partition("@")
-                version = study.client.get_model_version_by_alias(name, alias)
-            else:
-                name, _, number = name.partition("/")
-                version = study.client.get_model_version(name, number)
-        run = study.client.get_run(version.run_id if version else name)
+        version = _version(model, study) if model.startswith("models:/") else None
+        run_id = version.run_id if version else model.partition(":/")[2].strip("/")
+        run = study.client.get_run(run_id) if run_id else None  # a version that was made by hand has none
     except MlflowException as error:
         raise InputError(
             f"model={model!r} is not there: {str(error).splitlines()[0]}; "
             f"registered models: {', '.join(_registered(study)) or 'none yet'}", "model",
         ) from error  # fmt: skip
-    if schema.CELL_KEY not in run.data.tags:
+    if run is None or schema.CELL_KEY not in run.data.tags:
         raise InputError(f"model={model!r} is not allowed: it was not made by a cell", "model")
     return run, version
+
+
+def _version(model: str, study: Study) -> ModelVersion:
+    name = model.removeprefix("models:/").strip("/")
+    if "@" in name:
+        return study.client.get_model_version_by_alias(*name.split("@", 1))
+    return study.client.get_model_version(*name.partition("/")[::2])
+
+
+def fixed(version: ModelVersion) -> str:
+    """The address of a version that stays the same when an alias moves."""
+    return f"models:/{version.name}/{version.version}"
+
+
+def pinned(model: str, study: Study) -> str:
+    """A registered model's address by version, also where it was given by alias; as it is where there is none."""
+    try:
+        return fixed(_version(model, study))
+    except MlflowException:  # whoever loads it says what there is
+        return model
 
 
 def run_of(model: str, study: Study) -> Run | None:

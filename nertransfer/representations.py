@@ -121,9 +121,10 @@ def _named(config: EmbedConfig, study: Study, accelerator: Accelerator) -> list[
         run = registry.run_of(text, study)
         if run is not None:
             models.append(_cell(run))
-        elif text.startswith(("runs:/", "models:/")):
-            with registry.local_copy(text, study, Path(config.data.work_dir)) as start:
-                models.append(Model(text, text, starts.identify(start).digest))
+        elif text.startswith("models:/"):
+            address = registry.pinned(text, study)  # it is loaded once more, and the alias may move meanwhile
+            with registry.local_copy(address, study, Path(config.data.work_dir)) as start:
+                models.append(Model(text, address, starts.identify(start).digest))
         else:
             models.append(_start(text, config, accelerator))
     return models
@@ -162,7 +163,8 @@ def _starts_of(config: EmbedConfig, cells: Mapping[Place, Run]) -> dict[str, str
     """What every start of the cells is loaded from, as `starts.resolve` takes it, by name; ``base`` first."""
     found = {}
     for (name, _, _), run in sorted(cells.items(), key=lambda item: (item[0][0] != BASE, item[0])):
-        location, revision = run.data.tags.get("start_location", name), run.data.tags.get("start_revision")
+        tags = run.data.tags
+        location, revision = tags.get(schema.START_LOCATION, name), tags.get(schema.START_REVISION)
         made_here = config.data.data == PLANTED and name in catalogue_names(config.data)
         found[name] = name if made_here else f"{name}={location}{f'@{revision}' if revision else ''}"
     return found

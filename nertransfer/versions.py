@@ -131,8 +131,8 @@ def only(cells: Mapping[Place, Run], languages: Collection[str]) -> dict[Place, 
 def roll_back(client: MlflowClient, language: str, version: int = 0) -> Change:
     """Point the champion at ``version``, or at the champion before the present one, and pin it there.
 
-    Registering leaves a pinned champion alone until it is told to replace. Raises InputError when there is no such
-    model, version or earlier champion.
+    Registering leaves a pinned champion alone until it is told to replace. A version that was not made by a cell is
+    taken only where it is named. Raises InputError when there is no such model, version or earlier champion.
     """
     name = schema.model_name(language)
     models = all_models(client)
@@ -141,10 +141,12 @@ def roll_back(client: MlflowClient, language: str, version: int = 0) -> Change:
         raise InputError(f"language={language} has no registered model; registered are: {known}", "language")
     study = Study(client, "", "")
     model = client.get_registered_model(name)
-    existing = sorted(int(one.version) for one in all_versions(client, name))
+    there = {int(one.version): one for one in all_versions(client, name)}
+    existing = sorted(there)
+    of_cells = [number for number in existing if schema.CELL_KEY in there[number].tags]
     current = int(model.aliases.get(schema.CHAMPION, 0))
     history = model.tags.get(schema.CHAMPION_HISTORY, "")
-    target = version or champion_history.previous(history, current, existing)
+    target = version or champion_history.previous(history, current, of_cells)
     if target is None:
         raise InputError(
             f"{name} had no champion before version {current}; name one with version=: {', '.join(map(str, existing))}",

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,11 @@ from absent import absent
 from registered_store import make_data, opened, register, train
 
 from nertransfer import export as exports
-from nertransfer import onnx_graph, starts
+from nertransfer import onnx_graph, registry, starts
 from nertransfer.commandline import build
 from nertransfer.config import ExportConfig
 from nertransfer.errors import InputError
+from nertransfer.lineage import REPLACE_ALL
 from nertransfer.measurements import read_predictions
 from nertransfer.store import Study
 from nertransfer.tracking import cell_runs
@@ -40,6 +42,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def study(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.chdir(folder)
     return opened(folder)
+
+
+@pytest.fixture
+def own(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """The same in a store of the test's own."""
+    shutil.copytree(folder, tmp_path / "own")
+    monkeypatch.chdir(tmp_path / "own")
+    return opened(Path.cwd())
 
 
 def export(study: Study, output: Path, **given: str) -> Path:
@@ -213,6 +223,34 @@ def test_any_cell_and_any_version_can_be_exported(study: Study, tmp_path: Path) 
     assert export(study, tmp_path, model="models:/ner-aaa/1").name == "ner-aaa-1"
 
 
+def test_an_alias_that_moves_meanwhile_does_not_mix_two_versions(
+    own: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(own, 0, epochs="1")
+    register(own, *REPLACE_ALL)
+    own.client.set_registered_model_alias("ner-aaa", "champion", "1")
+    first = export(own, tmp_path, model="models:/ner-aaa/1")
+    real = registry.origin
+
+    def then_moved(model: str, study: Study) -> object:
+        found = real(model, study)
+        study.client.set_registered_model_alias("ner-aaa", "champion", "2")
+        return found
+
+    monkeypatch.setattr(registry, "origin", then_moved)
+    made = export(own, tmp_path)
+    manifests = [json.loads((folder / "nertransfer_export.json").read_text()) for folder in (first, made)]
+    assert made.name == "ner-aaa-champion" and manifests[0] == manifests[1]
+
+
+def test_a_run_of_any_name_is_exported_inside_the_output(own: Study, tmp_path: Path) -> None:
+    run = cell_runs(own, "FINISHED")[0].info
+    own.client.update_run(run.run_id, name="../../../escaped/x")
+    made = export(own, tmp_path / "a" / "b" / "c", model=f"runs:/{run.run_id}")
+    assert made.parent == tmp_path / "a" / "b" / "c" and (made / "config.json").is_file()
+    assert made.resolve().parent == made.parent.resolve()
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -268,6 +306,18 @@ def test_an_upload_takes_the_whole_folder_and_never_tells_the_token(
     with pytest.raises(InputError, match=r"push_to=owner/name: 403 for \.\.\.; the export itself is whole") as raised:
         export(study, tmp_path, push_to="owner/name")
     assert "hf_secret" not in str(raised.value) + caplog.text
+
+
+def test_a_hub_that_cannot_be_reached_is_one_sentence(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with socket.socket() as taken:  # bound but not listening: connections are refused
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(InputError, match=r"push_to=owner/name: .*refused.*; the export itself is whole, in "):
+            export(study, tmp_path, push_to="owner/name")
 
 
 def test_a_graph_tags_as_the_model_does_and_the_card_states_cost_and_gain(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from registered_store import make_data, opened, register, train
 
-from nertransfer import champion_history, lineage, model_card, schema, versions
+from nertransfer import champion_history, lineage, model_card, registry, schema, versions
 from nertransfer.config import DataOptions
 from nertransfer.corpus import load
 from nertransfer.errors import InputError
@@ -95,6 +95,22 @@ def test_a_better_seed_moves_the_champion_and_rollback_holds_it_until_told(study
     assert register(study, lineage.PIN)[-1].text.startswith("alias champion moved from version 1 to version 2")
     assert register(study) == [] and champion(study) == 2
     assert study.client.get_registered_model("ner-aaa").tags[schema.CHAMPION_HISTORY] == "1, 2, back to 1, 2"
+
+
+def test_a_version_made_by_hand_is_no_cells_and_is_not_pinned_unasked(study: Study) -> None:
+    study.client.create_model_version("ner-aaa", str(Path.cwd() / "elsewhere"))
+    study.client.set_registered_model_alias("ner-aaa", schema.CHAMPION, "2")
+    study.client.delete_registered_model_tag("ner-aaa", schema.CHAMPION_HISTORY)
+    kept = of_champion(register(study))
+    assert kept.held and "stays at version 2: it is not known to be made by a cell. Best now" in kept.text
+    with pytest.raises(InputError, match="model='models:/ner-aaa@champion' is not allowed: it was not made by a cell"):
+        registry.origin("models:/ner-aaa@champion", study)
+    assert registry.run_of("models:/ner-aaa@champion", study) is None
+    assert registry.champions(study, ["aaa"]) == {"ner-aaa": ""}
+    assert "moved from version 2 to version 1" in of_champion(register(study, *lineage.REPLACE_ALL)).text
+    with pytest.raises(InputError, match="no champion before version 1; name one with version=: 1, 2"):
+        versions.roll_back(study.client, "aaa")
+    assert "moved from version 1 to version 2" in versions.roll_back(study.client, "aaa", 2).text
 
 
 def test_a_version_of_several_languages_is_stale_once_one_of_their_corpora_has_changed(study: Study) -> None:
