@@ -8,8 +8,6 @@ can be compared, or when told to (`register`), and says why.
 """
 
 import functools
-import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +28,7 @@ from nertransfer.cell import Cell, recipe_digest
 from nertransfer.corpus import Corpus
 from nertransfer.current import Place, current_cells, last_asked
 from nertransfer.errors import InputError
+from nertransfer.fluent import fluent
 from nertransfer.grid import languages_of
 from nertransfer.lineage import CORPUS, PIN, Lineage, differences, lineage
 from nertransfer.progress import progress_bar
@@ -339,7 +338,7 @@ def _add_version(study: Study, choice: Choice, work_dir: Path) -> ModelVersion:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     tags = _version_tags(study, choice, [])
-    with _fluent(study):  # the client looks the model up at the global address
+    with fluent(study.uri):  # the client looks the model up at the global address
         return client.create_model_version(
             name, source=f"models:/{choice.model_id}", run_id=choice.run.info.run_id, tags=tags,
             model_id=choice.model_id, description=f"{_words(choice)}.",
@@ -402,29 +401,8 @@ def _store_weights(study: Study, choice: Choice, work_dir: Path) -> None:
         "token-classification", model=model, tokenizer=tokenizer, aggregation_strategy=AGGREGATION
     )
     name = study.client.get_logged_model(choice.model_id).name
-    with _fluent(study):
+    with fluent(study.uri):
         patiently(lambda: packaging.log(pipeline, name, choice.model_id, _requirements()))
-
-
-@contextmanager
-def _fluent(study: Study) -> Iterator[None]:
-    """The fluent API reads its address from global state, and asks the hub for a card of what was trained here."""
-    before, offline = mlflow.get_tracking_uri(), os.environ.get("HF_HUB_OFFLINE")
-    log = logging.getLogger("mlflow.transformers")
-    level = log.level
-    mlflow.set_tracking_uri(study.uri)
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    log.setLevel(logging.ERROR)
-    try:
-        with starts.quiet():
-            yield
-    finally:
-        log.setLevel(level)
-        mlflow.set_tracking_uri(before)
-        if offline is None:
-            del os.environ["HF_HUB_OFFLINE"]
-        else:
-            os.environ["HF_HUB_OFFLINE"] = offline
 
 
 @functools.cache
@@ -605,7 +583,7 @@ def _fetch(model: str, study: Study, work_dir: Path, folder: Path) -> starts.Sta
         if folder_of_cell.is_dir():
             return starts.Start(name, str(folder_of_cell))
         model = f"models:/{run.data.tags.get(schema.MODEL_URI, '')}"
-    with _fluent(study):  # registered models are looked up at the global address, whatever tracking_uri says
+    with fluent(study.uri):  # registered models are looked up at the global address, whatever tracking_uri says
         mlflow.artifacts.download_artifacts(artifact_uri=model, dst_path=str(folder), tracking_uri=study.uri)
     weights = folder / "model"
     if not (weights / "config.json").is_file():
