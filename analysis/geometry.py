@@ -8,9 +8,12 @@ of resampled distances and similarities would be off to one side.
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import special
 
-Z = 1.959964
-"""Standard normal quantile of a two-sided 95 % interval."""
+from nertransfer.intervals import CONFIDENCE
+
+Z = float(special.ndtri((1 + CONFIDENCE) / 2))
+"""Standard normal quantile of a two-sided interval."""
 
 
 def interval(estimate: float, resampled: np.ndarray, low: float = -np.inf, high: float = np.inf) -> tuple[float, float]:

@@ -167,9 +167,9 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
         families={name: families[name] for name in order.languages if name in families},
         corpora=_by_prefix([*few_shot_kept.values(), *kept.values()], schema.CORPUS_DIGEST),
         locations={
-            run.data.tags[schema.START]: run.data.tags["start_location"]
+            run.data.tags[schema.START]: run.data.tags[schema.START_LOCATION]
             for run in kept.values()
-            if "start_location" in run.data.tags
+            if schema.START_LOCATION in run.data.tags
         },
         artifacts={place: run.info.artifact_uri for place, run in kept.items()},
         imported=next((r.info.artifact_uri for r in reversed(studies) if schema.IMPORTED in r.data.tags), ""),

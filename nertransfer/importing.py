@@ -213,7 +213,7 @@ def _tags(start: str, source: str, seed: int, key: str, location: str, recipe: R
     }
     if location:
         # weights cannot be seen: the same place of origin is the same start
-        tags |= {"start_location": location, schema.START_FINGERPRINT: f"location {location}"}
+        tags |= {schema.START_LOCATION: location, schema.START_FINGERPRINT: f"location {location}"}
     return tags | ({schema.RECIPE_DIGEST: recipe_digest(recipe)} if recipe else {})
 
 

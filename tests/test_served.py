@@ -17,7 +17,8 @@ from tiny_models import save_tiny_mlflow_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForTokenClassification
 
-from nertransfer import counts, starts
+from nertransfer import counts, served, starts
+from nertransfer.config import Recipe
 from nertransfer.encoding import encode
 from nertransfer.evaluation import predict
 from nertransfer.served import COLUMNS, LONGEST_TEXT, Tagger, words
@@ -30,6 +31,11 @@ LETTERS = st.text("abcdefgh\u200b", min_size=1, max_size=6)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_mlflow_model(tmp_path_factory.mktemp("served"))
+
+
+def test_what_it_repeats_because_it_travels_alone_is_what_the_package_says() -> None:
+    assert served.WINDOW == starts.WINDOW
+    assert Recipe().max_length == served.DEFAULT_WINDOW
 
 
 @pytest.fixture(scope="module")
