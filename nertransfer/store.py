@@ -4,6 +4,7 @@ Knows nothing of cells or scores, and imports no model library, so that writers
 (`nertransfer.tracking`) and readers (`analysis.results`) open the store in the same way.
 """
 
+import itertools
 import logging
 import os
 import sqlite3
@@ -232,22 +233,40 @@ def _exclusive(database: Path | None) -> FileLock | nullcontext[None]:
 def _making(database: Path | None) -> Iterator[None]:
     """Mark a database while it is made: what a kill leaves half made opens for nobody, so it is made anew.
 
-    The mark is set only where there was no database, and removed before anybody else may write.
+    The mark is set only where there was no database, and removed before anybody else may write. One that is left over
+    says nothing of a database that was made since.
     """
     mark = None if database is None else Path(f"{database}.making")
     if database is None or mark is None or not os.access(database.parent, os.W_OK):
         yield
         return
-    if mark.exists():
-        for name in (f"{database}-journal", f"{database}"):
-            if Path(name).exists():
-                Path(name).replace(f"{name}.half-made")  # kept, in case it is not what the mark was set for
-    fresh = not _has_tables(database)
-    if fresh:
+    if mark.exists() and _has_tables(database) and not _is_made(database):
+        _set_aside(database)
+    if not _has_tables(database):
         mark.touch()
     yield  # an error leaves the mark: nothing was made
-    if fresh:
-        mark.unlink(missing_ok=True)
+    mark.unlink(missing_ok=True)
+
+
+def _is_made(database: Path) -> bool:
+    """Whether MLflow has made a database to the end: the first experiment comes after all tables."""
+    try:
+        # not read-only: what a kill has left in a journal is taken back, as whoever opens it next would
+        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=rw", uri=True)) as connection:
+            tables = connection.execute("select 1 from sqlite_master where name = 'experiments'")
+            return bool(tables.fetchone() and connection.execute("select 1 from experiments").fetchone())
+    except sqlite3.DatabaseError:  # no database, or one that is being written to: MLflow says which
+        return True
+
+
+def _set_aside(database: Path) -> None:
+    """Move a database that is half made out of the way, under a name that nothing has."""
+    names = (f"{database}.half-made{f'-{number}' if number > 1 else ''}" for number in itertools.count(1))
+    aside = next(name for name in names if not Path(name).exists())
+    for suffix in ("-journal", "-wal", "-shm", ""):
+        if (part := Path(f"{database}{suffix}")).exists():
+            part.replace(f"{aside}{suffix}")
+    logger.warning("%s was left half made by a process that was killed: kept as %s, and made anew", database, aside)
 
 
 def _trouble(uri: str, error: Exception) -> str:

@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from nertransfer import store
 from nertransfer.config import DataOptions, TrackingOptions
@@ -104,8 +105,12 @@ def test_several_processes_may_open_a_fresh_database(tmp_path: Path) -> None:
     assert store.all_runs(opened, experiment) == []
 
 
-def test_a_database_whose_making_was_killed_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_whose_making_was_killed_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     database = tmp_path / "mlflow.db"
+    kept = tmp_path / "mlflow.db.half-made"
+    kept.write_text("from an earlier time")
 
     def killed(tracking_uri: str, registry_uri: str) -> None:
         with sqlite3.connect(database) as connection:  # one table of many
@@ -119,7 +124,19 @@ def test_a_database_whose_making_was_killed_is_made_anew(tmp_path: Path, monkeyp
     opened = client(f"sqlite:///{database}")
     made = opened.create_experiment("study")
     assert client(f"sqlite:///{database}").get_experiment(made).name == "study"  # and it is left alone from then on
-    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "mlflow.db.lock", "mlflow.db.half-made"}
+    assert kept.read_text() == "from an earlier time" and f"kept as {kept}-2, and made anew" in caplog.text
+    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "mlflow.db.lock", kept.name, f"{kept.name}-2"}
+
+
+def test_a_mark_that_a_kill_has_left_takes_no_good_database_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    uri = sqlite(tmp_path / "mlflow.db")
+    (tmp_path / "mlflow.db.making").touch()
+    MlflowClient(tracking_uri=uri).create_experiment("precious")
+    names = {one.name for one in client(uri, must_exist=True).search_experiments()}
+    assert names == {"Default", "precious"} and caplog.text == ""
+    assert not list(tmp_path.glob("*.half-made*")) and not (tmp_path / "mlflow.db.making").exists()
 
 
 def test_only_an_unused_run_of_the_experiment_is_inherited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
