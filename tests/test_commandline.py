@@ -9,23 +9,13 @@ import pytest
 from hypothesis import given as given_values
 from hypothesis import settings
 from hypothesis import strategies as st
+from project_scripts import MAKE, REQUIRED
 
 from nertransfer import commandline, config
 from nertransfer.commandline import build, flat, parameters, parser
 from nertransfer.errors import InputError
 
-CONFIGURATIONS = (
-    config.StudyConfig,
-    config.TrainConfig,
-    config.EvaluateConfig,
-    config.EmbedConfig,
-    config.AdaptConfig,
-    config.RegisterConfig,
-    config.DataConfig,
-    config.AnalyseConfig,
-    config.RankConfig,
-)
-REQUIRED = {"source": "swa", "model": "models:/ner-swa@champion", "language": "swa", "target": "swa"}
+CONFIGURATIONS = tuple(dict.fromkeys(configuration for _, configuration in MAKE.ENTRY_POINTS.values()))
 
 
 def build_with(configuration: type, **given: str) -> typing.Any:

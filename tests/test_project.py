@@ -1,14 +1,12 @@
 """The project's own files agree with one another: pins, MLproject, entry points, no machine's paths."""
 
 import ast
-import importlib.util
 import re
 import shlex
 import subprocess
 import tomllib
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
@@ -17,31 +15,11 @@ from mlflow.projects._project_spec import Project, load_project
 from mlflow.utils.environment import _PythonEnv
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from project_scripts import MAKE, REQUIRED, ROOT
 
 from nertransfer.commandline import build, parameters, parser
 
-ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted((ROOT / "entrypoints").glob("[!_]*.py"))
-REQUIRED = {
-    "input": "text.txt",
-    "results": "published",
-    "source": "swa",
-    "model": "models:/ner-swa@champion",
-    "language": "swa",
-    "target": "swa",
-}
-"""A value for every parameter that has no default."""
-
-
-def load_script(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-MAKE = load_script(ROOT / "docs" / "make_mlproject.py")
 
 
 # --- pins ------------------------------------------------------------------------------------------
@@ -149,7 +127,8 @@ def test_values_reach_the_program_unchanged(project: Project, name: str) -> None
     """Spaces, quotes, dollars and braces survive MLflow's formatting and the shell."""
     odd = """my data; $HOME "x" 'y' {z}"""
     configuration = MAKE.ENTRY_POINTS[name][1]
-    parameter = "data" if any(p.name == "data" for p in parameters(configuration)) else "input"
+    there = {p.name for p in parameters(configuration)}
+    parameter = next(name for name in ("data", "input", "host") if name in there)
     given = {p.name: REQUIRED[p.name] for p in parameters(configuration) if p.text is None} | {parameter: odd}
     arguments = shlex.split(project.get_entry_point(name).compute_command(given, None))[2:]
     assert getattr(parser(configuration, "").parse_args(arguments), parameter) == odd
