@@ -20,7 +20,8 @@ def main(config: ModelsConfig) -> None:
 
     store = client(resolve_uri(config.tracking), must_exist=True)
     digests = {name: corpus.digest for name, corpus in corpora_at_hand(config.data).items()}
-    rows = read(store, config.data.languages, {study_name(config.data, config.tracking): digests})
+    sources = config.sources or config.data.languages
+    rows = read(store, sources, {study_name(config.data, config.tracking): digests})
     print(table(rows) if rows else "no model is registered in this store; the study entry point registers them")
 
 

@@ -2,7 +2,7 @@
 
 mlflow run . -e register --env-manager local -P study=planted
 python entrypoints/register.py --study planted
-python entrypoints/register.py --study masakhaner --data masakhaner --languages hau --replace true
+python entrypoints/register.py --study masakhaner --data masakhaner --sources hau --replace true
 """
 
 import sys
@@ -22,7 +22,7 @@ def main(config: RegisterConfig) -> None:
     from nertransfer.versions import only, stale_lines
 
     study = open_study(client(resolve_uri(config.tracking), must_exist=True), study_name(config.data, config.tracking))
-    cells = only(finished_places(study), config.data.languages)
+    cells = only(finished_places(study), config.sources or config.data.languages)
     replace = REPLACE_ALL if config.replace else frozenset()
     changes = register(
         study, cells, Path(config.data.work_dir), config.selection_split, replace, corpora_at_hand(config.data)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nertransfer.errors import InputError
-from nertransfer.grid import ADDED, AFTER, NONE, is_zero_shot, languages_of
+from nertransfer.grid import ADDED, AFTER, NONE, SEPARATOR, is_zero_shot, languages_of
 from nertransfer.languages import check_code
 from nertransfer.schema import SCORED_SPLITS
 
@@ -345,7 +345,12 @@ class TrainConfig:
         language, number = self.few_shot_language, self.few_shot_sentences
         check(number >= 0, "few_shot_sentences", number, "a whole number of at least 0")
         check(not number or bool(language), "few_shot_sentences", number, "few_shot_language says of which language")
+        check(number > 0 or not language, "few_shot_language", language, "few_shot_sentences says how many of it")
         check(number > 0 or self.source != NONE, "source", NONE, "few_shot_sentences says how many to fine-tune on")
+        check(
+            self.source != NONE or self.few_shot_mode == ADDED, "few_shot_mode", self.few_shot_mode,
+            f"there is nothing before the sentences with source={NONE}",
+        )  # fmt: skip
         if number:
             check(
                 is_zero_shot(self.source, language), "few_shot_language", language,
@@ -448,6 +453,9 @@ class AdaptConfig:
 class RegisterConfig:
     """Put the best seed of every (start, source) of a study into the model registry."""
 
+    sources: tuple[str, ...] = option(
+        (), f"sources to register, comma-separated; {SEVERAL_HELP}; empty: languages, or all of the study"
+    )
     data: DataOptions = field(default_factory=DataOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     selection_split: Literal["dev", "test"] = option("dev", SELECTION_HELP)
@@ -457,18 +465,33 @@ class RegisterConfig:
         "where they belong to another study, and where the champion is pinned",
     )
 
+    def __post_init__(self) -> None:
+        _check_sources(self.sources)
+
 
 @dataclass(frozen=True)
 class ModelsConfig:
     """List every version of every registered model, and which are stale."""
 
+    sources: tuple[str, ...] = option(
+        (), f"sources whose models are listed, comma-separated; {SEVERAL_HELP}; empty: languages, or all"
+    )
     data: DataOptions = field(default_factory=DataOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
+    def __post_init__(self) -> None:
+        _check_sources(self.sources)
+
 
 def _check_source(source: str, parameter: str) -> None:
-    for code in languages_of(source):
+    for code in source.split(SEPARATOR):
         check_code(code, parameter, source)
+
+
+def _check_sources(sources: tuple[str, ...]) -> None:
+    check_unique("sources", sources)
+    for source in sources:
+        _check_source(source, "sources")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from nertransfer.errors import InputError
+from nertransfer.grid import NONE
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 
@@ -174,8 +175,14 @@ def check_code(code: str, parameter: str = "", item: str = "") -> str:
     """``code`` itself if it can name a language; raises InputError otherwise.
 
     Codes become file names, metric keys and registered model names, so they are a letter
-    followed by at most 31 letters, digits, ``_`` or ``-``. ``parameter`` and ``item`` say where it stood.
+    followed by at most 31 letters, digits, ``_`` or ``-``; `grid.NONE` is none. ``parameter`` and ``item`` say where
+    it stood.
     """
+    if code == NONE:
+        raise InputError(
+            f"language {code!r} is not a usable code: the word means no source; give the corpus another name",
+            parameter, item or code,
+        )  # fmt: skip
     if not _CODE.fullmatch(code):
         raise InputError(
             f"language {code!r} is not a usable code: a letter, then at most 31 letters, "

@@ -14,7 +14,7 @@ from nertransfer.cell import Cell, make_cell, splits_of
 from nertransfer.config import PLANTED, DataOptions, Recipe, StudyConfig
 from nertransfer.corpus import Corpus, Split, union
 from nertransfer.errors import InputError
-from nertransfer.languages import LANGUAGES, Language
+from nertransfer.languages import LANGUAGES, Language, check_code
 from nertransfer.planted import LANGUAGES as PLANTED_LANGUAGES
 
 logger = logging.getLogger("nertransfer")
@@ -73,8 +73,6 @@ def lay_out(config: StudyConfig) -> Grid:
     pivots = pick("pivots", config.pivots, existing) if config.pivots else []
     targets = pick("targets", config.targets, existing)
     few_shot = pick("few_shot_languages", config.few_shot_languages, targets) if config.few_shot_languages else []
-    if few_shot and grid.NONE in existing:
-        raise InputError(f"few_shot_languages: {grid.NONE!r} means no source here and cannot be a language as well")
     catalogue = catalogue_names(config.data)
     asked = {text: text if text == grid.OWN else _name(text, catalogue, "starts") for text in config.starts}
     names = list(asked.values())
@@ -129,11 +127,11 @@ def languages_to_load(data: DataOptions, *wanted: Sequence[str]) -> DataOptions:
 
 
 def pick(parameter: str, names: Sequence[str], existing: Collection[str]) -> list[str]:
-    """The named languages, or all; raises InputError on one that does not exist."""
+    """The named languages, or all; raises InputError on one that does not exist, or that no language can be called."""
     for name in names:
         if name not in existing:
             raise InputError(f"{parameter}={name} is not in the data: one of {', '.join(existing)}", parameter, name)
-    return list(names) or list(existing)
+    return [check_code(name, parameter) for name in (names or existing)]
 
 
 def pick_sources(parameter: str, names: Sequence[str], data: DataOptions) -> list[str]:
@@ -152,13 +150,14 @@ def pick_sources(parameter: str, names: Sequence[str], data: DataOptions) -> lis
                     f"{parameter}={name} is not in the data: one of {', '.join(existing)}, or several joined by "
                     f"{grid.SEPARATOR!r}", parameter, name,
                 )  # fmt: skip
+            check_code(part, parameter, name)
             if parts.count(part) > 1:
                 raise InputError(f"{parameter}={name} is not allowed: {part} is named twice", parameter, name)
         normal = grid.SEPARATOR.join(sorted(parts, key=order.index))
         if normal in found:
             raise InputError(f"{parameter}: {found[normal]} and {name} are the same source", parameter, name)
         found[normal] = name
-    return list(found) or list(existing)
+    return list(found) or pick(parameter, (), existing)
 
 
 @dataclass(frozen=True)

@@ -31,17 +31,16 @@ class Row:
 
 
 def read(
-    client: MlflowClient, languages: Collection[str] = (), at_hand: Mapping[str, Mapping[str, str]] | None = None
+    client: MlflowClient, sources: Collection[str] = (), at_hand: Mapping[str, Mapping[str, str]] | None = None
 ) -> list[Row]:
-    """Every version of the registered models of these languages, or of all, by name and version.
+    """Every version of the registered models of these sources, or of all, by name and version.
 
     A version is stale when no alias points to it, or when its study has since run its start and source with another
     corpus, recipe or start. ``at_hand``: digests of the corpora as they are now, by study and language; versions made
     from others are stale, too, although nothing has been run.
     """
-    wanted = [
-        name for name in all_models(client) if not languages or name in {schema.model_name(code) for code in languages}
-    ]
+    named = {schema.model_name(source) for source in sources}
+    wanted = [name for name in all_models(client) if not named or name in named]
     rows, studies = [], _Studies(client)
     for name in wanted:
         aliases: dict[int, list[str]] = {}
@@ -118,14 +117,14 @@ def stale_lines(study: Study) -> list[str]:
     return [f"stale: {row.model} version {row.version} ({'; '.join(row.stale)})" for row in rows]
 
 
-def only(cells: Mapping[Place, Run], languages: Collection[str]) -> dict[Place, Run]:
-    """The cells with these sources, or all; raises InputError on a language that is no source of any."""
-    sources = {source for _, source, _ in cells}
-    for code in languages:
-        if code not in sources:
-            named = ", ".join(sorted(sources)) or "none"
-            raise InputError(f"languages={code} is not allowed: the study has finished cells of {named}", "languages")
-    return {place: run for place, run in cells.items() if not languages or place[1] in languages}
+def only(cells: Mapping[Place, Run], sources: Collection[str]) -> dict[Place, Run]:
+    """The cells with these sources, or all; raises InputError on one that no cell has."""
+    there = {source for _, source, _ in cells}
+    for source in sources:
+        if source not in there:
+            named = ", ".join(sorted(there)) or "none"
+            raise InputError(f"source {source} is not allowed: the study has finished cells of {named}", "sources")
+    return {place: run for place, run in cells.items() if not sources or place[1] in sources}
 
 
 def roll_back(client: MlflowClient, language: str, version: int = 0) -> Change:
@@ -161,5 +160,5 @@ def roll_back(client: MlflowClient, language: str, version: int = 0) -> Change:
     if target != current:
         registry.move_alias(study, name, schema.CHAMPION, target, back=bool(current))
     moved = f"moved from version {current} to" if back else "stays at" if current else "points to"
-    release = f"until register --languages {language} --replace true"
+    release = f"until register --sources {language} --replace true"
     return Change(name, f"alias {schema.CHAMPION} {moved} version {target}; pinned there {release}")

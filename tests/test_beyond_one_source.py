@@ -243,7 +243,8 @@ def test_a_category_that_the_source_lacks_is_learnt_after_it(fresh: Study) -> No
     for split in ("dev", "test"):
         other = path.with_name(f"{split}.txt")
         other.write_text(other.read_text().replace("-LOC", "-DATE"))
-    assert train(fresh, source="aaa", **AFTER | {"few_shot_sentences": "24"}, keep_weights="true", epochs="6").state
+    outcome = train(fresh, source="aaa", **AFTER | {"few_shot_sentences": "24"}, keep_weights="true", epochs="6")
+    assert outcome.state == runner.RAN
     key = cell_runs(fresh, "FINISHED")[0].data
     labels = starts.load_tagger(starts.Start("x", str(registry.weights_folder(Path("work"), key.tags["cell_key"]))))[2]
     assert labels == ("O", "B-DATE", "I-DATE", "B-LOC", "I-LOC", "B-PER", "I-PER")
@@ -273,6 +274,8 @@ def test_bad_input_stops_before_any_run(here: Study, changes: dict[str, str], me
     [
         (TrainConfig, {"source": "none"}, "few_shot_sentences says how many"),
         (TrainConfig, {"source": "aaa", "few_shot_sentences": "5"}, "few_shot_language says of which language"),
+        (TrainConfig, {"source": "aaa", "few_shot_language": "ccc"}, "few_shot_sentences says how many of it"),
+        (TrainConfig, {"source": "none", **AFTER}, "few_shot_mode='after' is not allowed: there is nothing before"),
         (
             TrainConfig,
             {"source": "aaa+bbb", **AFTER, "few_shot_language": "bbb"},

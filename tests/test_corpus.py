@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from nertransfer import corpus as corpora
 from nertransfer import labels
-from nertransfer.config import DataOptions
+from nertransfer.commandline import build
+from nertransfer.config import DataOptions, StudyConfig
 from nertransfer.corpus import Corpus, Sentence, Split, duplicates, load, parse, summary_rows
 from nertransfer.errors import InputError
+from nertransfer.planning import lay_out
 
 GOOD = "Aisha B-PER\nyana O\nLagos B-LOC\n\nNdiyo O\n"
 
@@ -354,6 +356,15 @@ def test_unknown_language_of_a_published_corpus_is_told_before_any_download() ->
 def test_a_folder_that_cannot_be_a_language_is_an_error(tmp_path: Path) -> None:
     make(tmp_path, ".swa")
     assert "language '.swa' is not a usable code" in refused(data=str(tmp_path))
+
+
+def test_no_language_is_called_as_what_means_no_source(tmp_path: Path) -> None:
+    make(tmp_path, "aaa")
+    make(tmp_path, "none")
+    assert "language 'none' is not a usable code: the word means no source" in refused(data=str(tmp_path))
+    for asked in ({}, {"sources": "none", "targets": "aaa"}, {"sources": "aaa+none", "targets": "aaa"}):
+        with pytest.raises(InputError, match="language 'none' is not a usable code"):  # before a corpus is read
+            lay_out(build(StudyConfig, {"data": str(tmp_path)} | asked))
 
 
 def test_bad_lines_name_the_file(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from project_scripts import ROOT, load_script
 from registered_store import make_data, opened, register, train
 
-from nertransfer import champion_history, lineage, model_card, registry, schema, versions
-from nertransfer.config import DataOptions
+from nertransfer import champion_history, commandline, lineage, model_card, registry, schema, versions
+from nertransfer.config import DataOptions, RegisterConfig
 from nertransfer.corpus import load
 from nertransfer.errors import InputError
 from nertransfer.registry import Change
@@ -113,7 +114,7 @@ def test_a_version_made_by_hand_is_no_cells_and_is_not_pinned_unasked(study: Stu
     assert "moved from version 1 to version 2" in versions.roll_back(study.client, "aaa", 2).text
 
 
-def test_a_version_of_several_languages_is_stale_once_one_of_their_corpora_has_changed(study: Study) -> None:
+def test_versions_of_several_languages_go_stale_and_are_pinned_and_released_like_others(study: Study) -> None:
     train(study, 0, epochs="1", source="aaa+bbb")
     register(study)
     digests = {name: corpus.digest for name, corpus in load(DataOptions("data")).items()}
@@ -123,6 +124,11 @@ def test_a_version_of_several_languages_is_stale_once_one_of_their_corpora_has_c
     assert row.stale == ("the corpus of aaa+bbb at hand is another one",)
     (row,) = versions.read(study.client, ("aaa+bbb",), {"first": {"aaa": "another digest"}})  # the other not at hand
     assert row.stale == ()
+    told = versions.roll_back(study.client, "aaa+bbb", 1).text
+    assert schema.CHAMPION_PINNED in study.client.get_registered_model("ner-aaa+bbb").tags
+    advice = [*told.rpartition("until register ")[2].split(), "--data", "data", "--study", "first"]
+    commandline.run(RegisterConfig, load_script(ROOT / "entrypoints" / "register.py").main, "", advice)
+    assert schema.CHAMPION_PINNED not in study.client.get_registered_model("ner-aaa+bbb").tags
 
 
 @pytest.mark.parametrize(
@@ -211,7 +217,7 @@ def test_only_the_named_languages_are_registered() -> None:
     cells = {("base", "aaa", 0): "x", ("base", "bbb", 0): "y"}
     assert versions.only(cells, ("bbb",)) == {("base", "bbb", 0): "y"}  # type: ignore[arg-type]
     assert versions.only(cells, ()) == cells  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="languages=ccc is not allowed: the study has finished cells of aaa, bbb"):
+    with pytest.raises(InputError, match="source ccc is not allowed: the study has finished cells of aaa, bbb"):
         versions.only(cells, ("ccc",))  # type: ignore[arg-type]
 
 
