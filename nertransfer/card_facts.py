@@ -16,7 +16,7 @@ from nertransfer.corpus import Corpus
 from nertransfer.current import current_cells
 from nertransfer.entity_subsets import Tagged
 from nertransfer.errors import InputError
-from nertransfer.grid import is_zero_shot, languages_of
+from nertransfer.grid import is_several, is_zero_shot, languages_of
 from nertransfer.intervals import interval
 from nertransfer.languages import LANGUAGES
 from nertransfer.lineage import lineage
@@ -81,7 +81,7 @@ def collect(
         sizes=_sizes(run),
         resources=_resources(run, rivals),
         long=entity_subsets.of_long(sentences) if sentences else None,
-        unseen=_unseen(sentences, (corpora or {}).get(source), tags.get(schema.TRAIN_DIGEST, "")),
+        unseen=_unseen(sentences, _corpus(corpora or {}, source), tags.get(schema.TRAIN_DIGEST, "")),
         example=_example(sentences),
         versions=_versions(study, run),
     )
@@ -145,8 +145,31 @@ def _recipe(params: Mapping[str, str]) -> dict[str, str]:
 
 
 def _data(tags: Mapping[str, str], params: Mapping[str, str], source: str) -> Data:
-    """What the train split says of itself by its digest; else what the study was told."""
-    name = fetch.published_as(source, "train", tags.get(schema.TRAIN_DIGEST, ""))
+    """What the train splits of the source's languages say of themselves, together where they are of several origins."""
+    by_language = {name: _data_of(name, digest, params) for name, digest in _train_digests(tags, source).items()}
+    parts = list(dict.fromkeys(by_language.values()))
+    if len(parts) == 1:
+        return parts[0]
+    named = [(", ".join(name for name, data in by_language.items() if data == part), part) for part in parts]
+    licences = {part.licence_id for part in parts}
+    return Data(
+        title="; ".join(f"{names}: {part.title}" for names, part in named),
+        licence="; ".join(f"{names}: {part.licence}" for names, part in named),
+        licence_id=licences.pop() if len(licences) == 1 else "unknown",
+        citation="; ".join(part.citation for part in parts if part.citation),
+    )
+
+
+def _train_digests(tags: Mapping[str, str], source: str) -> dict[str, str]:
+    """Digest of the train split by language of the source; empty where it was not tracked."""
+    if not is_several(source):
+        return {source: tags.get(schema.TRAIN_DIGEST, "")}
+    return {name: tags.get(schema.TRAIN_DIGEST_OF + name, "") for name in languages_of(source)}
+
+
+def _data_of(language: str, digest: str, params: Mapping[str, str]) -> Data:
+    """What a train split says of itself by its digest; else what the study was told."""
+    name = fetch.published_as(language, "train", digest)
     if name is not None:
         known = fetch.CORPORA[name]
         licence = "-".join(known.licence.lower().split())
@@ -163,7 +186,9 @@ def _sizes(run: Run) -> dict[str, tuple[int, int, int]]:
     for one in run.inputs.dataset_inputs if run.inputs else []:
         profile = json.loads(one.dataset.profile or "{}")
         if {"sentences", "words", "entities"} <= set(profile):
-            found[one.dataset.name] = (profile["sentences"], profile["words"], profile["entities"])
+            stored, _, split = one.dataset.name.rpartition(".")
+            sizes = (profile["sentences"], profile["words"], profile["entities"])
+            found[f"{schema.restored(stored)}.{split}"] = sizes
     return found
 
 
@@ -187,6 +212,11 @@ def predictions(study: Study, run: Run, source: str) -> list[Tagged]:
     """Words, gold and predicted tags of the source's test split; empty where they were not kept."""
     content = _artifact(study, run, f"{schema.PREDICTIONS}/{schema.stored(source)}.test.txt")
     return read_predictions(content.decode()) if content else []
+
+
+def _corpus(corpora: Mapping[str, Corpus], source: str) -> Corpus | None:
+    """The source's corpus, if those of all its languages are there."""
+    return corpora_of.union(corpora, source) if corpora.keys() >= set(languages_of(source)) else None
 
 
 def _unseen(sentences: Sequence[Tagged], corpus: Corpus | None, digest: str) -> entity_subsets.Subset | None:

@@ -18,7 +18,7 @@ from nertransfer.entity_subsets import LONG_WORDS, Subset
 from nertransfer.grid import languages_of
 from nertransfer.markdown import escape, plain, table
 
-FORMAT = "1"
+FORMAT = "2"
 """Raised whenever cards that exist should be written anew."""
 DESCRIPTION_BYTES = 5000
 """MLflow keeps so many characters of a version's description (``String(5000)`` in its tables); bytes are safer."""
@@ -91,10 +91,10 @@ class Card:
 
     ``base_model``: the start's id on the hub, or nothing. ``start_place``: what it was loaded from, without the folders
     above it. ``selection_split`` is empty where nobody chose the version by a rule. ``sizes``: (sentences, words,
-    entities) by ``<language>.<split>``, of the splits that were scored. ``digests``: SHA-256 by language, of the whole
-    corpus; ``train_digest`` of the source's train file. ``unseen`` is None where the train split is not at hand,
-    ``long`` where there are no predictions. ``example``: words of one sentence. ``parts``: the languages of a source of
-    several.
+    entities) by ``<language>.<split>``, of the splits that were scored; of a source of several as
+    ``<language>+<language>.<split>``. ``digests``: SHA-256 by language, of the whole corpus; ``train_digest`` of the
+    source's train file. ``unseen`` is None where the train split is not at hand, ``long`` where there are no
+    predictions. ``example``: words of one sentence. ``parts``: the languages of a source of several.
     """
 
     model: str

@@ -21,7 +21,7 @@ from nertransfer import claims, measurements, schema
 from nertransfer.cell import Cell, recipe_digest
 from nertransfer.claims import Owner
 from nertransfer.corpus import Corpus
-from nertransfer.grid import languages_of
+from nertransfer.grid import is_several, languages_of
 from nertransfer.languages import LANGUAGES, Language
 from nertransfer.measurements import Measurements, Point
 from nertransfer.store import Study, all_runs, impatient, inherited_run, public_uri
@@ -116,9 +116,16 @@ def cell_tags(
         }
         | ({schema.START_REVISION: cell.start.revision} if cell.start.revision else {})
         | few_shot_tags(cell)
+        | _train_digests(cell.source, corpora)
         | {schema.CORPUS_DIGEST + name: corpus.digest for name, corpus in corpora.items()}
         | {schema.FAMILY + name: families[name].family for name in corpora if name in families}
     )
+
+
+def _train_digests(source: str, corpora: Mapping[str, Corpus]) -> dict[str, str]:
+    """Of each language of a source of several; that of the whole is no file's."""
+    names = languages_of(source) if is_several(source) else ()
+    return {schema.TRAIN_DIGEST_OF + name: corpora[name].train.digest for name in names}
 
 
 def few_shot_tags(cell: Cell) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """A tiny study with a source of two languages and a few sentences of a third, from grid to report."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +10,15 @@ import pytest
 from tiny import save_tiny_corpora, save_tiny_start
 
 from analysis import audit, report, results
+from nertransfer import card_facts, fetch, forecast, registry, runner, schema, starts
 from nertransfer import cell as cells
-from nertransfer import forecast, registry, runner, schema, starts
 from nertransfer import study as studies
 from nertransfer.cell import make_accelerator
 from nertransfer.commandline import build
 from nertransfer.config import AnalyseConfig, StudyConfig, TrainConfig
 from nertransfer.errors import InputError
 from nertransfer.finetune import History
+from nertransfer.model_card import Card
 from nertransfer.planning import load_corpora, make_plan
 from nertransfer.store import Run, Study, client, open_study
 from nertransfer.tracking import cell_runs
@@ -115,6 +117,35 @@ def test_a_source_of_several_is_registered_and_no_cell_with_sentences_is(here: S
     scores = {s: named(here, f"tiny-aaa+bbb-s{s}").data.metrics["dev_f1/aaa.bbb"] for s in (0, 1)}
     assert float(version.tags["dev_f1"]) == max(scores.values())
     assert not list((finished / "work").rglob("model.safetensors"))  # nothing is left of first stages, either
+
+
+def champion_run(study: Study) -> Run:
+    version = study.client.get_model_version_by_alias("ner-aaa+bbb", "champion")
+    return study.client.get_run(version.run_id)
+
+
+def test_the_card_of_several_languages_has_sizes_and_what_is_new_to_the_model(here: Study, tmp_path: Path) -> None:
+    run_id = champion_run(here).info.run_id
+    card = Path(here.client.download_artifacts(run_id, "model_card/README.md", str(tmp_path))).read_text()
+    assert "| aaa+bbb.test | 24 |" in card and "| aaa+bbb.dev | 24 |" in card
+    assert "Entities whose words are no entity of the train split: none in the test split." in card
+
+
+def test_the_licence_of_several_languages_is_that_of_their_train_files(
+    here: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def card_where_published(*languages: str) -> Card:
+        files = {f"{name}/train.txt": Path("data", name, "train.txt") for name in languages}
+        known = {name: f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for name, path in files.items()}
+        monkeypatch.setattr(fetch, "registry", lambda corpus: known if corpus == "masakhaner" else {})
+        run = champion_run(here)
+        return card_facts.collect(here, run, [run], "dev")
+
+    data = card_where_published("aaa", "bbb").data
+    assert (data.licence_id, data.hub) == ("cc-by-nc-4.0", "masakhaner") and "Adelani et al. (2021)" in data.citation
+    data = card_where_published("bbb").data
+    assert (data.licence_id, data.hub) == ("unknown", "") and "Adelani et al. (2021)" in data.citation
+    assert data.licence == "aaa: not known: ask whoever made the corpora; bbb: CC BY-NC 4.0"
 
 
 def test_the_order_of_languages_makes_no_other_cell(here: Study) -> None:
