@@ -1,7 +1,7 @@
 """Who works on what: claims that exclude each other on any MLflow store, and that expire.
 
 MLflow keeps the first value of a param for ever and refuses another one, in one transaction of
-its database. That is the one operation a lock needs. A study's claims are params of a run of kind
+its database. That is the one operation a lock needs. An experiment's claims are params of a run of kind
 ``claims``: ``<name>/<n>`` says who holds the n-th claim on ``name``, ``<name>/<n>/end`` how it
 ended. A claim whose owner is dead is ended by whoever wants it next, so that a holder that was
 only believed dead finds out when it ends the claim itself: only one of the two can.
@@ -19,8 +19,8 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 
 import psutil
@@ -34,6 +34,8 @@ logger = logging.getLogger("nertransfer")
 
 HEARTBEAT_SECONDS = 30.0
 JOIN_SECONDS = 5.0
+PAUSE_SECONDS = 1.0
+"""Between two looks at a claim that is waited for."""
 EXPIRY_SECONDS = PATIENCE_SECONDS + 300.0
 """Without a heartbeat for so long, an owner on another machine counts as dead; one on this machine at once. More
 than a process waits for a server that is away, or all would seem dead when it is back."""
@@ -190,6 +192,22 @@ class Claims:
                 raise
             return self.study.client.get_run(run_id).data.params.get(key) == value
         return True
+
+
+@contextmanager
+def held(study: Study, name: str, work: str) -> Iterator[None]:
+    """Hold the claim on ``name`` while the block lasts; waits for whoever has it. ``work``: what for, in the log."""
+    claims = Claims(study, replace(Owner.this_process(), since=time.time()))
+    while (claim := claims.take(name)) is None:
+        logger.info("waiting for another process that %s", work)
+        while claims.is_taken(name):
+            time.sleep(PAUSE_SECONDS)
+    try:
+        yield
+    except BaseException:
+        claim.give_up("cut short")
+        raise
+    claim.end("done")
 
 
 def claim_runs(study: Study) -> list[Run]:

@@ -22,9 +22,11 @@ from filelock import FileLock, Timeout
 from mlflow.entities import LoggedModelStatus, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from tqdm import tqdm
 
 from nertransfer import card_facts, champion_history, model_card, packaging, schema, starts
 from nertransfer.cell import Cell, recipe_digest
+from nertransfer.claims import Heart, Owner, held
 from nertransfer.corpus import Corpus
 from nertransfer.current import Place, current_cells, last_asked
 from nertransfer.errors import InputError
@@ -32,7 +34,7 @@ from nertransfer.fluent import fluent
 from nertransfer.grid import languages_of
 from nertransfer.lineage import CORPUS, PIN, Lineage, differences, lineage
 from nertransfer.progress import progress_bar
-from nertransfer.store import Study, all_models, all_versions, patiently
+from nertransfer.store import MlflowClient, Study, all_models, all_versions, open_study, patiently
 from nertransfer.tracking import cell_runs, kind_runs
 
 AGGREGATION = "first"
@@ -160,12 +162,12 @@ def has_weights(study: Study, run: Run, work_dir: Path) -> bool:
 def without_weights(study: Study, cells: Mapping[Place, Run], work_dir: Path, selection_split: str) -> list[Choice]:
     """The chosen seeds whose weights are neither registered nor in ``work_dir``."""
     choices = choose(cells, selection_split)
-    existing = _existing_versions(study, choices)
-    return [c for c in choices if _version_of(c, existing) is None and not has_weights(study, c.run, work_dir)]
-
-
-def _existing_versions(study: Study, choices: Sequence[Choice]) -> dict[str, list[ModelVersion]]:
-    return {name: all_versions(study.client, name) for name in {schema.model_name(c.source) for c in choices}}
+    existing = {source: all_versions(study.client, schema.model_name(source)) for source in {c.source for c in choices}}
+    return [
+        choice
+        for choice in choices
+        if _version_of(choice, existing[choice.source]) is None and not has_weights(study, choice.run, work_dir)
+    ]
 
 
 def register(
@@ -179,7 +181,8 @@ def register(
     """Bring the registry in line with finished cells (`finished_places`); returns what changed, and what was held.
 
     Weights are taken from ``work_dir``, where the cells left them, and stored only for chosen seeds. A second call
-    changes nothing. Raises InputError, before anything is changed, when chosen weights are nowhere.
+    changes nothing; of several processes one at a time changes a registered model. Raises InputError, before anything
+    is changed, when chosen weights are nowhere.
 
     An alias stays where it is when its version belongs to another study, was made with another recipe, from another
     corpus or from other weights of the start, or is a pinned champion, unless that reason (one of
@@ -189,7 +192,6 @@ def register(
     choices = choose(cells, selection_split)
     if not choices:
         raise InputError(f"study {study.name!r} has no finished cell to register")
-    existing = _existing_versions(study, choices)
     missing = without_weights(study, cells, work_dir, selection_split)
     if missing:
         listed = ", ".join(f"{c.run.info.run_name} ({weights_folder(work_dir, c.key)})" for c in missing)
@@ -198,29 +200,55 @@ def register(
             "the study entry point with the same parameters trains them again"
         )
     changes: list[Change] = []
-    chosen: dict[str, list[tuple[Choice, ModelVersion]]] = {}
+    by_source = {choice.source: [c for c in choices if c.source == choice.source] for choice in choices}
     with progress_bar(len(choices), "registering", "model") as bar:
-        for choice in choices:
-            name = schema.model_name(choice.source)
-            changes += [Change(name, text, held=True) for text in _left_out(choice)]
-            rivals = [cells[choice.start, choice.source, seed] for seed in choice.compared]
-            version = _version_of(choice, existing)
-            if version is None:
-                version = _add_version(study, choice, work_dir)
-                _describe(study, choice, version, rivals, corpora)
-                changes.append(Change(name, f"version {version.version} is {_words(choice)}"))
-            elif _describe(study, choice, version, rivals, corpora):
-                changes.append(Change(name, f"version {version.version} now says: {_words(choice)}"))
-            chosen.setdefault(name, []).append((choice, version))
-            bar.update()
-    for name, versions in chosen.items():
-        alike, left_out = _on_newest_corpus(cells, versions)
-        changes += [Change(name, text, held=True) for text in left_out]
-        champion = min(alike, key=lambda cv: (-cv[0].f1, cv[0].start))
-        wanted = {schema.start_alias(c.start): (c, v) for c, v in versions} | {schema.CHAMPION: champion}
-        weights = {c.start: c.run.data.tags[schema.START_FINGERPRINT] for c, _ in versions}
-        changes += _move_aliases(study, name, wanted, weights, frozenset(replace))
+        for source, of_source in by_source.items():
+            with sole(study.client, schema.model_name(source)):
+                changes += _register_source(study, cells, of_source, work_dir, frozenset(replace), corpora, bar)
     return changes
+
+
+@contextmanager
+def sole(client: MlflowClient, name: str) -> Iterator[None]:
+    """While the block lasts nobody else changes this registered model, from whichever study; waits for who does."""
+    common = open_study(client, schema.REGISTRY_EXPERIMENT)
+    claimed = held(common, schema.stored(name), f"changes {name}")
+    with claimed, Heart(common, Owner.this_process()):
+        yield
+
+
+def _register_source(
+    study: Study,
+    cells: Mapping[Place, Run],
+    choices: Sequence[Choice],
+    work_dir: Path,
+    replace: frozenset[str],
+    corpora: Mapping[str, Corpus] | None,
+    bar: tqdm,
+) -> list[Change]:
+    """`register` for the starts of one source, while nobody else changes its registered model."""
+    name = schema.model_name(choices[0].source)
+    existing = all_versions(study.client, name)
+    changes: list[Change] = []
+    versions: list[tuple[Choice, ModelVersion]] = []
+    for choice in choices:
+        changes += [Change(name, text, held=True) for text in _left_out(choice)]
+        rivals = [cells[choice.start, choice.source, seed] for seed in choice.compared]
+        version = _version_of(choice, existing)
+        if version is None:
+            version = _add_version(study, choice, work_dir)
+            _describe(study, choice, version, rivals, corpora)
+            changes.append(Change(name, f"version {version.version} is {_words(choice)}"))
+        elif _describe(study, choice, version, rivals, corpora):
+            changes.append(Change(name, f"version {version.version} now says: {_words(choice)}"))
+        versions.append((choice, version))
+        bar.update()
+    alike, left_out = _on_newest_corpus(cells, versions)
+    changes += [Change(name, text, held=True) for text in left_out]
+    champion = min(alike, key=lambda cv: (-cv[0].f1, cv[0].start))
+    wanted = {schema.start_alias(c.start): (c, v) for c, v in versions} | {schema.CHAMPION: champion}
+    weights = {c.start: c.run.data.tags[schema.START_FINGERPRINT] for c, _ in versions}
+    return changes + _move_aliases(study, name, wanted, weights, replace)
 
 
 def _left_out(choice: Choice) -> list[str]:
@@ -312,9 +340,9 @@ def weights_folder(work_dir: Path, key: str) -> Path:
     return cell_folder(work_dir, key) / "model"
 
 
-def _version_of(choice: Choice, existing: Mapping[str, Sequence[ModelVersion]]) -> ModelVersion | None:
+def _version_of(choice: Choice, existing: Sequence[ModelVersion]) -> ModelVersion | None:
     """The newest version made of this very cell, by key, whatever its run."""
-    versions = [v for v in existing[schema.model_name(choice.source)] if v.tags.get(schema.CELL_KEY) == choice.key]
+    versions = [v for v in existing if v.tags.get(schema.CELL_KEY) == choice.key]
     return max(versions, key=lambda v: int(v.version), default=None)
 
 

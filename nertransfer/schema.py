@@ -147,6 +147,8 @@ CENTRES_FILE = "embeddings/centres.parquet"
 (`nertransfer.embedded_words`)."""
 
 # --- registry ----------------------------------------------------------------------------------
+REGISTRY_EXPERIMENT = "nertransfer registry"
+"""The experiment with the claims on registered models, which all studies of a store have in common."""
 CHAMPION = "champion"
 STUDY = "study"
 """Tag of a version: the study that registered it. Its lineage stands in tags with the names that a cell's run has."""

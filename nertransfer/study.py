@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from nertransfer import corpus as corpora_of
 from nertransfer import launch, pages, planted_starts, pool, registry, schema, starts
 from nertransfer.cell import Cell, make_accelerator, recipe_digest
-from nertransfer.claims import Claims, Heart, Owner
+from nertransfer.claims import Claims, Heart, Owner, held
 from nertransfer.cluster import Cluster, train_script, write_scripts
 from nertransfer.commandline import command, flat
 from nertransfer.config import PLANTED, DataOptions, StudyConfig, TrackingOptions, TrainConfig
@@ -393,12 +393,7 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
     and starts may have changed unnoticed, and aliases of other studies are theirs: those stay, unless ``replace``.
     """
     work_dir = Path(config.data.work_dir)
-    claims = Claims(study, Owner.this_process())
-    while (claim := claims.take(REGISTRY)) is None:
-        logger.info("waiting for another process that registers models")
-        while claims.is_taken(REGISTRY):
-            time.sleep(FIRST_PAUSE_SECONDS)
-    try:
+    with held(study, REGISTRY, "registers models"):
         cells = _without_holes(registry.finished_places(study), plan, study)
         lost = {c.key for c in registry.without_weights(study, cells, work_dir, config.selection_split)}
         again = [cell for cell in plan.cells if cell.key in lost and cell.name not in outcome.failed]
@@ -415,5 +410,3 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
             except InputError as error:  # weights that are gone and could not be made again
                 outcome.failed["registry"] = str(error)
         registry.tidy(work_dir, [*cells.values(), *registry.few_shot_runs(study)], config.keep_weights)
-    finally:
-        claim.end("done")

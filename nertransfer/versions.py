@@ -138,7 +138,12 @@ def roll_back(client: MlflowClient, language: str, version: int = 0) -> Change:
     if name not in models:
         known = ", ".join(models) or "none yet"
         raise InputError(f"language={language} has no registered model; registered are: {known}", "language")
-    study = Study(client, "", "")
+    with registry.sole(client, name):
+        return _roll_back(Study(client, "", ""), name, language, version)
+
+
+def _roll_back(study: Study, name: str, language: str, version: int) -> Change:
+    client = study.client
     model = client.get_registered_model(name)
     there = {int(one.version): one for one in all_versions(client, name)}
     existing = sorted(there)

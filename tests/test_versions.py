@@ -1,8 +1,11 @@
 """The life of registered versions: what they say they are, aliases that move for a reason, rollback, stale ones."""
 
+import dataclasses
 import itertools
 import shutil
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -10,12 +13,13 @@ from hypothesis import strategies as st
 from project_scripts import ROOT, load_script
 from registered_store import make_data, opened, register, train
 
-from nertransfer import champion_history, commandline, lineage, model_card, registry, schema, versions
+from nertransfer import champion_history, claims, commandline, lineage, model_card, registry, schema, versions
+from nertransfer.claims import Claims, Owner
 from nertransfer.config import DataOptions, RegisterConfig
 from nertransfer.corpus import load
 from nertransfer.errors import InputError
 from nertransfer.registry import Change
-from nertransfer.store import Study, all_versions
+from nertransfer.store import Study, all_versions, open_study
 from nertransfer.tracking import cell_runs
 
 
@@ -129,6 +133,42 @@ def test_versions_of_several_languages_go_stale_and_are_pinned_and_released_like
     advice = [*told.rpartition("until register ")[2].split(), "--data", "data", "--study", "first"]
     commandline.run(RegisterConfig, load_script(ROOT / "entrypoints" / "register.py").main, "", advice)
     assert schema.CHAMPION_PINNED not in study.client.get_registered_model("ner-aaa+bbb").tags
+
+
+def test_who_registers_while_another_process_does_waits_and_finds_its_version(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(study, 1, epochs="2")
+    set_dev_f1(study, 0, 0.25)
+    set_dev_f1(study, 1, 0.75)
+    other = dataclasses.replace(Owner.this_process(), token="another")
+    claim = Claims(open_study(study.client, schema.REGISTRY_EXPERIMENT), other).take("ner-aaa")
+    assert claim is not None
+    waited: list[float] = []
+
+    def the_other_goes_first(seconds: float) -> None:
+        waited.append(seconds)
+        claim.end("done")
+        with monkeypatch.context() as patch:
+            patch.setattr(Owner, "this_process", staticmethod(lambda: other))
+            assert "moved from version 1 to version 2" in of_champion(register(study)).text
+
+    monkeypatch.setattr(claims, "time", SimpleNamespace(time=time.time, sleep=the_other_goes_first))
+    assert register(study) == [] and len(waited) == 1
+    assert len(all_versions(study.client, "ner-aaa")) == 2
+    assert study.client.get_registered_model("ner-aaa").tags[schema.CHAMPION_HISTORY] == "1, 2"
+
+
+def test_a_rollback_waits_for_who_registers(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = dataclasses.replace(Owner.this_process(), token="another")
+    claim = Claims(open_study(study.client, schema.REGISTRY_EXPERIMENT), other).take("ner-aaa")
+    assert claim is not None
+    ended: list[bool] = []
+    monkeypatch.setattr(
+        claims, "time", SimpleNamespace(time=time.time, sleep=lambda _: ended.append(claim.end("done")))
+    )
+    versions.roll_back(study.client, "aaa", 1)
+    assert ended == [True]
 
 
 @pytest.mark.parametrize(
