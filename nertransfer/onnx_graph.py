@@ -9,6 +9,7 @@ import importlib.util
 import logging
 import math
 import os
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -62,11 +63,13 @@ def write(
     model = model.eval().cpu()
     path = folder / FILES[variant]
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = path if variant == "onnx" else path.with_name("whole.onnx")
-    _trace(model, tokenizer, whole)
-    if whole != path:
-        _quantise(whole, path)
-        whole.unlink()
+    if variant == "onnx":
+        _trace(model, tokenizer, path)
+    else:
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:  # a large graph is several files
+            whole = Path(temporary) / "whole.onnx"
+            _trace(model, tokenizer, whole)
+            _quantise(whole, path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors: it warns of every input that a graph does not use
@@ -92,6 +95,7 @@ class _Logits(torch.nn.Module):
 
 
 def _trace(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
+    """Write the graph; weights of more than 1.5 GiB, near to what one such file can hold, go into a file beside it."""
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=tokenizer.model_max_length)
     ids = torch.full((2, min(8, tokenizer.model_max_length)), tokenizer.unk_token_id or 0)
     with warnings.catch_warnings(), _hushed("torch.onnx"):
@@ -159,10 +163,12 @@ def _tag(tagger: Tagger, encoded: Encoded, labels: Sequence[str]) -> list[list[s
 
 def _section(variant: str, path: Path, folder: Path, measured: Sequence[tuple[float, float]]) -> str:
     kind = "weights in 8 bits, dynamic quantisation" if variant == "onnx-int8" else "32-bit floats"
-    size, before = path.stat().st_size, (folder / "model.safetensors").stat().st_size
-    name = path.relative_to(folder).as_posix()
+    files = sorted(path.parent.glob(f"{path.name}*"))
+    size, before = sum(file.stat().st_size for file in files), (folder / "model.safetensors").stat().st_size
+    name, *more = (file.relative_to(folder).as_posix() for file in files)
+    beside = "".join(f", with its weights in `{one}`" for one in more)
     lines = [
-        f"## ONNX Runtime\n\n`{name}`: {kind}; {size / 2**20:.1f} MiB, where the weights for PyTorch have "
+        f"## ONNX Runtime\n\n`{name}`{beside}: {kind}; {size / 2**20:.1f} MiB, where the weights for PyTorch have "
         f"{before / 2**20:.1f} MiB. Inputs `{INPUTS[0]}` and `{INPUTS[1]}`, output `{OUTPUT}`."
     ]
     if measured:
