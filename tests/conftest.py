@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: more threads only get in each other's way
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,20 @@ LONGEST = ("test_slurm.py", "test_kill.py", "test_main_job.py", "test_study.py",
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: i for i, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))  # stable: the rest keeps its order
+
+
+@pytest.fixture(autouse=True)
+def _global_addresses_of_mlflow() -> Iterator[None]:
+    """A test that sets them, or the variables that MLflow sets with them, does not decide where the next one looks."""
+    before = {name: os.environ.get(name) for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
+    yield
+    if (mlflow := sys.modules.get("mlflow")) is not None:
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+    for name, value in before.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")

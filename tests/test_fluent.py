@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -17,14 +16,10 @@ STORE = "sqlite:////somewhere/mlflow.db"
 
 
 @pytest.fixture(autouse=True)
-def no_addresses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing is set before a test, nor after it."""
+def no_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is set before a test."""
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
-        monkeypatch.setenv(name, "")  # so that it is restored, whatever MLflow sets
-        monkeypatch.delenv(name)
-    yield
-    mlflow.set_tracking_uri(None)
-    mlflow.set_registry_uri(None)
+        monkeypatch.delenv(name, raising=False)
 
 
 def test_what_was_not_set_is_not_set_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

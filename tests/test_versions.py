@@ -131,6 +131,7 @@ def test_versions_of_several_languages_go_stale_and_are_pinned_and_released_like
     told = versions.roll_back(study.client, "aaa+bbb", 1).text
     assert schema.CHAMPION_PINNED in study.client.get_registered_model("ner-aaa+bbb").tags
     advice = [*told.rpartition("until register ")[2].split(), "--data", "data", "--study", "first"]
+    advice += ["--tracking_uri", study.uri]  # MLflow keeps engines by address, be that relative to another folder
     commandline.run(RegisterConfig, load_script(ROOT / "entrypoints" / "register.py").main, "", advice)
     assert schema.CHAMPION_PINNED not in study.client.get_registered_model("ner-aaa+bbb").tags
 
