@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -264,8 +265,15 @@ def identify(start: Start, local_only: bool = False) -> Identity:
     digest = hashlib.sha256(text.encode()).hexdigest()
     limits = f"{tokenizer.special_tokens_map} {tokenizer.model_max_length}"
     words = hashlib.sha256(f"{vocabulary} {limits}".encode()).hexdigest()
-    commit = getattr(encoder.config, "_commit_hash", None)
-    return Identity(weights, digest, words, tokenizer.model_max_length, commit)
+    return Identity(weights, digest, words, tokenizer.model_max_length, _commit(start))
+
+
+def _commit(start: Start) -> str | None:
+    """The commit of the hub whose files were loaded; None for a folder."""
+    if Path(start.location).is_dir():
+        return None
+    path = try_to_load_from_cache(start.location, "config.json", revision=start.revision)
+    return Path(path).parent.name if isinstance(path, str) else None  # .../snapshots/<commit>/config.json
 
 
 def fingerprint(encoder: PreTrainedModel) -> str:

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny import save_tiny_start
+from huggingface_hub import constants
+from tiny import cache_tiny_start, save_tiny_start
 
 from nertransfer import starts
 from nertransfer.config import Recipe
@@ -101,6 +102,19 @@ def test_a_missing_language_modelling_head_is_drawn_with_the_seed(tmp_path: Path
     headless = resolve(str(tmp_path / "headless"))
     heads = [starts.load_for_language_modelling(headless, seed).lm_head.dense.weight for seed in (1, 1, 2)]
     assert (heads[0] == heads[1]).all() and not (heads[0] == heads[2]).any()
+
+
+def test_a_start_of_the_hub_is_known_by_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    commit = cache_tiny_start(tmp_path, "owner/model")
+    assert starts.identify(resolve("owner/model")).commit == commit
+    assert starts.identify(resolve("owner/model@main"), local_only=True).commit == commit
+    newer = cache_tiny_start(tmp_path, "owner/model", seed=1)
+    now, before = (starts.identify(resolve(text)) for text in ("owner/model", f"owner/model@{commit}"))
+    assert (now.commit, before.commit) == (newer, commit) and now.fingerprint != before.fingerprint
+    folder = resolve(str(tmp_path / "models--owner--model" / "snapshots" / commit))
+    assert starts.identify(folder).commit is None
 
 
 def test_the_window_of_a_roberta_start_leaves_out_the_positions_it_cannot_use(tmp_path: Path) -> None:
