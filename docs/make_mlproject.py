@@ -46,6 +46,9 @@ HEADER = """\
 # text passes through unchanged. MLflow quotes the values for the shell; {x} must not be quoted again.
 """
 
+COMMAND = re.compile(r"(?:[A-Z_]+=\S+ )*(?:mlflow|python) ")
+"""How a line of a script's docstring begins that is a command."""
+
 REFERENCE_HEADER = """\
 # Entry points and their parameters
 
@@ -87,7 +90,7 @@ def reference() -> str:
             continue
         opening = ast.get_docstring(ast.parse((ROOT / "entrypoints" / f"{script}.py").read_text(encoding="utf-8")))
         lines = [line.strip() for line in (opening or "").splitlines()]
-        commands = "\n".join(line for line in lines if line.startswith(("mlflow ", "python ")))
+        commands = "\n".join(line for line in lines if COMMAND.match(line))
         what = re.sub("\n{3,}", "\n\n", "\n".join(line for line in lines if line not in commands.splitlines())).strip()
         rows = [
             f"| `{p.name}` | {'required' if p.text is None else f'`{p.text}`' if p.text else ''} | {_cell(p.help)} |"

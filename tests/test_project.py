@@ -1,15 +1,14 @@
 """The project's own files agree with one another: pins, MLproject, entry points, no machine's paths."""
 
-import ast
 import re
 import shlex
 import subprocess
 import tomllib
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
+from documented import SCRIPTS, docstring
 from mlflow.projects import env_type
 from mlflow.projects._project_spec import Project, load_project
 from mlflow.utils.environment import _PythonEnv
@@ -18,9 +17,6 @@ from packaging.utils import canonicalize_name
 from project_scripts import MAKE, REQUIRED, ROOT
 
 from nertransfer.commandline import build, parameters, parser
-
-SCRIPTS = sorted((ROOT / "entrypoints").glob("[!_]*.py"))
-
 
 # --- pins ------------------------------------------------------------------------------------------
 
@@ -137,10 +133,6 @@ def test_values_reach_the_program_unchanged(project: Project, name: str) -> None
 # --- entry points -----------------------------------------------------------------------------------------
 
 
-def docstring(path: Path) -> str:
-    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-
-
 def test_every_script_is_an_entry_point() -> None:
     assert {path.stem for path in SCRIPTS} <= {script for script, _ in MAKE.ENTRY_POINTS.values()}
 
@@ -150,29 +142,6 @@ def test_script_is_short_and_opens_with_its_commands(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
     assert f"python entrypoints/{path.stem}.py" in docstring(path)
     assert f"mlflow run . -e {path.stem} " in docstring(path)
-
-
-def documented_commands() -> list[str]:
-    """Every ``mlflow run .`` and ``python entrypoints/`` line of the scripts' docstrings, the README and docs."""
-    texts = [docstring(path) for path in SCRIPTS]
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        texts.append(page.read_text(encoding="utf-8").replace("\\\n", " "))
-    pattern = re.compile(r"^[ $]*((?:mlflow run \.|python entrypoints/)[^`#\n]*)", re.MULTILINE)
-    return sorted({match.strip() for text in texts for match in pattern.findall(text)})
-
-
-@pytest.mark.parametrize("command", documented_commands())
-def test_documented_command_parses(command: str) -> None:
-    words = shlex.split(command)
-    if words[0] == "python":
-        configuration = MAKE.ENTRY_POINTS[Path(words[1]).stem][1]
-        given = {k: v for k, v in vars(parser(configuration, "").parse_args(words[2:])).items() if v is not None}
-        if "--help" not in words:
-            build(configuration, given)
-    else:
-        name = words[words.index("-e") + 1] if "-e" in words else "main"
-        given = dict(value.split("=", 1) for flag, value in pairwise(words) if flag == "-P")
-        build(MAKE.ENTRY_POINTS[name][1], given)
 
 
 # --- files -------------------------------------------------------------------------------------------------

@@ -2,24 +2,19 @@
 recommendation, a registered model and highlighted entities."""
 
 import os
-import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
-from tiny import save_tiny_corpora, save_tiny_start
+from documented import TUTORIAL, blocks
+from project_scripts import ROOT
+from tiny import save_tiny_corpora, save_tiny_start, texts_of
+from warm import PROJECT, Warm
 
-ROOT = Path(__file__).resolve().parents[1]
 LANGUAGES = ("aaa", "bbb", "ccc", "ddd", "xyz")
-TEXT = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    """The code of a language on the page."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+TEXT = TUTORIAL.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +22,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The user's folder: corpora, a text, two starts, the study file with what is not on the hub."""
     folder = tmp_path_factory.mktemp("user")
     save_tiny_corpora(folder / "mydata", LANGUAGES)
-    test = (folder / "mydata" / "xyz" / "test.txt").read_text(encoding="utf-8")
-    sentences = [" ".join(line.split()[0] for line in one.splitlines()) for one in test.strip().split("\n\n")]
+    sentences = texts_of(folder / "mydata" / "xyz" / "test.txt")
     (folder / "xyz.txt").write_text("\n".join(sentences) + "\n", encoding="utf-8")
     for number, name in enumerate(("one", "two")):
         save_tiny_start(folder / name, number)
-    (shown,) = blocks("yaml")
+    (shown,) = blocks(TEXT, "yaml")
     study = yaml.safe_load(shown)
     assert set(study) == {"data", "study", "starts", "seeds"}
     study |= {"starts": ["base=one", "two=two"], "seeds": [1, 2], "epochs": 8, "learning_rate": 5e-3, "batch_size": 8,
@@ -43,13 +37,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_of_the_tutorial_does_what_it_says(place: Path) -> None:
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-    script = "set -e\n" + "\n".join(blocks("bash"))
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=place, env=environment, capture_output=True, text=True, timeout=600, check=False
-    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    script = "set -e\n" + "\n".join(blocks(TEXT, "bash"))
+    with Warm(PROJECT, environment) as warm:
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=place, env=environment | {"PATH": warm.path}, capture_output=True, text=True,
+            timeout=600, check=False,
+        )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     report = place / "reports" / "mystudy"
     results = pd.read_csv(report / "results.csv")

@@ -1,0 +1,78 @@
+"""A model hub on this machine that takes uploads as huggingface_hub sends them."""
+
+import base64
+import contextlib
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+
+class Hub(http.server.ThreadingHTTPServer):
+    """``uploaded``: files by repository and path; ``tokens``: what was shown for them."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.uploaded: dict[str, dict[str, bytes]] = {}
+        self.tokens: set[str] = set()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+@contextlib.contextmanager
+def serve() -> Iterator[Hub]:
+    hub = Hub()
+    thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield hub
+    finally:
+        hub.shutdown()
+        hub.server_close()
+        thread.join()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_GET(self) -> None:
+        self._answer({"error": "not found"}, 404)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.tokens.add(self.headers.get("Authorization", "").removeprefix("Bearer "))
+        match urlsplit(self.path).path.strip("/").split("/"):
+            case ["api", "repos", "create"]:
+                asked = json.loads(body)
+                name = f"{asked['organization']}/{asked['name']}"
+                self.server.uploaded[name] = {}
+                self._answer({"url": f"{self.server.address}/{name}"})
+            case ["api", "validate-yaml"]:
+                self._answer({"errors": [], "warnings": []})
+            case ["api", "models", _, _, "preupload", _]:
+                paths = [file["path"] for file in json.loads(body)["files"]]
+                modes = [{"path": path, "uploadMode": "regular", "shouldIgnore": False} for path in paths]
+                self._answer({"files": modes})
+            case ["api", "models", owner, name, "commit", _]:
+                for line in map(json.loads, body.splitlines()):
+                    if line["key"] == "file":
+                        content = base64.b64decode(line["value"]["content"])
+                        self.server.uploaded[f"{owner}/{name}"][line["value"]["path"]] = content
+                commit = "0" * 40
+                url = f"{self.server.address}/{owner}/{name}/commit/{commit}"
+                self._answer({"commitUrl": url, "commitOid": commit})
+            case _:
+                self._answer({"error": "not found"}, 404)
+
+    def _answer(self, value: object, status: int = 200) -> None:
+        content = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None: ...
