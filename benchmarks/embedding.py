@@ -1,14 +1,15 @@
-"""Vectors of all entity words of all test sets: ours against a bare forward pass, and against one pass for each word.
+"""Vectors of all words, or entity words, of all test sets: ours, a bare forward pass, and one pass for each word.
 
     python benchmarks/embedding.py                    # MiniLM of the test environment, MasakhaNER's ten test sets
+    python benchmarks/embedding.py --words all        # every word of every sentence, not those of entities alone
     python benchmarks/embedding.py --rounds 1 --sample 50 --output embedding.json
 
-Contenders, all over the sentences that have an entity: ``ours`` (tokenising, hidden states, sums and averages of every
-entity word), ``bare`` (tokenising and a forward pass in padded batches of 32 in the order of the corpus, as
+Contenders, all over the sentences that have such a word: ``ours`` (tokenising, hidden states, sums and averages of
+every such word), ``bare`` (tokenising and a forward pass in padded batches of 32 in the order of the corpus, as
 transformers does it, nothing taken from it), ``bare unpadded`` (our encoding and passes, nothing taken from them),
 ``word by word`` (tokenising and a pass for each word: a sample of the words, times how many there are), ``published``
-(the same as Beukman and Fokam 2023 did it, with the tags in the text, so that it is longer). Interleaved;
-shown are medians and quartiles of processor seconds over the rounds, and ratios of the same round.
+(the same as Beukman and Fokam 2023 did it, with the tags in the text, so that it is longer). Interleaved; shown are
+medians and quartiles of processor seconds over the rounds, and ratios of the same round.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from speed import small_start  # noqa: E402
 from nertransfer import corpus, embedded_words, starts  # noqa: E402
 from nertransfer.config import DataOptions, EmbedConfig  # noqa: E402
 from nertransfer.corpus import Sentence, Split  # noqa: E402
+from nertransfer.embedded_words import EntityWords  # noqa: E402
 from nertransfer.embedding import word_vectors  # noqa: E402
 from nertransfer.encoding import collate, encode, token_budget_batches  # noqa: E402
 from nertransfer.unpadded import CPU_TOKENS, hidden_states  # noqa: E402
@@ -42,11 +44,21 @@ CPU = torch.device("cpu")
 OURS, BARE, UNPADDED, WORD_BY_WORD, PUBLISHED = "ours", "bare", "bare unpadded", "word by word", "published"
 
 
-def with_entities(splits: Mapping[str, Split], most: int) -> dict[str, Split]:
-    """The sentences that have an entity, by language, at most ``most`` of each (0: all), drawn at random."""
+def every_word(split: Split) -> EntityWords:
+    """As `embedded_words.entity_words`, of all words, without categories."""
+    rows = [(split.language, n, i, "", "", w) for n, s in enumerate(split.sentences) for i, w in enumerate(s.words)]
+    return EntityWords(rows, np.arange(len(rows)))
+
+
+WORDS: dict[str, Callable[[Split], EntityWords]] = {"entity": embedded_words.entity_words, "all": every_word}
+
+
+def with_words(splits: Mapping[str, Split], words: str, most: int) -> dict[str, Split]:
+    """The sentences that have such a word, by language, at most ``most`` of each (0: all), drawn at random."""
     kept = {}
     for language, split in splits.items():
-        sentences = tuple(s for s in split.sentences if any(tag != "O" for tag in s.tags))
+        numbers = sorted({row[1] for row in WORDS[words](split).rows})
+        sentences = tuple(split.sentences[number] for number in numbers)
         if 0 < most < len(sentences):
             sentences = tuple(random.Random(0).sample(sentences, most))
         kept[language] = Split(language, split.name, sentences, split.digest)
@@ -56,10 +68,10 @@ def with_entities(splits: Mapping[str, Split], most: int) -> dict[str, Split]:
 class Contenders:
     """Ways to run one encoder over some splits. Each returns what is compared: vectors, or nothing."""
 
-    def __init__(self, start: starts.Start, splits: Mapping[str, Split], sample: int) -> None:
+    def __init__(self, start: starts.Start, splits: Mapping[str, Split], words: str, sample: int) -> None:
         self.splits = splits
         self.model, self.tokenizer = starts.load_encoder(start).eval(), starts.load_tokenizer(start)
-        self.words = {name: embedded_words.entity_words(split) for name, split in splits.items()}
+        self.words = {name: WORDS[words](split) for name, split in splits.items()}
         self.number = sum(len(one.rows) for one in self.words.values())
         every = [(name, i) for name, one in self.words.items() for i in range(len(one.rows))]
         self.sampled = random.Random(0).sample(every, min(sample, len(every)))
@@ -125,11 +137,11 @@ class Contenders:
         }
 
 
-def run(start: Path, data: Path, rounds: int, sample: int, most: int = 0) -> dict[str, Any]:
+def run(start: Path, data: Path, rounds: int, sample: int, most: int = 0, words: str = "entity") -> dict[str, Any]:
     """Race all contenders; everything measured and computed, ready for JSON."""
     corpora = corpus.load(DataOptions(data=str(data)))
-    splits = with_entities({name: one.test for name, one in corpora.items()}, most)
-    ways = Contenders(starts.Start("small", str(start)), splits, sample)
+    splits = with_words({name: one.test for name, one in corpora.items()}, words, most)
+    ways = Contenders(starts.Start("small", str(start)), splits, words, sample)
     times = ways.number / len(ways.sampled)
 
     def measure(contender: str, work: measures.Work) -> tuple[measures.Measurement, Any]:
@@ -151,7 +163,8 @@ def run(start: Path, data: Path, rounds: int, sample: int, most: int = 0) -> dic
         "facts": {
             "test_sets": len(splits),
             "sentences": sum(len(split.sentences) for split in splits.values()),
-            "entity_words": ways.number,
+            "words": ways.number,
+            "kind_of_words": words,
             "sampled_words": len(ways.sampled),
         },
         "orders": race.orders,
@@ -166,7 +179,8 @@ def table(result: Mapping[str, Any]) -> str:
     """For people."""
     facts, agreement = result["facts"], result["agreement"]
     lines = [
-        f"{facts['entity_words']} entity words in {facts['sentences']} sentences of {facts['test_sets']} test sets",
+        f"{facts['words']} words ({facts['kind_of_words']}) in {facts['sentences']} sentences of "
+        f"{facts['test_sets']} test sets",
         f"{'contender':<14} {'processor s':>24} {'times ours':>24}",
     ]
     for name, summed in result["summary"].items():
@@ -192,13 +206,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--sample", type=int, default=300, help="words of the way that runs a pass for each")
+    parser.add_argument("--words", choices=WORDS, default="entity", help="which words")
     parser.add_argument("--sentences", type=int, default=0, help="most sentences of each test set; 0: all")
     parser.add_argument("--output", type=Path, help="JSON file for everything measured")
     given = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     torch.set_num_threads(given.threads)
     transformers.logging.set_verbosity_error()
-    result = run(given.start or small_start(), given.data, given.rounds, given.sample, given.sentences)
+    result = run(given.start or small_start(), given.data, given.rounds, given.sample, given.sentences, given.words)
     if given.output is not None:
         given.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(table(result))

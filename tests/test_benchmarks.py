@@ -125,14 +125,15 @@ def test_full_windows_keep_each_word_and_its_label_together(config: workloads.Co
         assert [window.ids[place] for place in window.positions] == [firsts[word] for word in window.words]
 
 
+@pytest.mark.parametrize("words", ["entity", "all"])
 def test_embedding_words_at_once_gives_the_vectors_of_one_pass_a_word(
-    config: workloads.Config, monkeypatch: pytest.MonkeyPatch
+    config: workloads.Config, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     monkeypatch.setattr(embedding, "WINDOW", 32)
     monkeypatch.setattr(embedding, "LAYERS", (1, 2))
-    result = embedding.run(config.start, config.data, rounds=1, sample=10)
+    result = embedding.run(config.start, config.data, rounds=1, sample=10, words=words)
     contenders = {"ours", "bare", "bare unpadded", "word by word", "published"}
     assert set(result["measurements"]) == contenders
-    assert result["facts"]["entity_words"] == 80 and result["agreement"]["compared"] == 10
+    assert (result["facts"]["words"] == 80) == (words == "entity") and result["agreement"]["compared"] == 10
     assert result["agreement"]["greatest_difference"] < 1e-5
     assert all(name in embedding.table(result) for name in contenders)
