@@ -34,6 +34,8 @@ checkpoint_minutes: 0
 device: cpu
 """
 KILLS = 20
+DURATION = "seconds.txt"
+"""Says how long the undisturbed study took: what is a moment depends on the machine and its other work."""
 
 
 def make_folder(folder: Path) -> Path:
@@ -98,7 +100,9 @@ def check_whole(study: Study, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_folder(tmp_path_factory.mktemp("undisturbed"))
+    began = time.monotonic()
     finish(begin(folder), folder)
+    (folder / DURATION).write_text(str(time.monotonic() - began))
     check_whole(opened(folder), folder)
     return folder
 
@@ -124,33 +128,40 @@ def wait_until(condition: Callable[[], object], timeout: float = 120) -> None:
         time.sleep(0.05)
 
 
-def kill_at_random(folder: Path, chance: random.Random, kills: int) -> Sequence[str]:
-    """Run the study until it is done, killing the parent or a worker at random moments; says who was killed."""
+def kill_at_random(folder: Path, chance: random.Random, kills: int, seconds: float) -> Sequence[str]:
+    """Run the study until it is done, killing the parent or a worker at random moments; says who was killed.
+
+    ``seconds``: how long it takes undisturbed.
+    """
+
+    def moment(first: float, last: float) -> float:
+        return seconds * chance.uniform(first, last)
+
     victims: list[str] = []
     running = begin(folder)
-    delay = chance.uniform(2, 16)  # from the imports to the last cell
+    delay = moment(0.1, 0.8)  # from the imports to the last cell
     while len(victims) < kills:
         try:
             running.wait(delay)
             running = begin(folder)
-            delay = chance.uniform(2, 16)
+            delay = moment(0.1, 0.8)
             continue
         except subprocess.TimeoutExpired:
             pass
         workers = workers_of(running.pid)
         if not workers and chance.random() < 0.5:  # mostly wait for the cells, or all kills would hit imports
-            delay = chance.uniform(0.5, 4)
+            delay = moment(0.02, 0.2)
             continue
         victim = chance.choice(["parent", "worker", "worker"]) if workers else "parent"
         victims.append(victim)
         if victim == "worker":
             chance.choice(workers).kill()
-            delay = chance.uniform(0.2, 3)
+            delay = moment(0.01, 0.15)
         else:
             running.kill()
             running.wait()
             running = begin(folder)
-            delay = chance.uniform(2, 16)
+            delay = moment(0.1, 0.8)
     while (status := running.wait(300)) == 1:  # a cell whose workers died twice is listed as failed
         running = begin(folder)
     assert status == 0, (folder / "said.txt").read_text()[-4000:]
@@ -158,7 +169,8 @@ def kill_at_random(folder: Path, chance: random.Random, kills: int) -> Sequence[
 
 
 def test_twenty_kills_change_nothing(undisturbed: Path, folder: Path) -> None:
-    victims = kill_at_random(folder, random.Random(0), KILLS)
+    seconds = float((undisturbed / DURATION).read_text())
+    victims = kill_at_random(folder, random.Random(0), KILLS, seconds)
     assert len(victims) == KILLS and {"parent", "worker"} == set(victims)
     study = opened(folder)
     check_whole(study, folder)
