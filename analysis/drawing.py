@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -33,10 +34,12 @@ def prepare() -> None:
     pool = _pool()
 
     def start() -> None:
-        for _ in range(_processes()):
-            pool.submit(int)
+        with suppress(RuntimeError):  # this process ends already, for the study cannot be read
+            for _ in range(_processes()):
+                pool.submit(int)
 
-    threading.Thread(target=start, name="processes for drawing", daemon=True).start()
+    # no daemon: the process would end while others start, and take away what they, and it, wait for
+    threading.Thread(target=start, name="processes for drawing").start()
 
 
 def beside(function: Callable[..., Result], *arguments: Any) -> "Future[Result]":
