@@ -183,7 +183,7 @@ def _experiment_id(server: MlflowClient, uri: str, study: str) -> str:
     experiment = server.get_experiment_by_name(study)
     if experiment is not None and experiment.lifecycle_stage == "active":
         return experiment.experiment_id
-    names = sorted(e.name for e in server.search_experiments())
+    names = sorted(e.name for e in server.search_experiments() if e.name != schema.REGISTRY_EXPERIMENT)
     deleted = " was deleted" if experiment is not None else " does not exist"
     raise InputError(f"study {study!r}{deleted} on this tracking server; existing ones: {', '.join(names) or 'none'}")
 
