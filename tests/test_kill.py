@@ -34,8 +34,6 @@ checkpoint_minutes: 0
 device: cpu
 """
 KILLS = 20
-DURATION = "seconds.txt"
-"""Says how long the undisturbed study took: what is a moment depends on the machine and its other work."""
 
 
 def make_folder(folder: Path) -> Path:
@@ -100,9 +98,7 @@ def check_whole(study: Study, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_folder(tmp_path_factory.mktemp("undisturbed"))
-    began = time.monotonic()
     finish(begin(folder), folder)
-    (folder / DURATION).write_text(str(time.monotonic() - began))
     check_whole(opened(folder), folder)
     return folder
 
@@ -128,40 +124,34 @@ def wait_until(condition: Callable[[], object], timeout: float = 120) -> None:
         time.sleep(0.05)
 
 
-def kill_at_random(folder: Path, chance: random.Random, kills: int, seconds: float) -> Sequence[str]:
-    """Run the study until it is done, killing the parent or a worker at random moments; says who was killed.
+def wait_until_working(running: subprocess.Popen[str]) -> None:
+    """Until the study has workers, or has ended."""
+    wait_until(lambda: workers_of(running.pid) or running.poll() is not None)
 
-    ``seconds``: how long it takes undisturbed.
-    """
 
-    def moment(first: float, last: float) -> float:
-        return seconds * chance.uniform(first, last)
-
+def kill_at_random(folder: Path, chance: random.Random, kills: int) -> Sequence[str]:
+    """Run the study until it is done, killing the parent or a worker at random moments; says who was killed."""
     victims: list[str] = []
     running = begin(folder)
-    delay = moment(0.1, 0.8)  # from the imports to the last cell
+    early = False
     while len(victims) < kills:
+        if not early:  # mostly once there are cells, or all kills would hit imports
+            wait_until_working(running)
         try:
-            running.wait(delay)
-            running = begin(folder)
-            delay = moment(0.1, 0.8)
+            running.wait(chance.uniform(0, 6))
+            running, early = begin(folder), True  # all is done: what is left to hit is how that is found
             continue
         except subprocess.TimeoutExpired:
             pass
         workers = workers_of(running.pid)
-        if not workers and chance.random() < 0.5:  # mostly wait for the cells, or all kills would hit imports
-            delay = moment(0.02, 0.2)
-            continue
         victim = chance.choice(["parent", "worker", "worker"]) if workers else "parent"
         victims.append(victim)
         if victim == "worker":
             chance.choice(workers).kill()
-            delay = moment(0.01, 0.15)
         else:
             running.kill()
             running.wait()
-            running = begin(folder)
-            delay = moment(0.1, 0.8)
+            running, early = begin(folder), chance.random() < 0.25
     while (status := running.wait(300)) == 1:  # a cell whose workers died twice is listed as failed
         running = begin(folder)
     assert status == 0, (folder / "said.txt").read_text()[-4000:]
@@ -169,8 +159,7 @@ def kill_at_random(folder: Path, chance: random.Random, kills: int, seconds: flo
 
 
 def test_twenty_kills_change_nothing(undisturbed: Path, folder: Path) -> None:
-    seconds = float((undisturbed / DURATION).read_text())
-    victims = kill_at_random(folder, random.Random(0), KILLS, seconds)
+    victims = kill_at_random(folder, random.Random(0), KILLS)
     assert len(victims) == KILLS and {"parent", "worker"} == set(victims)
     study = opened(folder)
     check_whole(study, folder)
