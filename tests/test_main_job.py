@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from tiny import save_tiny_corpora, save_tiny_start
+from warm import PROJECT, Warm
 
 from analysis import embeddings, overlap, recommendation, results
 from analysis.embeddings import AFTER, BEFORE, Representations
@@ -22,16 +24,25 @@ from nertransfer.tracking import cell_runs
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def start(folder: Path, *arguments: str, timeout: int = 900, **variables: str) -> subprocess.CompletedProcess[str]:
+def start(
+    folder: Path, *arguments: str, python: str = sys.executable, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run ``python`` with the arguments in ``folder``, with a store of its own there."""
     environment = os.environ | {
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment | variables, timeout=timeout, check=False,
-        capture_output=True, text=True,
+        [python, *arguments], cwd=folder, env=environment | variables, timeout=900, check=False, capture_output=True,
+        text=True,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def python() -> Iterator[str]:
+    """One that is warm."""
+    with Warm(PROJECT, os.environ | {"PYTHONPATH": str(ROOT)}) as warm:
+        yield str(warm.bin / "python")
 
 
 def opened(folder: Path, name: str) -> Study:
@@ -179,14 +190,14 @@ def test_mlflow_run_on_real_corpora_with_a_real_encoder(shared_data: Path, tmp_p
     )
 
 
-def test_train_with_two_processes_tracks_one_run_and_scores_every_word(tmp_path: Path) -> None:
+def test_train_with_two_processes_tracks_one_run_and_scores_every_word(tmp_path: Path, python: str) -> None:
     save_tiny_start(tmp_path / "tiny", dropout=0.0)
     save_tiny_corpora(tmp_path / "data")
     common = (str(ROOT / "entrypoints" / "train.py"), "--source", "aaa", "--start", "tiny=tiny", "--data", "data",
               "--epochs", "2", "--max_length", "32", "--device", "cpu", "--learning_rate", "5e-3")  # fmt: skip
-    done = start(tmp_path, *common, "--study", "two", "--num_processes", "2")
+    done = start(tmp_path, *common, "--study", "two", "--num_processes", "2", python=python)
     assert done.returncode == 0, done.stderr[-3000:]
-    done = start(tmp_path, *common, "--study", "one")
+    done = start(tmp_path, *common, "--study", "one", python=python)
     assert done.returncode == 0, done.stderr[-3000:]
     two, one = (cell_runs(opened(tmp_path, name), "FINISHED") for name in ("two", "one"))
     assert len(two) == len(one) == 1
@@ -196,30 +207,30 @@ def test_train_with_two_processes_tracks_one_run_and_scores_every_word(tmp_path:
             assert two[0].data.metrics[name] == pytest.approx(value, abs=1e-9), name
 
 
-def test_a_study_whose_cells_are_shared_by_two_processes(tmp_path: Path) -> None:
+def test_a_study_whose_cells_are_shared_by_two_processes(tmp_path: Path, python: str) -> None:
     save_tiny_start(tmp_path / "tiny", dropout=0.0)
     save_tiny_corpora(tmp_path / "data")
     options = {"starts": "tiny=tiny", "data": "data", "sources": "aaa", "seeds": "0", "epochs": "2", "max_length": "32",
                "device": "cpu", "learning_rate": "5e-3", "num_processes": "2"}  # fmt: skip
     given = [text for name, value in options.items() for text in (f"--{name}", value)]
-    done = start(tmp_path, str(ROOT / "entrypoints" / "study.py"), *given)
+    done = start(tmp_path, str(ROOT / "entrypoints" / "study.py"), *given, python=python)
     assert done.returncode == 0, done.stderr[-3000:]
     (run,) = cell_runs(opened(tmp_path, "data"), "FINISHED")
     assert run.data.metrics["processes"] == 2 and "1 cells run, 0 were done, 0 failed" in done.stdout
 
 
-def test_mixed_precision_trains_and_scores_every_word(tmp_path: Path) -> None:
+def test_mixed_precision_trains_and_scores_every_word(tmp_path: Path, python: str) -> None:
     save_tiny_start(tmp_path / "tiny")
     save_tiny_corpora(tmp_path / "data")
     done = start(tmp_path, str(ROOT / "entrypoints" / "train.py"), "--source", "aaa", "--start", "tiny=tiny", "--data",
                  "data", "--epochs", "6", "--max_length", "32", "--batch_size", "8", "--learning_rate", "5e-3",
-                 "--precision", "bf16", "--dev_each_epoch", "true")  # fmt: skip
+                 "--precision", "bf16", "--dev_each_epoch", "true", python=python)  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     metrics = cell_runs(opened(tmp_path, "data"), "FINISHED")[0].data.metrics
     assert metrics["test_f1/aaa"] > 0.5 and metrics["epoch_dev_f1"] == metrics["dev_f1/aaa"]
 
 
-def test_ctrl_c_marks_the_run_as_killed_and_the_same_command_continues(tmp_path: Path) -> None:
+def test_ctrl_c_marks_the_run_as_killed_and_the_same_command_continues(tmp_path: Path, python: str) -> None:
     import signal
     import time
 
@@ -229,7 +240,7 @@ def test_ctrl_c_marks_the_run_as_killed_and_the_same_command_continues(tmp_path:
     options = {"source": "aaa", "start": "tiny=tiny", "data": "data", "max_length": "32", "device": "cpu",
                "study": "stopped", "checkpoint_minutes": "0", "epochs": "2000", "tracking_uri": store}  # fmt: skip
     given = [text for name, value in options.items() for text in (f"--{name}", value)]
-    command = [sys.executable, str(ROOT / "entrypoints" / "train.py"), *given]
+    command = [python, str(ROOT / "entrypoints" / "train.py"), *given]
     running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("work/cells/*/checkpoint/state.json")):  # the run exists and has got somewhere
@@ -255,9 +266,9 @@ def test_ctrl_c_marks_the_run_as_killed_and_the_same_command_continues(tmp_path:
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
-    tmp_path: Path, script: str, arguments: tuple[str, ...], message: str
+    tmp_path: Path, python: str, script: str, arguments: tuple[str, ...], message: str
 ) -> None:
-    done = start(tmp_path, str(ROOT / "entrypoints" / f"{script}.py"), *arguments)
+    done = start(tmp_path, str(ROOT / "entrypoints" / f"{script}.py"), *arguments, python=python)
     assert done.returncode == 2
     assert message in done.stderr and "Traceback" not in done.stderr
     assert done.stderr.strip().startswith("error: ")

@@ -14,6 +14,7 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -57,6 +58,7 @@ class Warm:
     def __init__(self, modules: Sequence[str], environment: Mapping[str, str], scripts: Sequence[str] = ()) -> None:
         self.modules, self.environment = modules, environment
         self.folder = Path(tempfile.mkdtemp(prefix="warm-"))  # a short path: those of sockets are limited
+        self._log = self.folder / "log"  # of workers, too: they are forked from it and not from their command
         self.bin = self.folder / "bin"
         self.bin.mkdir()
         text = CLIENT.format(python=sys.executable, address=str(self.folder / "socket"))
@@ -71,12 +73,14 @@ class Warm:
 
     def __enter__(self) -> "Warm":
         command = [sys.executable, __file__, str(self.folder), *self.modules]
-        self._process = subprocess.Popen(
-            command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=self.folder
-        )
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                cwd=self.folder,
+            )  # fmt: skip
         assert self._process.stdout is not None
         if self._process.stdout.readline() != READY:
-            raise RuntimeError("the warm Python did not start")
+            raise RuntimeError(f"the warm Python did not start: {self._log.read_text()}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,10 +88,7 @@ class Warm:
         self._process.stdin.close()  # at its end it ends
         self._process.wait(60)
         self._process.stdout.close()
-        for path in (*self.bin.iterdir(), self.folder / "socket"):
-            path.unlink()
-        self.bin.rmdir()
-        self.folder.rmdir()
+        shutil.rmtree(self.folder)
 
 
 # --- the warm process ---------------------------------------------------------------------------------------
@@ -147,6 +148,8 @@ def _run(arguments: list[str], folder: str, group: int, environment: dict[str, s
         script = next(iter(entry_points(group="console_scripts", name=program.name)))
         sys.exit(script.load()())
     sys.argv = arguments[1:]
+    if sys.argv[0] == "-u":  # unbuffered: not after the start
+        del sys.argv[0]
     if sys.argv[0] == "-m":
         sys.path[0] = folder
         del sys.argv[0]
