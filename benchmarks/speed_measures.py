@@ -5,6 +5,7 @@ import itertools
 import os
 import platform
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -33,6 +34,8 @@ def timed(_contender: str, work: Work) -> tuple[Measurement, Any]:
     """Processor seconds of all threads and wall seconds of one call, and what it returned."""
     wall, processor = time.perf_counter(), time.process_time()
     output = work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return {"cpu_seconds": time.process_time() - processor, "wall_seconds": time.perf_counter() - wall}, output
 
 
@@ -147,6 +150,8 @@ def versions(root: Path) -> dict[str, str]:
     """Of Python, the libraries, and the commit of the checkout (``+`` behind it: with changes)."""
     found = {"python": platform.python_version()}
     found |= {name: version(name) for name in ("torch", "transformers", "tokenizers", "accelerate", "numpy")}
+    if shutil.which("git") is None:
+        return found
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty=+", "--abbrev=12"], cwd=root, capture_output=True, text=True
     )

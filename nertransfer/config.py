@@ -162,6 +162,10 @@ class RunOptions:
     )
     evaluation_tokens: int = option(8192, "most sub-tokens, padding included, in a scoring batch")
     device: Literal["auto", "cpu"] = option("auto", DEVICE_HELP)
+    compile: bool = option(
+        False,
+        "fine-tuning on one GPU: fuse kernels of the encoder's layers (torch.compile); pays from about ten cells on",
+    )
 
     def __post_init__(self) -> None:
         check(
@@ -171,6 +175,12 @@ class RunOptions:
             "a whole number of at least 1",
         )
         check(not math.isnan(self.checkpoint_minutes), "checkpoint_minutes", self.checkpoint_minutes, "a number")
+        check(
+            not (self.compile and (self.device == "cpu" or self.gradient_accumulation > 1)),
+            "compile",
+            self.compile,
+            "false with device=cpu or gradient_accumulation above 1",
+        )
         check(self.evaluation_tokens >= 512, "evaluation_tokens", self.evaluation_tokens, "at least 512 sub-tokens")
 
 

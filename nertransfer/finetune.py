@@ -16,6 +16,8 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from nertransfer import interrupts
+from nertransfer.captured import CapturedSteps, CudaGraphs, Recorder
+from nertransfer.compiled import CompiledLayers
 from nertransfer.config import Recipe, RunOptions
 from nertransfer.encoding import IGNORED, Batch, Encoded, collate, epoch_batches
 from nertransfer.progress import progress_bar
@@ -96,13 +98,19 @@ def fit(
         ids = {encoded.pad_id for encoded in read} | {i for e in read for w in e.windows for i in w.ids}
         trimming = Trimming(model, ids)
         key = f"{key} with rows {mixed(*sorted(ids))}"  # a checkpoint fits no other rows
-    optimiser = torch.optim.AdamW(_parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True)
+    on_gpu = accelerator.device.type == "cuda"
+    optimiser = torch.optim.AdamW(
+        _parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True, capturable=on_gpu
+    )
     model, optimiser = accelerator.prepare(model, optimiser)
     torch.manual_seed(mixed(seed, _DROPOUT, accelerator.process_index))
     history = History(tokens=sum(len(w.ids) for w in train.windows))
     best: dict[str, torch.Tensor] = {}
     if checkpoint is not None and (saved := _restore(accelerator, checkpoint, key)) is not None:
         history, best = saved
+    captured = None
+    if on_gpu and make_batch is collate_labels and can_capture(recipe, run, accelerator):
+        captured = capture(model, optimiser, train, recipe, run, accelerator, CudaGraphs(accelerator.device))
     history.steps_per_epoch = -(-len(train.windows) // recipe.batch_size)
     total = recipe.epochs * history.steps_per_epoch
     last_saved = time.monotonic()
@@ -110,7 +118,9 @@ def fit(
         for epoch in range(history.epochs, recipe.epochs):
             interrupts.check()
             began = time.perf_counter()
-            losses = _train_epoch(model, optimiser, train, recipe, run, accelerator, make_batch, epoch, seed, bar)
+            losses = _train_epoch(
+                model, optimiser, train, recipe, run, accelerator, make_batch, epoch, seed, bar, captured
+            )
             history.losses += losses
             history.seconds.append(time.perf_counter() - began)
             history.kept_epoch = epoch + 1 if recipe.epoch_choice == "last" else history.kept_epoch
@@ -168,20 +178,24 @@ def _train_epoch(
     epoch: int,
     seed: int,
     bar: tqdm,
+    captured: CapturedSteps | None,
 ) -> list[float]:
     model.train()
     order = torch.Generator().manual_seed(mixed(seed, _ORDER, epoch))
     batches = epoch_batches(train, recipe.batch_size, order)
-    total = recipe.epochs * len(batches)
-    shares: list[torch.Tensor] = []
-    for number, indices in enumerate(batches):
-        step = epoch * len(batches) + number
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, total, recipe)
-        batch = make_batch(train, indices, mixed(seed, _BATCH, step))
-        shares.append(_step(model, optimiser, batch, recipe, run, accelerator))
-        bar.update()
-    losses = torch.stack(shares)  # the only transfer from the device in an epoch
+    first, total = epoch * len(batches), recipe.epochs * len(batches)
+    rates = [learning_rate(first + number, total, recipe) for number in range(len(batches))]
+    if captured is not None:
+        losses = captured(batches, rates, bar.update)
+    else:
+        shares: list[torch.Tensor] = []
+        for number, (indices, rate) in enumerate(zip(batches, rates, strict=True)):
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            batch = make_batch(train, indices, mixed(seed, _BATCH, first + number))
+            shares.append(_step(model, optimiser, batch, recipe, run, accelerator))
+            bar.update()
+        losses = torch.stack(shares)  # the only transfer from the device in an epoch
     if accelerator.num_processes > 1:
         losses = accelerator.reduce(losses, reduction="sum")
     values = losses.cpu().tolist()
@@ -217,23 +231,65 @@ def _step(
             # processes average their gradients; the sum is wanted
             accelerator.backward(loss * accelerator.num_processes)
         share += loss.detach()
+    _update(model, optimiser, recipe, accelerator)
+    return share
+
+
+def _update(model: torch.nn.Module, optimiser: torch.optim.Optimizer, recipe: Recipe, accelerator: Accelerator) -> None:
     accelerator.unscale_gradients(optimiser)
     _clip_gradients(model, recipe.max_grad_norm)
     optimiser.step()
     optimiser.zero_grad()
-    return share
+
+
+def can_capture(recipe: Recipe, run: RunOptions, accelerator: Accelerator) -> bool:
+    """Whether a step is one pass of one process, and the same kernels every time: fp16 skips steps that overflow."""
+    return accelerator.num_processes == 1 and run.gradient_accumulation == 1 and recipe.precision != "fp16"
+
+
+def capture(
+    model: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    train: Encoded,
+    recipe: Recipe,
+    run: RunOptions,
+    accelerator: Accelerator,
+    recorder: Recorder,
+) -> CapturedSteps:
+    """The steps of `_step` for ``recorder``: on padded batches, every number of which stays on the device."""
+    rate = torch.tensor(recipe.learning_rate, device=accelerator.device)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    layers = CompiledLayers(model) if run.compile else None
+
+    def step(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        with layers.in_use() if layers else nullcontext():
+            logits = model(input_ids=input_ids, attention_mask=attention_mask).logits
+        gold = labels.flatten()
+        summed = functional.cross_entropy(logits.float().flatten(0, 1), gold, ignore_index=IGNORED, reduction="sum")
+        loss = summed / (gold != IGNORED).sum().clamp(min=1)
+        accelerator.backward(loss)
+        _update(model, optimiser, recipe, accelerator)
+        return loss.detach()
+
+    return CapturedSteps(train, recipe.batch_size, step, rate, recorder)
 
 
 def _clip_gradients(model: torch.nn.Module, most: float) -> None:
     """Scale all gradients so that their norm is at most ``most``.
 
     That of a matrix is summed over its rows in double precision, where rows of zeros change no digit of the result:
-    the embeddings of words that do not occur may be there or not (`nertransfer.trimming`).
+    the embeddings of words that do not occur may be there or not (`nertransfer.trimming`). On a GPU, where nothing is
+    bit for bit, a few kernels take all matrices.
     """
     parameters = [p for p in model.parameters() if p.grad is not None]
     gradients = [p.grad for p in parameters if p.grad is not None]
-    squares = torch.stack([torch.linalg.vector_norm(g, dim=-1).double().square().sum() for g in gradients])
-    torch.nn.utils.clip_grads_with_norm_(parameters, most, squares.sum().sqrt().float())
+    if gradients[0].is_cuda:
+        norm = torch.nn.utils.get_total_norm(gradients)
+    else:
+        squares = torch.stack([torch.linalg.vector_norm(g, dim=-1).double().square().sum() for g in gradients])
+        norm = squares.sum().sqrt().float()
+    torch.nn.utils.clip_grads_with_norm_(parameters, most, norm)
 
 
 def _micro_batches(

@@ -153,6 +153,7 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     (STUDY, {"checkpoint_minutes": "nan"}, "checkpoint_minutes=nan is not allowed: a number"),
     (EVALUATE, {"evaluation_tokens": "511"}, "evaluation_tokens=511 is not allowed: at least 512 sub-tokens"),
     # contradictions between parameters
+    (TRAIN, {"compile": "true", "device": "cpu"}, "compile=True is not allowed: false with device=cpu or"),
     (
         STUDY,
         {"batch_size": "32", "gradient_accumulation": "5"},
@@ -287,7 +288,8 @@ def studies(draw: st.DrawFn) -> config.StudyConfig:
             epoch_choice=draw(st.sampled_from(["last", "best"])),
         ),
         run=config.RunOptions(
-            accumulation, draw(st.booleans()), draw(between(-1, 1e6)), draw(st.integers(512, 10**6)), device
+            accumulation, draw(st.booleans()), draw(between(-1, 1e6)), draw(st.integers(512, 10**6)), device,
+            compile=device == "auto" and accumulation == 1 and draw(st.booleans()),
         ),
         tracking=config.TrackingOptions(draw(st.one_of(st.just(""), NAMES)), draw(st.sampled_from(["", "sqlite:///m.db"]))),
         selection_split=draw(st.sampled_from(["dev", "test"])),

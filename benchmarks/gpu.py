@@ -1,0 +1,326 @@
+"""The published study on one GPU: how long a step, a fine-tuning and the whole grid take, and what limits them.
+
+    python benchmarks/gpu.py                                        # every stage; about five minutes on an H200
+    python benchmarks/gpu.py --stages agreement,steps --output gpu.json
+
+The encoder has xlm-roberta-base's architecture and random weights, the vocabulary is trained on the corpora so that it
+cuts them about as finely as XLM-R's; both are made in ``--work`` the first time. Nothing is downloaded, and neither
+mlflow nor pandas is needed.
+
+Stages: ``cell`` (one published fine-tuning: 50 epochs, all dev and test splits scored, weights loaded and saved),
+``languages`` (some epochs on every language, and from them the published grid), ``steps`` (compiled, replayed and
+ordinary ones in bf16 and fp32, with their share of the measured peak of matrix products), ``agreement`` (losses of
+replayed and of ordinary steps, without dropout), ``embedding`` (as benchmarks/embedding.py, an encoder of MiniLM's
+size), ``side by side`` (several cells at once on the one GPU).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]  # runs from a checkout that is not installed
+
+import embedding  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+import transformers  # noqa: E402
+from accelerate.state import AcceleratorState  # noqa: E402
+from speed_measures import training_operations  # noqa: E402
+from speed_workloads import SMALL, save_xlm_roberta  # noqa: E402
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
+from transformers import PreTrainedTokenizerFast  # noqa: E402
+
+from nertransfer import corpus, finetune, starts  # noqa: E402
+from nertransfer.cell import Encoder, make_accelerator, make_cell, run_cell, splits_of  # noqa: E402
+from nertransfer.config import RECIPES, DataOptions, RunOptions  # noqa: E402
+from nertransfer.corpus import Corpus  # noqa: E402
+from nertransfer.finetune import History  # noqa: E402
+from nertransfer.labels import label_list  # noqa: E402
+
+VOCABULARY = 14_000
+"""An epoch of a MasakhaNER language is 79 thousand sub-tokens with it, on average over the ten."""
+CELLS = 190
+"""Of the published study: 38 configurations, five seeds."""
+EPOCHS = 50
+PRECISIONS = ("bf16", "fp32")
+MINILM = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
+RUN = RunOptions(checkpoint_minutes=-1)
+COMPILED = replace(RUN, compile=True)
+Found = dict[str, Any]
+
+
+class Setting:
+    """What all stages share."""
+
+    def __init__(self, data: Path, work: Path, small: bool) -> None:
+        self.corpora: dict[str, Corpus] = corpus.load(DataOptions(data=str(data)))
+        self.work, self.small = work, small
+        self.start = starts.Start("xlmr", str(self._start("start")))
+        self.encoder = Encoder(starts.load_tokenizer(self.start), RECIPES["published"].max_length)
+
+    def _start(self, name: str, **sizes: Any) -> Path:
+        folder = self.work / name
+        if not (folder / "tokenizer.json").is_file():
+            save_xlm_roberta(folder, **sizes | (SMALL | {"num_hidden_layers": 4} if self.small else {}))
+            _tokenizer(self.corpora, self.work / "tokenizer.json").save_pretrained(folder)
+        return folder
+
+    def dry(self) -> starts.Start:
+        """The same without dropout."""
+        return starts.Start("dry", str(self._start("dry", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)))
+
+    def minilm(self) -> Path:
+        return self._start("minilm", **MINILM)
+
+    def fit(
+        self,
+        language: str,
+        precision: str,
+        epochs: int,
+        start: starts.Start | None = None,
+        run: RunOptions = RUN,
+    ) -> History:
+        """A fine-tuning without scoring."""
+        one = self.corpora[language]
+        labels = label_list(one.categories)
+        train = self.encoder.with_labels(one.train, labels)
+        recipe = replace(RECIPES["published"], epochs=epochs, precision=precision)
+        model = starts.load_for_tagging(start or self.start, labels, 0)
+        read = (train, self.encoder(one.dev))
+        AcceleratorState._reset_state()  # it knows one precision only
+        accelerator = make_accelerator(recipe, run)
+        history = finetune.fit(model, train, recipe, run, 0, accelerator, read=read, title=f"{language} {precision}")[1]
+        accelerator.free_memory()
+        return history
+
+
+def _tokenizer(corpora: dict[str, Corpus], path: Path) -> PreTrainedTokenizerFast:
+    if not path.is_file():
+        made = Tokenizer(models.Unigram())
+        made.normalizer, made.pre_tokenizer = normalizers.NFKC(), pre_tokenizers.Metaspace()
+        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        trainer = trainers.UnigramTrainer(
+            vocab_size=VOCABULARY, special_tokens=special, unk_token="<unk>", show_progress=False
+        )
+        made.train_from_iterator((" ".join(s.words) for c in corpora.values() for s in c.train.sentences), trainer)
+        made.post_processor = processors.TemplateProcessing(
+            single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+        )
+        made.save(str(path))
+    return PreTrainedTokenizerFast(
+        tokenizer_file=str(path), bos_token="<s>", cls_token="<s>", eos_token="</s>", sep_token="</s>",
+        unk_token="<unk>", pad_token="<pad>", mask_token="<mask>", model_max_length=512,
+    )  # fmt: skip
+
+
+def without_capture(work: Callable[[], History]) -> History:
+    usual = finetune.can_capture
+    finetune.can_capture = lambda *_: False
+    try:
+        return work()
+    finally:
+        finetune.can_capture = usual
+
+
+def peak(dtype: torch.dtype, size: int = 8192, repeats: int = 10) -> float:
+    """Operations a second of a product of square matrices of random numbers."""
+    a, b = (torch.randn(size, size, device="cuda", dtype=dtype) for _ in range(2))
+    for _ in range(3):
+        a @ b
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    for _ in range(repeats):
+        a @ b
+    torch.cuda.synchronize()
+    return 2 * size**3 * repeats / (time.perf_counter() - began)
+
+
+def agreement(setting: Setting) -> Found:
+    found: Found = {}
+    for precision in PRECISIONS:
+        replayed = setting.fit("hau", precision, 2, setting.dry()).losses
+        ordinary = without_capture(lambda p=precision: setting.fit("hau", p, 2, setting.dry())).losses
+        found[precision] = {
+            "losses": len(replayed),
+            "first": replayed[:3],
+            "greatest_difference": float(np.abs(np.subtract(replayed, ordinary)).max()),
+            "greatest_difference_of_ten": float(np.abs(np.subtract(replayed, ordinary))[:10].max()),
+        }
+    return found
+
+
+def steps(setting: Setting) -> Found:
+    peaks = {"fp32": peak(torch.float32, 4096), "bf16": peak(torch.bfloat16)}
+    found: Found = {"matrix_product_tflops": {name: value / 1e12 for name, value in peaks.items()}}
+    one = setting.corpora["hau"]
+    train = setting.encoder.with_labels(one.train, label_list(one.categories))
+    model = starts.load_for_tagging(setting.start, label_list(one.categories), 0)
+    operations = training_operations(model, [len(w.ids) for w in train.windows])
+    del model
+    for precision in PRECISIONS:
+        for way in ("compiled", "replayed", "ordinary") if precision == "bf16" else ("replayed", "ordinary"):
+            run = COMPILED if way == "compiled" else RUN
+
+            def work(precision: str = precision, run: RunOptions = run) -> History:
+                return setting.fit("hau", precision, 4, run=run)
+
+            torch.cuda.reset_peak_memory_stats()
+            history = work() if way != "ordinary" else without_capture(work)
+            seconds = min(history.seconds[2:])
+            found[f"{precision} {way}"] = {
+                "epochs_s": history.seconds,
+                "step_ms": 1000 * seconds / history.steps_per_epoch,
+                "sub_tokens_s": history.tokens / seconds,
+                "tflops": operations / seconds / 1e12,
+                "share_of_peak": operations / seconds / peaks[precision],
+                "peak_gb": torch.cuda.max_memory_allocated() / 1e9,
+            }
+    return found | {"steps": history.steps_per_epoch, "sub_tokens": history.tokens}
+
+
+def whole_cell(setting: Setting, language: str, seed: int, epochs: int, run: RunOptions = COMPILED) -> Found:
+    """A cell as a study runs it, tracking left out."""
+    recipe = replace(RECIPES["published"], precision="bf16", epochs=epochs)
+    one = setting.corpora[language]
+    splits = splits_of(setting.corpora, list(setting.corpora))
+    for split in splits:  # once a study
+        setting.encoder(split)
+    identity = starts.Identity("", "", "", 512)  # that of a start is computed once a study
+    cell = make_cell(setting.start, identity, one, seed, recipe)
+    AcceleratorState._reset_state()
+    began = time.perf_counter()
+    folder = setting.work / f"cell-{os.getpid()}"
+    result = run_cell(cell, one, splits, run, make_accelerator(recipe, run), folder, setting.encoder)
+    return {
+        "language": language,
+        "epochs": epochs,
+        "seconds": time.perf_counter() - began,
+        "train_s": result.resources.train_seconds,
+        "score_s": result.resources.score_seconds,
+        "steps": len(result.history.losses),
+        "sub_tokens": result.history.tokens,
+        "words_scored": sum(scored.scores.words for scored in result.scored),
+        "peak_gb": result.resources.peak_memory / 1e9,
+        "epochs_s": result.history.seconds[:10],
+        "loss": [result.history.losses[0], result.history.losses[-1]],
+    }
+
+
+def cell(setting: Setting) -> Found:
+    first = whole_cell(setting, "luo", 0, 1)  # also loads libraries and compiles
+    return {"first": first, "hau": whole_cell(setting, "hau", 0, EPOCHS)}
+
+
+def languages(setting: Setting) -> Found:
+    """Every language for a few epochs; the first two record, the others are what the remaining ones are like."""
+    whole_cell(setting, "luo", 0, 1)  # compiles where `cell` has not
+    found: Found = {}
+    for language in setting.corpora:
+        few = whole_cell(setting, language, 0, 5)
+        seconds = few["epochs_s"]
+        few["all_epochs_s"] = sum(seconds[:2]) + (EPOCHS - 2) * float(np.median(seconds[2:]))
+        few["train_and_score_s"] = few["all_epochs_s"] + few["score_s"]
+        few["cell_s"] = few["seconds"] - few["train_s"] + few["all_epochs_s"]
+        found[language] = few
+    mean = {key: float(np.mean([few[key] for few in found.values()])) for key in ("train_and_score_s", "cell_s")}
+    return found | {"mean": mean, "grid_minutes_one_after_another": CELLS * mean["cell_s"] / 60}
+
+
+def embedding_words(setting: Setting, data: Path) -> Found:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return embedding.run(setting.minilm(), data, rounds=3, sample=200, device=device)
+
+
+def side_by_side(setting: Setting, data: Path) -> Found:
+    """Whole cells of hau in several processes at once, each begins when all are ready."""
+    found: Found = {}
+    for count in (2, 3):
+        gate = setting.work / f"gate-{count}"
+        gate.unlink(missing_ok=True)
+        command = [
+            sys.executable, __file__, "--data", str(data), "--work", str(setting.work), "--worker", str(gate),
+            *(["--small"] if setting.small else []),
+        ]  # fmt: skip
+        running = [
+            subprocess.Popen([*command, str(number)], stdout=subprocess.PIPE, text=True) for number in range(count)
+        ]
+        for one in running:
+            assert one.stdout is not None
+            assert one.stdout.readline().strip() == "ready"
+        began = time.perf_counter()
+        gate.touch()
+        said = [one.communicate()[0] for one in running]
+        seconds = time.perf_counter() - began
+        parts = [json.loads(text.splitlines()[-1]) for text in said]
+        found[str(count)] = {"seconds": seconds, "steps_s": sum(p["steps"] for p in parts) / seconds, "cells": parts}
+    return found
+
+
+SIDE_BY_SIDE_EPOCHS = 10
+
+
+def worker(setting: Setting, gate: Path, number: int) -> None:
+    whole_cell(setting, "luo", 0, 1)
+    print("ready", flush=True)
+    while not gate.exists():
+        time.sleep(0.01)
+    print(json.dumps(whole_cell(setting, "hau", number, SIDE_BY_SIDE_EPOCHS)), flush=True)
+
+
+STAGES = ("cell", "languages", "steps", "agreement", "embedding", "side by side")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "masakhaner")
+    parser.add_argument("--work", type=Path, default=Path("work") / "gpu-benchmark", help="folder for the start")
+    parser.add_argument("--stages", default=",".join(STAGES))
+    parser.add_argument("--small", action="store_true", help="a tiny encoder: to try this program out")
+    parser.add_argument("--output", type=Path, help="JSON file for everything measured")
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"
+    transformers.logging.set_verbosity_error()
+    given.work.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    setting = Setting(given.data, given.work, given.small)
+    if given.worker:
+        worker(setting, Path(given.worker[0]), int(given.worker[1]))
+        return
+    found: Found = {
+        "gpu": torch.cuda.get_device_name(),
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "set_up_s": time.perf_counter() - began,
+    }
+    work: dict[str, Callable[[], Found]] = {
+        "cell": lambda: cell(setting),
+        "languages": lambda: languages(setting),
+        "steps": lambda: steps(setting),
+        "agreement": lambda: agreement(setting),
+        "embedding": lambda: embedding_words(setting, given.data),
+        "side by side": lambda: side_by_side(setting, given.data),
+    }
+    for name in given.stages.split(","):
+        began = time.perf_counter()
+        try:
+            found[name] = work[name]()
+        except Exception as error:  # the other stages' numbers are not lost
+            found[name] = {"failed": f"{type(error).__name__}: {error}"}
+            traceback.print_exc()
+        found[name]["stage_s"] = time.perf_counter() - began
+        print(json.dumps({name: found[name]}, indent=1), flush=True)
+        if given.output is not None:
+            given.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Optimiser steps on a GPU that are recorded once and replayed, so that the GPU never waits for Python.
+
+A step of a small batch is about two thousand kernels of a few microseconds each: asked for one by one, most of the
+time goes into asking. A CUDA graph asks once (torch.cuda.CUDAGraph). It needs fixed shapes, so batches are padded to
+the next multiple of ``STRIDE`` sub-tokens, and to their full number of rows; and fixed places, so the whole split lies
+on the device and a step is told only which rows to take.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from nertransfer.encoding import IGNORED, Encoded, collate
+
+STRIDE = 8
+"""Lengths of batches are multiples of this: few graphs, and what the kernels of attention like."""
+
+Step = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""(input ids, attention mask, labels), each int64 [rows, length], -> the batch's loss, after the optimiser's step."""
+
+
+class Recorder(Protocol):
+    """Makes of some work, whose inputs and outputs stay in place, something that does it again."""
+
+    def around(self) -> AbstractContextManager[object]:
+        """Where all work is done, recorded or not."""
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Take down work, which has been done before, without doing it; what is returned does it."""
+
+
+class CudaGraphs:
+    """Records work as CUDA graphs that share their memory: none of it is needed after a replay."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.stream = torch.cuda.Stream(device)  # nothing can be recorded on the default one
+        self.pool = torch.cuda.graph_pool_handle()
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        usual = torch.cuda.current_stream(self.stream.device)
+        self.stream.wait_stream(usual)
+        with torch.cuda.stream(self.stream):
+            yield
+        usual.wait_stream(self.stream)
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+            work()
+        return graph.replay
+
+
+class CapturedSteps:
+    """Steps over batches of one split.
+
+    The first batch of a length is an ordinary step, which also makes what is made on first use; the second is recorded;
+    from then on the record is replayed. Each does the same arithmetic on the same numbers, dropout drawn anew.
+    """
+
+    def __init__(self, train: Encoded, batch_size: int, step: Step, rate: torch.Tensor, recorder: Recorder) -> None:
+        """``rate``: the learning rate that ``step``'s optimiser reads, a float tensor () on the model's device."""
+        device = rate.device
+        whole = collate(train, range(len(train.windows)))
+        # behind the windows a row that fills up batches: it has one sub-token, for attention to nothing is undefined
+        self.input_ids = _with_row(whole.input_ids, train.pad_id).to(device)
+        self.labels = _with_row(whole.labels, IGNORED).to(device)
+        self.filler = len(train.windows)
+        self.lengths = np.asarray([*(len(w.ids) for w in train.windows), 1])
+        self.sizes = torch.from_numpy(self.lengths).to(device)
+        self.step, self.rate, self.recorder = step, rate, recorder
+        self.rows = torch.zeros(batch_size, dtype=torch.int64, device=device)
+        self.loss = torch.zeros((), device=device)
+        self.known: dict[int, Callable[[], None] | None] = {}
+
+    def __call__(
+        self, batches: Sequence[Sequence[int]], rates: Sequence[float], after_each: Callable[[], object]
+    ) -> torch.Tensor:
+        """Losses [batches] on the device, one step each at the given learning rates. Waits for nothing."""
+        table = np.full((len(batches), len(self.rows)), self.filler)
+        for number, batch in enumerate(batches):
+            table[number, : len(batch)] = batch
+        with self.recorder.around():
+            rows = torch.from_numpy(table).to(self.rows.device)
+            on_device = torch.tensor(rates, dtype=self.rate.dtype).to(self.rate.device)
+            losses = torch.zeros(len(batches), device=self.loss.device)
+            lengths = self.lengths[table]
+            for number, length in enumerate(self._padded(lengths.max(axis=1))):
+                self.rows.copy_(rows[number])
+                self.rate.copy_(on_device[number])
+                self._run(length, with_padding=bool(lengths[number].min() < length))
+                losses[number] = self.loss
+                after_each()
+        return losses
+
+    def _padded(self, lengths: np.ndarray) -> list[int]:
+        """The next multiples of STRIDE, or the longest row there is."""
+        return np.minimum(-(-lengths // STRIDE) * STRIDE, self.input_ids.shape[1]).tolist()
+
+    def _run(self, length: int, with_padding: bool) -> None:
+        def work() -> None:
+            places = torch.arange(length, device=self.rows.device)
+            mask = (places < self.sizes[self.rows, None]).long()
+            self.loss.copy_(self.step(self.input_ids[self.rows, :length], mask, self.labels[self.rows, :length]))
+
+        if length not in self.known:
+            # without padding a model may leave out the mask, which it cannot when it is recorded: that is other work
+            if with_padding:
+                self.known[length] = None
+            work()
+            return
+        replay = self.known[length]
+        if replay is None:
+            replay = self.known[length] = self.recorder.record(work)
+        replay()
+
+
+def _with_row(table: torch.Tensor, value: int) -> torch.Tensor:
+    return torch.cat([table, torch.full_like(table[:1], value)])

@@ -1,0 +1,103 @@
+"""Steps with everything on the device: the same training as step by step, whatever records them."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny import save_tiny_corpora, save_tiny_start
+
+from nertransfer import corpus, finetune, starts
+from nertransfer.captured import STRIDE, CapturedSteps
+from nertransfer.cell import Encoder, make_accelerator
+from nertransfer.config import DataOptions, Recipe, RunOptions
+from nertransfer.encoding import Encoded
+from nertransfer.labels import label_list
+
+RECIPE = Recipe(epochs=3, batch_size=7, learning_rate=5e-3, warmup_ratio=0.2, max_length=32, max_grad_norm=0.5)
+RUN = RunOptions(checkpoint_minutes=-1)
+Made = tuple[starts.Start, Encoded, tuple[str, ...]]
+
+
+class Repeats:
+    """Records nothing: doing it again is doing it. Counts what a GPU would do."""
+
+    def __init__(self) -> None:
+        self.recorded = self.replayed = 0
+
+    def around(self) -> nullcontext[None]:
+        return nullcontext()
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        self.recorded += 1
+
+        def replay() -> None:
+            self.replayed += 1
+            work()
+
+        return replay
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("captured")
+    start = starts.Start("tiny", str(save_tiny_start(folder / "tiny", dropout=0.0)))
+    there = corpus.load(DataOptions(str(save_tiny_corpora(folder / "data")), ("aaa",)))["aaa"]
+    labels = label_list(there.categories)
+    return start, Encoder(starts.load_tokenizer(start), 32).with_labels(there.train, labels), labels
+
+
+def trained(
+    made: Made,
+    monkeypatch: pytest.MonkeyPatch,
+    recorder: Repeats | None,
+    run: RunOptions = RUN,
+) -> tuple[list[float], dict[str, torch.Tensor]]:
+    start, train, labels = made
+    accelerator = make_accelerator(RECIPE, run)
+    with monkeypatch.context() as patch:
+        if recorder is not None:
+            steps: dict[int, CapturedSteps] = {}
+
+            def epoch(model, optimiser, train, recipe, run, accelerator, make_batch, epoch, seed, bar, captured):  # type: ignore[no-untyped-def]
+                if not steps:
+                    steps[0] = finetune.capture(model, optimiser, train, recipe, run, accelerator, recorder)
+                return usual(model, optimiser, train, recipe, run, accelerator, make_batch, epoch, seed, bar, steps[0])
+
+            usual = finetune._train_epoch
+            patch.setattr(finetune, "_train_epoch", epoch)
+        model = starts.load_for_tagging(start, labels, 3)
+        found, history = finetune.fit(model, train, RECIPE, run, 3, accelerator, read=(train,))
+    return history.losses, found.state_dict()
+
+
+def test_training_is_that_of_ordinary_steps_but_for_float_order(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clipping, warm-up, trimmed embeddings and a last batch that is not full included."""
+    assert len(made[1].windows) % RECIPE.batch_size
+    losses, weights = trained(made, monkeypatch, None)
+    recorder = Repeats()
+    found, others = trained(made, monkeypatch, recorder)
+    assert found == pytest.approx(losses, abs=1e-5) and len(set(found)) == len(found)
+    for name, tensor in weights.items():
+        torch.testing.assert_close(others[name], tensor, rtol=0, atol=2e-4)
+    lengths = {-(-len(w.ids) // STRIDE) * STRIDE for w in made[1].windows}
+    assert 1 <= recorder.recorded <= len(lengths)
+    assert recorder.replayed >= len(losses) - 2 * len(lengths)
+
+
+def test_layers_are_compiled_once_and_only_for_training(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[int] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
+        compiled.append(len(inputs))
+        return graph.forward
+
+    usual = torch.compile
+    plain = trained(made, monkeypatch, Repeats())
+    monkeypatch.setattr(torch, "compile", lambda work, **options: usual(work, backend=backend, **options))
+    for _ in range(2):  # two models of two layers, several lengths
+        found = trained(made, monkeypatch, Repeats(), run=replace(RUN, compile=True))
+        assert found[0] == pytest.approx(plain[0], abs=1e-5)
+        assert found[1].keys() == plain[1].keys()
+    assert len(set(compiled)) == len(compiled) <= 2  # with a mask and, where there is no padding, without
