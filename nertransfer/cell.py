@@ -223,7 +223,8 @@ def score_splits(
             predicted = predict(model, rows, labels, accelerator, tokens, bar)
             gold = [s.tags for s in split.sentences]
             entities = counts.entities(predicted)
-            scores, counted = score(gold, predicted), counts.count(counts.entities(gold), entities)
+            counted = counts.count(counts.entities(gold), entities)
+            scores = counts.scores(counted)
             if scores.words != split.number_of_words:
                 raise RuntimeError(f"{scores.words} words scored of {split.number_of_words} in {split.language}")
             found.append(Scored(split, predicted, scores, counted, entities, rows.unknown_words, rows.cut_words))
