@@ -31,7 +31,6 @@ from analysis.resampling import SentenceCounts
 from analysis.results import StudyResults
 from analysis.views import View
 from nertransfer.corpus import Corpus
-from nertransfer.errors import InputError
 from nertransfer.grid import BASE, is_several
 from nertransfer.labels import ALL
 
@@ -310,10 +309,9 @@ def _ranking(corpora: Mapping[str, Corpus], starts: Mapping[str, Cube], families
     features = ranking_pairs.feature_table(ranking_pairs.known_languages(languages, corpora, families))
     judged, words, reasons = {}, [], []
     for start, mean in means.items():
-        try:
-            found = ranking_pairs.pairs(mean, features)
-        except InputError as error:
-            reasons.append(str(error))
+        found = ranking_pairs.pairs(mean, features)
+        if too_few := ranking_pairs.shortage(found):
+            reasons.append(too_few)
             continue
         judged[start] = ranking.judge(found)
         words += [f"{start}: {text}" for text in [ranking_pairs.gaps_in_words(found)] if text]

@@ -41,7 +41,7 @@ Contributions = np.ndarray
 
 @dataclass(frozen=True)
 class Ranker:
-    """``needs``: a feature that it cannot do without, or none; ``unit``: of its contributions."""
+    """``needs``: the feature it goes by, or none where it learns from scores; ``unit``: of its contributions."""
 
     label: str
     contributions: Callable[[Fold], Contributions]
@@ -133,6 +133,7 @@ QUICK = tuple(name for name in RANKERS if name != "lambdarank")
 
 def order(fold: Fold, contributions: Contributions) -> np.ndarray:
     """Places of the candidates, the best first (candidates,); of equals the one that transfers best, then by name."""
-    scores = contributions.sum(axis=1).round(9)
-    transfer = fold.asked[:, fold.names.index(MEAN_TRANSFER)].round(9)
-    return np.lexsort((np.array(fold.candidates), -transfer, -scores))
+    keys = [np.array(fold.candidates), -contributions.sum(axis=1).round(9)]
+    if MEAN_TRANSFER in fold.names:
+        keys.insert(1, -fold.asked[:, fold.names.index(MEAN_TRANSFER)].round(9))
+    return np.lexsort(keys)

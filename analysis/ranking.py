@@ -7,13 +7,13 @@ the sources for it: no row, no column, no mean has anything of it.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from analysis import rankers
 from analysis.rankers import RANKERS
-from analysis.ranking_features import MEAN_TRANSFER
 from analysis.ranking_pairs import Pairs, fold
 from nertransfer.intervals import interval
 
@@ -80,7 +80,7 @@ class Judged:
 
 def available(found: Pairs, names: Sequence[str]) -> list[str]:
     """Those of the rankers for which the pairs have what they need."""
-    return [name for name in names if RANKERS[name].needs in ("", MEAN_TRANSFER, *found.names)]
+    return [name for name in names if RANKERS[name].needs in ("", *found.features)]
 
 
 def judge(found: Pairs, names: Sequence[str] = rankers.QUICK) -> Judged:
@@ -108,6 +108,19 @@ def judge(found: Pairs, names: Sequence[str] = rankers.QUICK) -> Judged:
     chosen = str(usable.loc[usable["regret"].round(9).idxmin(), "ranker"])  # of equals the first, the simplest
     table = table.assign(chosen=table["ranker"] == chosen)[JUDGED_COLUMNS]
     return Judged(table, each, residuals, chosen)
+
+
+def unjudged(found: Pairs, names: Sequence[str]) -> Judged:
+    """Those of the rankers that learn nothing, where there is too little to judge any (`ranking_pairs.shortage`).
+
+    No target is left out and no measure is known. As all are equal in that, the first of them, the simplest, is chosen;
+    none where none has what it needs.
+    """
+    names = [name for name in available(found, names) if RANKERS[name].needs]
+    each = pd.DataFrame(columns=LEFT_OUT_COLUMNS)
+    chosen = names[0] if names else ""
+    table = pd.DataFrame([_row(name, each) for name in names], columns=JUDGED_COLUMNS[:-1])
+    return Judged(table.assign(chosen=table["ranker"] == chosen), each, np.empty((len(found.sources), 0)), chosen)
 
 
 def _in_hindsight(found: Pairs, candidates: Sequence[int]) -> np.ndarray:
@@ -145,13 +158,15 @@ def recommend(found: Pairs, judged: Judged, name: str) -> pd.DataFrame:
     """The sources for the target that is asked for, the best first, by ranker ``name``.
 
     `RECOMMENDED_COLUMNS`, then the features; F1 in percent, regret in points, limits (95 %) for one new target.
-    Whatever the ranker, F1 is what `predicted_f1` has for the source, with the errors that it had for the targets that
-    were left out, those of all sources of a target together: so regret is the mean of how far the source would lie
-    behind the best one. ``because``: what spoke for it.
+    NaN where nothing was judged. Whatever the ranker, F1 is what `predicted_f1` has for the source, with the errors
+    that it had for the targets that were left out, those of all sources of a target together: so regret is the mean of
+    how far the source would lie behind the best one. ``because``: what spoke for it.
     """
     here = fold(found, len(found.targets) - 1)
     contributions = RANKERS[name].contributions(here)
-    drawn = rankers.predicted_f1(here)[:, None] + judged.residuals
+    drawn = judged.residuals
+    if drawn.size:
+        drawn = rankers.predicted_f1(here)[:, None] + drawn
     regret = np.nanmax(drawn, axis=0) - drawn
     rows = []
     for place, i in enumerate(rankers.order(here, contributions), start=1):
@@ -161,6 +176,17 @@ def recommend(found: Pairs, judged: Judged, name: str) -> pd.DataFrame:
         because = _because(RANKERS[name].needs, here.names, contributions[i], here.asked[i])
         rows.append((place, here.candidates[i], *f1, *behind, because, *here.asked[i]))
     return pd.DataFrame(rows, columns=[*RECOMMENDED_COLUMNS, *here.names])
+
+
+def order_in_words(found: Pairs, name: str) -> str:
+    """The sources as ranker ``name`` orders them for the target that is asked for: ``a > b = c``."""
+    here = fold(found, len(found.targets) - 1)
+    contributions = RANKERS[name].contributions(here)
+    places, scores = rankers.order(here, contributions), contributions.sum(axis=1).round(9)
+    text = here.candidates[places[0]]
+    for before, i in pairwise(places):
+        text += f" {'=' if scores[i] == scores[before] else '>'} {here.candidates[i]}"
+    return text
 
 
 def _because(needs: str, names: Sequence[str], contributions: np.ndarray, values: np.ndarray) -> str:

@@ -9,12 +9,16 @@ import pandas as pd
 from analysis.overlap import token_forms
 from analysis.rankers import Fold
 from analysis.ranking_features import FEATURES, MEAN_TRANSFER, Aids, Known, facts, of_pair, profile
+from analysis.tables import count
 from nertransfer.corpus import Corpus
 from nertransfer.errors import InputError
 from nertransfer.uriel import PREFIXES
 
 LEAST_TARGETS = 4
 LEAST_SOURCES = 3
+"""Fewer teach nothing and judge nothing, for each target is left out in turn, as target and as source."""
+MOST_CASES = 100_000
+"""Of what may be left out for missing scores: as a rule all of twenty languages, in a tenth of a second."""
 OPTIONAL = (
     "subtoken_overlap", "entity_overlap",
     "source_fertility", "target_fertility", "fertility_distance", "source_unknown", "target_unknown",
@@ -47,6 +51,13 @@ class Pairs:
     def scored(self) -> list[int]:
         """Places of the targets that have scores."""
         return [j for j in range(len(self.targets)) if not np.isnan(self.f1[:, j]).all()]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """``names``, after the mean transfer of sources, if every source has a target where another one has a score."""
+        there = ~np.isnan(self.f1)
+        compared = there[:, there.sum(axis=0) > 1].any(axis=1).all()
+        return (MEAN_TRANSFER, *self.names) if compared else self.names
 
 
 def known_languages(
@@ -95,26 +106,18 @@ def pairs(f1: pd.DataFrame, features: pd.DataFrame, asked: str = "") -> Pairs:
     """The pairs of a transfer matrix (rows source, columns target, percent) and a `feature_table`.
 
     ``asked``: the target to find a source for; whatever the matrix has of it is taken out first. Where scores are
-    missing, the source or target that lacks most is left out until none is missing. Raises InputError where fewer than
-    `LEAST_TARGETS` targets or `LEAST_SOURCES` sources remain.
+    missing, sources and targets are left out so that the largest table without a gap remains (`_complete`).
     """
     matrix = f1.drop(index=asked, columns=asked, errors="ignore").astype(float)
     matrix, missing, dropped = _complete(matrix)
     sources, targets = list(matrix.index), list(matrix.columns)
-    if len(targets) < LEAST_TARGETS or len(sources) < LEAST_SOURCES:
-        lost = f" ({', '.join(dropped)} left out for missing scores)" if dropped else ""
-        other = f" other than {asked}" if asked else ""
-        raise InputError(
-            f"ranking sources needs at least {LEAST_TARGETS} targets with scores and {LEAST_SOURCES} sources{other}, "
-            f"for each target is left out in turn; there are {len(targets)} targets and {len(sources)} sources{lost}"
-        )
     scores = matrix.to_numpy(float)
     if asked:
         targets = [*targets, asked]
         scores = np.column_stack([scores, np.full(len(sources), np.nan)])
     wanted = pd.MultiIndex.from_product([sources, targets])
-    values = features.reindex(wanted).to_numpy(float).reshape(len(sources), len(targets), -1)
-    own = np.array([[s == t for t in targets] for s in sources])
+    values = features.reindex(wanted).to_numpy(float).reshape(len(sources), len(targets), len(features.columns))
+    own = np.array([[s == t for t in targets] for s in sources], bool).reshape(scores.shape)
     absent = np.isnan(values) & ~own[:, :, None]
     unknown = {}
     for k, name in enumerate(features.columns):
@@ -127,23 +130,86 @@ def pairs(f1: pd.DataFrame, features: pd.DataFrame, asked: str = "") -> Pairs:
 
 
 def _complete(matrix: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str]], list[str]]:
-    """The matrix without missing zero-shot scores, what was missing, and the sources and targets that went for it."""
+    """The matrix without missing zero-shot scores, what was missing, and the sources and targets that went for it.
+
+    What remains has `LEAST_SOURCES` and `LEAST_TARGETS` if that can be, else two sources if that can be; then the most
+    pairs; of equals the most sources, for a source that went cannot be chosen. Every source with a gap is kept, at the
+    cost of its missing targets, or left out; those that lack least first, and cases that cannot be better than the best
+    before them not at all. After `MOST_CASES` the best so far is taken.
+    """
     own = np.array([[s == t for t in matrix.columns] for s in matrix.index], bool).reshape(matrix.shape)
-    gaps = pd.DataFrame(np.isnan(matrix.to_numpy(float)) & ~own, matrix.index, matrix.columns)
-    missing = [(str(s), str(t)) for s in gaps.index for t in gaps.columns if gaps.loc[s, t]]
-    dropped = []
-    while gaps.to_numpy().any():
-        rows, columns = gaps.mean(axis=1), gaps.mean(axis=0)
-        axis, name = (0, rows.idxmax()) if rows.max() >= columns.max() else (1, columns.idxmax())
-        gaps = gaps.drop(name, axis=axis)
-        dropped.append(f"{('source', 'target')[axis]} {name}")
-    return matrix.loc[gaps.index, gaps.columns], missing, dropped
+    gaps = np.isnan(matrix.to_numpy(float)) & ~own
+    missing = [(str(matrix.index[i]), str(matrix.columns[j])) for i, j in np.argwhere(gaps)]
+    lacking = [sum(1 << int(j) for j in np.flatnonzero(row)) for row in gaps]  # targets as bits
+    order = sorted(range(len(lacking)), key=lambda i: lacking[i].bit_count())
+    best: tuple[tuple[int, ...], tuple[int, ...], int] = ((), (), 0)
+    cases = 0
+
+    def search(place: int, kept: tuple[int, ...], whole: int) -> None:
+        """Decide on the sources from ``place`` on; ``kept``: sources before it; ``whole``: targets without a gap."""
+        nonlocal best, cases
+        cases += 1
+        sources, targets = len(kept) + len(order) - place, whole.bit_count()  # at most
+        enough = 2 if sources >= LEAST_SOURCES and targets >= LEAST_TARGETS else int(sources >= 2)
+        worth = (enough, sources * targets, sources)
+        if worth <= best[0] or cases > MOST_CASES:
+            return
+        if place == len(order):
+            best = (worth, kept, whole)
+            return
+        source = order[place]
+        search(place + 1, (*kept, source), whole & ~lacking[source])
+        if lacking[source] & whole:
+            search(place + 1, kept, whole)
+
+    search(0, (), (1 << len(matrix.columns)) - 1)
+    _, kept, whole = best
+    rows = [i in kept for i in range(len(matrix.index))]
+    columns = [bool(whole >> j & 1) for j in range(len(matrix.columns))]
+    remaining = matrix.loc[rows, columns]
+    dropped = [f"source {name}" for name in matrix.index if name not in remaining.index]
+    dropped += [f"target {name}" for name in matrix.columns if name not in remaining.columns]
+    return remaining, missing, dropped
+
+
+def check_choice(found: Pairs, asked: str) -> None:
+    """Raise InputError where there are fewer than two sources to choose from for the target that is asked for."""
+    if len(found.sources) < 2:
+        raise InputError(
+            f"ranking sources needs at least two other than {asked} with scores; "
+            f"there is {_named(found.sources, 'source')}{_lost(found)}"
+        )
+
+
+def shortage(found: Pairs, asked: str = "") -> str:
+    """Why there are too few targets or sources to learn from scores and to judge rankers; empty where there are enough.
+
+    ``asked`` as in `pairs`.
+    """
+    targets = [found.targets[j] for j in found.scored]
+    if len(targets) >= LEAST_TARGETS and len(found.sources) >= LEAST_SOURCES:
+        return ""
+    other = f" other than {asked}" if asked else ""
+    return (
+        f"at least {LEAST_TARGETS} targets with scores and {LEAST_SOURCES} sources{other} are needed, for each target "
+        f"is left out in turn; there are {_named(targets, 'target')} and {_named(found.sources, 'source')}"
+        + _lost(found)
+    )
+
+
+def _named(names: Sequence[str], noun: str) -> str:
+    return count(len(names), noun) + (f" ({', '.join(names)})" if names else "")
+
+
+def _lost(found: Pairs) -> str:
+    return f"; left out for missing scores: {', '.join(found.dropped)}" if found.dropped else ""
 
 
 def fold(found: Pairs, held: int) -> Fold:
     """The target at place ``held`` left out; see `rankers.Fold`.
 
-    The mean transfer of a source for a pair is over the targets that are neither the pair's nor the one left out.
+    The mean transfer of a source for a pair is over the targets that are neither the pair's nor the one left out; it
+    is no feature where sources are not compared (`Pairs.features`).
     """
     rows = [i for i, source in enumerate(found.sources) if source != found.targets[held]]
     columns = [j for j in found.scored if j != held]
@@ -152,11 +218,12 @@ def fold(found: Pairs, held: int) -> Fold:
     advantage = np.where(there, f1 - np.nanmean(f1, axis=0), 0.0)
     total, counts = advantage.sum(axis=1), there.sum(axis=1)
     others = (total[:, None] - advantage) / np.maximum(counts[:, None] - 1, 1)
-    features = np.dstack([others, found.values[np.ix_(rows, columns)]])
-    asked = np.column_stack([total / counts, found.values[rows, held]])
+    first = 0 if MEAN_TRANSFER in found.features else 1
+    features = np.dstack([others, found.values[np.ix_(rows, columns)]])[:, :, first:]
+    asked = np.column_stack([total / np.maximum(counts, 1), found.values[rows, held]])[:, first:]
     target = np.broadcast_to(np.arange(len(columns)), there.shape)
     return Fold(
-        (MEAN_TRANSFER, *found.names),
+        found.features,
         features[there],
         f1[there],
         target[there],
@@ -167,7 +234,7 @@ def fold(found: Pairs, held: int) -> Fold:
 
 def features_in_words(found: Pairs) -> str:
     """Which features are used, and which are not and why."""
-    text = f"Features: {', '.join((MEAN_TRANSFER, *found.names))}."
+    text = f"Features: {', '.join(found.features)}."
     if found.unknown:
         missing = [f"{name} ({source}, {target})" for name, (source, target) in found.unknown.items()]
         text += f" Not used, for at least the pair named is without: {', '.join(missing)}."
@@ -179,4 +246,4 @@ def gaps_in_words(found: Pairs) -> str:
     if not found.missing:
         return ""
     missing = ", ".join(f"{source} on {target}" for source, target in found.missing)
-    return f"No score of {missing}; left out: {', '.join(found.dropped)}."
+    return f"No score of {missing}; left out, so that the largest table remains: {', '.join(found.dropped)}."

@@ -4,6 +4,7 @@ Reads the target's text and writes nothing.
 """
 
 import importlib
+import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +16,10 @@ import pandas as pd
 from analysis import matrices, rankers, ranking, ranking_pairs
 from analysis.overlap import token_forms
 from analysis.ranking import Judged
-from analysis.ranking_features import Aids, Known, Subtokens, facts, profile
+from analysis.ranking_features import MEAN_TRANSFER, Aids, Known, Subtokens, facts, profile
+from analysis.ranking_pairs import Pairs
 from analysis.results import StudyResults
-from analysis.tables import count, number
+from analysis.tables import MISSING, count, listing, number
 from nertransfer import uriel
 from nertransfer.config import RankConfig
 from nertransfer.corpus import Corpus, read_split
@@ -36,12 +38,14 @@ SPLIT = "test"
 @dataclass(frozen=True)
 class Recommendation:
     """``table`` of `ranking.recommend`, with ``measured_f1`` (percent) where the study has it; ``ranker``: the one that
-    ranked; ``words``: what was used, what was not."""
+    ranked; ``words``: what was used, what was not; ``too_few``: why nothing could be judged, or empty."""
 
+    pairs: Pairs
     table: pd.DataFrame
     judged: Judged
     ranker: str
     words: list[str]
+    too_few: str
 
 
 class Encoder(Protocol):
@@ -62,8 +66,8 @@ def compute(
     """Rank the sources that a study has from ``config.start``.
 
     ``corpora`` of the study's languages, or ``without``: why there are none. ``encoder`` reads all texts, if it is
-    there. Raises InputError for a start that the study lacks, a target of which nothing is known, too few targets, or a
-    ranker that lacks its feature.
+    there. With too few targets to judge rankers, those that learn nothing rank. Raises InputError for a start that the
+    study lacks, a target of which nothing is known, fewer than two sources, or a ranker that lacks what it needs.
     """
     frame = found.frame[(found.frame["start"] == config.start) & (found.frame["split"] == SPLIT)]
     if frame.empty:
@@ -81,16 +85,17 @@ def compute(
     if asked.text is None and config.target in known:
         asked = replace(asked, text=known[config.target].text)
     pairs = ranking_pairs.pairs(f1, ranking_pairs.feature_table(known, {config.target: asked}), config.target)
-    names, unusable = _usable_rankers()
+    ranking_pairs.check_choice(pairs, config.target)
+    too_few = ranking_pairs.shortage(pairs, config.target)
+    names, unusable = (list(rankers.QUICK), "") if too_few else _usable_rankers()
     if unusable and config.ranker == "lambdarank":
         raise InputError(f"ranker={config.ranker!r}: {unusable}", "ranker")
-    judged = ranking.judge(pairs, names)
+    judged = ranking.unjudged(pairs, names) if too_few else ranking.judge(pairs, names)
     ranker = judged.chosen if config.ranker == BEST else config.ranker
     if ranker not in set(judged.table["ranker"]):
-        needed = rankers.RANKERS[ranker].needs
+        usable = ", ".join(name for name in judged.table["ranker"] if name in rankers.RANKERS) or "none"
         raise InputError(
-            f"ranker={ranker!r} needs {needed}, which is not known of all pairs of languages; "
-            f"usable: {', '.join(n for n in judged.table['ranker'] if n in rankers.RANKERS)}"
+            f"ranker={config.ranker!r} needs {_needed(config, too_few)}; usable: {usable}"
             + (f" (without the texts of the sources: {without})" if without else ""),
             "ranker",
         )
@@ -103,7 +108,19 @@ def compute(
     words.append(f"Without the texts of the sources: {without}." if without else "")
     words.append(f"Left out, for they are no language of their own: {', '.join(several)}." if several else "")
     words.append(f"Without lambdarank: {unusable}." if unusable else "")
-    return Recommendation(table, judged, ranker, [text for text in words if text])
+    return Recommendation(pairs, table, judged, ranker, [text for text in words if text], too_few)
+
+
+def _needed(config: RankConfig, too_few: str) -> str:
+    """What the ranker that is asked for lacks."""
+    if config.ranker == BEST:
+        return "a feature that is known of all pairs of languages"
+    needed = rankers.RANKERS[config.ranker].needs
+    if not needed:
+        return f"scores to learn from: {too_few}"
+    if needed == MEAN_TRANSFER:
+        return f"scores of every source and another one on a target other than {config.target}"
+    return f"{needed}, which is not known of all pairs of languages"
 
 
 def _usable_rankers() -> tuple[list[str], str]:
@@ -205,9 +222,7 @@ def text(done: Recommendation, config: RankConfig) -> str:
             f"Sources for {config.target} from {config.start}, ranked by {done.ranker} "
             f"({rankers.RANKERS[done.ranker].label}):",
             _listed(done.table),
-            "Ways to rank, each target of the study left out in turn (regret: points of F1 behind the best source):",
-            _judged_text(done.judged),
-            _trust(done.judged, done.ranker),
+            *(_unjudged(done, config) if done.too_few else _judged(done)),
             *done.words,
         ]
     )
@@ -226,6 +241,34 @@ def _listed(table: pd.DataFrame) -> str:
     return _aligned(lines, {1, len(lines[0]) - 1})
 
 
+def _judged(done: Recommendation) -> list[str]:
+    return [
+        "Ways to rank, each target of the study left out in turn (regret: points of F1 behind the best source):",
+        _judged_text(done.judged),
+        _trust(done.judged, done.ranker),
+    ]
+
+
+def _unjudged(done: Recommendation, config: RankConfig) -> list[str]:
+    """Which ways to rank there are without scores to judge them by, and why this one was taken."""
+    learning = listing([name for name, ranker in rankers.RANKERS.items() if not ranker.needs])
+    words = f"Expected F1, regret and their intervals are unknown, and {learning} cannot learn: {done.too_few}."
+    if MEAN_TRANSFER not in done.pairs.features:
+        words += " Nor is the best source on average known: no other target compares every source with another one."
+    lines = [["", "order of the sources", ""]]
+    for name in done.judged.table["ranker"]:
+        lines.append([name, ranking.order_in_words(done.pairs, name), rankers.RANKERS[name].label])
+    chosen = (
+        "the simplest of those that are left, and chosen for nothing else" if config.ranker == BEST else "asked for"
+    )
+    return [
+        words,
+        "Ways to rank that learn nothing, not judged (=: the two are equal):",
+        _aligned(lines, {0, 1, 2}),
+        f"{done.ranker}: {chosen}; how good it is, this study does not tell.",
+    ]
+
+
 def _judged_text(judged: Judged) -> str:
     lines = [["", "regret", "95 %", "best of 3", "NDCG@3", "linear", "tau-b", ""]]
     for row in judged.table.to_dict("records"):
@@ -239,7 +282,7 @@ def _judged_text(judged: Judged) -> str:
 
 
 def _limits(low: float, high: float) -> str:
-    return f"{number(low)} to {number(high)}"
+    return MISSING if math.isnan(low) else f"{number(low)} to {number(high)}"
 
 
 def _aligned(lines: list[list[str]], left: set[int]) -> str:

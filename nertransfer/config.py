@@ -643,7 +643,9 @@ class RankConfig:
         False, "distances of languages by URIEL (ISO 639-3 codes; needs the extra uriel), not by this project's table"
     )
     ranker: Literal["best", *RANKERS] = option(  # type: ignore[valid-type]
-        "best", "way to rank; best: the one with the least regret when every target of the study is left out in turn"
+        "best",
+        "way to rank; best: the one with the least regret when every target of the study is left out in turn; "
+        "with too few targets for that the simplest",
     )
     data: DataOptions = field(default_factory=DataOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)

@@ -286,6 +286,23 @@ def test_counts_by_sentence_add_up_to_the_scores(sample: Sample) -> None:
             np.testing.assert_allclose(2 * correct / (predicted + gold), scores["f1"], rtol=0, atol=1e-12)
 
 
+def test_sources_for_a_language_that_is_held_out_are_ranked(sample: Sample, shared_data: Path, tmp_path: Path) -> None:
+    """In under 30 s, from two other languages: a table without what they cannot tell."""
+    study, _, found = sample
+    arguments = ["--study", study.name, "--data", str(shared_data / "masakhaner"), "--target", "swa"]
+    done = subprocess.run(
+        [sys.executable, str(ENTRY.with_name("rank.py")), *arguments],
+        cwd=tmp_path, env=os.environ | {"MLFLOW_TRACKING_URI": study.client.tracking_uri},
+        capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    scores = found.frame.query("start == 'base' and split == 'test' and target == 'swa' and category == @ALL")
+    for place, source in enumerate(("hau", "wol"), start=1):
+        f1 = 100 * scores.loc[scores["source"] == source, schema.F1].mean()
+        assert re.search(rf"^{place}  {source}( +n/a){{4}} +{f1:.1f}  train_size ", done.stdout, re.M)
+    assert "2 targets (" in done.stdout and "swa" not in re.findall(r"^\d  (\w+)", done.stdout, re.M)
+
+
 def test_importing_again_changes_nothing(sample: Sample, shared_data: Path) -> None:
     study, outcome, _ = sample
     before = snapshot(study)

@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -376,18 +377,112 @@ def test_missing_scores_are_listed_and_never_averaged_over(planted_features: pd.
     assert found.missing == [("qse", "qka"), ("qse", "qit")] and found.dropped == ["source qse"]
     assert "qse" not in found.sources and "qse" in found.targets
     words = ranking_pairs.gaps_in_words(found)
-    assert words == "No score of qse on qka, qse on qit; left out: source qse."
+    assert words == "No score of qse on qka, qse on qit; left out, so that the largest table remains: source qse."
     whole = ranking_pairs.pairs(planted_matrix(0).drop(index="qse"), planted_features)
     pd.testing.assert_frame_equal(ranking.judge(found).table, ranking.judge(whole).table)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 6), st.integers(0, 6), st.floats(0, 0.6), st.integers(0, 10**6))
+def test_the_largest_table_without_a_gap_remains(sources: int, targets: int, share: float, seed: int) -> None:
+    """Against every choice of sources with every target that is then whole."""
+    rng = np.random.default_rng(seed)
+    names = [f"l{i}" for i in range(6)]
+    matrix = pd.DataFrame(rng.uniform(0, 90, (sources, targets)), names[:sources], names[:targets])
+    matrix = matrix.mask(rng.uniform(size=matrix.shape) < share)
+    found = ranking_pairs.pairs(matrix, pd.DataFrame(columns=["train_size"], dtype=float))
+
+    def worth(sources: int, targets: int) -> tuple[int, int, int]:
+        return (2 if sources >= 3 and targets >= 4 else int(sources >= 2)), sources * targets, sources
+
+    every = []
+    for n in range(sources + 1):
+        for chosen in itertools.combinations(matrix.index, n):
+            whole = [t for t in matrix if all(s == t or not math.isnan(matrix.loc[s, t]) for s in chosen)]
+            every.append(worth(n, len(whole)))
+    assert worth(len(found.sources), len(found.targets)) == max(every)
+    assert np.isnan(found.f1).sum() == len(set(found.sources) & set(found.targets))
+    gone = [f"source {s}" for s in matrix.index if s not in found.sources]
+    gone += [f"target {t}" for t in matrix if t not in found.targets]
+    assert found.dropped == gone and bool(found.missing) >= bool(gone)
+
+
+def test_a_target_goes_where_that_saves_a_source(planted_features: pd.DataFrame) -> None:
+    matrix = planted_matrix(0)
+    matrix.loc["qka", "qit"] = math.nan
+    assert ranking_pairs.pairs(matrix, planted_features).dropped == ["target qit"]
+    few = planted_matrix(0).iloc[:3]
+    few.loc["qka", ["qse", "qso", "qit"]] = math.nan  # two sources had more pairs, but from them nothing is learned
+    found = ranking_pairs.pairs(few, planted_features)
+    assert found.dropped == ["target qse", "target qso", "target qit"] and not ranking_pairs.shortage(found)
+
+
+# --- too few to judge ----------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(("targets", "sources"), [(3, 7), (7, 2), (0, 0)])
-def test_too_few_languages_say_what_is_needed(planted_features: pd.DataFrame, targets: int, sources: int) -> None:
-    few = planted_matrix(0).iloc[:sources, :targets]
-    with pytest.raises(
-        InputError, match=f"at least 4 targets .* 3 sources, .* there are {targets} targets and {sources}"
-    ):
-        ranking_pairs.pairs(few, planted_features)
+def test_too_few_languages_say_what_is_there_and_what_is_needed(
+    planted_features: pd.DataFrame, targets: int, sources: int
+) -> None:
+    found = ranking_pairs.pairs(planted_matrix(0).iloc[:sources, :targets], planted_features)
+    words = ranking_pairs.shortage(found)
+    assert words.startswith("at least 4 targets with scores and 3 sources are needed")
+    for n, noun in ((targets, "target"), (sources, "source")):
+        names = f" ({', '.join(list(FAMILY)[:n])})" if n else ""
+        assert f"{n} {noun}s{names}" in words
+    assert not ranking_pairs.shortage(ranking_pairs.pairs(planted_matrix(0).iloc[:3, :4], planted_features))
+
+
+def test_too_few_to_judge_are_ranked_by_what_learns_nothing(planted_features: pd.DataFrame) -> None:
+    few = planted_matrix(0).loc[["qka", "qke", "qko"], ["qka", "qke", "qko"]]
+    found = ranking_pairs.pairs(few, planted_features, "qso")
+    judged = ranking.unjudged(found, EVERY)
+    assert list(judged.table["ranker"]) == ["average", "train_size", "word_overlap", "relatives"]
+    assert judged.chosen == "average" and judged.left_out.empty and (judged.table["targets"] == 0).all()
+    assert judged.table[list(ranking.MEASURES)].isna().all(axis=None)
+    elsewhere = few.mask(np.eye(3, dtype=bool))
+    advantage = elsewhere.sub(elsewhere.mean()).mean(axis=1)
+    for name in judged.table["ranker"]:
+        table = ranking.recommend(found, judged, name)
+        assert list(table.columns[: len(ranking.RECOMMENDED_COLUMNS)]) == ranking.RECOMMENDED_COLUMNS
+        assert table[ranking.RECOMMENDED_COLUMNS[2:-1]].isna().all(axis=None) and table["because"].all()
+        sources = " ".join(table["source"])
+        assert ranking.order_in_words(found, name).replace(">", "").replace("=", "").split() == sources.split()
+    assert list(ranking.recommend(found, judged, "average")["source"]) == list(
+        advantage.sort_values(ascending=False).index
+    )
+    table = ranking.recommend(found, judged, "word_overlap")
+    assert table["word_overlap"].is_monotonic_decreasing and table["word_overlap"].nunique() == 3
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets", "known"),
+    [
+        (["qka", "qke"], ["qka", "qke"], False),  # each target has one score: nothing to compare it with
+        (["qka", "qke"], ["qke", "qko"], True),
+        (["qka", "qke", "qko"], ["qka"], False),  # nothing of qka but on itself
+        (["qka", "qke", "qko"], ["qka", "qke"], True),
+        (["qka", "qke"], [], False),
+    ],
+)
+def test_mean_transfer_is_known_only_where_every_source_is_compared(
+    planted_features: pd.DataFrame, sources: list[str], targets: list[str], known: bool
+) -> None:
+    found = ranking_pairs.pairs(planted_matrix(0).loc[sources, targets], planted_features, "qso")
+    judged = ranking.unjudged(found, EVERY)
+    assert ("average" in set(judged.table["ranker"])) == known == ("mean_transfer" in found.features)
+    assert judged.chosen == ("average" if known else "train_size")
+    table = ranking.recommend(found, judged, judged.chosen)
+    assert len(table) == len(sources) and ("mean_transfer" in table) == known
+    assert not table[list(found.features)].isna().any(axis=None)
+
+
+def test_sources_that_a_ranker_does_not_tell_apart_are_equal() -> None:
+    known = {code: facts(code) for code in ("swa", "hau", "luo", "wol")}
+    matrix = pd.DataFrame(np.nan, ["swa", "hau", "wol"], [])
+    found = ranking_pairs.pairs(matrix, ranking_pairs.feature_table(known), "luo")
+    assert ranking.order_in_words(found, "relatives") == "hau = swa = wol"
+    assert ranking.order_in_words(found, "geography") == "swa > hau > wol"
 
 
 def test_a_feature_that_one_pair_lacks_is_not_used() -> None:
@@ -438,10 +533,10 @@ def test_linear_reasons_are_its_strongest_features(planted_features: pd.DataFram
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a store: study ``planted`` has a planted-like matrix, study ``few`` three languages."""
+    """A folder with a store: study ``planted`` has a planted-like matrix, ``few`` three languages of it, ``two`` 2."""
     folder = tmp_path_factory.mktemp("rank")
     opened = client(f"sqlite:///{folder / 'mlflow.db'}")
-    for study, languages in (("planted", list(FAMILY)), ("few", list(FAMILY)[:3])):
+    for study, languages in (("planted", list(FAMILY)), ("few", list(FAMILY)[:3]), ("two", list(FAMILY)[:2])):
         experiment = opened.create_experiment(study, artifact_location=(folder / "artifacts").as_uri())
         for seed, source in itertools.product((0, 1), languages):
             row = planted_matrix(seed).loc[source, languages] / 100
@@ -489,7 +584,20 @@ def test_a_ranker_and_a_new_language_of_a_known_family_by_its_code(store: Path) 
             "target='xxx': nothing is known of this language; give text or labelled, or one of amh, ",
         ),
         (("--target", "qka", "--start", "swa"), "start='swa' has no scores in this study; it has base"),
-        (("--target", "qka", "--study", "few"), "needs at least 4 targets with scores and 3 sources other than qka"),
+        (
+            ("--target", "qka", "--study", "two"),
+            "ranking sources needs at least two other than qka with scores; there is 1 source (qke)",
+        ),
+        (
+            ("--target", "qka", "--study", "few", "--ranker", "linear"),
+            "ranker='linear' needs scores to learn from: at least 4 targets with scores and 3 sources other than qka "
+            "are needed, for each target is left out in turn; there are 2 targets (qke, qko) and 2 sources (qke, qko); "
+            "usable: relatives",
+        ),
+        (
+            ("--target", "qka", "--study", "few", "--ranker", "average"),
+            "ranker='average' needs scores of every source and another one on a target other than qka; usable: ",
+        ),
         (
             ("--target", "qka", "--ranker", "word_overlap"),
             "linear, lambdarank (without the texts of the sources: data='planted': not at hand)",
@@ -506,6 +614,20 @@ def test_bad_input_is_one_line_and_writes_nothing(store: Path, arguments: tuple[
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and message in done.stderr and "Traceback" not in done.stderr
     assert done.stdout == "" and not (store / "nothing").exists()
+
+
+def test_few_targets_are_ranked_and_what_is_unknown_is_said(store: Path) -> None:
+    done = rank(store, "--study", "few", "--target", "zul")
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(store / "reports" / "few" / "recommended" / "zul-base.csv")
+    assert len(table) == 3 and table["expected_f1"].isna().all() and table["regret_high"].isna().all()
+    judged = pd.read_csv(store / "reports" / "few" / "recommended" / "zul-base.judged.csv")
+    assert judged.loc[judged["chosen"], "ranker"].tolist() == ["average"] and judged["regret"].isna().all()
+    assert "ranked by average" in done.stdout and "average: the simplest of those that are left" in done.stdout
+    assert "Expected F1, regret and their intervals are unknown, and linear and lambdarank cannot learn" in done.stdout
+    assert re.search(r"^1 +\w+ +n/a +n/a +n/a +n/a  mean_transfer", done.stdout, re.MULTILINE)
+    asked = rank(store, "--study", "few", "--target", "zul", "--ranker", "relatives")
+    assert asked.returncode == 0 and "relatives: asked for; how good it is" in asked.stdout
 
 
 def test_where_lightgbm_cannot_be_loaded_the_others_rank_and_that_is_said(store: Path) -> None:
