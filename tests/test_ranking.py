@@ -411,6 +411,10 @@ def test_a_target_goes_where_that_saves_a_source(planted_features: pd.DataFrame)
     matrix = planted_matrix(0)
     matrix.loc["qka", "qit"] = math.nan
     assert ranking_pairs.pairs(matrix, planted_features).dropped == ["target qit"]
+    four = planted_matrix(0).loc[["qka", "qke", "qko", "qsa"], ["qse", "qso", "qsa", "qit"]]
+    four.loc[["qka", "qko"], ["qse", "qso"]] = four.loc["qke", "qit"] = math.nan  # qke and qsa had six pairs, too
+    dropped = ranking_pairs.pairs(four, planted_features).dropped
+    assert dropped == ["source qke", "target qse", "target qso"]
     few = planted_matrix(0).iloc[:3]
     few.loc["qka", ["qse", "qso", "qit"]] = math.nan  # two sources had more pairs, but from them nothing is learned
     found = ranking_pairs.pairs(few, planted_features)
