@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from absent import absent
+from warm import PROJECT, Warm
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = (
@@ -36,6 +37,13 @@ def _global_addresses_of_mlflow() -> Iterator[None]:
         os.environ.pop(name, None)
         if value is not None:
             os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def python() -> Iterator[str]:
+    """A Python that is warm."""
+    with Warm(PROJECT, os.environ | {"PYTHONPATH": str(ROOT)}) as warm:
+        yield str(warm.bin / "python")
 
 
 @pytest.fixture(scope="session")

@@ -549,11 +549,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def rank(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def rank(
+    folder: Path, *arguments: str, python: str = sys.executable, **variables: str
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"} | variables
-    return subprocess.run(
-        [sys.executable, str(ENTRY), *arguments], cwd=folder, env=environment, capture_output=True, text=True
-    )
+    return subprocess.run([python, str(ENTRY), *arguments], cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def test_a_target_with_text_is_ranked_printed_and_written(store: Path) -> None:
@@ -571,8 +571,8 @@ def test_a_target_with_text_is_ranked_printed_and_written(store: Path) -> None:
     assert done.stdout.strip().endswith(f"Written: {path.relative_to(store)}")
 
 
-def test_a_ranker_and_a_new_language_of_a_known_family_by_its_code(store: Path) -> None:
-    done = rank(store, "--target", "zul", "--ranker", "linear", "--output", "out")
+def test_a_ranker_and_a_new_language_of_a_known_family_by_its_code(store: Path, python: str) -> None:
+    done = rank(store, "--target", "zul", "--ranker", "linear", "--output", "out", python=python)
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(store / "out" / "planted" / "recommended" / "zul-base.csv")
     assert len(table) == 7 and "measured_f1" not in table and (table["genetic_distance"] == 1).all()
@@ -613,8 +613,10 @@ def test_a_ranker_and_a_new_language_of_a_known_family_by_its_code(store: Path) 
         (("--target", "qka", "--study", "unheard"), "study 'unheard' does not exist"),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(store: Path, arguments: tuple[str, ...], message: str) -> None:
-    done = rank(store, *arguments, "--output", "nothing")
+def test_bad_input_is_one_line_and_writes_nothing(
+    store: Path, python: str, arguments: tuple[str, ...], message: str
+) -> None:
+    done = rank(store, *arguments, "--output", "nothing", python=python)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and message in done.stderr and "Traceback" not in done.stderr
     assert done.stdout == "" and not (store / "nothing").exists()
