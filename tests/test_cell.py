@@ -21,6 +21,8 @@ from nertransfer.grid import FewShot
 from nertransfer.labels import label_list
 
 SCRIPT = Path(__file__).with_name("cell_process.py")
+KILLED = 128 + signal.SIGKILL
+"""Exit status, as a shell gives it."""
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +31,11 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return save_tiny_start(folder / "tiny"), save_tiny_corpora(folder / "data")
 
 
-def in_process(inputs: tuple[Path, Path], folder: Path, kill_after: int = 0, launcher: tuple[str, ...] = ()) -> int:
+def in_process(inputs: tuple[Path, Path], folder: Path, *launcher: str, kill_after: int = 0) -> int:
     """Run the cell in processes of its own; returns the exit status. The result is in folder/result.json."""
     arguments = [*map(str, inputs), str(folder), str(folder / "result.json"), str(kill_after)]
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, *launcher, str(SCRIPT), *arguments]
+    command = [*launcher, str(SCRIPT), *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=180)
     print(done.stderr[-3000:])  # shown where a test fails
     return done.returncode
@@ -42,7 +44,7 @@ def in_process(inputs: tuple[Path, Path], folder: Path, kill_after: int = 0, lau
 @pytest.fixture(scope="module")
 def undisturbed(inputs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> dict:
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert in_process(inputs, folder) == 0
+    assert in_process(inputs, folder, sys.executable) == 0
     return json.loads((folder / "result.json").read_text())
 
 
@@ -62,22 +64,22 @@ def test_a_second_run_is_bit_identical(inputs: tuple[Path, Path], tmp_path: Path
 
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_killed_and_resumed_is_bit_identical(
-    inputs: tuple[Path, Path], tmp_path: Path, undisturbed: dict, epoch: int
+    inputs: tuple[Path, Path], tmp_path: Path, python: str, undisturbed: dict, epoch: int
 ) -> None:
-    assert in_process(inputs, tmp_path, kill_after=epoch) == -9
+    assert in_process(inputs, tmp_path, python, kill_after=epoch) == KILLED
     assert (tmp_path / "checkpoint" / "state.json").is_file()
     assert not (tmp_path / "result.json").exists()
-    assert in_process(inputs, tmp_path) == 0
+    assert in_process(inputs, tmp_path, python) == 0
     assert json.loads((tmp_path / "result.json").read_text()) == undisturbed
     assert not (tmp_path / "checkpoint").exists()
 
 
 def test_a_checkpoint_that_was_being_replaced_when_the_power_went_is_found(
-    inputs: tuple[Path, Path], tmp_path: Path, undisturbed: dict
+    inputs: tuple[Path, Path], tmp_path: Path, python: str, undisturbed: dict
 ) -> None:
-    assert in_process(inputs, tmp_path, kill_after=2) == -9
+    assert in_process(inputs, tmp_path, python, kill_after=2) == KILLED
     shutil.move(tmp_path / "checkpoint", tmp_path / "checkpoint.old")
-    assert in_process(inputs, tmp_path) == 0
+    assert in_process(inputs, tmp_path, python) == 0
     assert json.loads((tmp_path / "result.json").read_text()) == undisturbed
 
 
@@ -95,8 +97,8 @@ def one_process(without_dropout: tuple[Path, Path], tmp_path_factory: pytest.Tem
 def test_two_processes_share_the_batch_and_score_every_word_once(
     without_dropout: tuple[Path, Path], tmp_path: Path, one_process: dict
 ) -> None:
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    assert in_process(without_dropout, tmp_path, launcher=launcher) == 0
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    assert in_process(without_dropout, tmp_path, *launcher) == 0
     found = json.loads((tmp_path / "result.json").read_text())
     assert found["processes"] == 2
     assert found["words"] == one_process["words"]
