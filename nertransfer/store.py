@@ -136,6 +136,8 @@ def is_away(error: Exception) -> bool:
     if not isinstance(error, MlflowException):
         return False
     text = str(error)
+    if "INSERT INTO datasets" in text:  # MLflow looks before it adds: two may be the first, and the later one fails
+        return "unique" in text.lower()
     if "sqlite3." in text:  # MLflow calls all that goes wrong with a database unavailable; only this passes
         return "locked" in text or "busy" in text
     lost = "failed with exception" in text or "failed with timeout exception" in text

@@ -469,6 +469,11 @@ def http_error(status: int) -> requests.HTTPError:
 
 AWAY: dict[str, Exception] = {
     "busy": mlflow_error("database is locked", "TEMPORARILY_UNAVAILABLE"),
+    "another's dataset": mlflow_error(
+        "(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.experiment_id, datasets.name, datasets.digest\n"
+        "[SQL: INSERT INTO datasets (dataset_uuid, experiment_id, name) VALUES (?, ?, ?)]",
+        "BAD_REQUEST",
+    ),
     "too late": mlflow_error("", "DEADLINE_EXCEEDED"),
     "too much": mlflow_error("", "RESOURCE_EXHAUSTED"),
     "refused": mlflow_error("API request to http://x:5000/api failed with exception HTTPConnectionPool(host='x')"),
@@ -484,6 +489,7 @@ WRONG: dict[str, Exception] = {
     "absent": mlflow_error("Run 'x' not found", "RESOURCE_DOES_NOT_EXIST"),
     "param": mlflow_error("Changing param values is not allowed.", "INVALID_PARAMETER_VALUE"),
     "internal": mlflow_error("a bug"),
+    "dataset": mlflow_error("(sqlite3.OperationalError) no such table\n[SQL: INSERT INTO datasets (name)]"),
     "not found": http_error(404),
     "no answer at all": requests.HTTPError("no response"),
     "program": ValueError("failed with exception"),
