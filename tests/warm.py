@@ -120,6 +120,7 @@ def _attend(connection: socket.socket) -> tuple[list[str], str, int, dict[str, s
         request = json.loads(file.read(int.from_bytes(head, "big")))
     if process := os.fork():
         connection.sendall(f"{process}\n".encode())
+        threading.Thread(target=_end_with_client, args=(connection, process), daemon=True).start()
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         connection.sendall(f"{code if code >= 0 else 128 - code}\n".encode())
         os._exit(0)
@@ -128,6 +129,13 @@ def _attend(connection: socket.socket) -> tuple[list[str], str, int, dict[str, s
         os.dup2(stream, number)
         os.close(stream)
     return request
+
+
+def _end_with_client(connection: socket.socket, process: int) -> None:
+    """Kill the command's process when its client has been killed."""
+    connection.recv(1)  # says nothing more: it has gone
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
 
 
 def _run(arguments: list[str], folder: str, group: int, environment: dict[str, str]) -> None:
