@@ -46,7 +46,7 @@ GresTypes=gpu
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1,requeue_setup_env_fail
 ReturnToService=2
-KillWait=5
+KillWait=2
 MinJobAge=300
 OverTimeLimit=0
 JobRequeue=1

@@ -20,7 +20,6 @@ from nertransfer.tracking import cell_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("qka", "qke", "qko", "qsa", "qse", "qso")
-CELLS = 2 * len(SOURCES)
 STUDY = f"""\
 study: killed
 data: data

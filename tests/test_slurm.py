@@ -72,7 +72,7 @@ def opened(folder: Path, name: str = "array") -> Study:
 Found = TypeVar("Found")
 
 
-def wait_until(condition: Callable[[], Found], timeout: float = 120) -> Found:
+def wait_until(condition: Callable[[], Found], timeout: float = 300) -> Found:
     """What the condition gives as soon as it holds."""
     deadline = time.monotonic() + timeout
     while not (found := condition()):
