@@ -2,8 +2,6 @@
 needs nothing of the rest is computed there too."""
 
 import functools
-import multiprocessing
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,10 +12,12 @@ from typing import Any, Literal, TypeVar
 from threadpoolctl import threadpool_limits
 
 from analysis import plots
+from nertransfer.processes import cores, process_pool
 
 Result = TypeVar("Result")
 Encoded = tuple[bytes, bytes]
 """PNG and PDF of a figure."""
+_PROCESSES = min(4, cores())
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def prepare() -> None:
 
     def start() -> None:
         with suppress(RuntimeError):  # this process ends already, for the study cannot be read
-            for _ in range(_processes()):
+            for _ in range(_PROCESSES):
                 pool.submit(int)
 
     # no daemon: the process would end while others start, and take away what they, and it, wait for
@@ -71,14 +71,7 @@ def _encode(drawing: Drawing) -> Encoded:
     return plots.png(figure), plots.pdf(figure)
 
 
-def _processes() -> int:
-    return max(1, min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
-
-
 @functools.cache
 def _pool() -> ProcessPoolExecutor:
-    """One for all reports of this process. Never forked from it: it may have threads."""
-    context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
-    if os.name == "posix":
-        context.set_forkserver_preload(["analysis.plots"])
-    return ProcessPoolExecutor(_processes(), context)
+    """One for all reports of this process."""
+    return process_pool(_PROCESSES, preload=["analysis.plots"])

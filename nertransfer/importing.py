@@ -4,11 +4,8 @@ import csv
 import hashlib
 import io
 import logging
-import multiprocessing
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,6 +20,7 @@ from nertransfer.current import current_cells, place_of
 from nertransfer.errors import InputError
 from nertransfer.languages import LANGUAGES
 from nertransfer.measurements import Measurements, Point, milliseconds
+from nertransfer.processes import cores, process_pool
 from nertransfer.progress import progress_bar
 from nertransfer.published_scores import DISAGREEMENT_COLUMNS, Disagreement, Files, Imported, name_of
 from nertransfer.store import Run, Study
@@ -156,9 +154,8 @@ def _measured(
     jobs: Sequence[Files], splits: dict, known: frozenset[str]
 ) -> Iterator[Iterator[Imported | str | InputError]]:
     """The measurements of every job, in order, made in as many processes as there are cores."""
-    context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
-    processes = max(1, min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, len(jobs)))
-    pool = ProcessPoolExecutor(processes, context, published_scores.begin, (splits, known))
+    processes = max(1, min(cores(), len(jobs)))
+    pool = process_pool(processes, published_scores.begin, (splits, known))
 
     def ahead() -> Iterator[Imported | str | InputError]:
         waiting = []

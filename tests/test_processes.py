@@ -1,0 +1,38 @@
+"""Pools of processes: they end with the one that made them, whatever ended it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from nertransfer.processes import process_pool
+
+MADE = """
+import os, signal, sys
+from nertransfer.processes import process_pool
+if __name__ == "__main__":
+    pool = process_pool(2, os.putenv, ("BEGUN", "yes"))
+    print(*{pool.submit(os.getpid).result() for _ in range(20)}, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_processes_of_a_killed_one_end(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(MADE)
+    running = subprocess.Popen([sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    children = [psutil.Process(int(pid)) for pid in running.stdout.readline().split()]
+    assert children and all(child.is_running() for child in children)
+    os.kill(running.pid, signal.SIGKILL)
+    running.communicate()
+    _, left = psutil.wait_procs(children, timeout=60)
+    assert not left
+
+
+def test_each_begins_with_what_it_is_given() -> None:
+    with process_pool(1, os.putenv, ("BEGUN", "yes")) as pool:
+        assert pool.submit(subprocess.check_output, ["printenv", "BEGUN"]).result() == b"yes\n"
