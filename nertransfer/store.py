@@ -4,6 +4,7 @@ Knows nothing of cells or scores, and imports no model library, so that writers
 (`nertransfer.tracking`) and readers (`analysis.results`) open the store in the same way.
 """
 
+import functools
 import itertools
 import logging
 import os
@@ -61,9 +62,10 @@ def public_uri(uri: str) -> str:
 def client(uri: str, must_exist: bool = False, patient: bool = False) -> MlflowClient:
     """A client of the store at ``uri`` that has answered once.
 
-    A database file that does not exist is made, unless ``must_exist``: readers create nothing.
-    Later calls wait for a server that goes away; this one does so only where it is ``patient``, for a
-    worker that begins in the middle. Raises InputError when the store cannot be opened or does not answer.
+    A database file that does not exist is made by the first call of the client, so that bad input, found before, makes
+    none; with ``must_exist`` it is an error: readers create nothing. Later calls wait for a server that goes away; this
+    one does so only where it is ``patient``, for a worker that begins in the middle. Raises InputError when the store
+    cannot be opened or does not answer.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # two bars a file, however small
@@ -72,18 +74,29 @@ def client(uri: str, must_exist: bool = False, patient: bool = False) -> MlflowC
     database = _sqlite_file(uri)
     if database is not None:
         _check_database(uri, database, must_exist)
+        if not _has_tables(database) and os.access(database.parent, os.W_OK):
+            return cast(MlflowClient, PatientClient(functools.cache(lambda: _answering(uri, database, patient)), uri))
+    made = _answering(uri, database, patient)
+    return cast(MlflowClient, PatientClient(lambda: made, uri))
+
+
+def _answering(uri: str, database: Path | None, patient: bool) -> MlflowClient:
     try:
         with _exclusive(database), _making(database):
             made = MlflowClient(tracking_uri=uri, registry_uri=uri)
             patiently(lambda: made.search_experiments(max_results=1), PATIENCE_SECONDS if patient else 0)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         raise InputError(_trouble(uri, error), "tracking_uri") from None
-    return cast(MlflowClient, PatientClient(made))
+    return made
 
 
 def impatient(client: MlflowClient) -> MlflowClient:
     """The same client with little patience: to mark what failed, perhaps because the server is gone."""
-    return cast(MlflowClient, PatientClient(client._client, HURRY_SECONDS)) if _is_patient(client) else client
+    return (
+        cast(MlflowClient, PatientClient(client._made, client.tracking_uri, HURRY_SECONDS))
+        if _is_patient(client)
+        else client
+    )
 
 
 def _is_patient(client: object) -> bool:
@@ -93,11 +106,18 @@ def _is_patient(client: object) -> bool:
 class PatientClient:
     """An MlflowClient whose calls are repeated while the server is away, for `PATIENCE_SECONDS` each."""
 
-    def __init__(self, client: MlflowClient, patience: float = PATIENCE_SECONDS, pause: float = PAUSE_SECONDS) -> None:
-        self._client, self._patience, self._pause = client, patience, pause
+    def __init__(
+        self,
+        made: Callable[[], MlflowClient],
+        tracking_uri: str,
+        patience: float = PATIENCE_SECONDS,
+        pause: float = PAUSE_SECONDS,
+    ) -> None:
+        """``made`` gives the client of that address, the same whenever it is asked."""
+        self._made, self.tracking_uri, self._patience, self._pause = made, tracking_uri, patience, pause
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
+        found = getattr(self._made(), name)
         return self._patient(found) if callable(found) else found
 
     def _patient(self, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -148,11 +168,18 @@ def is_away(error: Exception) -> bool:
 
 @dataclass(frozen=True)
 class Study:
-    """An open study: the client and the MLflow experiment all its runs are in."""
+    """An open study: the client and the MLflow experiment all its runs are in.
+
+    An experiment that is not ``known`` is made when it is first asked for, so that bad input, found before, makes none.
+    """
 
     client: MlflowClient
-    experiment_id: str
+    known: str | None
     name: str
+
+    @functools.cached_property
+    def experiment_id(self) -> str:
+        return _experiment(self.client, self.name) if self.known is None else self.known
 
     @property
     def uri(self) -> str:
@@ -173,16 +200,19 @@ def find_study(client: MlflowClient, name: str) -> Study | None:
 
 def open_study(client: MlflowClient, name: str) -> Study:
     """The study called ``name``, made where it does not exist. Raises InputError when it was deleted."""
-    found = find_study(client, name)
-    if found is not None:
-        return found
+    found = find_study(client, name) if exists(client.tracking_uri) else None
+    return found or Study(client, None, name)
+
+
+def _experiment(client: MlflowClient, name: str) -> str:
+    """The id of the experiment of that name, made where it does not exist."""
     try:
-        return Study(client, client.create_experiment(name), name)
+        return client.create_experiment(name)
     except MlflowException:  # another process was faster
         found = find_study(client, name)
         if found is None:
             raise
-        return found
+        return found.experiment_id
 
 
 def exists(uri: str) -> bool:

@@ -34,8 +34,9 @@ HOUR = 3600.0
 def client(tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
     """A client of a store of its own that asks again soon when the file is locked."""
     uri = f"sqlite:///{tmp_path_factory.mktemp('claims')}/mlflow.db"
-    store.client(uri)
-    patient: Any = PatientClient(MlflowClient(tracking_uri=uri, registry_uri=uri), patience=60, pause=0.02)
+    store.client(uri).search_experiments()
+    made = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    patient: Any = PatientClient(lambda: made, uri, patience=60, pause=0.02)
     return patient
 
 
@@ -555,11 +556,10 @@ def test_a_patient_client_repeats_its_calls_with_their_arguments() -> None:
     call, calls = answers(AWAY["connection"], "done")
 
     class Inner:
-        tracking_uri = "http://x:5000"
         log_param = staticmethod(call)
 
     inner: Any = Inner()
-    patient = PatientClient(inner, patience=60, pause=0)
+    patient = PatientClient(lambda: inner, "http://x:5000", patience=60, pause=0)
     assert patient.log_param("run", "key", value="text") == "done"
     assert calls == [("run", "key", {"value": "text"})] * 2
     assert patient.tracking_uri == "http://x:5000"

@@ -1,8 +1,10 @@
 """The store: which one, opened safely, refused clearly."""
 
 import multiprocessing
+import os
 import socket
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,34 @@ def test_readers_create_nothing(tmp_path: Path) -> None:
             store.client(sqlite(path), must_exist=True)
     assert [p.name for p in tmp_path.iterdir()] == ["empty.db"]
     assert empty.stat().st_size == 0
+
+
+def test_a_store_and_a_study_are_made_when_they_are_used(tmp_path: Path) -> None:
+    uri = sqlite(tmp_path / "new.db")
+    study = store.open_study(store.client(uri), "new")
+    assert study.uri == uri and not list(tmp_path.iterdir())
+    assert study.client.get_experiment(study.experiment_id).name == "new"
+    other = store.open_study(store.client(uri), "other")
+    assert store.find_study(other.client, "other") is None
+    assert store.open_study(other.client, "other").experiment_id == other.experiment_id != study.experiment_id
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "study --data typo", "train --data typo --source hau", "evaluate --data typo --model x",
+        "embed --data typo --models x", "adapt --language hau --text typo", "import_results --results typo",
+    ],
+)  # fmt: skip
+def test_bad_input_leaves_nothing_behind(command: str, tmp_path: Path, python: str) -> None:
+    script, *arguments = command.split()
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    path = Path(__file__).resolve().parents[1] / "entrypoints" / f"{script}.py"
+    done = subprocess.run(
+        [python, str(path), *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "typo" in done.stderr, done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -120,7 +150,7 @@ def test_a_database_whose_making_was_killed_is_made_anew(
     with monkeypatch.context() as patched:
         patched.setattr(store, "MlflowClient", killed)
         with pytest.raises(InputError, match="as if killed"):
-            client(f"sqlite:///{database}")
+            client(f"sqlite:///{database}").search_experiments()
     opened = client(f"sqlite:///{database}")
     made = opened.create_experiment("study")
     assert client(f"sqlite:///{database}").get_experiment(made).name == "study"  # and it is left alone from then on
