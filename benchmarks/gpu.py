@@ -10,8 +10,8 @@ mlflow nor pandas is needed.
 Stages: ``cell`` (one published fine-tuning: 50 epochs, all dev and test splits scored, weights loaded and saved),
 ``languages`` (some epochs on every language, and from them the published grid), ``steps`` (compiled, replayed and
 ordinary ones in bf16 and fp32, with their share of the measured peak of matrix products), ``agreement`` (losses of
-replayed and of ordinary steps, without dropout), ``embedding`` (as benchmarks/embedding.py, an encoder of MiniLM's
-size), ``side by side`` (several cells at once on the one GPU).
+replayed and of ordinary steps, without dropout), ``race`` (training against other ways) and ``embedding`` (as
+benchmarks/embedding.py), both of an encoder of MiniLM's size, ``side by side`` (several cells at once on the one GPU).
 """
 
 import argparse
@@ -31,11 +31,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]  # runs from a checkout tha
 
 import embedding  # noqa: E402
 import numpy as np  # noqa: E402
+import speed_measures as measures  # noqa: E402
+import speed_references as references  # noqa: E402
+import speed_workloads as workloads  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
 from accelerate.state import AcceleratorState  # noqa: E402
-from speed_measures import training_operations  # noqa: E402
-from speed_workloads import SMALL, save_xlm_roberta  # noqa: E402
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
 from transformers import PreTrainedTokenizerFast  # noqa: E402
 
@@ -70,7 +71,9 @@ class Setting:
     def _start(self, name: str, **sizes: Any) -> Path:
         folder = self.work / name
         if not (folder / "tokenizer.json").is_file():
-            save_xlm_roberta(folder, **sizes | (SMALL | {"num_hidden_layers": 4} if self.small else {}))
+            workloads.save_xlm_roberta(
+                folder, **sizes | (workloads.SMALL | {"num_hidden_layers": 4} if self.small else {})
+            )
             _tokenizer(self.corpora, self.work / "tokenizer.json").save_pretrained(folder)
         return folder
 
@@ -164,7 +167,7 @@ def steps(setting: Setting) -> Found:
     one = setting.corpora["hau"]
     train = setting.encoder.with_labels(one.train, label_list(one.categories))
     model = starts.load_for_tagging(setting.start, label_list(one.categories), 0)
-    operations = training_operations(model, [len(w.ids) for w in train.windows])
+    operations = measures.training_operations(model, [len(w.ids) for w in train.windows])
     del model
     for precision in PRECISIONS:
         for way in ("compiled", "replayed", "ordinary") if precision == "bf16" else ("replayed", "ordinary"):
@@ -240,6 +243,36 @@ def embedding_words(setting: Setting, data: Path) -> Found:
     return embedding.run(setting.minilm(), data, rounds=3, sample=200, device=device)
 
 
+def race(setting: Setting, rounds: int = 5) -> Found:
+    """An epoch of hau by an encoder of MiniLM's size in fp32, against the other ways of benchmarks/speed.py."""
+    one = setting.corpora["hau"]
+    labels = label_list(one.categories)
+    train = setting.encoder.with_labels(one.train, labels)
+    start = starts.Start("minilm", str(setting.minilm()))
+    recipe = RECIPES["published"]
+    batches = references.random_batches(len(train.windows), recipe.batch_size, workloads.SEED)
+    device = make_accelerator(recipe, RUN).device
+
+    def other(train_so: Callable[..., Any]) -> float:
+        model = workloads.plain_model(start, labels).to(device)
+        return measures.timed("", lambda: train_so(model, train, batches, recipe))[0]["wall_seconds"]
+
+    def ours(precision: str) -> float:
+        return float(np.median(setting.fit("hau", precision, 5, start).seconds[2:]))
+
+    for way in workloads.REFERENCES.values():
+        other(way)  # libraries are loaded
+    ways: dict[str, Callable[[], float]] = {
+        **{name: lambda way=way: other(way) for name, way in workloads.REFERENCES.items()},
+        **{f"ours, {precision}": lambda precision=precision: ours(precision) for precision in PRECISIONS},
+    }
+    found: Found = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, seconds in ways.items():
+            found[name].append(seconds())
+    return found
+
+
 def side_by_side(setting: Setting, data: Path) -> Found:
     """Whole cells of hau in several processes at once, each begins when all are ready."""
     found: Found = {}
@@ -276,7 +309,7 @@ def worker(setting: Setting, gate: Path, number: int) -> None:
     print(json.dumps(whole_cell(setting, "hau", number, SIDE_BY_SIDE_EPOCHS)), flush=True)
 
 
-STAGES = ("cell", "languages", "steps", "agreement", "embedding", "side by side")
+STAGES = ("cell", "languages", "steps", "agreement", "race", "embedding", "side by side")
 
 
 def main() -> None:
@@ -306,6 +339,7 @@ def main() -> None:
         "languages": lambda: languages(setting),
         "steps": lambda: steps(setting),
         "agreement": lambda: agreement(setting),
+        "race": lambda: race(setting),
         "embedding": lambda: embedding_words(setting, given.data),
         "side by side": lambda: side_by_side(setting, given.data),
     }

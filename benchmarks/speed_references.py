@@ -52,7 +52,7 @@ def train(
     model.train()
     losses = []
     for batch in batches:
-        ids, mask, labels = _padded([rows[i] for i in batch], pad_id, length)
+        ids, mask, labels = (t.to(model.device) for t in _padded([rows[i] for i in batch], pad_id, length))
         loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)

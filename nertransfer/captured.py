@@ -18,6 +18,9 @@ from nertransfer.encoding import IGNORED, Encoded, collate
 STRIDE = 8
 """Lengths of batches are multiples of this: few graphs, and what the kernels of attention like."""
 
+RECORDABLE = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
+"""Model types, in one pattern, whose passes ask nothing of the device on the way: what does cannot be recorded."""
+
 Step = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """(input ids, attention mask, labels), each int64 [rows, length], -> the batch's loss, after the optimiser's step."""
 

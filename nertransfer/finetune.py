@@ -16,7 +16,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from nertransfer import interrupts
-from nertransfer.captured import CapturedSteps, CudaGraphs, Recorder
+from nertransfer.captured import RECORDABLE, CapturedSteps, CudaGraphs, Recorder
 from nertransfer.compiled import CompiledLayers
 from nertransfer.config import Recipe, RunOptions
 from nertransfer.encoding import IGNORED, Batch, Encoded, collate, epoch_batches
@@ -109,7 +109,11 @@ def fit(
     if checkpoint is not None and (saved := _restore(accelerator, checkpoint, key)) is not None:
         history, best = saved
     captured = None
-    if on_gpu and make_batch is collate_labels and can_capture(recipe, run, accelerator):
+    if (
+        on_gpu
+        and make_batch is collate_labels
+        and can_capture(accelerator.unwrap_model(model), recipe, run, accelerator)
+    ):
         captured = capture(model, optimiser, train, recipe, run, accelerator, CudaGraphs(accelerator.device))
     history.steps_per_epoch = -(-len(train.windows) // recipe.batch_size)
     total = recipe.epochs * history.steps_per_epoch
@@ -242,9 +246,11 @@ def _update(model: torch.nn.Module, optimiser: torch.optim.Optimizer, recipe: Re
     optimiser.zero_grad()
 
 
-def can_capture(recipe: Recipe, run: RunOptions, accelerator: Accelerator) -> bool:
+def can_capture(model: torch.nn.Module, recipe: Recipe, run: RunOptions, accelerator: Accelerator) -> bool:
     """Whether a step is one pass of one process, and the same kernels every time: fp16 skips steps that overflow."""
-    return accelerator.num_processes == 1 and run.gradient_accumulation == 1 and recipe.precision != "fp16"
+    known = getattr(getattr(model, "config", None), "model_type", "") in RECORDABLE
+    once = accelerator.num_processes == 1 and run.gradient_accumulation == 1
+    return known and once and recipe.precision != "fp16"
 
 
 def capture(
