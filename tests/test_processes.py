@@ -28,8 +28,10 @@ def test_processes_of_a_killed_one_end(tmp_path: Path) -> None:
     children = [psutil.Process(int(pid)) for pid in running.stdout.readline().split()]
     assert children and all(child.is_running() for child in children)
     os.kill(running.pid, signal.SIGKILL)
-    running.communicate()
+    running.wait()
     _, left = psutil.wait_procs(children, timeout=60)
+    for child in left:
+        child.kill()
     assert not left
 
 
