@@ -98,10 +98,7 @@ def fit(
         ids = {encoded.pad_id for encoded in read} | {i for e in read for w in e.windows for i in w.ids}
         trimming = Trimming(model, ids)
         key = f"{key} with rows {mixed(*sorted(ids))}"  # a checkpoint fits no other rows
-    on_gpu = accelerator.device.type == "cuda"
-    optimiser = torch.optim.AdamW(
-        _parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True, capturable=on_gpu
-    )
+    optimiser = torch.optim.AdamW(_parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True)
     model, optimiser = accelerator.prepare(model, optimiser)
     torch.manual_seed(mixed(seed, _DROPOUT, accelerator.process_index))
     history = History(tokens=sum(len(w.ids) for w in train.windows))
@@ -109,11 +106,7 @@ def fit(
     if checkpoint is not None and (saved := _restore(accelerator, checkpoint, key)) is not None:
         history, best = saved
     captured = None
-    if (
-        on_gpu
-        and make_batch is collate_labels
-        and can_capture(accelerator.unwrap_model(model), recipe, run, accelerator)
-    ):
+    if make_batch is collate_labels and can_capture(accelerator.unwrap_model(model), recipe, run, accelerator):
         captured = capture(model, optimiser, train, recipe, run, accelerator, CudaGraphs(accelerator.device))
     history.steps_per_epoch = -(-len(train.windows) // recipe.batch_size)
     total = recipe.epochs * history.steps_per_epoch
@@ -247,10 +240,10 @@ def _update(model: torch.nn.Module, optimiser: torch.optim.Optimizer, recipe: Re
 
 
 def can_capture(model: torch.nn.Module, recipe: Recipe, run: RunOptions, accelerator: Accelerator) -> bool:
-    """Whether a step is one pass of one process, and the same kernels every time: fp16 skips steps that overflow."""
+    """Whether a step is one pass on one GPU, and the same kernels every time: fp16 skips steps that overflow."""
     known = getattr(getattr(model, "config", None), "model_type", "") in RECORDABLE
     once = accelerator.num_processes == 1 and run.gradient_accumulation == 1
-    return known and once and recipe.precision != "fp16"
+    return accelerator.device.type == "cuda" and known and once and recipe.precision != "fp16"
 
 
 def capture(
@@ -264,8 +257,8 @@ def capture(
 ) -> CapturedSteps:
     """The steps of `_step` for ``recorder``: on padded batches, every number of which stays on the device."""
     rate = torch.tensor(recipe.learning_rate, device=accelerator.device)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
+    for group in optimiser.param_groups:  # also those of a checkpoint
+        group["lr"], group["capturable"] = rate, rate.is_cuda
     layers = CompiledLayers(model) if run.compile else None
 
     def step(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
