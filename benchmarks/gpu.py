@@ -286,13 +286,17 @@ def side_by_side(setting: Setting, data: Path) -> Found:
         running = [
             subprocess.Popen([*command, str(number)], stdout=subprocess.PIPE, text=True) for number in range(count)
         ]
-        for one in running:
-            assert one.stdout is not None
-            assert one.stdout.readline().strip() == "ready"
-        began = time.perf_counter()
-        gate.touch()
-        said = [one.communicate()[0] for one in running]
-        seconds = time.perf_counter() - began
+        try:
+            for one in running:
+                assert one.stdout is not None
+                assert one.stdout.readline().strip() == "ready"
+            began = time.perf_counter()
+            gate.touch()
+            said = [one.communicate()[0] for one in running]
+            seconds = time.perf_counter() - began
+        finally:
+            for one in running:  # those that still wait for one that failed
+                one.kill()
         parts = [json.loads(text.splitlines()[-1]) for text in said]
         found[str(count)] = {"seconds": seconds, "steps_s": sum(p["steps"] for p in parts) / seconds, "cells": parts}
     return found

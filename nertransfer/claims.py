@@ -28,7 +28,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from nertransfer import schema
-from nertransfer.store import PATIENCE_SECONDS, Study, all_runs, impatient
+from nertransfer.store import PATIENCE_SECONDS, Study, impatient, study_runs
 
 logger = logging.getLogger("nertransfer")
 
@@ -212,7 +212,7 @@ def held(study: Study, name: str, work: str) -> Iterator[None]:
 
 def claim_runs(study: Study) -> list[Run]:
     """The runs that hold the study's claims; one, unless two processes opened a fresh study at once."""
-    return all_runs(study.client, study.experiment_id, f"tags.{schema.KIND} = '{schema.KIND_CLAIMS}'")
+    return study_runs(study, f"tags.{schema.KIND} = '{schema.KIND_CLAIMS}'")
 
 
 def _first_run(study: Study, me: Owner) -> list[Run]:

@@ -60,12 +60,12 @@ def public_uri(uri: str) -> str:
 
 
 def client(uri: str, must_exist: bool = False, patient: bool = False) -> MlflowClient:
-    """A client of the store at ``uri`` that has answered once.
+    """A client of the store at ``uri``, which has answered once.
 
     A database file that does not exist is made by the first call of the client, so that bad input, found before, makes
-    none; with ``must_exist`` it is an error: readers create nothing. Later calls wait for a server that goes away; this
-    one does so only where it is ``patient``, for a worker that begins in the middle. Raises InputError when the store
-    cannot be opened or does not answer.
+    none; with ``must_exist`` it is an error: readers create nothing. Later calls wait for a server that goes away; the
+    first does so only where it is ``patient``, for a worker that begins in the middle. Raises InputError when the store
+    cannot be opened or does not answer; of a file that does not exist yet, its first call does.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # two bars a file, however small
@@ -156,10 +156,10 @@ def is_away(error: Exception) -> bool:
     if not isinstance(error, MlflowException):
         return False
     text = str(error)
-    if "INSERT INTO datasets" in text:  # MLflow looks before it adds: two may be the first, and the later one fails
-        return "unique" in text.lower()
+    if "INSERT INTO datasets" in text and ("UNIQUE" in text or "unique" in text or "Duplicate entry" in text):
+        return True  # MLflow looks before it adds: two may be the first, and the later one fails
     if "sqlite3." in text:  # MLflow calls all that goes wrong with a database unavailable; only this passes
-        return "locked" in text or "busy" in text
+        return "sqlite3.OperationalError" in text and ("locked" in text or "busy" in text)
     lost = "failed with exception" in text or "failed with timeout exception" in text
     busy = error.error_code in ("TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
     # MLflow has no name of its own for 502, which a proxy answers while the server behind it restarts
@@ -179,7 +179,17 @@ class Study:
 
     @functools.cached_property
     def experiment_id(self) -> str:
-        return _experiment(self.client, self.name) if self.known is None else self.known
+        """Raises InputError where it can be neither found nor made."""
+        return self.existing_id or _experiment(self.client, self.name)
+
+    @property
+    def existing_id(self) -> str | None:
+        """The experiment's id, None where there is none yet."""
+        known = self.__dict__.get("experiment_id", self.known)  # it may have been made since
+        if known is None and exists(self.uri):
+            found = find_study(self.client, self.name)
+            return found and found.known
+        return known
 
     @property
     def uri(self) -> str:
@@ -205,13 +215,13 @@ def open_study(client: MlflowClient, name: str) -> Study:
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
-    """The id of the experiment of that name, made where it does not exist."""
+    """The id of a new experiment of that name, or of one that another process has just made."""
     try:
         return client.create_experiment(name)
-    except MlflowException:  # another process was faster
+    except MlflowException as error:
         found = find_study(client, name)
         if found is None:
-            raise
+            raise InputError(f"study {name!r} cannot be made: {error.message}", "study") from None
         return found.experiment_id
 
 
@@ -329,6 +339,12 @@ def all_runs(client: MlflowClient, experiment_id: str, condition: str = "") -> l
         token = page.token
         if not token:
             return runs
+
+
+def study_runs(study: Study, condition: str = "") -> list[Run]:
+    """Every active run of a study that meets an MLflow filter; none where the study is not made yet."""
+    experiment_id = study.existing_id
+    return [] if experiment_id is None else all_runs(study.client, experiment_id, condition)
 
 
 def all_models(client: MlflowClient) -> list[str]:

@@ -24,7 +24,7 @@ from nertransfer.corpus import Corpus
 from nertransfer.grid import is_several, languages_of
 from nertransfer.languages import LANGUAGES, Language
 from nertransfer.measurements import Measurements, Point
-from nertransfer.store import Study, all_runs, impatient, inherited_run, public_uri
+from nertransfer.store import Study, impatient, inherited_run, public_uri, study_runs
 
 METRICS_PER_BATCH = 1000  # limits of one log_batch call
 PARAMS_PER_BATCH = 100
@@ -220,7 +220,7 @@ def known_epochs(client: MlflowClient, run_id: str) -> int:
 
 def kind_runs(study: Study, kind: str, condition: str = "") -> list[Run]:
     """All runs of one kind in the study, oldest first; ``condition`` is a further MLflow filter."""
-    runs = all_runs(study.client, study.experiment_id, f"tags.{schema.KIND} = '{kind}'{condition}")
+    runs = study_runs(study, f"tags.{schema.KIND} = '{kind}'{condition}")
     return sorted(runs, key=lambda run: (run.info.end_time or 0, run.info.start_time, run.info.run_id))
 
 
@@ -280,7 +280,7 @@ def bury_the_dead(study: Study, expiry: float = claims.EXPIRY_SECONDS) -> list[s
     """
     me, buried = Owner.this_process(), []
     beats = claims.heartbeats(claims.claim_runs(study))
-    for run in all_runs(study.client, study.experiment_id, "attributes.status = 'RUNNING'"):
+    for run in study_runs(study, "attributes.status = 'RUNNING'"):
         owner = Owner.of_run(run)
         limit = expiry if run.data.tags.get(schema.KIND) in _WITH_HEART else float("inf")
         if owner is not None and not owner.is_alive(beats, me, limit):

@@ -475,6 +475,9 @@ AWAY: dict[str, Exception] = {
         "[SQL: INSERT INTO datasets (dataset_uuid, experiment_id, name) VALUES (?, ?, ?)]",
         "BAD_REQUEST",
     ),
+    "a dataset later": mlflow_error(
+        "(sqlite3.OperationalError) database is locked\n[SQL: INSERT INTO datasets (name)]", "TEMPORARILY_UNAVAILABLE"
+    ),
     "too late": mlflow_error("", "DEADLINE_EXCEEDED"),
     "too much": mlflow_error("", "RESOURCE_EXHAUSTED"),
     "refused": mlflow_error("API request to http://x:5000/api failed with exception HTTPConnectionPool(host='x')"),
@@ -491,6 +494,7 @@ WRONG: dict[str, Exception] = {
     "param": mlflow_error("Changing param values is not allowed.", "INVALID_PARAMETER_VALUE"),
     "internal": mlflow_error("a bug"),
     "dataset": mlflow_error("(sqlite3.OperationalError) no such table\n[SQL: INSERT INTO datasets (name)]"),
+    "name": mlflow_error("Experiment(name=unlocked) already exists: (sqlite3.IntegrityError) UNIQUE constraint failed"),
     "not found": http_error(404),
     "no answer at all": requests.HTTPError("no response"),
     "program": ValueError("failed with exception"),

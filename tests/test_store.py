@@ -64,7 +64,7 @@ def test_a_store_and_a_study_are_made_when_they_are_used(tmp_path: Path) -> None
     assert study.uri == uri and not list(tmp_path.iterdir())
     assert study.client.get_experiment(study.experiment_id).name == "new"
     other = store.open_study(store.client(uri), "other")
-    assert store.find_study(other.client, "other") is None
+    assert store.study_runs(other) == [] and store.find_study(other.client, "other") is None
     assert store.open_study(other.client, "other").experiment_id == other.experiment_id != study.experiment_id
 
 
