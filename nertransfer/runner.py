@@ -160,7 +160,8 @@ class Runner:
         work, study = self.work, self.study
         assert study is not None
         tags = tags_of(work, cell) | {schema.ATTEMPTS: str(attempts)}
-        waiting = self._folder(cell) / "measured.json"
+        # by name: another source with the same sentences has the same key and folder, but other targets
+        waiting = self._folder(cell) / f"measured-{cell.name}.json"
         with open_run(study, schema.KIND_CELL, cell.name, tags, again) as run_id:
             own = {schema.START: cell.start.name, schema.SOURCE: cell.source, schema.SEED: str(cell.seed)}
             params = configuration_params(dict(work.params) | own | few_shot_tags(cell))

@@ -39,6 +39,9 @@ def make_folder(folder: Path) -> Path:
     """A folder with a study file, a start and corpora."""
     save_tiny_start(folder / "tiny")
     save_tiny_corpora(folder / "data", SOURCES, 200)
+    for path in (folder / "data").glob("*/*.txt"):  # corpora that are the same would be the same cells
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{path.parent.name} O\ndo O\n\n")
     (folder / "study.yaml").write_text(STUDY)
     return folder
 

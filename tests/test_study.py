@@ -351,12 +351,15 @@ def test_what_a_cell_measured_is_delivered_later_when_it_cannot_be_now(
         patch.setattr(runner, "deliver", gone)
         with pytest.raises(MlflowException):
             train(fresh)
-    assert cell_runs(fresh, "FINISHED") == [] and list(Path("work/cells").glob("*/measured.json"))
+    assert cell_runs(fresh, "FINISHED") == [] and list(Path("work/cells").glob("*/measured-tiny-aaa-s0.json"))
+    # the same cell under another name is not what was measured
+    assert train(fresh, start="other=tiny").state == runner.RAN
     monkeypatch.setattr(runner, "run_cell", lambda *_: pytest.fail("trained again"))
     assert train(fresh).state == runner.DELIVERED
-    (run,) = cell_runs(fresh, "FINISHED")
-    assert {"test_f1/aaa", "test_f1/bbb", "train_loss", "train_seconds"} <= run.data.metrics.keys()
-    assert not list(Path("work/cells").glob("*/measured.json"))
+    for run in cell_runs(fresh, "FINISHED"):
+        assert {"test_f1/aaa", "test_f1/bbb", "train_loss", "train_seconds"} <= run.data.metrics.keys()
+        assert f"**{run.data.tags[schema.START]}** fine-tuned on" in run.data.tags["mlflow.note.content"]
+    assert not list(Path("work/cells").glob("*/measured-*.json"))
 
 
 def test_a_run_that_was_cut_short_goes_on_without_repeating_a_point_of_its_curves(
