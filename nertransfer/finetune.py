@@ -105,9 +105,10 @@ def fit(
     best: dict[str, torch.Tensor] = {}
     if checkpoint is not None and (saved := _restore(accelerator, checkpoint, key)) is not None:
         history, best = saved
+    training = Training(model, optimiser, train, recipe, run, accelerator)
     captured = None
-    if make_batch is collate_labels and can_capture(accelerator.unwrap_model(model), recipe, run, accelerator):
-        captured = capture(model, optimiser, train, recipe, run, accelerator, CudaGraphs(accelerator.device))
+    if make_batch is collate_labels and can_capture(training):
+        captured = capture(training, CudaGraphs(accelerator.device))
     history.steps_per_epoch = -(-len(train.windows) // recipe.batch_size)
     total = recipe.epochs * history.steps_per_epoch
     last_saved = time.monotonic()
@@ -115,9 +116,7 @@ def fit(
         for epoch in range(history.epochs, recipe.epochs):
             interrupts.check()
             began = time.perf_counter()
-            losses = _train_epoch(
-                model, optimiser, train, recipe, run, accelerator, make_batch, epoch, seed, bar, captured
-            )
+            losses = _train_epoch(training, make_batch, epoch, seed, bar, captured)
             history.losses += losses
             history.seconds.append(time.perf_counter() - began)
             history.kept_epoch = epoch + 1 if recipe.epoch_choice == "last" else history.kept_epoch
@@ -164,20 +163,23 @@ def _parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
+@dataclass(frozen=True)
+class Training:
+    """What every step needs; model and optimiser are prepared on the accelerator's device."""
+
+    model: torch.nn.Module
+    optimiser: torch.optim.Optimizer
+    train: Encoded
+    recipe: Recipe
+    run: RunOptions
+    accelerator: Accelerator
+
+
 def _train_epoch(
-    model: torch.nn.Module,
-    optimiser: torch.optim.Optimizer,
-    train: Encoded,
-    recipe: Recipe,
-    run: RunOptions,
-    accelerator: Accelerator,
-    make_batch: BatchMaker,
-    epoch: int,
-    seed: int,
-    bar: tqdm,
-    captured: CapturedSteps | None,
+    training: Training, make_batch: BatchMaker, epoch: int, seed: int, bar: tqdm, captured: CapturedSteps | None
 ) -> list[float]:
-    model.train()
+    train, recipe, accelerator = training.train, training.recipe, training.accelerator
+    training.model.train()
     order = torch.Generator().manual_seed(mixed(seed, _ORDER, epoch))
     batches = epoch_batches(train, recipe.batch_size, order)
     first, total = epoch * len(batches), recipe.epochs * len(batches)
@@ -187,10 +189,10 @@ def _train_epoch(
     else:
         shares: list[torch.Tensor] = []
         for number, (indices, rate) in enumerate(zip(batches, rates, strict=True)):
-            for group in optimiser.param_groups:
+            for group in training.optimiser.param_groups:
                 group["lr"] = rate
             batch = make_batch(train, indices, mixed(seed, _BATCH, first + number))
-            shares.append(_step(model, optimiser, batch, recipe, run, accelerator))
+            shares.append(_step(training, batch))
             bar.update()
         losses = torch.stack(shares)  # the only transfer from the device in an epoch
     if accelerator.num_processes > 1:
@@ -205,18 +207,12 @@ def _train_epoch(
     return values
 
 
-def _step(
-    model: torch.nn.Module,
-    optimiser: torch.optim.Optimizer,
-    batch: Batch,
-    recipe: Recipe,
-    run: RunOptions,
-    accelerator: Accelerator,
-) -> torch.Tensor:
+def _step(training: Training, batch: Batch) -> torch.Tensor:
     """One optimiser step on one global batch; returns this process's share of its mean loss."""
+    model, accelerator = training.model, training.accelerator
     labelled = max(1, int((batch.labels != IGNORED).sum()))
     share = torch.zeros((), device=accelerator.device)
-    micro_batches = list(_micro_batches(batch, run.gradient_accumulation, accelerator))
+    micro_batches = list(_micro_batches(batch, training.run.gradient_accumulation, accelerator))
     for number, (input_ids, attention_mask, labels) in enumerate(micro_batches):
         last = number + 1 == len(micro_batches)
         with nullcontext() if last else accelerator.no_sync(model):
@@ -228,38 +224,33 @@ def _step(
             # processes average their gradients; the sum is wanted
             accelerator.backward(loss * accelerator.num_processes)
         share += loss.detach()
-    _update(model, optimiser, recipe, accelerator)
+    _update(training)
     return share
 
 
-def _update(model: torch.nn.Module, optimiser: torch.optim.Optimizer, recipe: Recipe, accelerator: Accelerator) -> None:
-    accelerator.unscale_gradients(optimiser)
-    _clip_gradients(model, recipe.max_grad_norm)
-    optimiser.step()
-    optimiser.zero_grad()
+def _update(training: Training) -> None:
+    training.accelerator.unscale_gradients(training.optimiser)
+    _clip_gradients(training.model, training.recipe.max_grad_norm)
+    training.optimiser.step()
+    training.optimiser.zero_grad()
 
 
-def can_capture(model: torch.nn.Module, recipe: Recipe, run: RunOptions, accelerator: Accelerator) -> bool:
+def can_capture(training: Training) -> bool:
     """Whether a step is one pass on one GPU, and the same kernels every time: fp16 skips steps that overflow."""
-    known = getattr(getattr(model, "config", None), "model_type", "") in RECORDABLE
-    once = accelerator.num_processes == 1 and run.gradient_accumulation == 1
-    return accelerator.device.type == "cuda" and known and once and recipe.precision != "fp16"
+    accelerator = training.accelerator
+    config = getattr(accelerator.unwrap_model(training.model), "config", None)
+    known = getattr(config, "model_type", "") in RECORDABLE
+    once = accelerator.num_processes == 1 and training.run.gradient_accumulation == 1
+    return accelerator.device.type == "cuda" and known and once and training.recipe.precision != "fp16"
 
 
-def capture(
-    model: torch.nn.Module,
-    optimiser: torch.optim.Optimizer,
-    train: Encoded,
-    recipe: Recipe,
-    run: RunOptions,
-    accelerator: Accelerator,
-    recorder: Recorder,
-) -> CapturedSteps:
+def capture(training: Training, recorder: Recorder) -> CapturedSteps:
     """The steps of `_step` for ``recorder``: on padded batches, every number of which stays on the device."""
+    model, recipe, accelerator = training.model, training.recipe, training.accelerator
     rate = torch.tensor(recipe.learning_rate, device=accelerator.device)
-    for group in optimiser.param_groups:  # also those of a checkpoint
+    for group in training.optimiser.param_groups:  # also those of a checkpoint
         group["lr"], group["capturable"] = rate, rate.is_cuda
-    layers = CompiledLayers(model) if run.compile else None
+    layers = CompiledLayers(model) if training.run.compile else None
 
     def step(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         with layers.in_use() if layers else nullcontext():
@@ -268,10 +259,10 @@ def capture(
         summed = functional.cross_entropy(logits.float().flatten(0, 1), gold, ignore_index=IGNORED, reduction="sum")
         loss = summed / (gold != IGNORED).sum().clamp(min=1)
         accelerator.backward(loss)
-        _update(model, optimiser, recipe, accelerator)
+        _update(training)
         return loss.detach()
 
-    return CapturedSteps(train, recipe.batch_size, step, rate, recorder)
+    return CapturedSteps(training.train, recipe.batch_size, step, rate, recorder)
 
 
 def _clip_gradients(model: torch.nn.Module, most: float) -> None:

@@ -60,10 +60,10 @@ def trained(
         if recorder is not None:
             steps: dict[int, CapturedSteps] = {}
 
-            def epoch(model, optimiser, train, recipe, run, accelerator, make_batch, epoch, seed, bar, captured):  # type: ignore[no-untyped-def]
+            def epoch(training, make_batch, epoch, seed, bar, captured):  # type: ignore[no-untyped-def]
                 if not steps:
-                    steps[0] = finetune.capture(model, optimiser, train, recipe, run, accelerator, recorder)
-                return usual(model, optimiser, train, recipe, run, accelerator, make_batch, epoch, seed, bar, steps[0])
+                    steps[0] = finetune.capture(training, recorder)
+                return usual(training, make_batch, epoch, seed, bar, steps[0])
 
             usual = finetune._train_epoch
             patch.setattr(finetune, "_train_epoch", epoch)
