@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from nertransfer.encoding import IGNORED, Encoded, collate
 
@@ -64,13 +65,18 @@ class CapturedSteps:
     from then on the record is replayed. Each does the same arithmetic on the same numbers, dropout drawn anew.
     """
 
-    def __init__(self, train: Encoded, batch_size: int, step: Step, rate: torch.Tensor, recorder: Recorder) -> None:
-        """``rate``: the learning rate that ``step``'s optimiser reads, a float tensor () on the model's device."""
+    def __init__(
+        self, train: Encoded, batch_size: int, step: Step, rate: torch.Tensor, recorder: Recorder, limit: int
+    ) -> None:
+        """``rate``: the learning rate that ``step``'s optimiser reads, a float tensor () on the model's device.
+        ``limit``: most sub-tokens, padding included, that the model takes in a row."""
         device = rate.device
         whole = collate(train, range(len(train.windows)))
-        # behind the windows a row that fills up batches: it has one sub-token, for attention to nothing is undefined
-        self.input_ids = _with_row(whole.input_ids, train.pad_id).to(device)
-        self.labels = _with_row(whole.labels, IGNORED).to(device)
+        # Room for padding behind the longest, too. Below the windows a row that fills up batches: it has one sub-token,
+        # for attention to nothing is undefined.
+        width = min(whole.input_ids.shape[1] // STRIDE * STRIDE + STRIDE, limit)
+        self.input_ids = _padded(whole.input_ids, width, train.pad_id).to(device)
+        self.labels = _padded(whole.labels, width, IGNORED).to(device)
         self.filler = len(train.windows)
         self.lengths = np.asarray([*(len(w.ids) for w in train.windows), 1])
         self.sizes = torch.from_numpy(self.lengths).to(device)
@@ -91,27 +97,29 @@ class CapturedSteps:
             on_device = torch.tensor(rates, dtype=self.rate.dtype).to(self.rate.device)
             losses = torch.zeros(len(batches), device=self.loss.device)
             lengths = self.lengths[table]
-            for number, length in enumerate(self._padded(lengths.max(axis=1))):
+            for number, longest in enumerate(lengths.max(axis=1).tolist()):
                 self.rows.copy_(rows[number])
                 self.rate.copy_(on_device[number])
-                self._run(length, with_padding=bool(lengths[number].min() < length))
+                self._run(longest, shortest=int(lengths[number].min()))
                 losses[number] = self.loss
                 after_each()
         return losses
 
-    def _padded(self, lengths: np.ndarray) -> list[int]:
-        """The next multiples of STRIDE, or the longest row there is."""
-        return np.minimum(-(-lengths // STRIDE) * STRIDE, self.input_ids.shape[1]).tolist()
+    def _run(self, longest: int, shortest: int) -> None:
+        width = self.input_ids.shape[1]
+        length = min(-(-longest // STRIDE) * STRIDE, width)
+        # Without padding a model may leave out the mask, which it cannot when it is recorded: that would be other
+        # work, and in compiled layers another compilation.
+        if length not in self.known and shortest == length:
+            length = min(length + STRIDE, width)
 
-    def _run(self, length: int, with_padding: bool) -> None:
         def work() -> None:
             places = torch.arange(length, device=self.rows.device)
             mask = (places < self.sizes[self.rows, None]).long()
             self.loss.copy_(self.step(self.input_ids[self.rows, :length], mask, self.labels[self.rows, :length]))
 
         if length not in self.known:
-            # without padding a model may leave out the mask, which it cannot when it is recorded: that is other work
-            if with_padding:
+            if shortest < length:
                 self.known[length] = None
             work()
             return
@@ -121,5 +129,6 @@ class CapturedSteps:
         replay()
 
 
-def _with_row(table: torch.Tensor, value: int) -> torch.Tensor:
-    return torch.cat([table, torch.full_like(table[:1], value)])
+def _padded(table: torch.Tensor, width: int, value: int) -> torch.Tensor:
+    """A table of so many columns, and one row more."""
+    return functional.pad(table, (0, width - table.shape[1], 0, 1), value=value)

@@ -262,7 +262,8 @@ def capture(training: Training, recorder: Recorder) -> CapturedSteps:
         _update(training)
         return loss.detach()
 
-    return CapturedSteps(training.train, recipe.batch_size, step, rate, recorder)
+    limit = accelerator.unwrap_model(model).config.max_position_embeddings
+    return CapturedSteps(training.train, recipe.batch_size, step, rate, recorder, limit)
 
 
 def _clip_gradients(model: torch.nn.Module, most: float) -> None:
