@@ -10,18 +10,20 @@ mlflow nor pandas is needed.
 Stages: ``cell`` (one published fine-tuning: 50 epochs, all dev and test splits scored, weights loaded and saved),
 ``languages`` (some epochs on every language, and from them the published grid), ``steps`` (compiled, replayed and
 ordinary ones in bf16 and fp32, with their share of the measured peak of matrix products), ``agreement`` (losses of
-replayed and of ordinary steps, without dropout), ``race`` (training against other ways) and ``embedding`` (as
-benchmarks/embedding.py), both of an encoder of MiniLM's size, ``side by side`` (several cells at once on the one GPU).
+replayed and of ordinary steps, without dropout), ``race`` and ``scoring`` (against the other ways of
+benchmarks/speed.py) and ``embedding`` (as benchmarks/embedding.py), all three of an encoder of MiniLM's size,
+``side by side`` (several cells at once on the one GPU).
 """
 
 import argparse
+import functools
 import json
 import os
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -229,8 +231,7 @@ def languages(setting: Setting) -> Found:
     found: Found = {}
     for language in setting.corpora:
         few = whole_cell(setting, language, 0, 5)
-        seconds = few["epochs_s"]
-        few["all_epochs_s"] = sum(seconds[:2]) + (EPOCHS - 2) * float(np.median(seconds[2:]))
+        few["all_epochs_s"] = all_epochs(few["epochs_s"])
         few["train_and_score_s"] = few["all_epochs_s"] + few["score_s"]
         few["cell_s"] = few["seconds"] - few["train_s"] + few["all_epochs_s"]
         found[language] = few
@@ -244,39 +245,72 @@ def embedding_words(setting: Setting, data: Path) -> Found:
 
 
 def race(setting: Setting, rounds: int = 5) -> Found:
-    """An epoch of hau by an encoder of MiniLM's size in fp32, against the other ways of benchmarks/speed.py."""
+    """An epoch of hau by an encoder of MiniLM's size, against the other ways of benchmarks/speed.py, which are in fp32.
+
+    Ours is an epoch of the fifty of a published fine-tuning, what is done only once shared out among them. First, in
+    fp32 and without dropout: are the losses the same?
+    """
     one = setting.corpora["hau"]
     labels = label_list(one.categories)
     train = setting.encoder.with_labels(one.train, labels)
     start = starts.Start("minilm", str(setting.minilm()))
-    recipe = RECIPES["published"]
+    recipe = replace(RECIPES["published"], epochs=1)
+    AcceleratorState._reset_state()
+    agreed = workloads.compare_losses(start, labels, train, [train, setting.encoder(one.dev)], recipe, "auto")
     batches = references.random_batches(len(train.windows), recipe.batch_size, workloads.SEED)
-    device = make_accelerator(recipe, RUN).device
 
-    def other(train_so: Callable[..., Any]) -> float:
-        model = workloads.plain_model(start, labels).to(device)
-        return measures.timed("", lambda: train_so(model, train, batches, recipe))[0]["wall_seconds"]
+    def other(name: str) -> measures.Work:
+        model = workloads.plain_model(start, labels).to("cuda" if torch.cuda.is_available() else "cpu")
+        return lambda: workloads.REFERENCES[name](model, train, batches, recipe)
 
-    def ours(precision: str) -> float:
-        return float(np.median(setting.fit("hau", precision, 5, start).seconds[2:]))
+    def measure(name: str, work: measures.Work) -> tuple[measures.Measurement, Any]:
+        measured, output = measures.timed(name, work)
+        if isinstance(output, History):
+            return {
+                "wall_seconds": all_epochs(output.seconds) / EPOCHS,
+                "later": float(np.median(output.seconds[2:])),
+            }, ""
+        return {"wall_seconds": measured["wall_seconds"], "later": measured["wall_seconds"]}, ""
 
-    for way in workloads.REFERENCES.values():
-        other(way)  # libraries are loaded
-    ways: dict[str, Callable[[], float]] = {
-        **{name: lambda way=way: other(way) for name, way in workloads.REFERENCES.items()},
-        **{f"ours, {precision}": lambda precision=precision: ours(precision) for precision in PRECISIONS},
+    ours = {f"ours, {p}": lambda p=p: lambda: setting.fit("hau", p, 5, start) for p in PRECISIONS}
+    contenders = {name: functools.partial(other, name) for name in workloads.REFERENCES} | ours
+    for prepare in contenders.values():
+        prepare()()  # libraries are loaded
+    made = measures.race("race", contenders, rounds, measure)
+    return {
+        "differences": agreed["differences"],
+        "losses": agreed["losses"]["ours"],
+        "measurements": made.measurements,
+        "ratios": measures.ratios(made.measurements),
     }
-    found: Found = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, seconds in ways.items():
-            found[name].append(seconds())
-    return found
 
 
-def side_by_side(setting: Setting, data: Path) -> Found:
-    """Whole cells of hau in several processes at once, each begins when all are ready."""
+def all_epochs(seconds: Sequence[float]) -> float:
+    """Seconds of a whole fine-tuning from those of its first epochs: the first two record steps."""
+    return sum(seconds[:2]) + (EPOCHS - 2) * float(np.median(seconds[2:]))
+
+
+def scoring(setting: Setting, data: Path, rounds: int = 5, batches: int = 8) -> Found:
+    """The race of benchmarks/speed.py on so many batches of eight sentences of each test set."""
+    AcceleratorState._reset_state()
+    config = workloads.Config(data, setting.minilm(), setting.minilm(), batches=batches, device="auto")
+    workload = workloads.scoring(workloads.Setting(config))
+    for prepare in workload.contenders.values():
+        prepare()()
+    made = measures.race("scoring", workload.contenders, rounds)
+    assert workload.compare is not None
+    return {
+        "facts": workload.facts,
+        "agreement": workload.compare(made.outputs),
+        "measurements": made.measurements,
+        "ratios": measures.ratios(made.measurements),
+    }
+
+
+def side_by_side(setting: Setting, data: Path, counts: Sequence[int]) -> Found:
+    """Whole cells of hau in so many processes at once, each begins when all are ready."""
     found: Found = {}
-    for count in (2, 3):
+    for count in counts:
         gate = setting.work / f"gate-{count}"
         gate.unlink(missing_ok=True)
         command = [
@@ -313,7 +347,7 @@ def worker(setting: Setting, gate: Path, number: int) -> None:
     print(json.dumps(whole_cell(setting, "hau", number, SIDE_BY_SIDE_EPOCHS)), flush=True)
 
 
-STAGES = ("cell", "languages", "steps", "agreement", "race", "embedding", "side by side")
+STAGES = ("cell", "languages", "steps", "agreement", "race", "scoring", "embedding", "side by side")
 
 
 def main() -> None:
@@ -321,6 +355,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "masakhaner")
     parser.add_argument("--work", type=Path, default=Path("work") / "gpu-benchmark", help="folder for the start")
     parser.add_argument("--stages", default=",".join(STAGES))
+    parser.add_argument("--processes", default="2,3", help="how many run side by side")
     parser.add_argument("--small", action="store_true", help="a tiny encoder: to try this program out")
     parser.add_argument("--output", type=Path, help="JSON file for everything measured")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
@@ -344,8 +379,9 @@ def main() -> None:
         "steps": lambda: steps(setting),
         "agreement": lambda: agreement(setting),
         "race": lambda: race(setting),
+        "scoring": lambda: scoring(setting, given.data),
         "embedding": lambda: embedding_words(setting, given.data),
-        "side by side": lambda: side_by_side(setting, given.data),
+        "side by side": lambda: side_by_side(setting, given.data, [int(n) for n in given.processes.split(",")]),
     }
     for name in given.stages.split(","):
         began = time.perf_counter()

@@ -121,7 +121,8 @@ def tag(
     tags: Tags = []
     for begin in range(0, len(features), batch_size):
         part = features[begin : begin + batch_size]
-        ids, mask, _ = _padded([Row(f.ids, [IGNORED] * len(f.ids)) for f in part], pad_id, length)
+        rows = [Row(f.ids, [IGNORED] * len(f.ids)) for f in part]
+        ids, mask, _ = (t.to(model.device) for t in _padded(rows, pad_id, length))
         with torch.no_grad():
             best = model(input_ids=ids, attention_mask=mask).logits.argmax(-1).tolist()
         for row, feature in zip(best, part, strict=True):
@@ -133,7 +134,7 @@ def pipeline_tags(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]
 ) -> Tags:
     """transformers' pipeline, one sentence at a time; a word's tag is that of its first sub-token."""
-    tagger = pipeline("token-classification", model=model, tokenizer=tokenizer, device="cpu", ignore_labels=[])
+    tagger = pipeline("token-classification", model=model, tokenizer=tokenizer, device=model.device, ignore_labels=[])
     tags: Tags = []
     for words in sentences:
         (found,) = tagger(list(words), is_split_into_words=True)

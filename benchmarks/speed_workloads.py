@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import speed_references as references
@@ -28,16 +28,17 @@ from nertransfer import corpus, finetune, starts
 from nertransfer.cell import make_accelerator
 from nertransfer.config import RECIPES, DataOptions, Recipe, RunOptions
 from nertransfer.corpus import Corpus, Sentence
-from nertransfer.encoding import IGNORED, Encoded, Window, collate, encode, epoch_batches
+from nertransfer.encoding import IGNORED, Encoded, Window, collate, encode, epoch_batches, joined
 from nertransfer.evaluation import predict
 from nertransfer.labels import ALL, OUTSIDE, label_list
 from nertransfer.scoring import score
 
+Device = Literal["auto", "cpu"]
+"""As of `RunOptions`."""
 SEED = 0
 SCORING_BATCH = 8
 CHECK_STEPS = 6
 LOSS_LIMIT = 1e-5
-RUN = RunOptions(device="cpu", checkpoint_minutes=-1)
 
 XLM_ROBERTA_BASE = XLMRobertaConfig(
     vocab_size=250002, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5,
@@ -54,7 +55,8 @@ QUALITY = {"epochs": 3, "learning_rate": 5e-4}
 class Config:
     """``batches`` bounds training (of ``recipe.batch_size`` sentences) and scoring (of 8, of each test set), 0: all.
 
-    ``steps``: batches of the xlm-roberta-base workloads. ``start``: folder of the small encoder, tokenizer included;
+    ``steps``: batches of the xlm-roberta-base workloads. ``device``: as of `RunOptions`, of scoring; the others
+    are workloads of a CPU. ``start``: folder of the small encoder, tokenizer included;
     ``xlm_roberta``: folder of the big one, whose weights may be random.
     """
 
@@ -68,6 +70,7 @@ class Config:
     batches: int = 0
     steps: int = 4
     workloads: tuple[str, ...] = WORKLOADS
+    device: Device = "cpu"
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,10 @@ class Setting:
         return replace(encoded, windows=windows, pad_id=1)
 
 
+def run_options(device: Device) -> RunOptions:
+    return RunOptions(device=device, checkpoint_minutes=-1)
+
+
 def _sample(items: Sequence[Any], count: int) -> list[Any]:
     if not 0 < count < len(items):
         return list(items)
@@ -195,9 +202,16 @@ def example_training(
     return references.train(model, rows_of(train), batches, optimiser, train.pad_id, None, recipe.max_grad_norm)
 
 
-def our_training(model: PreTrainedModel, train: Encoded, read: Sequence[Encoded], recipe: Recipe) -> list[float]:
+def our_training(
+    model: PreTrainedModel,
+    train: Encoded,
+    read: Sequence[Encoded],
+    recipe: Recipe,
+    device: Device = "cpu",
+) -> list[float]:
     """Losses of one epoch of nertransfer's own loop, called as `nertransfer.cell` calls it."""
-    _, history = finetune.fit(model, train, recipe, RUN, SEED, make_accelerator(recipe, RUN), read=read)
+    run = run_options(device)
+    _, history = finetune.fit(model, train, recipe, run, SEED, make_accelerator(recipe, run), read=read)
     return history.losses
 
 
@@ -298,9 +312,10 @@ def quality(setting: Setting) -> Workload:
         return _f1(gold, [[tag or OUTSIDE for tag in tags] for tags in found])
 
     def ours(seed: int) -> dict[str, float]:
-        accelerator = make_accelerator(recipe, RUN)
+        run = run_options("cpu")
+        accelerator = make_accelerator(recipe, run)
         model = starts.load_for_tagging(setting.start, labels, seed)
-        trained, _ = finetune.fit(model, train, recipe, RUN, seed, accelerator, read=setting.read)
+        trained, _ = finetune.fit(model, train, recipe, run, seed, accelerator, read=setting.read)
         return _f1(gold, predict(trained, encoded, labels, accelerator))
 
     made = {"published": published, "ours": ours}
@@ -398,7 +413,9 @@ def scoring(setting: Setting) -> Workload:
     tests = [
         [s.words for s in _sample(c.test.sentences, config.batches * SCORING_BATCH)] for c in setting.corpora.values()
     ]
-    tagger, plain = setting.tagger, plain_model(setting.start, setting.labels)
+    run = run_options(config.device)
+    accelerator = make_accelerator(config.recipe, run)
+    tagger, plain = (m.to(accelerator.device) for m in (setting.tagger, plain_model(setting.start, setting.labels)))
     plain.load_state_dict(tagger.state_dict())
     plain.config.id2label = dict(enumerate(setting.labels))
     tokenizer, labels, length = setting.tokenizer, setting.labels, config.recipe.max_length
@@ -416,11 +433,8 @@ def scoring(setting: Setting) -> Workload:
         return [tags for sentences in tests for tags in references.pipeline_tags(plain, tokenizer, sentences)]
 
     def ours() -> list[list[str]]:
-        accelerator = make_accelerator(config.recipe, RUN)
-        found = []
-        for sentences in tests:
-            found += predict(tagger, encode(sentences, tokenizer, length), labels, accelerator, RUN.evaluation_tokens)
-        return found
+        encoded = joined([encode(sentences, tokenizer, length) for sentences in tests])
+        return predict(tagger, encoded, labels, accelerator, run.evaluation_tokens)
 
     named: dict[str, Callable[[], Any]] = {
         "published": functools.partial(reference, references.published_features, length),
@@ -520,13 +534,18 @@ def _without_dropout(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def compare_losses(
-    start: starts.Start, labels: Sequence[str], train: Encoded, read: Sequence[Encoded], recipe: Recipe
+    start: starts.Start,
+    labels: Sequence[str],
+    train: Encoded,
+    read: Sequence[Encoded],
+    recipe: Recipe,
+    device: Device = "cpu",
 ) -> dict[str, Any]:
     """Greatest difference to our loss at any step, without dropout, of each reference on our batches."""
-    ours = our_training(_without_dropout(starts.load_for_tagging(start, labels, SEED)), train, read, recipe)
-    batches = own_batches(train, recipe)
+    ours = our_training(_without_dropout(starts.load_for_tagging(start, labels, SEED)), train, read, recipe, device)
+    batches, on = own_batches(train, recipe), make_accelerator(recipe, run_options(device)).device
     losses = {
-        name: reference(_without_dropout(plain_model(start, labels)), train, batches, recipe)
+        name: reference(_without_dropout(plain_model(start, labels)).to(on), train, batches, recipe)
         for name, reference in REFERENCES.items()
     }
     differences = {name: float(np.max(np.abs(np.subtract(found, ours)))) for name, found in losses.items()}

@@ -5,6 +5,7 @@ The training core in one piece: no tracking and no registry, so it runs where ML
 
 import functools
 import hashlib
+import itertools
 import json
 import sys
 import time
@@ -21,7 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from nertransfer import counts, starts
 from nertransfer.config import Recipe, RunOptions
 from nertransfer.corpus import Corpus, Split
-from nertransfer.encoding import Encoded, encode
+from nertransfer.encoding import Encoded, encode, joined
 from nertransfer.errors import InputError
 from nertransfer.evaluation import predict
 from nertransfer.finetune import History, fit
@@ -214,20 +215,26 @@ def score_splits(
     tokens: int,
     title: str = "",
 ) -> list[Scored]:
-    """Tag and score every split; the number of scored words is that of the corpus, always."""
+    """Tag and score every split; the number of scored words is that of the corpus, always.
+
+    All are tagged together: few full batches of sentences of like length.
+    """
+    if not splits:
+        return []
     encoded = [encoder(split) for split in splits]
+    together = joined(encoded)
+    with progress_bar(len(together.windows), title, "row", show=accelerator.is_main_process) as bar:
+        tags = iter(predict(model, together, labels, accelerator, tokens, bar))
     found: list[Scored] = []
-    windows = sum(len(e.windows) for e in encoded)
-    with progress_bar(windows, title, "row", show=accelerator.is_main_process) as bar:
-        for split, rows in zip(splits, encoded, strict=True):
-            predicted = predict(model, rows, labels, accelerator, tokens, bar)
-            gold = [s.tags for s in split.sentences]
-            entities = counts.entities(predicted)
-            counted = counts.count(counts.entities(gold), entities)
-            scores = counts.scores(counted)
-            if scores.words != split.number_of_words:
-                raise RuntimeError(f"{scores.words} words scored of {split.number_of_words} in {split.language}")
-            found.append(Scored(split, predicted, scores, counted, entities, rows.unknown_words, rows.cut_words))
+    for split, rows in zip(splits, encoded, strict=True):
+        predicted = list(itertools.islice(tags, len(split.sentences)))
+        gold = [s.tags for s in split.sentences]
+        entities = counts.entities(predicted)
+        counted = counts.count(counts.entities(gold), entities)
+        scores = counts.scores(counted)
+        if scores.words != split.number_of_words:
+            raise RuntimeError(f"{scores.words} words scored of {split.number_of_words} in {split.language}")
+        found.append(Scored(split, predicted, scores, counted, entities, rows.unknown_words, rows.cut_words))
     return found
 
 

@@ -160,7 +160,7 @@ class RunOptions:
     checkpoint_minutes: float = option(
         5.0, "least time between two checkpoints, in minutes, at an epoch's end; 0: every epoch; negative: none"
     )
-    evaluation_tokens: int = option(8192, "most sub-tokens, padding included, in a scoring batch")
+    evaluation_tokens: int = option(16384, "most sub-tokens, padding included, in a scoring batch")
     device: Literal["auto", "cpu"] = option("auto", DEVICE_HELP)
     compile: bool = option(
         False,

@@ -7,7 +7,7 @@ tokenizer turns into nothing becomes one unknown token.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -113,6 +113,24 @@ def encode(
     return Encoded(tuple(windows), labels, starts, pad_id, unknown_words, cut_words)
 
 
+def joined(parts: Sequence[Encoded]) -> Encoded:
+    """Several splits behind one another as one, without labels, for what is to be done with all of them at once.
+
+    All are of one tokenizer, and there is at least one.
+    """
+    starts = np.cumsum([0, *(part.number_of_words for part in parts)])
+    windows = tuple(
+        replace(window, words=tuple(word + start for word in window.words))
+        for part, start in zip(parts, starts.tolist(), strict=False)
+        for window in part.windows
+    )
+    sentences = [part.sentence_starts[:-1] + start for part, start in zip(parts, starts, strict=False)]
+    return Encoded(
+        windows, None, np.concatenate([*sentences, starts[-1:]]), parts[0].pad_id,
+        sum(part.unknown_words for part in parts), sum(part.cut_words for part in parts),
+    )  # fmt: skip
+
+
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Ids the tokenizer puts before and after one sequence, such as <s> and </s>."""
     bare = _tokenise([["a"]], tokenizer, special=False)[0]
@@ -125,7 +143,10 @@ def special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tu
 
 def _tokenise(words: list[list[str]], tokenizer: PreTrainedTokenizerBase, special: bool) -> list[list[int]]:
     try:
-        return tokenizer(words, is_split_into_words=True, add_special_tokens=special)["input_ids"]
+        return tokenizer(
+            words, is_split_into_words=True, add_special_tokens=special,
+            return_attention_mask=False, return_token_type_ids=False,
+        )["input_ids"]  # fmt: skip
     except (AssertionError, ValueError) as error:
         raise InputError(f"the start's tokenizer cannot read sentences that are split into words: {error}") from None
 

@@ -16,7 +16,7 @@ def predict(
     encoded: Encoded,
     labels: Sequence[str],
     accelerator: Accelerator,
-    tokens: int = 8192,
+    tokens: int = 16384,
     progress: tqdm | None = None,
 ) -> list[list[str]]:
     """The most probable label of every word, sentence by sentence.

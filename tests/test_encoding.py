@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import tiny_tokenizer
 
-from nertransfer.encoding import IGNORED, collate, encode, epoch_batches, token_budget_batches
+from nertransfer.encoding import IGNORED, collate, encode, epoch_batches, joined, token_budget_batches
 from nertransfer.errors import InputError
 from nertransfer.words import window_bounds
 
@@ -71,6 +71,17 @@ def test_labels_stand_on_first_sub_tokens_only_and_unknown_tags_carry_no_loss() 
     assert labels == [1, 0]
     assert batch.input_ids.shape == batch.attention_mask.shape == batch.labels.shape
     assert int(batch.attention_mask.sum()) == sum(len(w.ids) for w in encoded.windows)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(SENTENCES, min_size=1, max_size=3))
+def test_joined_splits_are_the_encoded_sentences_behind_one_another(parts: list[list[list[str]]]) -> None:
+    tokenizer = tiny_tokenizer()
+    together = joined([encode(sentences, tokenizer, 24) for sentences in parts])
+    expected = encode([sentence for sentences in parts for sentence in sentences], tokenizer, 24)
+    assert together.windows == expected.windows and together.pad_id == expected.pad_id
+    assert together.sentence_starts.tolist() == expected.sentence_starts.tolist()
+    assert (together.unknown_words, together.cut_words) == (expected.unknown_words, expected.cut_words)
 
 
 def test_a_window_longer_than_the_start_takes_is_refused() -> None:
