@@ -5,7 +5,7 @@ Sizes are for print: 6.3 inches are the text width of an A4 or letter page.
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import matplotlib
 import numpy as np
@@ -178,6 +178,7 @@ def scatter(points: pd.DataFrame, title: str, x_label: str, y_label: str) -> Fig
     """Dyads of languages as labelled points with the least-squares line.
 
     ``points`` has the columns ``x``, ``y``, ``label`` and ``group``, without NaN; one colour and marker a group.
+    Labels stand where there is room for them, those of the points furthest from the line first.
     """
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(WIDTH, 4.4), facecolor="white")
@@ -188,11 +189,10 @@ def scatter(points: pd.DataFrame, title: str, x_label: str, y_label: str) -> Fig
         for i, (name, part) in enumerate(points.groupby("group", sort=False)):
             marker, colour = _look(i)
             drawn[str(name)] = axes.scatter(part["x"], part["y"], s=12, marker=marker, color=colour, linewidths=0)
-        if len(points) <= LABELS_UP_TO:
-            for text, at_x, at_y in zip(points["label"], x, y, strict=True):
-                axes.annotate(text, (at_x, at_y), (2, 2), textcoords="offset points", fontsize=5, color="#444444")
+        apart = np.zeros(len(points))
         if len(points) > 2 and np.ptp(x) > 0:
             slope, intercept = np.polyfit(x, y, 1)
+            apart = np.abs(y - slope * x - intercept)
             ends = np.array([x.min(), x.max()])
             axes.plot(ends, slope * ends + intercept, color="#444444", linewidth=0.8, linestyle="--")
         axes.tick_params(labelsize=8, length=2)
@@ -213,7 +213,35 @@ def scatter(points: pd.DataFrame, title: str, x_label: str, y_label: str) -> Fig
                 title_fontsize=7,
                 ncols=2,
             )
+        if len(points) <= LABELS_UP_TO:
+            order = np.argsort(-apart, kind="stable")
+            _label(axes, points["label"].to_numpy()[order], np.column_stack([x, y])[order])
     return figure
+
+
+def _label(axes: Axes, texts: Iterable[str], places: np.ndarray) -> None:
+    """Write texts beside their places, (n, 2) in data coordinates, where they cover no other text, place or legend.
+
+    What finds no room on any side of its place is left out.
+    """
+    axes.autoscale_view()  # otherwise it waits for the drawing, and places are not yet where they will be
+    renderer = axes.figure.canvas.get_renderer()
+    inside, legend = axes.get_window_extent(renderer), axes.get_legend()
+    taken = [legend.get_window_extent(renderer)] if legend else []
+    points = axes.transData.transform(places)
+    for text, place in zip(texts, places, strict=True):
+        for across, above in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+            sides = {"ha": "left" if across > 0 else "right", "va": "bottom" if above > 0 else "top"}
+            shown = axes.annotate(
+                text, place, (2.5 * across, 1.5 * above), textcoords="offset points", fontsize=5, color="#444444",
+                annotation_clip=False, **sides,
+            )  # fmt: skip
+            box = shown.get_window_extent(renderer).padded(renderer.points_to_pixels(1.2))  # no closer than this
+            within = inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1
+            if within and not box.count_contains(points) and not box.count_overlaps(taken):
+                taken.append(box)
+                break
+            shown.remove()
 
 
 def projections(points: pd.DataFrame, title: str, explained: tuple[float, float], stress: float) -> Figure:

@@ -431,7 +431,9 @@ def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]
             f"zero-shot F1 (%), {SPLIT}",
         )
         drawn["figures/overlap"] = Drawing("scatter", arguments)
-        captions["figures/overlap"] = "Zero-shot F1 against overlap: each point is a source and a target"
+        captions["figures/overlap"] = (
+            "Zero-shot F1 against overlap: each point is a source and a target, named where there is room"
+        )
     if done.representations is not None:
         more, captions_of_more = _representation_figures(done, done.representations)
         drawn, captions = drawn | more, captions | captions_of_more
