@@ -34,7 +34,7 @@ from nertransfer.schema import SCORED_SPLITS
 from nertransfer.scored import Scored
 from nertransfer.scoring import score
 
-RESULT_VERSION = 2
+RESULT_VERSION = 3
 """Raised by hand whenever a change of this code may change numbers; part of every cell key."""
 
 _VERSIONED = ("torch", "transformers", "tokenizers", "accelerate")

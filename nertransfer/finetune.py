@@ -19,6 +19,7 @@ from nertransfer import interrupts
 from nertransfer.captured import RECORDABLE, CapturedSteps, CudaGraphs, Recorder
 from nertransfer.compiled import CompiledLayers
 from nertransfer.config import Recipe, RunOptions
+from nertransfer.dropout import quick_dropout
 from nertransfer.encoding import IGNORED, Batch, Encoded, collate, epoch_batches
 from nertransfer.progress import progress_bar
 from nertransfer.randomness import mixed
@@ -188,12 +189,13 @@ def _train_epoch(
         losses = captured(batches, rates, bar.update)
     else:
         shares: list[torch.Tensor] = []
-        for number, (indices, rate) in enumerate(zip(batches, rates, strict=True)):
-            for group in training.optimiser.param_groups:
-                group["lr"] = rate
-            batch = make_batch(train, indices, mixed(seed, _BATCH, first + number))
-            shares.append(_step(training, batch))
-            bar.update()
+        with quick_dropout(training.model) if accelerator.device.type == "cpu" else nullcontext():
+            for number, (indices, rate) in enumerate(zip(batches, rates, strict=True)):
+                for group in training.optimiser.param_groups:
+                    group["lr"] = rate
+                batch = make_batch(train, indices, mixed(seed, _BATCH, first + number))
+                shares.append(_step(training, batch))
+                bar.update()
         losses = torch.stack(shares)  # the only transfer from the device in an epoch
     if accelerator.num_processes > 1:
         losses = accelerator.reduce(losses, reduction="sum")

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedModel
+
+from nertransfer.dropout import drop
 
 ATTENTION = "nertransfer_unpadded"
 """Name of the attention function; no mask function has it, so models build no mask."""
@@ -207,7 +208,7 @@ def _attend(
         scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=scaling or size**-0.5)
         if far is not None and length > sliding_window:
             scores = scores.masked_fill(far[:length, :length], -torch.inf)
-        attended = torch.bmm(functional.dropout(scores.softmax(-1), dropout), v)
+        attended = torch.bmm(drop(scores.softmax(-1), dropout), v)
         attended = attended.view(windows, heads, length, size).transpose(1, 2)
         outputs.append(attended.reshape(windows * length, heads, size))
     return torch.cat(outputs)[None], None
