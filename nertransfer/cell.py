@@ -7,6 +7,8 @@ import functools
 import hashlib
 import itertools
 import json
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -322,7 +324,7 @@ def _device_name(accelerator: Accelerator) -> str:
 
 
 def make_accelerator(recipe: Recipe, run: RunOptions) -> Accelerator:
-    """The accelerator of a process; raises InputError when the device cannot compute in that precision."""
+    """The accelerator of a process; raises InputError when the device cannot compute in that precision, or compile."""
     precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)
     try:
         accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=precision)
@@ -333,4 +335,14 @@ def make_accelerator(recipe: Recipe, run: RunOptions) -> Accelerator:
         raise InputError(
             f"precision={recipe.precision!r} is not allowed on {accelerator.device}: fp32 or bf16", "precision"
         )
+    if run.compile:
+        check_can_compile(accelerator.device)
     return accelerator
+
+
+def check_can_compile(device: torch.device) -> None:
+    """Raise InputError where layers cannot be compiled for a device."""
+    if device.type != "cuda":
+        raise InputError(f"compile=true is not allowed on {device}: it is for a GPU", "compile")
+    if not any(map(shutil.which, (os.environ.get("CC", ""), "gcc", "clang"))):
+        raise InputError("compile=true is not allowed here: it needs a C compiler, gcc or clang on the PATH", "compile")

@@ -184,7 +184,7 @@ class RunOptions:
         check(self.evaluation_tokens >= 512, "evaluation_tokens", self.evaluation_tokens, "at least 512 sub-tokens")
 
 
-def _check_recipe_and_run(recipe: Recipe, run: RunOptions) -> None:
+def _check_recipe_and_run(recipe: Recipe, run: RunOptions, num_processes: int) -> None:
     check(
         recipe.batch_size % run.gradient_accumulation == 0,
         "gradient_accumulation",
@@ -197,6 +197,10 @@ def _check_recipe_and_run(recipe: Recipe, run: RunOptions) -> None:
         recipe.precision,
         "fp32 or bf16 with device=cpu",
     )
+    check(
+        not (run.compile and (recipe.precision == "fp16" or num_processes > 1)), "compile", run.compile,
+        "false with precision=fp16 or num_processes above 1",
+    )  # fmt: skip
 
 
 def _check_seeds(seeds: tuple[int, ...], parameter: str = "seeds") -> None:
@@ -294,7 +298,7 @@ class StudyConfig:
     output: str = option("reports", "folder of the report; the study's name is appended")
 
     def __post_init__(self) -> None:
-        _check_recipe_and_run(self.recipe, self.run)
+        _check_recipe_and_run(self.recipe, self.run, self.num_processes)
         _check_seeds(self.seeds)
         check(bool(self.starts), "starts", "", "at least one")
         for parameter in ("starts", "pivots", "adapted", "sources", "targets"):
@@ -348,7 +352,7 @@ class TrainConfig:
     keep_weights: bool = option(False, KEEP_HELP)
 
     def __post_init__(self) -> None:
-        _check_recipe_and_run(self.recipe, self.run)
+        _check_recipe_and_run(self.recipe, self.run, self.num_processes)
         _check_seeds((self.seed,), "seed")
         check_unique("targets", self.targets)
         check(self.num_processes >= 1, "num_processes", self.num_processes, "a whole number of at least 1")

@@ -1,6 +1,7 @@
 """The training loop, on Accelerate. No tracking, no scoring, no corpora: tensors in, weights out."""
 
 import json
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,8 @@ from nertransfer.progress import progress_bar
 from nertransfer.randomness import mixed
 from nertransfer.trimming import Trimming, can_trim
 from nertransfer.unpadded import CPU_TOKENS, logits_at
+
+logger = logging.getLogger("nertransfer")
 
 BatchMaker = Callable[[Encoded, Sequence[int], int], Batch]
 """(split, window indices, seed of the batch) -> batch with labels."""
@@ -110,6 +113,8 @@ def fit(
     captured = None
     if make_batch is collate_labels and can_capture(training):
         captured = capture(training, CudaGraphs(accelerator.device))
+    elif run.compile and accelerator.is_main_process:
+        logger.warning("%s: compile=true changes nothing, for steps of this encoder cannot be recorded", title)
     history.steps_per_epoch = -(-len(train.windows) // recipe.batch_size)
     total = recipe.epochs * history.steps_per_epoch
     last_saved = time.monotonic()

@@ -20,7 +20,7 @@ from nertransfer.cell import Cell, make_accelerator, recipe_digest
 from nertransfer.claims import Claims, Heart, Owner, held
 from nertransfer.cluster import Cluster, train_script, write_scripts
 from nertransfer.commandline import command, flat
-from nertransfer.config import PLANTED, DataOptions, StudyConfig, TrackingOptions, TrainConfig
+from nertransfer.config import PLANTED, DataOptions, Recipe, RunOptions, StudyConfig, TrackingOptions, TrainConfig
 from nertransfer.current import Place
 from nertransfer.display import duration
 from nertransfer.errors import InputError
@@ -212,7 +212,10 @@ def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
 def _prepare(config: StudyConfig, timing: Timing) -> tuple[Plan, Grid]:
     """Read corpora and starts, and lay the cells out."""
     grid = lay_out(config)
-    accelerator = make_accelerator(config.recipe, config.run)
+    if config.executor == "local":
+        accelerator = make_accelerator(config.recipe, config.run)
+    else:  # cells run elsewhere, and what they need this machine need not have
+        accelerator = make_accelerator(Recipe(), RunOptions(device=config.run.device))
     with timing.phase("reading corpora"):
         corpora = load_corpora(config.data, grid.languages)
     with timing.phase(MAKING if config.data.data == PLANTED else "finding the starts"):

@@ -56,7 +56,7 @@ def trained(
     run: RunOptions = RUN,
 ) -> tuple[list[float], dict[str, torch.Tensor]]:
     start, train, labels = made
-    accelerator = make_accelerator(RECIPE, run)
+    accelerator = make_accelerator(RECIPE, RUN)
     with monkeypatch.context() as patch:
         if recorder is not None:
             steps: dict[int, CapturedSteps] = {}

@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from cell_process import RECIPE, as_json, measure
 from tiny import save_tiny_corpora, save_tiny_start
 
 from nertransfer import corpus, interrupts, starts
-from nertransfer.cell import RESULT_VERSION, Encoder, make_accelerator, make_cell, recipe_digest
+from nertransfer.cell import RESULT_VERSION, Encoder, check_can_compile, make_accelerator, make_cell, recipe_digest
 from nertransfer.config import RECIPES, DataOptions, Recipe, RunOptions
+from nertransfer.errors import InputError
 from nertransfer.finetune import History, fit
 from nertransfer.grid import FewShot
 from nertransfer.labels import label_list
@@ -227,6 +229,17 @@ def test_an_interrupt_that_was_dropped_stops_the_next_epoch(inputs: tuple[Path, 
     with pytest.raises(KeyboardInterrupt):
         measure(*inputs, tmp_path)
     measure(*inputs, tmp_path)  # once, not for ever
+
+
+def test_what_cannot_compile_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="compile=true is not allowed on cpu: it is for a GPU"):
+        make_accelerator(Recipe(), RunOptions(compile=True))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    with pytest.raises(InputError, match="needs a C compiler"):
+        check_can_compile(torch.device("cuda"))
+    (tmp_path / "clang").touch(mode=0o755)
+    check_can_compile(torch.device("cuda"))
 
 
 def test_a_loss_that_is_not_finite_stops_with_advice(inputs: tuple[Path, Path], tmp_path: Path) -> None:

@@ -154,6 +154,8 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     (EVALUATE, {"evaluation_tokens": "511"}, "evaluation_tokens=511 is not allowed: at least 512 sub-tokens"),
     # contradictions between parameters
     (TRAIN, {"compile": "true", "device": "cpu"}, "compile=True is not allowed: false with device=cpu or"),
+    (TRAIN, {"compile": "true", "precision": "fp16"}, "compile=True is not allowed: false with precision=fp16 or"),
+    (TRAIN, {"compile": "true", "num_processes": "2"}, "compile=True is not allowed: false with precision=fp16 or"),
     (
         STUDY,
         {"batch_size": "32", "gradient_accumulation": "5"},
@@ -270,6 +272,8 @@ def between(low: float, high: float) -> st.SearchStrategy[float]:
 def studies(draw: st.DrawFn) -> config.StudyConfig:
     accumulation = draw(st.integers(1, 8))
     device = draw(st.sampled_from(["auto", "cpu"]))
+    precision = draw(st.sampled_from(["fp32", "bf16"] if device == "cpu" else ["fp32", "bf16", "fp16"]))
+    may_compile = device == "auto" and accumulation == 1 and precision != "fp16"
     return config.StudyConfig(
         data=config.DataOptions(draw(NAMES), draw(distinct(CODES)), draw(st.booleans()), draw(NAMES)),
         starts=draw(distinct(STARTS, 1)),
@@ -284,12 +288,12 @@ def studies(draw: st.DrawFn) -> config.StudyConfig:
             warmup_ratio=draw(between(0, 1)),
             weight_decay=draw(between(0, 1)),
             max_grad_norm=draw(between(1e-9, 1e9)),
-            precision=draw(st.sampled_from(["fp32", "bf16"] if device == "cpu" else ["fp32", "bf16", "fp16"])),
+            precision=precision,
             epoch_choice=draw(st.sampled_from(["last", "best"])),
         ),
         run=config.RunOptions(
             accumulation, draw(st.booleans()), draw(between(-1, 1e6)), draw(st.integers(512, 10**6)), device,
-            compile=device == "auto" and accumulation == 1 and draw(st.booleans()),
+            compile=may_compile and draw(st.booleans()),
         ),
         tracking=config.TrackingOptions(draw(st.one_of(st.just(""), NAMES)), draw(st.sampled_from(["", "sqlite:///m.db"]))),
         selection_split=draw(st.sampled_from(["dev", "test"])),

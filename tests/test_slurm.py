@@ -157,6 +157,12 @@ def test_a_cancelled_task_is_noticed_and_its_cell_listed(slurm: SlurmCluster, fo
     assert cell_runs(study, "RUNNING") == cell_runs(study, "SCHEDULED") == []
 
 
+def test_what_cells_need_this_machine_need_not_have(slurm: SlurmCluster, folder: Path, python: str) -> None:
+    for needs in ({"precision": "fp16"}, {"compile": "true"}):
+        said = finish(begin(folder, slurm, python, device="auto", sources="aaa", executor="script", **needs))
+        assert re.search(r"\d cells in 1 arrays", said), said
+
+
 def test_plain_scripts_run_the_cells_and_the_study_then_finds_them(
     slurm: SlurmCluster, folder: Path, python: str
 ) -> None:
