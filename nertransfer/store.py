@@ -135,9 +135,10 @@ def patiently(call: Callable[[], Any], patience: float = PATIENCE_SECONDS, pause
         try:
             found = call()
         except Exception as error:
-            if not is_away(error) or time.monotonic() - began > patience:
+            away = is_away(error)
+            if not (away or was_second(error)) or time.monotonic() - began > patience:
                 raise
-            if not told:
+            if away and not told:
                 logger.warning("the tracking server does not answer; waiting for it")
                 told = True
             time.sleep(pause)
@@ -156,14 +157,19 @@ def is_away(error: Exception) -> bool:
     if not isinstance(error, MlflowException):
         return False
     text = str(error)
-    if "INSERT INTO datasets" in text and ("UNIQUE" in text or "unique" in text or "Duplicate entry" in text):
-        return True  # MLflow looks before it adds: two may be the first, and the later one fails
     if "sqlite3." in text:  # MLflow calls all that goes wrong with a database unavailable; only this passes
         return "sqlite3.OperationalError" in text and ("locked" in text or "busy" in text)
     lost = "failed with exception" in text or "failed with timeout exception" in text
     busy = error.error_code in ("TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
     # MLflow has no name of its own for 502, which a proxy answers while the server behind it restarts
     return lost or busy or "failed with error code 502" in text
+
+
+def was_second(error: Exception) -> bool:
+    """Whether a call failed because somebody else has just added the same dataset: MLflow looks before it adds, and of
+    two that find nothing the later one fails. The next time it finds it."""
+    text = str(error) if isinstance(error, MlflowException) else ""
+    return "INSERT INTO datasets" in text and ("UNIQUE" in text or "unique" in text or "Duplicate entry" in text)
 
 
 @dataclass(frozen=True)
