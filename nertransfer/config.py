@@ -125,6 +125,8 @@ class DataOptions:
 
 
 DEVICE_HELP = "auto takes a GPU where there is one"
+NAME_BYTES = 250
+"""A study's name is that of a folder, and file systems take 255."""
 TRACKING_URI_HELP = "MLflow tracking server or store; empty: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here"
 
 
@@ -137,10 +139,10 @@ class TrackingOptions:
 
     def __post_init__(self) -> None:
         check(
-            self.study == self.study.strip() and "/" not in self.study,
+            self.study == self.study.strip() and "/" not in self.study and len(self.study.encode()) <= NAME_BYTES,
             "study",
             self.study,
-            "a name without '/' and without spaces around it",
+            f"a name without '/' and without spaces around it, of at most {NAME_BYTES} bytes",
         )
         check(
             self.tracking_uri in ("", "databricks")

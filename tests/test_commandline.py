@@ -141,6 +141,7 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     (STUDY, {"languages": "swa,hau,swa"}, "languages='swa,hau,swa' is not allowed: swa is named twice"),
     # TrackingOptions
     (STUDY, {"study": "a/b"}, "study='a/b' is not allowed: a name without '/'"),
+    (STUDY, {"study": "ñ" * 126}, "without spaces around it, of at most 250 bytes"),
     (config.RegisterConfig, {"study": " a"}, "study=' a' is not allowed: a name without '/'"),
     (STUDY, {"tracking_uri": "./mlruns"}, "tracking_uri='./mlruns' is not allowed: an http(s) address or a database"),
     (STUDY, {"tracking_uri": "mlruns"}, "tracking_uri='mlruns' is not allowed"),
