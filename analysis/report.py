@@ -56,6 +56,7 @@ from nertransfer.progress import progress_bar
 from nertransfer.store import client, inherited_run, public_uri, resolve_uri, study_name
 
 INDEX = "index.html"
+PAIRS = "each point is a source and a target, named where there is room"
 
 
 def write(config: AnalyseConfig) -> Path:
@@ -431,9 +432,7 @@ def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]
             f"zero-shot F1 (%), {SPLIT}",
         )
         drawn["figures/overlap"] = Drawing("scatter", arguments)
-        captions["figures/overlap"] = (
-            "Zero-shot F1 against overlap: each point is a source and a target, named where there is room"
-        )
+        captions["figures/overlap"] = f"Zero-shot F1 against overlap: {PAIRS}"
     if done.representations is not None:
         more, captions_of_more = _representation_figures(done, done.representations)
         drawn, captions = drawn | more, captions | captions_of_more
@@ -488,7 +487,7 @@ def _representation_figures(done: Computed, found: Representations) -> tuple[dic
         arguments = (frame, title, label, f"zero-shot F1 (%), {SPLIT}")
         drawn[f"{stem}-f1"] = Drawing("scatter", arguments)
         apart = "" if found.split == SPLIT else f" (alignment on {found.split}, F1 on {SPLIT})"
-        captions[f"{stem}-f1"] = f"Zero-shot F1 against alignment{apart}, {what}: each point is a source and a target"
+        captions[f"{stem}-f1"] = f"Zero-shot F1 against alignment{apart}, {what}: {PAIRS}"
     return drawn, captions
 
 

@@ -20,13 +20,13 @@ def main(config: TrainConfig) -> None:
         raise SystemExit(launch.relaunch(config.num_processes, __file__, sys.argv[1:], config.run.device))
     launch.check_world(config.num_processes)
 
-    from nertransfer.cell import make_accelerator
+    from nertransfer.cell import make_training_accelerator
     from nertransfer.claims import slurm_task
     from nertransfer.slurm_task import TAKEN_STATUS
     from nertransfer.store import client, open_study, resolve_uri, study_name
     from nertransfer.study import train
 
-    accelerator = make_accelerator(config.recipe, config.run)
+    accelerator = make_training_accelerator(config.recipe, config.run)
     study = None
     if accelerator.is_main_process:
         study = open_study(

@@ -39,7 +39,7 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
         learning_rate=config.learning_rate,
     )  # fmt: skip
     accelerator = Accelerator(cpu=config.run.device == "cpu")
-    start = resolve_starts((config.start,), config.data, accelerator)[0]
+    start = resolve_starts((config.start,), config.data, lambda: accelerator)[0]
     tokenizer = starts.load_tokenizer(start)
     if recipe.max_length > tokenizer.model_max_length:
         recipe = replace(recipe, max_length=tokenizer.model_max_length)

@@ -62,7 +62,8 @@ class CapturedSteps:
     """Steps over batches of one split.
 
     The first batch of a length is an ordinary step, which also makes what is made on first use; the second is recorded;
-    from then on the record is replayed. Each does the same arithmetic on the same numbers, dropout drawn anew.
+    from then on the record is replayed. Each does the same arithmetic on the same numbers, dropout drawn anew. Full
+    batches of rows as long as the model takes, without room for padding, are ordinary steps always.
     """
 
     def __init__(

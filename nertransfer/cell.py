@@ -324,7 +324,7 @@ def _device_name(accelerator: Accelerator) -> str:
 
 
 def make_accelerator(recipe: Recipe, run: RunOptions) -> Accelerator:
-    """The accelerator of a process; raises InputError when the device cannot compute in that precision, or compile."""
+    """The accelerator of a process; raises InputError when the device cannot compute in that precision."""
     precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)
     try:
         accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=precision)
@@ -335,6 +335,12 @@ def make_accelerator(recipe: Recipe, run: RunOptions) -> Accelerator:
         raise InputError(
             f"precision={recipe.precision!r} is not allowed on {accelerator.device}: fp32 or bf16", "precision"
         )
+    return accelerator
+
+
+def make_training_accelerator(recipe: Recipe, run: RunOptions) -> Accelerator:
+    """`make_accelerator` for fine-tuning; raises InputError also where layers are to be compiled and cannot be."""
+    accelerator = make_accelerator(recipe, run)
     if run.compile:
         check_can_compile(accelerator.device)
     return accelerator

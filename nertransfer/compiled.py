@@ -1,10 +1,11 @@
 """The repeated layers of an encoder with their small kernels fused by torch.compile, while training needs them so."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import torch
 from torch import nn
+
+from nertransfer.replaced import forwards_replaced
 
 
 class CompiledLayers:
@@ -12,16 +13,9 @@ class CompiledLayers:
 
     def __init__(self, model: nn.Module) -> None:
         stacks = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len({type(x) for x in m}) == 1]
-        self.layers = [layer for stack in stacks if len(stack) > 1 for layer in stack]
-        self.compiled = [torch.compile(layer.forward, dynamic=True) for layer in self.layers]
+        layers = [layer for stack in stacks if len(stack) > 1 for layer in stack]
+        self.compiled = {layer: torch.compile(layer.forward, dynamic=True) for layer in layers}
 
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
+    def in_use(self) -> AbstractContextManager[None]:
         """Inside, the layers run compiled; scoring and saving, outside, see them as they are."""
-        for layer, compiled in zip(self.layers, self.compiled, strict=True):
-            layer.forward = compiled
-        try:
-            yield
-        finally:
-            for layer in self.layers:
-                del layer.forward
+        return forwards_replaced(self.compiled)

@@ -166,7 +166,8 @@ class RunOptions:
     device: Literal["auto", "cpu"] = option("auto", DEVICE_HELP)
     compile: bool = option(
         False,
-        "fine-tuning on one GPU: fuse kernels of the encoder's layers (torch.compile); pays from about ten cells on",
+        "fine-tuning on one GPU: fuse kernels of the encoder's layers (torch.compile, which needs a C compiler); pays "
+        "from about ten cells on",
     )
 
     def __post_init__(self) -> None:

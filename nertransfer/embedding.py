@@ -30,7 +30,7 @@ def word_vectors(
     words: np.ndarray,
     layers: Sequence[int],
     device: torch.device,
-    tokens: int = 8192,
+    tokens: int = 16384,
     progress: tqdm | None = None,
 ) -> np.ndarray:
     """Contextual vectors of words, float32 [len(words), size].

@@ -114,7 +114,7 @@ def fit(
     if make_batch is collate_labels and can_capture(training):
         captured = capture(training, CudaGraphs(accelerator.device))
     elif run.compile and accelerator.is_main_process:
-        logger.warning("%s: compile=true changes nothing, for steps of this encoder cannot be recorded", title)
+        logger.warning("%s: compile=true changes nothing here, for these steps cannot be recorded", title)
     history.steps_per_epoch = -(-len(train.windows) // recipe.batch_size)
     total = recipe.epochs * history.steps_per_epoch
     last_saved = time.monotonic()
@@ -269,7 +269,10 @@ def capture(training: Training, recorder: Recorder) -> CapturedSteps:
         _update(training)
         return loss.detach()
 
-    limit = accelerator.unwrap_model(model).config.max_position_embeddings
+    inner = accelerator.unwrap_model(model)
+    # XLM-R and its kin count positions from behind the padding's, which padding itself does not move away from
+    padding = getattr(inner.base_model.embeddings, "padding_idx", training.train.pad_id)
+    limit = inner.config.max_position_embeddings - (0 if padding == training.train.pad_id else padding + 1)
     return CapturedSteps(training.train, recipe.batch_size, step, rate, recorder, limit)
 
 

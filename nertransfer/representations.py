@@ -135,7 +135,7 @@ def _cell(run: Run) -> Model:
 
 
 def _start(text: str, config: EmbedConfig, accelerator: Accelerator) -> Model:
-    start = resolve_starts((text,), config.data, accelerator)[0]
+    start = resolve_starts((text,), config.data, lambda: accelerator)[0]
     return Model(start.name, text, starts.identify(start).digest, start=start)
 
 

@@ -16,11 +16,11 @@ from accelerate import Accelerator
 
 from nertransfer import corpus as corpora_of
 from nertransfer import launch, pages, planted_starts, pool, registry, schema, starts
-from nertransfer.cell import Cell, make_accelerator, recipe_digest
+from nertransfer.cell import Cell, make_accelerator, make_training_accelerator, recipe_digest
 from nertransfer.claims import Claims, Heart, Owner, held
 from nertransfer.cluster import Cluster, train_script, write_scripts
 from nertransfer.commandline import command, flat
-from nertransfer.config import PLANTED, DataOptions, Recipe, RunOptions, StudyConfig, TrackingOptions, TrainConfig
+from nertransfer.config import PLANTED, DataOptions, StudyConfig, TrackingOptions, TrainConfig
 from nertransfer.current import Place
 from nertransfer.display import duration
 from nertransfer.errors import InputError
@@ -56,11 +56,12 @@ FIRST_PAUSE_SECONDS, PAUSE_SECONDS = 1.0, 30.0
 """Between two looks at what another process works on: short at first, then longer and longer."""
 
 
-def resolve_starts(texts: Sequence[str], data: DataOptions, accelerator: Accelerator) -> list[starts.Start]:
-    """The starts that the texts name; those of the planted corpora are trained where they do not exist yet."""
+def resolve_starts(texts: Sequence[str], data: DataOptions, make: Callable[[], Accelerator]) -> list[starts.Start]:
+    """The starts that the texts name; those of the planted corpora are trained where they do not exist yet, with the
+    accelerator that ``make`` then makes."""
     if data.data != PLANTED:
         return starts.resolve_all(texts)
-    return planted_starts.resolve_all(texts, data, accelerator)
+    return planted_starts.resolve_all(texts, data, make())
 
 
 def train(config: TrainConfig, study: Study | None, accelerator: Accelerator) -> Outcome:
@@ -83,7 +84,7 @@ def train_plan(config: TrainConfig, accelerator: Accelerator) -> Plan:
     pick("few_shot_language", few, corpora_of.names(config.data))
     corpora = corpora_of.load(languages_to_load(config.data, (*languages_of(source), *few), config.targets))
     targets = pick("targets", config.targets, corpora)
-    start = resolve_starts((config.start,), config.data, accelerator)[0]
+    start = resolve_starts((config.start,), config.data, lambda: accelerator)[0]
     shots = FewShot(config.few_shot_language, number, ALONE if alone else config.few_shot_mode) if number else None
     cell = cell_of(
         (start.name, source, shots), config.seed, {start.name: start}, {start.name: starts.identify(start)}, corpora,
@@ -197,6 +198,7 @@ def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
     """
     outcome = StudyOutcome()
     plan, grid = _prepare(config, outcome.timing)
+    _check_machine(config, plan, study)
     outcome.sources = list(dict.fromkeys(cell.source for cell in plan.cells))
     tags = {"languages": ",".join(plan.corpora), schema.RECIPE_DIGEST: recipe_digest(config.recipe)}
     with Heart(study, Owner.this_process()), open_run(study, schema.KIND_STUDY, "study", tags) as run_id:
@@ -212,16 +214,22 @@ def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
 def _prepare(config: StudyConfig, timing: Timing) -> tuple[Plan, Grid]:
     """Read corpora and starts, and lay the cells out."""
     grid = lay_out(config)
-    if config.executor == "local":
-        accelerator = make_accelerator(config.recipe, config.run)
-    else:  # cells run elsewhere, and what they need this machine need not have
-        accelerator = make_accelerator(Recipe(), RunOptions(device=config.run.device))
     with timing.phase("reading corpora"):
         corpora = load_corpora(config.data, grid.languages)
     with timing.phase(MAKING if config.data.data == PLANTED else "finding the starts"):
-        resolved = resolve_starts(list(grid.texts.values()), config.data, accelerator)
+        resolved = resolve_starts(
+            list(grid.texts.values()), config.data, lambda: make_accelerator(config.recipe, config.run)
+        )
     with timing.phase("planning"):
         return make_plan(grid, corpora, resolved, config.recipe), grid
+
+
+def _check_machine(config: StudyConfig, plan: Plan, study: Study) -> None:
+    """Raise InputError where cells are to run here and this machine cannot compute as they ask."""
+    if config.executor == "local" and plan.cells:
+        done = finished_cells(study, plan.targets)
+        if any(cell.place not in done for cell in plan.cells):
+            make_training_accelerator(config.recipe, config.run)
 
 
 def _bury(study: Study) -> None:

@@ -28,7 +28,7 @@ class TextEncoder:
         """Load the start that ``text`` names as in a study of ``data``; raises InputError where it cannot be."""
         run = RunOptions()
         accelerator = make_accelerator(Recipe(), run)
-        start = resolve_starts((text,), data, accelerator)[0]
+        start = resolve_starts((text,), data, lambda: accelerator)[0]
         self._encoder = starts.load_encoder(start).to(accelerator.device)
         self._tokenizer = starts.load_tokenizer(start)
         self._device, self._tokens = accelerator.device, run.evaluation_tokens

@@ -1,5 +1,6 @@
 """Steps with everything on the device: the same training as step by step, whatever records them."""
 
+import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -103,6 +104,35 @@ def test_batches_without_padding_are_recorded_too(made: Made) -> None:
     assert [tuple(mask.shape) for mask in masks] == [(2, 2 * STRIDE)] * 3 + [(2, 3 * STRIDE)] * 2
     assert not any(mask.all() for mask in masks) and len(set(losses.tolist())) == 2
     assert (recorder.recorded, recorder.replayed) == (2, 3)
+
+
+def test_no_row_is_longer_than_the_model_takes(made: Made) -> None:
+    """Positions of XLM-R and its kin begin behind that of padding, where padding stays if it is the same id."""
+    start, _, labels = made
+    model = starts.load_for_tagging(start, labels, 3)
+    places = model.config.max_position_embeddings
+    usable = places - model.base_model.embeddings.padding_idx - 1
+    words = np.zeros(9, dtype=np.int64)
+    rows = tuple(Window((5,) * usable, (1,), (2,), (n,)) for n in range(9))
+    accelerator = make_accelerator(RECIPE, RUN)
+    for pad_id, width in ((model.base_model.embeddings.padding_idx, places), (5, usable)):
+        train = Encoded(rows, words, np.arange(10), pad_id, 0, 0)
+        optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
+        training = finetune.Training(model, optimiser, train, RECIPE, RUN, accelerator)
+        steps = finetune.capture(training, Repeats())
+        assert steps.input_ids.shape[1] == min(width, usable // STRIDE * STRIDE + STRIDE)
+        losses = steps([range(7), range(7), (7, 8)], [1e-3] * 3, lambda: None)
+        assert torch.isfinite(losses).all() and losses[1] != losses[0]
+
+
+def test_where_nothing_can_be_recorded_compiling_is_said_to_change_nothing(
+    made: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    start, train, labels = made
+    model = starts.load_for_tagging(start, labels, 3)
+    with caplog.at_level(logging.WARNING, "nertransfer"):
+        finetune.fit(model, train, RECIPE, replace(RUN, compile=True), 3, make_accelerator(RECIPE, RUN), title="a cell")
+    assert caplog.messages == ["a cell: compile=true changes nothing here, for these steps cannot be recorded"]
 
 
 def test_layers_are_compiled_once_and_only_for_training(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

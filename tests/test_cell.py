@@ -15,12 +15,22 @@ from cell_process import RECIPE, as_json, measure
 from tiny import save_tiny_corpora, save_tiny_start
 
 from nertransfer import corpus, interrupts, starts
-from nertransfer.cell import RESULT_VERSION, Encoder, check_can_compile, make_accelerator, make_cell, recipe_digest
+from nertransfer.cell import (
+    RESULT_VERSION,
+    Encoder,
+    check_can_compile,
+    make_accelerator,
+    make_cell,
+    recipe_digest,
+    score_splits,
+)
 from nertransfer.config import RECIPES, DataOptions, Recipe, RunOptions
 from nertransfer.errors import InputError
+from nertransfer.evaluation import predict
 from nertransfer.finetune import History, fit
 from nertransfer.grid import FewShot
 from nertransfer.labels import label_list
+from nertransfer.scoring import score
 
 SCRIPT = Path(__file__).with_name("cell_process.py")
 KILLED = 128 + signal.SIGKILL
@@ -231,9 +241,28 @@ def test_an_interrupt_that_was_dropped_stops_the_next_epoch(inputs: tuple[Path, 
     measure(*inputs, tmp_path)  # once, not for ever
 
 
+def test_splits_tagged_together_are_tagged_as_each_alone(inputs: tuple[Path, Path]) -> None:
+    start, data = inputs
+    there = corpus.load(DataOptions(data=str(data)))["aaa"]
+    sentences = there.train.sentences
+    some = [sentences[:9], sentences[5:6], sentences[3:17]]
+    splits = [dataclasses.replace(there.train, language=f"l{i}", sentences=part) for i, part in enumerate(some)]
+    found = starts.resolve(f"tiny={start}")
+    labels = label_list(there.categories)
+    model, encoder = starts.load_for_tagging(found, labels, 4).eval(), Encoder(starts.load_tokenizer(found), 24)
+    accelerator = make_accelerator(Recipe(), RunOptions(device="cpu"))
+    together = score_splits(model, encoder, labels, splits, accelerator, 512)
+    for split, scored in zip(splits, together, strict=True):
+        assert scored.split is split
+        assert scored.predicted == predict(model, encoder(split), labels, accelerator)
+        assert scored.scores == score([s.tags for s in split.sentences], scored.predicted)
+    assert len({tuple(map(tuple, scored.predicted)) for scored in together}) == 3
+    assert score_splits(model, encoder, labels, [], accelerator, 512) == []
+
+
 def test_what_cannot_compile_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="compile=true is not allowed on cpu: it is for a GPU"):
-        make_accelerator(Recipe(), RunOptions(compile=True))
+        check_can_compile(torch.device("cpu"))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
     with pytest.raises(InputError, match="needs a C compiler"):

@@ -14,6 +14,8 @@ from pathlib import Path
 import mlflow
 import pytest
 import transformers
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from mlflow.exceptions import MlflowException
 from tiny import save_tiny_corpora, save_tiny_start
 
@@ -388,6 +390,43 @@ def test_a_run_that_was_cut_short_goes_on_without_repeating_a_point_of_its_curve
     assert [m.step for m in fresh.client.get_metric_history(run.info.run_id, schema.SPEED)] == [1, 2, 3, 4]
     steps = [m.step for m in fresh.client.get_metric_history(run.info.run_id, "train_loss")]
     assert steps == list(range(1, 21))
+
+
+class NotHere(Exception):
+    """This machine cannot do it."""
+
+
+def test_only_a_study_that_runs_cells_here_asks_what_this_machine_can(
+    finished: Path, fresh: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise NotHere
+
+    monkeypatch.setattr(studies, "make_training_accelerator", refuse)
+    with pytest.raises(NotHere):
+        studies.run_study(configuration(), fresh)
+    assert fresh.existing_id is None  # nothing was begun
+    studies.write_study_scripts(configuration(executor="script"), fresh)
+    monkeypatch.chdir(finished)
+    outcome = studies.run_study(configuration(), open_here(finished))  # all is done
+    assert len(outcome.found) == 4 and not outcome.ran
+
+
+@pytest.mark.parametrize("executor", ["local", "slurm", "script"])
+def test_planted_starts_are_the_same_wherever_cells_run(
+    tmp_path: Path, executor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(_texts: object, _data: object, accelerator: Accelerator) -> None:
+        assert str(accelerator.mixed_precision) == "bf16"
+        raise NotHere
+
+    AcceleratorState._reset_state()
+    monkeypatch.setattr(studies.planted_starts, "resolve_all", made)
+    monkeypatch.chdir(tmp_path)
+    changes = {"data": "planted", "starts": "base", "precision": "bf16", "executor": executor}
+    with pytest.raises(NotHere):
+        studies.write_study_scripts(configuration(**changes), open_here(tmp_path))
+    AcceleratorState._reset_state()
 
 
 def test_a_cell_that_another_process_has_is_left_to_it(fresh: Study) -> None:
