@@ -9,6 +9,8 @@ import argparse
 import dataclasses
 import gc
 import logging
+import os
+import select
 import signal
 import sys
 import typing
@@ -154,7 +156,10 @@ def command(config: object) -> list[str]:
 
 
 def run(config: type[T], main: Callable[[T], None], description: str, argv: Sequence[str] | None = None) -> None:
-    """Parse, build, call ``main``; bad input ends with one line and status 2, an interrupt or SIGTERM with 130."""
+    """Parse, build, call ``main``; bad input ends with one line and status 2, an interrupt or SIGTERM with 130.
+
+    Where nobody reads on what it prints, as behind ``| head``, it ends without a word, with 141 as a shell has it.
+    """
     # a cluster's polite kill ends a run like Ctrl-C: marked as killed, resumable
     signal.signal(signal.SIGINT, interrupts.handle)  # a second Ctrl-C ends the cleaning up as well
     for name in ("SIGTERM", "SIGUSR2"):  # the latter is how submitit announces a time limit
@@ -174,6 +179,7 @@ def run(config: type[T], main: Callable[[T], None], description: str, argv: Sequ
             file.lines = {key: line for key, line in file.lines.items() if key[0] not in given}
             given = file.texts | given
         main(build(config, given))
+        sys.stdout.flush()
         gc.freeze()  # the exit does not look for garbage among what is there: saves a second after a large report
     except InputError as error:
         place = file.place(error.parameter, error.item) if file is not None and error.parameter else ""
@@ -182,3 +188,18 @@ def run(config: type[T], main: Callable[[T], None], description: str, argv: Sequ
     except KeyboardInterrupt:
         print("interrupted; run the same command again to continue", file=sys.stderr)
         raise SystemExit(130) from None
+    except BrokenPipeError:
+        if not _nobody_reads(sys.stdout):
+            raise  # of another pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still writes at the exit
+        raise SystemExit(128 + signal.SIGPIPE) from None
+
+
+def _nobody_reads(stream: typing.TextIO) -> bool:
+    """Whether a stream goes into a pipe whose other end is closed."""
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+    except (AttributeError, OSError):  # no poll on this system, or no file behind the stream
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))

@@ -2,14 +2,18 @@
 
 import dataclasses
 import math
+import os
 import re
+import signal
+import subprocess
+import sys
 import typing
 
 import pytest
 from hypothesis import given as given_values
 from hypothesis import settings
 from hypothesis import strategies as st
-from project_scripts import MAKE, REQUIRED
+from project_scripts import MAKE, REQUIRED, ROOT
 
 from nertransfer import commandline, config
 from nertransfer.commandline import build, flat, parameters, parser
@@ -403,6 +407,34 @@ def test_run_lets_mistakes_of_the_program_through() -> None:
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
+        commandline.run(config.DataConfig, main, "", [])
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("lines", [3, 100_000])
+def test_run_ends_quietly_where_nobody_reads_on(lines: int, buffered: bool) -> None:
+    program = (
+        "import sys; from nertransfer import commandline, config\n"
+        f"commandline.run(config.DataConfig, lambda _: [print('a line', n) for n in range({lines})], '', [])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "" if buffered else "1"}
+    running = subprocess.Popen(
+        [sys.executable, "-c", f"input(); {program}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    assert running.stdin and running.stdout and running.stderr
+    running.stdout.close()
+    running.stdin.write("go on\n")
+    running.stdin.close()
+    assert running.stderr.read() == ""
+    assert running.wait(60) == 128 + signal.SIGPIPE
+
+
+def test_another_broken_pipe_is_a_mistake_of_the_program() -> None:
+    def main(_: object) -> None:
+        raise BrokenPipeError("of a worker")
+
+    with pytest.raises(BrokenPipeError, match="of a worker"):
         commandline.run(config.DataConfig, main, "", [])
 
 
