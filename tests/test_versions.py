@@ -31,6 +31,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         make_data(folder)
         train(opened(folder), 0, epochs="2")
+        set_dev_f1(opened(folder), 0, 0.25)
         register(opened(folder))
     return folder
 
@@ -82,7 +83,6 @@ def test_a_card_that_was_cut_short_is_written_again(study: Study) -> None:
 
 def test_a_better_seed_moves_the_champion_and_rollback_holds_it_until_told(study: Study) -> None:
     train(study, 1, epochs="2")
-    set_dev_f1(study, 0, 0.25)
     set_dev_f1(study, 1, 0.75)
     moved = of_champion(register(study))
     assert moved.text.startswith("alias champion moved from version 1 to version 2") and "a higher score" in moved.text
@@ -140,7 +140,6 @@ def test_who_registers_while_another_process_does_waits_and_finds_its_version(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(study, 1, epochs="2")
-    set_dev_f1(study, 0, 0.25)
     set_dev_f1(study, 1, 0.75)
     other = dataclasses.replace(Owner.this_process(), token="another")
     claim = Claims(open_study(study.client, schema.REGISTRY_EXPERIMENT), other).take("ner-aaa")
