@@ -240,8 +240,11 @@ def languages(setting: Setting) -> Found:
 
 
 def embedding_words(setting: Setting, data: Path) -> Found:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return embedding.run(setting.minilm(), data, rounds=3, sample=200, device=device)
+    return embedding.run(setting.minilm(), data, rounds=3, sample=200, device=device())
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def race(setting: Setting, rounds: int = 5) -> Found:
@@ -260,7 +263,7 @@ def race(setting: Setting, rounds: int = 5) -> Found:
     batches = references.random_batches(len(train.windows), recipe.batch_size, workloads.SEED)
 
     def other(name: str) -> measures.Work:
-        model = workloads.plain_model(start, labels).to("cuda" if torch.cuda.is_available() else "cpu")
+        model = workloads.plain_model(start, labels).to(device())
         return lambda: workloads.REFERENCES[name](model, train, batches, recipe)
 
     def measure(name: str, work: measures.Work) -> tuple[measures.Measurement, Any]:
@@ -274,15 +277,18 @@ def race(setting: Setting, rounds: int = 5) -> Found:
 
     ours = {f"ours, {p}": lambda p=p: lambda: setting.fit("hau", p, 5, start) for p in PRECISIONS}
     contenders = {name: functools.partial(other, name) for name in workloads.REFERENCES} | ours
+    found = raced("race", contenders, rounds, measure)[0]
+    return found | {"differences": agreed["differences"], "losses": agreed["losses"]["ours"]}
+
+
+def raced(
+    title: str, contenders: dict[str, measures.Prepare], rounds: int, measure: measures.Measure = measures.timed
+) -> tuple[Found, dict[str, Any]]:
+    """Measurements and ratios of a race of contenders that are warm, and what they made in the first round."""
     for prepare in contenders.values():
         prepare()()  # libraries are loaded
-    made = measures.race("race", contenders, rounds, measure)
-    return {
-        "differences": agreed["differences"],
-        "losses": agreed["losses"]["ours"],
-        "measurements": made.measurements,
-        "ratios": measures.ratios(made.measurements),
-    }
+    made = measures.race(title, contenders, rounds, measure)
+    return {"measurements": made.measurements, "ratios": measures.ratios(made.measurements)}, made.outputs
 
 
 def all_epochs(seconds: Sequence[float]) -> float:
@@ -295,16 +301,9 @@ def scoring(setting: Setting, data: Path, rounds: int = 5, batches: int = 8) -> 
     AcceleratorState._reset_state()
     config = workloads.Config(data, setting.minilm(), setting.minilm(), batches=batches, device="auto")
     workload = workloads.scoring(workloads.Setting(config))
-    for prepare in workload.contenders.values():
-        prepare()()
-    made = measures.race("scoring", workload.contenders, rounds)
+    found, outputs = raced("scoring", workload.contenders, rounds)
     assert workload.compare is not None
-    return {
-        "facts": workload.facts,
-        "agreement": workload.compare(made.outputs),
-        "measurements": made.measurements,
-        "ratios": measures.ratios(made.measurements),
-    }
+    return found | {"facts": workload.facts, "agreement": workload.compare(outputs)}
 
 
 def side_by_side(setting: Setting, data: Path, counts: Sequence[int]) -> Found:

@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -198,13 +198,15 @@ def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
     """
     outcome = StudyOutcome()
     plan, grid = _prepare(config, outcome.timing)
-    _check_machine(config, plan, study)
+    done = finished_cells(study, plan.targets)
+    if config.executor == "local" and any(cell.place not in done for cell in plan.cells):
+        make_training_accelerator(config.recipe, config.run)  # raises where this machine cannot compute as cells ask
     outcome.sources = list(dict.fromkeys(cell.source for cell in plan.cells))
     tags = {"languages": ",".join(plan.corpora), schema.RECIPE_DIGEST: recipe_digest(config.recipe)}
     with Heart(study, Owner.this_process()), open_run(study, schema.KIND_STUDY, "study", tags) as run_id:
         log(study.client, run_id, params=configuration_params(flat(config) | grid.params))
         with outcome.timing.phase(CELLS):
-            _run_missing(config, plan, study, outcome)
+            _run_missing(config, plan, study, done, outcome)
         with outcome.timing.phase(REGISTRY):
             _register(config, plan, study, outcome)
         log_values(study.client, run_id, {f"seconds/{k}": v for k, v in outcome.timing.parts.items()})
@@ -224,22 +226,15 @@ def _prepare(config: StudyConfig, timing: Timing) -> tuple[Plan, Grid]:
         return make_plan(grid, corpora, resolved, config.recipe), grid
 
 
-def _check_machine(config: StudyConfig, plan: Plan, study: Study) -> None:
-    """Raise InputError where cells are to run here and this machine cannot compute as they ask."""
-    if config.executor == "local" and plan.cells:
-        done = finished_cells(study, plan.targets)
-        if any(cell.place not in done for cell in plan.cells):
-            make_training_accelerator(config.recipe, config.run)
-
-
 def _bury(study: Study) -> None:
     for name in bury_the_dead(study):
         logger.warning("run %s was left running by a process that is gone; marked as killed", name)
 
 
-def _run_missing(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutcome) -> None:
+def _run_missing(
+    config: StudyConfig, plan: Plan, study: Study, done: Mapping[tuple[str, str, str], Run], outcome: StudyOutcome
+) -> None:
     _bury(study)
-    done = finished_cells(study, plan.targets)
     outcome.found = [cell.name for cell in plan.cells if cell.place in done]
     mark_as_asked(study, (done[cell.place] for cell in plan.cells if cell.place in done))
     missing = [cell for cell in plan.cells if cell.place not in done]
