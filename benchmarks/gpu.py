@@ -38,12 +38,11 @@ import speed_references as references  # noqa: E402
 import speed_workloads as workloads  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
-from accelerate.state import AcceleratorState  # noqa: E402
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
 from transformers import PreTrainedTokenizerFast  # noqa: E402
 
 from nertransfer import corpus, finetune, starts  # noqa: E402
-from nertransfer.cell import Encoder, make_accelerator, make_cell, run_cell, splits_of  # noqa: E402
+from nertransfer.cell import Encoder, make_cell, run_cell, splits_of  # noqa: E402
 from nertransfer.config import RECIPES, DataOptions, RunOptions  # noqa: E402
 from nertransfer.corpus import Corpus  # noqa: E402
 from nertransfer.finetune import History  # noqa: E402
@@ -101,8 +100,7 @@ class Setting:
         recipe = replace(RECIPES["published"], epochs=epochs, precision=precision)
         model = starts.load_for_tagging(start or self.start, labels, 0)
         read = (train, self.encoder(one.dev))
-        AcceleratorState._reset_state()  # it knows one precision only
-        accelerator = make_accelerator(recipe, run)
+        accelerator = workloads.fresh_accelerator(recipe, run)
         history = finetune.fit(model, train, recipe, run, 0, accelerator, read=read, title=f"{language} {precision}")[1]
         accelerator.free_memory()
         return history
@@ -201,10 +199,10 @@ def whole_cell(setting: Setting, language: str, seed: int, epochs: int, run: Run
         setting.encoder(split)
     identity = starts.Identity("", "", "", 512)  # that of a start is computed once a study
     cell = make_cell(setting.start, identity, one, seed, recipe)
-    AcceleratorState._reset_state()
     began = time.perf_counter()
     folder = setting.work / f"cell-{os.getpid()}"
-    result = run_cell(cell, one, splits, run, make_accelerator(recipe, run), folder, setting.encoder)
+    accelerator = workloads.fresh_accelerator(recipe, run)
+    result = run_cell(cell, one, splits, run, accelerator, folder, setting.encoder)
     return {
         "language": language,
         "epochs": epochs,
@@ -258,7 +256,6 @@ def race(setting: Setting, rounds: int = 5) -> Found:
     train = setting.encoder.with_labels(one.train, labels)
     start = starts.Start("minilm", str(setting.minilm()))
     recipe = replace(RECIPES["published"], epochs=1)
-    AcceleratorState._reset_state()
     agreed = workloads.compare_losses(start, labels, train, [train, setting.encoder(one.dev)], recipe, "auto")
     batches = references.random_batches(len(train.windows), recipe.batch_size, workloads.SEED)
 
@@ -298,7 +295,6 @@ def all_epochs(seconds: Sequence[float]) -> float:
 
 def scoring(setting: Setting, data: Path, rounds: int = 5, batches: int = 8) -> Found:
     """The race of benchmarks/speed.py on so many batches of eight sentences of each test set."""
-    AcceleratorState._reset_state()
     config = workloads.Config(data, setting.minilm(), setting.minilm(), batches=batches, device="auto")
     workload = workloads.scoring(workloads.Setting(config))
     found, outputs = raced("scoring", workload.contenders, rounds)

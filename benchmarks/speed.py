@@ -192,6 +192,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="most batches of training (32 sentences) and of each test set (8 sentences); 0: whole splits",
     )  # fmt: skip
     parser.add_argument("--steps", type=int, default=Config.steps, help="steps of the xlm-roberta-base workloads")
+    parser.add_argument("--bf16", action="store_true", help="ours trains in bf16, too: does it pay on this processor?")
     parser.add_argument("--check", action="store_true", help="check first that losses, labels and ids agree")
     parser.add_argument("--output", type=Path, help="JSON file for everything measured")
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)  # this is a process whose memory another one wants
@@ -212,7 +213,8 @@ def main() -> None:
         folder = Path(temporary)
         config = Config(
             given.data, given.start or small_start(), given.xlm_roberta or folder / "xlm-roberta", given.source,
-            threads=given.threads, rounds=given.rounds, batches=given.batches, steps=given.steps, workloads=names,
+            threads=given.threads, rounds=given.rounds, batches=given.batches, steps=given.steps, bf16=given.bf16,
+            workloads=names,
         )  # fmt: skip
         if given.peak_of:
             torch.set_num_threads(config.threads)

@@ -15,6 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import speed_references as references
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from speed_measures import Prepare, peak_memory, training_operations
 from transformers import (
     AutoModelForTokenClassification,
@@ -55,7 +57,8 @@ QUALITY = {"epochs": 3, "learning_rate": 5e-4}
 class Config:
     """``batches`` bounds training (of ``recipe.batch_size`` sentences) and scoring (of 8, of each test set), 0: all.
 
-    ``steps``: batches of the xlm-roberta-base workloads. ``device``: as of `RunOptions`, of scoring; the others
+    ``steps``: batches of the xlm-roberta-base workloads. ``bf16``: ours trains in bf16, too, in ``training`` and
+    ``quality``; everything else computes in fp32. ``device``: as of `RunOptions`, of scoring; the others
     are workloads of a CPU. ``start``: folder of the small encoder, tokenizer included;
     ``xlm_roberta``: folder of the big one, whose weights may be random.
     """
@@ -69,6 +72,7 @@ class Config:
     rounds: int = 5
     batches: int = 0
     steps: int = 4
+    bf16: bool = False
     workloads: tuple[str, ...] = WORKLOADS
     device: Device = "cpu"
 
@@ -211,15 +215,31 @@ def our_training(
 ) -> list[float]:
     """Losses of one epoch of nertransfer's own loop, called as `nertransfer.cell` calls it."""
     run = run_options(device)
-    _, history = finetune.fit(model, train, recipe, run, SEED, make_accelerator(recipe, run), read=read)
+    _, history = finetune.fit(model, train, recipe, run, SEED, fresh_accelerator(recipe, run), read=read)
     return history.losses
+
+
+def fresh_accelerator(recipe: Recipe, run: RunOptions) -> Accelerator:
+    """An accelerator of the recipe's precision, whatever this process computed in before: it knows one only."""
+    AcceleratorState._reset_state()
+    return make_accelerator(recipe, run)
+
+
+def our_recipes(recipe: Recipe, bf16: bool) -> dict[str, Recipe]:
+    """Our contenders with what they do."""
+    return {"ours": recipe} | ({"ours in bf16": replace(recipe, precision="bf16")} if bf16 else {})
 
 
 REFERENCES = {"published": published_training, "example": example_training}
 
 
 def training_contenders(
-    start: starts.Start, labels: Sequence[str], train: Encoded, read: Sequence[Encoded], recipe: Recipe
+    start: starts.Start,
+    labels: Sequence[str],
+    train: Encoded,
+    read: Sequence[Encoded],
+    recipe: Recipe,
+    bf16: bool = False,
 ) -> dict[str, Prepare]:
     """One epoch each, from the same weights; loading them is not measured, making the optimiser is."""
     batches = references.random_batches(len(train.windows), recipe.batch_size, SEED)
@@ -227,10 +247,12 @@ def training_contenders(
     def reference(name: str) -> Callable[[], list[float]]:
         return functools.partial(REFERENCES[name], plain_model(start, labels), train, batches, recipe)
 
-    def ours() -> Callable[[], list[float]]:
+    def ours(recipe: Recipe) -> Callable[[], list[float]]:
         return functools.partial(our_training, starts.load_for_tagging(start, labels, SEED), train, read, recipe)
 
-    return {name: functools.partial(reference, name) for name in REFERENCES} | {"ours": ours}
+    return {name: functools.partial(reference, name) for name in REFERENCES} | {
+        name: functools.partial(ours, one) for name, one in our_recipes(recipe, bf16).items()
+    }
 
 
 def training(setting: Setting, start: starts.Start, train: Encoded, read: Sequence[Encoded]) -> Workload:
@@ -243,7 +265,7 @@ def training(setting: Setting, start: starts.Start, train: Encoded, read: Sequen
         "distinct_sub_tokens": _distinct(read),
     }
     operations = training_operations(plain_model(start, setting.labels), lengths)
-    contenders = training_contenders(start, setting.labels, train, read, recipe)
+    contenders = training_contenders(start, setting.labels, train, read, recipe, setting.config.bf16)
     return Workload(contenders, facts | {"operations": operations}, None, operations)
 
 
@@ -297,7 +319,6 @@ def quality(setting: Setting) -> Workload:
     train, test = setting.encoded(setting.train(config.batches)), setting.corpora[config.source].test
     sentences, gold = [s.words for s in test.sentences], [s.tags for s in test.sentences]
     encoded = encode(sentences, setting.tokenizer, recipe.max_length)
-    seeds = {"published": itertools.count(), "ours": itertools.count()}
 
     def published(seed: int) -> dict[str, float]:
         model = plain_model(setting.start, labels, seed)
@@ -311,14 +332,17 @@ def quality(setting: Setting) -> Workload:
         found = references.tag(model, features, labels, train.pad_id, recipe.max_length, SCORING_BATCH)
         return _f1(gold, [[tag or OUTSIDE for tag in tags] for tags in found])
 
-    def ours(seed: int) -> dict[str, float]:
+    def ours(recipe: Recipe, seed: int) -> dict[str, float]:
         run = run_options("cpu")
-        accelerator = make_accelerator(recipe, run)
+        accelerator = fresh_accelerator(recipe, run)
         model = starts.load_for_tagging(setting.start, labels, seed)
         trained, _ = finetune.fit(model, train, recipe, run, seed, accelerator, read=setting.read)
         return _f1(gold, predict(trained, encoded, labels, accelerator))
 
-    made = {"published": published, "ours": ours}
+    made: dict[str, Callable[[int], dict[str, float]]] = {"published": published} | {
+        name: functools.partial(ours, one) for name, one in our_recipes(recipe, config.bf16).items()
+    }
+    seeds = {name: itertools.count() for name in made}
     contenders: dict[str, Prepare] = {
         name: lambda name=name: functools.partial(made[name], next(seeds[name])) for name in made
     }
@@ -414,7 +438,7 @@ def scoring(setting: Setting) -> Workload:
         [s.words for s in _sample(c.test.sentences, config.batches * SCORING_BATCH)] for c in setting.corpora.values()
     ]
     run = run_options(config.device)
-    accelerator = make_accelerator(config.recipe, run)
+    accelerator = fresh_accelerator(config.recipe, run)
     tagger, plain = (m.to(accelerator.device) for m in (setting.tagger, plain_model(setting.start, setting.labels)))
     plain.load_state_dict(tagger.state_dict())
     plain.config.id2label = dict(enumerate(setting.labels))

@@ -1,5 +1,6 @@
 """The race of benchmarks/speed.py: all contenders do the same work, and the file has what it promises. Never times."""
 
+import itertools
 import json
 import sys
 from dataclasses import replace
@@ -28,7 +29,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> workloads.Config:
     recipe = Recipe(epochs=1, batch_size=8, max_length=40, learning_rate=1e-3)
     return workloads.Config(
         data, save_tiny_start(folder / "tiny"), folder / "none", source="aaa", recipe=recipe,
-        threads=torch.get_num_threads(), rounds=2, batches=2,
+        threads=torch.get_num_threads(), rounds=2, batches=2, bf16=True,
         workloads=("training", "scoring", "tokenising", "quality"),
     )  # fmt: skip
 
@@ -63,7 +64,7 @@ def test_all_contenders_give_the_same_labels_and_ids(result: dict) -> None:
 
 def test_the_file_has_times_medians_spreads_and_ratios_of_every_contender(result: dict) -> None:
     for name, contenders in (
-        ("training", ["published", "example", "ours"]),
+        ("training", ["published", "example", "ours", "ours in bf16"]),
         ("scoring", ["published", "example", "pipeline", "ours"]),
         ("tokenising", ["published", "example", "ours"]),
     ):
@@ -75,15 +76,25 @@ def test_the_file_has_times_medians_spreads_and_ratios_of_every_contender(result
         ratio = found["ratios"]["published/ours"]["cpu_seconds"]
         published, ours = (found["measurements"][c] for c in ("published", "ours"))
         assert ratio["rounds"] == [a["cpu_seconds"] / b["cpu_seconds"] for a, b in zip(published, ours, strict=True)]
-    assert set(result["workloads"]["training"]["utilisation"]) == {"published", "example", "ours"}
+    assert set(result["workloads"]["training"]["utilisation"]) == set(result["workloads"]["training"]["measurements"])
     assert result["hardware"]["cores"] and result["versions"]["torch"] and result["options"]["rounds"] == 2
     assert "check: all agree" in speed.table(result)
 
 
 def test_every_round_of_quality_is_another_seed(result: dict) -> None:
     made = result["workloads"]["quality"]["measurements"]
-    assert [set(m) for m in made["ours"] + made["published"]] == [{"test_f1"}] * 4
+    assert [set(m) for m in itertools.chain(*made.values())] == [{"test_f1"}] * 6
     assert made["ours"][0] != made["ours"][1]
+
+
+def test_bf16_is_raced_in_bf16_and_everything_else_as_before(config: workloads.Config) -> None:
+    setting = workloads.Setting(config)
+    train = setting.encoded(setting.train(2))
+    contenders = workloads.training(setting, setting.start, train, setting.read).contenders
+    losses = {name: contenders[name]()() for name in ("ours", "ours in bf16", "ours")}
+    assert losses["ours"] != losses["ours in bf16"]
+    assert losses["ours"] == pytest.approx(losses["ours in bf16"], abs=0.05)
+    assert losses["ours"] == contenders["ours"]()()
 
 
 def test_trimming_counts_what_it_saves_and_changes_no_loss(config: workloads.Config, tmp_path: Path) -> None:
