@@ -168,7 +168,7 @@ class Resources:
 
 @dataclass
 class CellResult:
-    """What a cell measured. ``scored`` has one entry per target and split; ``weights`` is the folder saved."""
+    """What a cell measured. ``scored`` has one entry per target and split; ``weights`` is where they lie, if wanted."""
 
     cell: Cell
     labels: tuple[str, ...]
@@ -263,12 +263,12 @@ def run_cell(
     on_epoch: Callable[[History], None] | None = None,
     target: Corpus | None = None,
     begin: Callable[[Sequence[str]], PreTrainedModel] | None = None,
-    keep: bool = True,
+    wants_weights: Callable[[Sequence[Scored]], bool] = lambda _: True,
 ) -> CellResult:
-    """Fine-tune, score while the model is in memory, save the weights under ``folder`` unless ``keep`` is False.
+    """Fine-tune, score while the model is in memory, save the weights under ``folder`` if the scores are worth it.
 
     ``target``: the corpus of which the cell has a few sentences; its categories are labels, too. ``begin`` gives the
-    model of the first stage, for those labels (`Cell.first_stage`).
+    model of the first stage, for those labels (`Cell.first_stage`). ``wants_weights`` decides with all that was scored.
 
     ``folder`` also holds the checkpoint from which an interrupted cell goes on; the caller clears
     it (`checkpoint_folder`) once the result is safe. All processes return the same result; only
@@ -300,7 +300,7 @@ def run_cell(
         processes=accelerator.num_processes,
         threads=torch.get_num_threads(),
     )
-    if keep and accelerator.is_main_process:
+    if accelerator.is_main_process and wants_weights(scored):
         tagger = accelerator.unwrap_model(trained)
         setattr(tagger.config, starts.WINDOW, cell.recipe.max_length)
         starts.save(tagger, encoder.tokenizer, folder / "model")

@@ -63,6 +63,10 @@ class Choice:
         return self.run.data.tags[schema.CELL_KEY]
 
     @property
+    def seed(self) -> int:
+        return int(self.run.data.tags[schema.SEED])
+
+    @property
     def model_id(self) -> str:
         return self.run.data.tags[schema.MODEL_URI]
 
@@ -86,10 +90,15 @@ def choose(cells: Mapping[Place, Run], selection_split: str = "dev") -> list[Cho
             raise InputError(
                 f"no seed of {start}-{source} has {metric}: score the source's {selection_split} split first"
             )
-        best = min(scored, key=lambda seed: (-scored[seed].data.metrics[metric], seed))
+        best = min(scored, key=lambda seed: _first_is_best(scored[seed].data.metrics[metric], seed))
         f1 = scored[best].data.metrics[metric]
         found.append(Choice(source, start, scored[best], f1, tuple(sorted(scored)), selection_split, apart))
     return found
+
+
+def _first_is_best(f1: float, seed: int) -> tuple[float, int]:
+    """Sorts seeds: the best one first, of equals the smallest."""
+    return -f1, seed
 
 
 def _made_alike(by_seed: Mapping[int, Run]) -> tuple[dict[int, Run], tuple[Run, ...]]:
@@ -291,6 +300,24 @@ def champions(study: Study, sources: Iterable[str]) -> dict[str, str]:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
     return found
+
+
+def is_beaten(
+    study: Study, cell: Cell, tags: Mapping[str, str], f1: float, work_dir: Path, selection_split: str
+) -> bool:
+    """Whether a finished seed that was made from the same as the cell, and whose weights are at hand, is chosen before
+    it. ``tags``: those of the cell's run; ``f1``: the cell's on the selection split."""
+    made_from = lineage(tags, {}, "").made_from
+    others = [
+        run
+        for run in _rivals(study, cell)
+        if run.data.tags[schema.SEED] != str(cell.seed) and _lineage(run).made_from == made_from
+    ]
+    return any(
+        _first_is_best(choice.f1, choice.seed) < _first_is_best(f1, cell.seed)
+        and has_weights(study, choice.run, work_dir)
+        for choice in choose(current_cells(others, []), selection_split)
+    )
 
 
 def discard_beaten(study: Study, cell: Cell, work_dir: Path, selection_split: str) -> None:

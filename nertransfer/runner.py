@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 from accelerate import Accelerator
+from mlflow.exceptions import MlflowException
 from transformers import PreTrainedModel
 
 from nertransfer import cell_measurements, measurements, registry, schema, starts
@@ -21,10 +23,12 @@ from nertransfer.cell import Cell, CellResult, Encoder, checkpoint_folder, run_c
 from nertransfer.claims import Claims, Heart, Owner, claim_runs, heartbeats
 from nertransfer.config import DataOptions, RunOptions
 from nertransfer.corpus import Split
+from nertransfer.errors import InputError
 from nertransfer.finetune import History, clear_checkpoint
 from nertransfer.grid import is_zero_shot, languages_of
 from nertransfer.labels import ALL
 from nertransfer.planning import Plan, known_languages
+from nertransfer.scored import Scored
 from nertransfer.store import Run, Study
 from nertransfer.tracking import (
     LiveCurves,
@@ -64,7 +68,8 @@ class Outcome:
 class Work:
     """What all cells of a study have in common. ``params``: the resolved configuration, as it is tracked.
 
-    ``keep_few_shot``: keep the weights of cells with a few sentences of a target, too, which none is registered of."""
+    ``keep_weights``: also those of seeds that another one beats; ``keep_few_shot``: also those of cells with a few
+    sentences of a target, which none is registered of."""
 
     plan: Plan
     data: DataOptions
@@ -133,7 +138,7 @@ class Runner:
                 cut = [run for run in earlier if run.info.status in ("KILLED", "SCHEDULED", "RUNNING")]
                 again = cut[-1].info.run_id if cut else None
                 attempts = int(cut[-1].data.tags.get(schema.ATTEMPTS, 0)) + 1 if cut else 1
-                outcome = self._tracked(cell, again, attempts, lambda: claim.end("finished"))
+                outcome = self._tracked(cell, again, attempts, even_if_finished, lambda: claim.end("finished"))
                 how = "finished"
                 return outcome
         finally:
@@ -156,7 +161,9 @@ class Runner:
         flag = torch.tensor(code if self.accelerator.is_main_process else 0, device=self.accelerator.device)
         return int(self.accelerator.reduce(flag, reduction="sum").item())
 
-    def _tracked(self, cell: Cell, again: str | None, attempts: int, end_claim: Callable[[], bool]) -> Outcome:
+    def _tracked(
+        self, cell: Cell, again: str | None, attempts: int, for_weights: bool, end_claim: Callable[[], bool]
+    ) -> Outcome:
         work, study = self.work, self.study
         assert study is not None
         tags = tags_of(work, cell) | {schema.ATTEMPTS: str(attempts)}
@@ -174,7 +181,7 @@ class Runner:
             if found is None:
                 try:
                     self._curves = curves
-                    result = self._measure(cell, curves)
+                    result = self._measure(cell, curves, for_weights)
                 except Exception:
                     clear_checkpoint(checkpoint_folder(self._folder(cell)))  # the next attempt starts clean
                     raise
@@ -190,9 +197,27 @@ class Runner:
                 raise RuntimeError("this process was taken for dead, and another one works on the cell now")
         waiting.unlink()
         clear_checkpoint(checkpoint_folder(self._folder(cell)))
-        if not work.keep_weights and cell.few_shot is None:
-            registry.discard_beaten(study, cell, Path(work.data.work_dir), work.selection_split)
+        work_dir = Path(work.data.work_dir)
+        if not work.keep_weights and cell.few_shot is None and registry.weights_folder(work_dir, cell.key).is_dir():
+            registry.discard_beaten(study, cell, work_dir, work.selection_split)
         return outcome
+
+    def _wants_weights(self, cell: Cell, for_weights: bool, scored: Sequence[Scored]) -> bool:
+        """Whether to save the weights: not of a seed that is beaten already, for that takes as long as scoring."""
+        work = self.work
+        if cell.few_shot is not None:
+            return work.keep_few_shot
+        if work.keep_weights or for_weights or self.study is None:
+            return True
+        chosen_by = (s for s in scored if (s.split.language, s.split.name) == (cell.source, work.selection_split))
+        f1 = next(chosen_by).scores.default[ALL].f1
+        try:
+            return not registry.is_beaten(
+                self.study, cell, tags_of(work, cell), f1, Path(work.data.work_dir), work.selection_split
+            )
+        except (InputError, MlflowException) as error:  # the cell's work shall not be lost for it
+            logger.warning("the weights of %s are saved, for other seeds cannot be looked up: %s", cell.name, error)
+            return True
 
     def flush_curves(self) -> None:
         """Show how far the cell has come."""
@@ -205,7 +230,7 @@ class Runner:
     def _splits(self, cell: Cell) -> list[Split]:
         return self.work.plan.splits_of(cell)
 
-    def _measure(self, cell: Cell, curves: LiveCurves | None = None) -> CellResult:
+    def _measure(self, cell: Cell, curves: LiveCurves | None = None, for_weights: bool = False) -> CellResult:
         def on_epoch(history: History) -> None:
             if curves is not None:
                 curves.latest = cell_measurements.curve(history, cell.recipe)
@@ -222,7 +247,7 @@ class Runner:
         result = run_cell(
             cell, corpus, self._splits(cell), self.work.run, self.accelerator, self._folder(cell),
             self._encoder_of(cell), on_epoch, target, begin if first else None,
-            cell.few_shot is None or self.work.keep_few_shot,
+            partial(self._wants_weights, cell, for_weights),
         )  # fmt: skip
         result.resources.train_seconds += seconds
         return result

@@ -248,11 +248,9 @@ def _execute(
     """Have cells run, and wait for those that other processes work on. ``again``: although they are finished."""
     axes = ("starts", "sources", "seeds", "few_shot_languages", "few_shot_sentences", "few_shot_mode")
     params = {k: v for k, v in flat(config).items() if k not in axes}
-    # workers keep all weights: those of beaten seeds are removed here, beside them, by `_Complete`
-    work = Work(
-        plan, config.data, config.run, params, config.selection_split, keep_weights=True,
-        keep_few_shot=config.keep_weights,
-    )  # fmt: skip
+    first = any(cell.first_stage for cell in plan.cells)  # others go on from weights, of every seed
+    keep = config.keep_weights
+    work = Work(plan, config.data, config.run, params, config.selection_split, keep or first, keep)
     places = pool.seats(config.workers, config.num_processes, launch.gpus(config.run.device), torch.get_num_threads())
     places = places[: max(1, len(cells))]
     told = config.executor == "local" and config.num_processes == 1

@@ -19,7 +19,7 @@ from accelerate.state import AcceleratorState
 from mlflow.exceptions import MlflowException
 from tiny import save_tiny_corpora, save_tiny_start
 
-from nertransfer import registry, runner, schema
+from nertransfer import registry, runner, schema, starts
 from nertransfer import study as studies
 from nertransfer.claims import Claims, Owner
 from nertransfer.commandline import build
@@ -319,13 +319,13 @@ def test_a_failing_cell_is_tried_twice_and_does_not_stop_the_others(fresh: Study
     (Path("work/cells") / key).write_text("a file where the cell's folder should be")
     outcome = studies.run_study(configuration(epochs="1"), fresh)
     assert list(outcome.failed) == ["tiny-aaa-s1"] and len(outcome.ran) == 3
-    assert "NotADirectoryError" in outcome.failed["tiny-aaa-s1"]
+    assert key in outcome.failed["tiny-aaa-s1"]
     registered = {model.name: model for model in fresh.client.search_registered_models()}
     assert list(registered) == ["ner-aaa", "ner-bbb"]  # the former by the study of seed 1 alone, before
     assert [v.tags["seed"] for v in all_versions(fresh.client, "ner-aaa")] == ["1"]
     assert len(list(Path("work/cells").rglob("model.safetensors"))) == 1  # of seed 0, for when seed 1 has finished
     failed = cell_runs(fresh, "FAILED")
-    assert len(failed) == 2 and "NotADirectoryError" in failed[0].data.tags["error"]
+    assert len(failed) == 2 and key in failed[0].data.tags["error"]
     log = Path("work/logs/tiny-study/tiny-aaa-s1.log")
     assert str(log) in outcome.failed["tiny-aaa-s1"] and log.read_text().count("Traceback (most recent call last)") >= 2
     (Path("work/cells") / key).unlink()
@@ -449,6 +449,57 @@ def test_weights_of_beaten_seeds_go_as_soon_as_they_are_beaten_unless_all_are_ke
     assert [path.parent.parent.name for path in Path("work").rglob("model.safetensors")] == [best.key]
     train(fresh, seed="3", keep_weights="true")
     assert len(list(Path("work").rglob("model.safetensors"))) == 2
+
+
+@pytest.fixture
+def saved(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys of the cells whose weights are written from now on, in order."""
+    keys: list[str] = []
+    usual = starts.save
+
+    def save(model: object, tokenizer: object, folder: Path) -> None:
+        keys.append(folder.parent.name)
+        usual(model, tokenizer, folder)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(starts, "save", save)
+    return keys
+
+
+def test_weights_of_a_seed_that_is_beaten_when_it_ends_are_not_written(fresh: Study, saved: list[str]) -> None:
+    expected: list[str] = []
+    for seed in ("3", "2", "1", "0"):
+        train(fresh, seed=seed)
+        best = registry.choose(registry.finished_places(fresh))[0]
+        expected += [best.key] if best.seed == int(seed) else []
+    assert saved == expected and len(saved) < 4
+    loser = next(s for s in "3210" if int(s) != best.seed)
+    train(fresh, seed=loser, again="true")  # for its weights
+    assert len(saved) == len(expected) + 1
+
+
+def test_a_seed_on_other_sentences_is_beaten_by_none_of_those_before(fresh: Study, saved: list[str]) -> None:
+    for seed in ("0", "1"):
+        train(fresh, seed=seed)
+    best = registry.choose(registry.finished_places(fresh))[0]
+    registry.register(fresh, registry.finished_places(fresh), Path("work"))
+    with Path("data/aaa/dev.txt").open("a", encoding="utf-8") as dev:
+        dev.write("word O\n\n")
+    loser = 1 - best.seed
+    assert train(fresh, seed=str(loser)).state == runner.RAN
+    registry.register(fresh, registry.finished_places(fresh), Path("work"))
+    assert {v.tags["seed"] for v in all_versions(fresh.client, "ner-aaa")} == {"0", "1"}
+
+
+def test_weights_are_written_when_it_cannot_be_known_whether_they_are_beaten(
+    fresh: Study, saved: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def silent(*_: object) -> bool:
+        raise MlflowException("the store is silent")
+
+    monkeypatch.setattr(registry, "is_beaten", silent)
+    for seed in ("0", "1"):
+        assert train(fresh, seed=seed).state == runner.RAN
+    assert len(saved) == 2 and "the store is silent" in caplog.text
 
 
 def test_runs_of_dead_processes_are_buried_and_those_of_the_living_left_alone(fresh: Study) -> None:
