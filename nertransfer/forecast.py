@@ -154,6 +154,7 @@ def _seconds(
         for run in runs
         if run.data.tags.get(schema.RECIPE_DIGEST) == recipe_digest(config.recipe)
         and schema.FEW_SHOT_LANGUAGE not in run.data.tags
+        and schema.IMPORTED not in run.data.tags  # how long those took is not known
     ]
     if known:
         took = [run.data.metrics["train_seconds"] + run.data.metrics["score_seconds"] for run in known]
@@ -217,7 +218,7 @@ def text(found: Forecast, name: str, uri: str) -> str:
         time = found.basis
     else:
         low, high = (seconds / 3600 for seconds in found.seconds)
-        hours = f"{low:.2g} h" if low == high else f"{low:.0f} to {high:.0f} h"
+        hours = f"{low:.2g} h" if low == high else f"{low:.2g} to {high:.2g} h"
         time = f"about {hours} with {found.at_once} at a time ({found.basis})"
     lines += [
         "",

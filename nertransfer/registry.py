@@ -122,8 +122,16 @@ class Change:
 
 
 def finished_places(study: Study) -> dict[Place, Run]:
-    """The finished run that counts for every (start, source, seed) of the study; none with sentences of a target."""
-    return current_cells(cell_runs(study, "FINISHED"), kind_runs(study, schema.KIND_STUDY))
+    """The finished run that counts for every (start, source, seed) of the study.
+
+    None with sentences of a target, and none that was imported: of those there are no weights.
+    """
+    return current_cells(_trained(cell_runs(study, "FINISHED")), kind_runs(study, schema.KIND_STUDY))
+
+
+def _trained(runs: Iterable[Run]) -> list[Run]:
+    """Those that were fine-tuned here rather than imported."""
+    return [run for run in runs if schema.IMPORTED not in run.data.tags]
 
 
 def few_shot_runs(study: Study) -> list[Run]:
@@ -154,7 +162,8 @@ def _rivals(study: Study, cell: Cell) -> list[Run]:
         schema.RECIPE_DIGEST: recipe_digest(cell.recipe),
         schema.TRAIN_DIGEST: cell.corpus_digests[0],
     }
-    return cell_runs(study, "FINISHED", "".join(f" and tags.{name} = '{value}'" for name, value in wanted.items()))
+    condition = "".join(f" and tags.{name} = '{value}'" for name, value in wanted.items())
+    return _trained(cell_runs(study, "FINISHED", condition))
 
 
 def _is_stored(study: Study, run: Run) -> bool:
@@ -179,6 +188,15 @@ def without_weights(study: Study, cells: Mapping[Place, Run], work_dir: Path, se
     ]
 
 
+def nowhere(choices: Sequence[Choice], work_dir: Path) -> str:
+    """In words for people: the weights of these are gone, and how to make them again."""
+    listed = ", ".join(f"{c.run.info.run_name} ({weights_folder(work_dir, c.key)})" for c in choices)
+    return (
+        f"weights of the best seed are neither registered nor in work_dir: {listed}; "
+        "the study entry point with the same parameters trains them again"
+    )
+
+
 def register(
     study: Study,
     cells: Mapping[Place, Run],
@@ -200,14 +218,10 @@ def register(
     """
     choices = choose(cells, selection_split)
     if not choices:
-        raise InputError(f"study {study.name!r} has no finished cell to register")
+        raise InputError(f"study {study.name!r} has no finished cell to register, imported ones left aside")
     missing = without_weights(study, cells, work_dir, selection_split)
     if missing:
-        listed = ", ".join(f"{c.run.info.run_name} ({weights_folder(work_dir, c.key)})" for c in missing)
-        raise InputError(
-            f"weights of the best seed are neither registered nor in work_dir: {listed}; "
-            "the study entry point with the same parameters trains them again"
-        )
+        raise InputError(nowhere(missing, work_dir))
     changes: list[Change] = []
     by_source = {choice.source: [c for c in choices if c.source == choice.source] for choice in choices}
     with progress_bar(len(choices), "registering", "model") as bar:

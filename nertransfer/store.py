@@ -369,8 +369,11 @@ def all_versions(client: MlflowClient, name: str) -> list[ModelVersion]:
     """Every version of a registered model, over all pages; none where there is no such model."""
     versions: list[ModelVersion] = []
     token: str | None = None
+    quote = '"' if "'" in name else "'"  # somebody else's model may be called anything
     while True:
-        page = client.search_model_versions(f"name = '{name}'", max_results=VERSIONS_PER_PAGE, page_token=token)
+        page = client.search_model_versions(
+            f"name = {quote}{name}{quote}", max_results=VERSIONS_PER_PAGE, page_token=token
+        )
         versions += page
         token = page.token
         if not token:

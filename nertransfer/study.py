@@ -251,9 +251,11 @@ def _execute(
     first = any(cell.first_stage for cell in plan.cells)  # others go on from weights, of every seed
     keep = config.keep_weights
     work = Work(plan, config.data, config.run, params, config.selection_split, keep or first, keep)
-    places = pool.seats(config.workers, config.num_processes, launch.gpus(config.run.device), torch.get_num_threads())
-    places = places[: max(1, len(cells))]
-    told = config.executor == "local" and config.num_processes == 1
+    places: list[pool.Seat] = []
+    if config.executor == "local":  # a cluster's nodes are not this machine
+        gpus = launch.gpus(config.run.device)
+        places = pool.seats(config.workers, config.num_processes, gpus, torch.get_num_threads())[: max(1, len(cells))]
+    told = bool(places) and config.num_processes == 1
     logs = Path(config.data.work_dir) / "logs" / study.name
     make: Callable = partial(make_worker, work, study.uri, study.name, again)
     commands: dict[str, list[str]] = {}
@@ -392,9 +394,10 @@ def _without_holes(cells: dict[Place, Run], plan: Plan, study: Study) -> dict[Pl
 def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutcome) -> None:
     """Register the best seeds, one process at a time.
 
-    A source with a cell that failed is left out, for the best would be the best of an incomplete comparison; its
-    weights are kept for the next run. The recipe was given with the study, so aliases of this study follow it; corpora
-    and starts may have changed unnoticed, and aliases of other studies are theirs: those stay, unless ``replace``.
+    A source with a cell that failed is left out, for the best would be the best of an incomplete comparison, and so is
+    one whose best weights are gone and could not be made again; its other weights are kept for the next run. The recipe
+    was given with the study, so aliases of this study follow it; corpora and starts may have changed unnoticed, and
+    aliases of other studies are theirs: those stay, unless ``replace``.
     """
     work_dir = Path(config.data.work_dir)
     with held(study, REGISTRY, "registers models"):
@@ -405,12 +408,13 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
             logger.info("weights of %s are gone; fine-tuning again", ", ".join(cell.name for cell in again))
             _execute(config, plan, study, again, outcome, again=True)
             cells = _without_holes(registry.finished_places(study), plan, study)
+        if gone := registry.without_weights(study, cells, work_dir, config.selection_split):
+            outcome.failed["registry"] = registry.nowhere(gone, work_dir)
+            sources = {choice.source for choice in gone}
+            cells = {place: run for place, run in cells.items() if place[1] not in sources}
         if cells:
-            try:
-                replace_for = REPLACE_ALL if config.replace else STUDY_REPLACES
-                outcome.changes = registry.register(
-                    study, cells, work_dir, config.selection_split, replace_for, plan.corpora
-                )
-            except InputError as error:  # weights that are gone and could not be made again
-                outcome.failed["registry"] = str(error)
+            replace_for = REPLACE_ALL if config.replace else STUDY_REPLACES
+            outcome.changes = registry.register(
+                study, cells, work_dir, config.selection_split, replace_for, plan.corpora
+            )
         registry.tidy(work_dir, [*cells.values(), *registry.few_shot_runs(study)], config.keep_weights)

@@ -7,7 +7,7 @@ from nertransfer import champion_history, registry, schema
 from nertransfer.current import Place, last_asked
 from nertransfer.errors import InputError
 from nertransfer.grid import languages_of
-from nertransfer.lineage import CORPUS, Lineage, corpus_digest, differences, lineage
+from nertransfer.lineage import CORPUS, OTHER_STUDY, Lineage, corpus_digest, differences, lineage
 from nertransfer.registry import Change
 from nertransfer.store import MlflowClient, ModelVersion, Run, Study, all_models, all_versions, find_study
 
@@ -40,7 +40,8 @@ def read(
     from others are stale, too, although nothing has been run.
     """
     named = {schema.model_name(source) for source in sources}
-    wanted = [name for name in all_models(client) if not named or name in named]
+    ours = [name for name in all_models(client) if name.startswith(schema.model_name(""))]
+    wanted = [name for name in ours if not named or name in named]
     rows, studies = [], _Studies(client)
     for name in wanted:
         aliases: dict[int, list[str]] = {}
@@ -57,14 +58,18 @@ class _Studies:
 
     def __init__(self, client: MlflowClient) -> None:
         self.client = client
-        self._known: dict[str, dict[Place, Run] | None] = {}
+        self._known: dict[str, dict[Place, Run]] = {}
+        self.deleted: set[str] = set()
 
     def now(self, study: str, old: Lineage) -> tuple[Lineage | None, dict[str, str]]:
         """What the version's start and source are made from now, and the fingerprints of the study's starts."""
         if study not in self._known:
-            found = find_study(self.client, study)
-            self._known[study] = registry.finished_places(found) if found else None
-        cells = sorted((self._known[study] or {}).items(), key=lambda item: last_asked(item[1]))
+            try:
+                found = find_study(self.client, study)
+            except InputError:  # its versions are there all the same
+                found, self.deleted = None, self.deleted | {study}
+            self._known[study] = registry.finished_places(found) if found else {}
+        cells = sorted(self._known[study].items(), key=lambda item: last_asked(item[1]))
         weights = {start: run.data.tags.get(schema.START_FINGERPRINT, "") for (start, _, _), run in cells}
         same = [run for (start, source, _), run in cells if (start, source) == (old.start, old.source)]
         if not same:
@@ -80,6 +85,8 @@ def _row(
     old = registry.version_lineage(Study(studies.client, "", study), version)
     new, weights = studies.now(study, old)
     reasons = differences(old, new, weights) if new else {}
+    if study in studies.deleted:
+        reasons = {OTHER_STUDY: "its study was deleted"}
     digests = at_hand.get(study, {})
     known = digests.keys() >= set(languages_of(old.source))
     if known and corpus_digest(digests, old.source) != old.corpus:

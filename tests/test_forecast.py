@@ -8,7 +8,7 @@ import pytest
 from tiny import save_tiny_corpora, save_tiny_start
 
 from nertransfer import corpus, schema, starts, studyfile
-from nertransfer.cell import make_cell
+from nertransfer.cell import make_cell, recipe_digest
 from nertransfer.commandline import build, parameters
 from nertransfer.config import DataOptions, StudyConfig
 from nertransfer.errors import InputError
@@ -138,6 +138,7 @@ def test_cells_that_run_at_the_same_time_take_less_of_it() -> None:
     assert found.at_once == 32 and found.seconds == (6 * 600.0, 6 * 1800.0)  # 190 cells in 6 rounds
     found = foresee(shipped("masakhaner.yaml", device="cpu", workers="200"), None)
     assert found.seconds == (600.0, 1800.0)
+    assert line(text(found, "s", "sqlite:///none.db"), "time").startswith("about 0.17 to 0.5 h with 200 at a time")
 
 
 # --- with a store ------------------------------------------------------------------------------------
@@ -222,3 +223,15 @@ def test_a_forecast_counts_what_it_holds() -> None:
     assert rows == [("aaa", "2", "0"), ("bbb", "0", "2"), ("ccc", "1", "1")]
     assert line(shown, "cells ") == "6: 3 done, 3 missing"
     assert line(shown, "time") == "about 0.5 h with 1 at a time (a guess)"
+
+
+def test_imported_cells_tell_nothing_about_time(study: Study) -> None:
+    tags = {
+        schema.KIND: schema.KIND_CELL, schema.RECIPE_DIGEST: recipe_digest(configuration().recipe),
+        schema.START: "base", schema.SOURCE: "aaa", schema.SEED: "0", schema.CELL_KEY: "imported",
+    }  # fmt: skip
+    before = foresee(configuration(), study)
+    run_id = study.client.create_run(study.experiment_id, tags=tags | {schema.IMPORTED: "true"}).info.run_id
+    study.client.set_terminated(run_id, "FINISHED")
+    assert foresee(configuration(), study) == before
+    study.client.delete_run(run_id)

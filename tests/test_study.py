@@ -19,7 +19,7 @@ from accelerate.state import AcceleratorState
 from mlflow.exceptions import MlflowException
 from tiny import save_tiny_corpora, save_tiny_start
 
-from nertransfer import registry, runner, schema, starts
+from nertransfer import pool, registry, runner, schema, starts
 from nertransfer import study as studies
 from nertransfer.claims import Claims, Owner
 from nertransfer.commandline import build
@@ -449,6 +449,42 @@ def test_weights_of_beaten_seeds_go_as_soon_as_they_are_beaten_unless_all_are_ke
     assert [path.parent.parent.name for path in Path("work").rglob("model.safetensors")] == [best.key]
     train(fresh, seed="3", keep_weights="true")
     assert len(list(Path("work").rglob("model.safetensors"))) == 2
+
+
+def test_where_weights_are_gone_for_good_the_other_sources_are_registered_and_lose_nothing(
+    fresh: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for source in ("aaa", "bbb"):
+        train(fresh, source=source)
+    (lost,) = cell_runs(fresh, "FINISHED", " and tags.source = 'bbb'")
+    shutil.rmtree(registry.weights_folder(Path("work"), lost.data.tags["cell_key"]))
+    with monkeypatch.context() as patch:
+        patch.setattr(studies, "_execute", lambda *_, **__: None)  # training again fails, say
+        outcome = studies.run_study(configuration(seeds="0", epochs="2"), fresh)
+    assert "tiny-bbb-s0" in outcome.failed["registry"] and list(outcome.failed) == ["registry"]
+    assert [model.name for model in fresh.client.search_registered_models()] == ["ner-aaa"]
+    outcome = studies.run_study(configuration(seeds="0", epochs="2"), fresh)
+    assert not outcome.failed and outcome.ran == ["tiny-bbb-s0"]
+    assert [model.name for model in fresh.client.search_registered_models()] == ["ner-aaa", "ner-bbb"]
+
+
+def test_a_study_on_a_cluster_asks_nothing_of_the_gpus_of_this_machine(
+    fresh: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    class Submitted:
+        def __init__(self, *arguments: object) -> None:
+            asked.append(arguments)
+
+        def run(self, *_: object) -> pool.Results:
+            return pool.Results([], {"tiny-aaa-s0": "no cluster here"}, [])
+
+    monkeypatch.setattr(studies.launch, "gpus", lambda _: 1)
+    monkeypatch.setattr(studies, "Cluster", Submitted)
+    config = configuration(seeds="0", sources="aaa", executor="slurm", num_processes="4", slurm_gpus="4", device="auto")
+    outcome = studies.run_study(config, fresh)
+    assert len(asked) == 1 and outcome.failed["tiny-aaa-s0"] == "no cluster here"
 
 
 @pytest.fixture

@@ -306,3 +306,29 @@ def test_the_history_stays_within_what_mlflow_keeps_of_a_tag() -> None:
     for version in range(1, 3000):
         history = champion_history.appended(history, version)
     assert len(history) <= champion_history.LONGEST and champion_history.champions(history)[-1] == 2999
+
+
+def test_the_versions_of_a_deleted_study_are_stale_and_hide_no_others(study: Study) -> None:
+    study.client.delete_experiment(study.experiment_id)
+    (row,) = versions.read(study.client)
+    assert row.stale == ("its study was deleted",)
+    assert "its study was deleted" in versions.table([row])
+
+
+def test_models_of_others_in_the_same_store_are_left_alone_whatever_they_are_called(study: Study) -> None:
+    for name in ("Anna's model", "ner-anna's"):
+        study.client.create_registered_model(name)
+    assert [row.model for row in versions.read(study.client)] == ["ner-aaa"]
+    assert all_versions(study.client, "ner-anna's") == []
+
+
+def test_an_imported_cell_is_never_chosen_for_there_are_no_weights_of_it(study: Study) -> None:
+    (run,) = cell_runs(study, "FINISHED")
+    tags = run.data.tags | {schema.SEED: "9", schema.IMPORTED: "true", schema.CELL_KEY: "imported"}
+    run_id = study.client.create_run(study.experiment_id, tags=tags).info.run_id
+    study.client.log_metric(run_id, "dev_f1/aaa", 1.0)
+    study.client.set_terminated(run_id, "FINISHED")
+    assert register(study) == []
+    train(study, 1, keep_weights="false")
+    assert [seed for _, _, seed in registry.finished_places(study)] == [0, 1]
+    assert register(study)  # of the two, whichever is better: its weights are there
