@@ -13,10 +13,10 @@ from nertransfer import corpus as corpora_of
 from nertransfer import entity_subsets, fetch, schema, starts
 from nertransfer.config import PLANTED, DataOptions, Recipe
 from nertransfer.corpus import Corpus
-from nertransfer.current import current_cells
+from nertransfer.current import current_cells, current_few_shot_cells, few_shot_place_of
 from nertransfer.entity_subsets import Tagged
 from nertransfer.errors import InputError
-from nertransfer.grid import is_several, is_zero_shot, languages_of
+from nertransfer.grid import ALONE, FewShot, is_several, is_zero_shot, languages_of
 from nertransfer.intervals import interval
 from nertransfer.languages import LANGUAGES
 from nertransfer.lineage import lineage
@@ -41,8 +41,10 @@ def collect(
     InputError when the run has no test score of its source.
     """
     tags, metrics, params = run.data.tags, run.data.metrics, run.data.params
-    source, start = tags[schema.SOURCE], tags[schema.START]
+    few = _few_shot(run)
+    source, start = few.language if few and few.mode == ALONE else tags[schema.SOURCE], tags[schema.START]
     names = targets(run)
+    learnt = {*languages_of(source), *([few.language] if few else [])}
     if source not in names:
         raise InputError(f"run {run.info.run_name} has no test score of {source}, which a model card begins with")
     sentences = predictions(study, run, source)
@@ -66,8 +68,9 @@ def collect(
         selection_split=selection_split,
         seeds=[_seed(one, source) for one in sorted(rivals, key=lambda one: int(one.data.tags[schema.SEED]))],
         own=_score(run, rivals, source),
-        parts=[_score(run, rivals, name) for name in names if name in languages_of(source) and name != source],
-        targets=[_score(run, rivals, name) for name in names if is_zero_shot(source, name)],
+        parts=[_score(run, rivals, name) for name in names if name in learnt and name != source],
+        targets=[_score(run, rivals, name) for name in _zero_shot(run, source)],
+        few_shot=few,
         categories=[_score(run, rivals, source, name) for name in _categories(run, source)],
         invalid_tag_rate=metrics.get(schema.ScoreName("test", "invalid_tag_rate", source).key, math.nan),
         span_f1=metrics.get(schema.ScoreName("test", "span_f1", source).key, math.nan),
@@ -93,9 +96,24 @@ def rivals_of(study: Study, run: Run) -> list[Run]:
     condition = "".join(f" and tags.{name} = '{run.data.tags.get(name, '')}'" for name in names)
     made_from = lineage(run.data.tags, {}, "").made_from
     runs = cell_runs(study, "FINISHED", condition)
-    cells = current_cells([one for one in runs if lineage(one.data.tags, {}, "").made_from == made_from], [])
-    others = [one for one in cells.values() if one.data.tags[schema.SEED] != run.data.tags[schema.SEED]]
-    return [run, *others]
+    alike = [one for one in runs if lineage(one.data.tags, {}, "").made_from == made_from]
+    if few := _few_shot(run):
+        cells = [one for place, one in current_few_shot_cells(alike, []).items() if place[3] == few]
+    else:
+        cells = list(current_cells(alike, []).values())
+    return [run, *(one for one in cells if one.data.tags[schema.SEED] != run.data.tags[schema.SEED])]
+
+
+def _few_shot(run: Run) -> FewShot | None:
+    """The sentences of a target that a run's cell has, if any."""
+    place = few_shot_place_of(run)
+    return place[3] if place else None
+
+
+def _zero_shot(run: Run, source: str) -> list[str]:
+    """The targets of which the run has seen no labelled sentence."""
+    few = _few_shot(run)
+    return [name for name in targets(run) if is_zero_shot(source, name) and not (few and few.language == name)]
 
 
 def corpora_at_hand(options: DataOptions) -> dict[str, Corpus]:
@@ -133,9 +151,7 @@ def _score(run: Run, rivals: Sequence[Run], target: str, category: str = schema.
 def _seed(run: Run, source: str) -> SeedScore:
     metrics = run.data.metrics
     own = [metrics.get(schema.ScoreName(split, schema.F1, source).key, math.nan) for split in schema.SCORED_SPLITS]
-    others = [
-        metrics[schema.ScoreName("test", schema.F1, name).key] for name in targets(run) if is_zero_shot(source, name)
-    ]
+    others = [metrics[schema.ScoreName("test", schema.F1, name).key] for name in _zero_shot(run, source)]
     return SeedScore(int(run.data.tags[schema.SEED]), *own, float(np.mean(others)) if others else math.nan)
 
 

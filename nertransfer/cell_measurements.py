@@ -4,7 +4,6 @@ from nertransfer import schema
 from nertransfer.cell import CellResult, Resources
 from nertransfer.config import Recipe
 from nertransfer.finetune import History, learning_rate
-from nertransfer.grid import ADDED, AFTER, ALONE
 from nertransfer.labels import ALL
 from nertransfer.measurements import Measurements, Point, milliseconds, of_scores, scores_table
 
@@ -35,8 +34,10 @@ def curve(history: History, recipe: Recipe) -> list[Point]:
     now, total = milliseconds(), history.steps_per_epoch * recipe.epochs
     every = max(1, -(-total // CURVE_POINTS))
     points: list[Point] = []
-    for end in range(every, len(history.losses) + 1, every):
-        window, epoch = history.losses[end - every : end], (end - 1) // history.steps_per_epoch + 1
+    steps = len(history.losses)
+    ends = [*range(every, steps + 1, every), *([steps] if steps == total and steps % every else [])]
+    for begin, end in zip([0, *ends], ends, strict=False):
+        window, epoch = history.losses[begin:end], (end - 1) // history.steps_per_epoch + 1
         points.append(Point("train_loss", sum(window) / len(window), now, end, epoch=epoch))
         points.append(Point("learning_rate", learning_rate(end - 1, total, recipe), now, end, epoch=epoch))
     for epoch, seconds in enumerate(history.seconds, start=1):
@@ -63,13 +64,8 @@ def cell_note(result: CellResult) -> str:
     """The run's note: what it is, and its test scores."""
     cell = result.cell
     tests = [s for s in result.scored if s.split.name == "test"]
-    few = cell.few_shot
-    told = {
-        None: f"**{cell.source}**",
-        ADDED: few and f"**{cell.source}** with **{few.sentences} sentences of {few.language}** added",
-        AFTER: few and f"**{cell.source}**, then on **{few.sentences} sentences of {few.language}**",
-        ALONE: few and f"**{few.sentences} sentences of {few.language}** alone",
-    }[few.mode if few else None]
+    source = f"**{cell.source}**"
+    told = cell.few_shot.after(source) if cell.few_shot else source
     return (
         f"**{cell.start.name}** fine-tuned on {told}, seed {cell.seed}. Entity-level micro scores "
         f"on the test splits, percent (seqeval, default mode).\n\n{scores_table(tests, cell.own)}"

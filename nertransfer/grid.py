@@ -47,6 +47,14 @@ class FewShot:
         """The source's name with the sentences': ``hau+50swa``, ``hau-then-50swa``, ``none+50swa``."""
         return f"{source}{'-then-' if self.mode == AFTER else SEPARATOR}{self.sentences}{self.language}"
 
+    def after(self, source: str) -> str:
+        """What a cell is fine-tuned on, in Markdown: the source's words, and how the sentences come to it."""
+        sentences = f"**{self.sentences} sentences of {self.language}**"
+        return {
+            ADDED: f"{source} with {sentences} added", AFTER: f"{source}, then on {sentences}",
+            ALONE: f"{sentences} alone",
+        }[self.mode]  # fmt: skip
+
 
 Configuration = tuple[str, str, FewShot | None]
 """Start, source, and the sentences of a target that are used besides, if any."""

@@ -15,7 +15,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from nertransfer.display import duration
 from nertransfer.entity_subsets import LONG_WORDS, Subset
-from nertransfer.grid import languages_of
+from nertransfer.grid import FewShot, languages_of
 from nertransfer.markdown import escape, plain, table
 
 FORMAT = "2"
@@ -94,7 +94,8 @@ class Card:
     entities) by ``<language>.<split>``, of the splits that were scored; of a source of several as
     ``<language>+<language>.<split>``. ``digests``: SHA-256 by language, of the whole corpus; ``train_digest`` of the
     source's train file. ``unseen`` is None where the train split is not at hand, ``long`` where there are no
-    predictions. ``example``: words of one sentence. ``parts``: the languages of a source of several.
+    predictions. ``example``: words of one sentence. ``parts``: the languages of a source of several,
+    and that of ``few_shot``, a few sentences of which were used, too.
     """
 
     model: str
@@ -126,6 +127,7 @@ class Card:
     example: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     parts: Sequence[Score] = ()
+    few_shot: FewShot | None = None
 
 
 # --- parts ---------------------------------------------------------------------------------------------------------
@@ -146,10 +148,11 @@ def _seeds(number: int) -> str:
 
 
 def _what(card: Card) -> str:
-    named = f"{card.source} ({escape(card.source_name)})" if card.source_name else card.source
+    named = f"**{escape(f'{card.source} ({card.source_name})' if card.source_name else card.source)}**"
+    told = card.few_shot.after(named) if card.few_shot else named
     return (
         f"Named entity recognition: tags the words of a text with IOB2 tags of {_categories(card)}. The start "
-        f"**{card.start}**, fine-tuned on **{escape(named)}**, seed {card.seed}, in study {escape(card.study)}. On the "
+        f"**{card.start}**, fine-tuned on {told}, seed {card.seed}, in study {escape(card.study)}. On the "
         f"test split of {card.source}: F1 **{_percent(card.own.f1)}** %. {_choice(card)}"
     )
 

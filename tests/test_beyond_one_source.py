@@ -10,7 +10,7 @@ import pytest
 from tiny import save_tiny_corpora, save_tiny_start
 
 from analysis import audit, report, results
-from nertransfer import card_facts, fetch, forecast, registry, runner, schema, starts
+from nertransfer import card_facts, fetch, forecast, model_card, registry, runner, schema, starts
 from nertransfer import cell as cells
 from nertransfer import study as studies
 from nertransfer.cell import make_accelerator
@@ -129,6 +129,27 @@ def test_the_card_of_several_languages_has_sizes_and_what_is_new_to_the_model(he
     card = Path(here.client.download_artifacts(run_id, "model_card/README.md", str(tmp_path))).read_text()
     assert "| aaa+bbb.test | 24 |" in card and "| aaa+bbb.dev | 24 |" in card
     assert "Entities whose words are no entity of the train split: none in the test split." in card
+
+
+def test_the_card_of_a_cell_with_a_few_sentences_says_so_and_compares_it_with_its_like(here: Study) -> None:
+    runs = [run for run in cell_runs(here, "FINISHED") if "few_shot_language" in run.data.tags]
+    told = set()
+    for run in runs:
+        card = card_facts.collect(here, run, card_facts.rivals_of(here, run), "")
+        text = model_card.body(card, "")
+        few = run.data.tags["few_shot_language"]
+        told.add(f"{run.data.tags['source']}, {run.data.tags['few_shot_mode']}")
+        assert f"{run.data.tags['few_shot_sentences']} sentences of {few}" in text
+        assert few not in [score.name for score in card.targets] and few in [card.source, *(s.name for s in card.parts)]
+        assert {seed.seed for seed in card.seeds} == {
+            int(one.data.tags["seed"])
+            for one in runs
+            if all(
+                one.data.tags.get(name) == run.data.tags.get(name)
+                for name in ("start", "source", "few_shot_language", "few_shot_sentences", "few_shot_mode")
+            )
+        }
+    assert len(told) > 1
 
 
 def test_the_licence_of_several_languages_is_that_of_their_train_files(
