@@ -15,6 +15,7 @@ from nertransfer.config import PLANTED, AdaptConfig, Recipe
 from nertransfer.corpus import folder_of
 from nertransfer.errors import InputError
 from nertransfer.finetune import clear_checkpoint
+from nertransfer.folders import make_folder, only_maker
 from nertransfer.language_modelling import model_language
 from nertransfer.measurements import Measurements
 from nertransfer.schema import KIND_ADAPTATION, START, START_FINGERPRINT
@@ -31,8 +32,7 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
     overwritten. Raises InputError on bad text or start, before anything is written.
     """
     output = Path(config.output or Path(config.data.work_dir) / "starts" / config.language)
-    if output.exists():
-        raise InputError(f"output={str(output)!r} is not allowed: it exists already; name a new folder")
+    _check_new(output)
     lines, digest = _read_text(config)
     recipe = Recipe(
         epochs=config.epochs, batch_size=config.batch_size, max_length=config.max_length,
@@ -44,7 +44,8 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
     if recipe.max_length > tokenizer.model_max_length:
         recipe = replace(recipe, max_length=tokenizer.model_max_length)
     before = starts.identify(start)
-    key = hashlib.sha256(json.dumps([before.digest, digest, flat(config)], sort_keys=True).encode()).hexdigest()
+    made_from = [before.digest, digest, recipe.identity, config.masking, config.seed]
+    key = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
     checkpoint = output.with_name(output.name + ".checkpoint")
     tags = {
         START: start.name,
@@ -52,23 +53,32 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
         "base_fingerprint": before.fingerprint,
         "text_digest": digest,
     }
-    with open_run(study, KIND_ADAPTATION, f"{start.name}-adapt-{config.language}", tags) as run_id:
-        log(study.client, run_id, params=configuration_params(flat(config)))
-        began = time.perf_counter()
-        model, history = model_language(
-            starts.load_for_language_modelling(start, config.seed), tokenizer, lines, recipe,
-            replace(config.run, dev_each_epoch=False), config.masking, config.seed, accelerator, checkpoint, key,
-            f"adapting to {config.language}",
-        )  # fmt: skip
-        starts.save(model, tokenizer, output)
-        clear_checkpoint(checkpoint)
-        after = starts.identify(starts.Start(config.language, str(output)))
-        seconds = f"{time.perf_counter() - began:.1f}"
-        found = Measurements(
-            key, curve(history, recipe), tags={START_FINGERPRINT: after.fingerprint, "seconds": seconds}
-        )
-        deliver(study.client, run_id, found)
+    make_folder(output.parent, "output")
+    with only_maker(output):
+        _check_new(output)  # another process may have made it meanwhile
+        with open_run(study, KIND_ADAPTATION, f"{start.name}-adapt-{config.language}", tags) as run_id:
+            log(study.client, run_id, params=configuration_params(flat(config)))
+            began = time.perf_counter()
+            model, history = model_language(
+                starts.load_for_language_modelling(start, config.seed), tokenizer, lines, recipe,
+                replace(config.run, dev_each_epoch=False), config.masking, config.seed, accelerator, checkpoint, key,
+                f"adapting to {config.language}",
+            )  # fmt: skip
+            _check_new(output)
+            starts.save(model, tokenizer, output)
+            clear_checkpoint(checkpoint)
+            after = starts.identify(starts.Start(config.language, str(output)))
+            seconds = f"{time.perf_counter() - began:.1f}"
+            found = Measurements(
+                key, curve(history, recipe), tags={START_FINGERPRINT: after.fingerprint, "seconds": seconds}
+            )
+            deliver(study.client, run_id, found)
     return output
+
+
+def _check_new(output: Path) -> None:
+    if output.exists():
+        raise InputError(f"output={str(output)!r} is not allowed: it exists already; name a new folder", "output")
 
 
 def _read_text(config: AdaptConfig) -> tuple[list[str], str]:

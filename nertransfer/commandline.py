@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nertransfer import interrupts
-from nertransfer.config import RECIPES, Recipe, default_recipe
+from nertransfer.config import RECIPES, DataOptions, Recipe, default_recipe
 from nertransfer.errors import InputError
 
 T = typing.TypeVar("T")
@@ -108,7 +108,7 @@ def _construct(config: type, values: dict[str, object]) -> object:
     for field in dataclasses.fields(config):
         annotation = hints[field.name]
         if annotation is Recipe:
-            name = str(values.get("recipe") or default_recipe(str(values.get("data", "planted"))))
+            name = str(values.get("recipe") or default_recipe(str(values.get("data", DataOptions.data))))
             if name not in RECIPES:
                 raise InputError(f"recipe={name!r} is not allowed: one of {', '.join(RECIPES)}", "recipe")
             given = {f.name: values[f.name] for f in dataclasses.fields(Recipe) if f.name in values}

@@ -19,6 +19,7 @@ from typing import Any
 from nertransfer import fetch, labels
 from nertransfer.config import PLANTED, DataOptions
 from nertransfer.errors import InputError
+from nertransfer.folders import make_folder
 from nertransfer.grid import is_several, languages_of
 from nertransfer.languages import check_code
 from nertransfer.schema import SPLITS
@@ -324,6 +325,7 @@ def folder_of(options: DataOptions) -> Path:
         from nertransfer import planted  # only where it is asked for: it needs numpy
 
         folder = planted_folder(options)
+        make_folder(folder.parent, "work_dir")
         planted.write(folder, planted.PlantedSettings())
         return folder
     if options.data in fetch.LANGUAGES:

@@ -15,6 +15,7 @@ from huggingface_hub.utils import validate_repo_id
 from nertransfer import card_facts, model_card, named_models, onnx_graph, registry, schema, starts
 from nertransfer.config import ExportConfig
 from nertransfer.errors import InputError
+from nertransfer.folders import make_folder
 from nertransfer.store import MlflowClient, ModelVersion, Run, Study
 
 MANIFEST = "nertransfer_export.json"
@@ -36,7 +37,7 @@ def export(config: ExportConfig, client: MlflowClient) -> Path:
     model = registry.fixed(version) if version else address  # weights and card of one version, if the alias moves
     study = Study(client, run.info.experiment_id, client.get_experiment(run.info.experiment_id).name)
     folder = Path(config.output) / _folder_name(address, run)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent, "output")
     with FileLock(_beside(folder, "lock")):
         _recover(folder)
         _check_ours(folder)
@@ -174,7 +175,10 @@ def _push(folder: Path, repository: str, token: str) -> None:
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token)
     try:
         api.create_repo(repository, private=True, exist_ok=True)
-        api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Export of nertransfer")
+        graphs = list(onnx_graph.FILES.values())  # of another variant, exported before
+        api.upload_folder(
+            repo_id=repository, folder_path=folder, commit_message="Export of nertransfer", delete_patterns=graphs
+        )
     except (HTTPError, OSError) as error:
         reason = (
             str(error).strip().splitlines()[0].replace(token, "...") if str(error).strip() else type(error).__name__

@@ -11,12 +11,14 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import ModernBertConfig, ModernBertForMaskedLM, PreTrainedTokenizerFast
 
@@ -25,6 +27,7 @@ from nertransfer.config import DataOptions, Recipe, RunOptions
 from nertransfer.corpus import folder_of, planted_folder
 from nertransfer.errors import InputError
 from nertransfer.finetune import clear_checkpoint
+from nertransfer.folders import only_maker
 from nertransfer.language_modelling import model_language
 
 logger = logging.getLogger("nertransfer")
@@ -104,31 +107,41 @@ def _make(
     absent = sorted(name for name in wanted if not Path(folders[name]).is_dir())
     if absent and not Path(folders[BASE]).is_dir():
         absent = [BASE, *(name for name in absent if name != BASE)]
-    for name in absent:
-        began = time.monotonic()
+    for name in broadcast_object_list([absent])[0]:  # what one process sees, they all make
         target = Path(folders[name])
-        if name == BASE:
-            lines = [line for language in planted.LANGUAGES for line in text_of(corpora, language.code)]
-            tokenizer = train_tokenizer(lines, settings.vocabulary)
-            model, recipe = _new_model(tokenizer, settings), settings.pretraining
-        else:
-            base = starts.Start(BASE, folders[BASE])
-            lines = text_of(corpora, name)
-            tokenizer, model = starts.load_tokenizer(base), starts.load_for_language_modelling(base, settings.seed)
-            recipe = settings.adaptation
-        checkpoint = target.with_name(f"{name}.checkpoint")
-        model, history = model_language(
-            model, tokenizer, lines, recipe, RunOptions(checkpoint_minutes=0.5), settings.masking, settings.seed,
-            accelerator, checkpoint, key=str(target), title=f"start {name}",
-        )  # fmt: skip
-        if accelerator.is_main_process:
-            starts.save(model, tokenizer, target)
-            clear_checkpoint(checkpoint)
-        accelerator.wait_for_everyone()
-        logger.info(
-            "start %s: %s on %d lines, loss %.2f, %.0f s", name,
-            "pre-trained" if name == BASE else "adapted", len(lines), history.losses[-1], time.monotonic() - began,
-        )  # fmt: skip
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with only_maker(target) if accelerator.is_main_process else nullcontext():
+            if not broadcast_object_list([target.is_dir()])[0]:  # another study may have made it meanwhile
+                _make_one(name, folders, corpora, settings, accelerator)
+
+
+def _make_one(
+    name: str, folders: Mapping[str, str], corpora: Path, settings: PlantedStartSettings, accelerator: Accelerator
+) -> None:
+    began = time.monotonic()
+    target = Path(folders[name])
+    if name == BASE:
+        lines = [line for language in planted.LANGUAGES for line in text_of(corpora, language.code)]
+        tokenizer = train_tokenizer(lines, settings.vocabulary)
+        model, recipe = _new_model(tokenizer, settings), settings.pretraining
+    else:
+        base = starts.Start(BASE, folders[BASE])
+        lines = text_of(corpora, name)
+        tokenizer, model = starts.load_tokenizer(base), starts.load_for_language_modelling(base, settings.seed)
+        recipe = settings.adaptation
+    checkpoint = target.with_name(f"{name}.checkpoint")
+    model, history = model_language(
+        model, tokenizer, lines, recipe, RunOptions(checkpoint_minutes=0.5), settings.masking, settings.seed,
+        accelerator, checkpoint, key=str(target), title=f"start {name}",
+    )  # fmt: skip
+    if accelerator.is_main_process:
+        starts.save(model, tokenizer, target)
+        clear_checkpoint(checkpoint)
+    accelerator.wait_for_everyone()
+    logger.info(
+        "start %s: %s on %d lines, loss %.2f, %.0f s", name,
+        "pre-trained" if name == BASE else "adapted", len(lines), history.losses[-1], time.monotonic() - began,
+    )  # fmt: skip
 
 
 def text_of(corpora: Path, language: str) -> list[str]:

@@ -12,6 +12,7 @@ import torch
 from nertransfer import corpus, named_models, rendering, starts
 from nertransfer.config import DataOptions, ModelOptions, PredictConfig, TrackingOptions
 from nertransfer.errors import InputError
+from nertransfer.folders import make_folder
 from nertransfer.labels import category_of
 from nertransfer.progress import progress_bar
 from nertransfer.registry import local_copy
@@ -50,6 +51,7 @@ def predict(config: PredictConfig) -> Outcome:
         raise InputError(f"output={str(output)!r} is not allowed: a file other than the input", "output")
     texts = read_columns(source) if config.input_format == "conll" else read_lines(source)
     split = words.split_words if config.input_format == "conll" else words.split_text
+    make_folder(output.parent, "output")
     tagger, name = load_tagger(config.which, config.tracking_uri, config.device)
     found: list[Tagged] = []
     with progress_bar(len(texts), "predicting", "text") as bar:
@@ -67,7 +69,6 @@ def predict(config: PredictConfig) -> Outcome:
         rendered = rendering.json_lines(lines, found)
     else:
         rendered = rendering.page(f"{source.name}: entities found by {name}", lines, found)
-    output.parent.mkdir(parents=True, exist_ok=True)
     fresh = output.with_name(output.name + ".new")
     fresh.write_text(rendered, encoding="utf-8")
     fresh.replace(output)

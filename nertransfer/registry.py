@@ -8,6 +8,7 @@ can be compared, or when told to (`register`), and says why.
 """
 
 import functools
+import logging
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -37,9 +38,12 @@ from nertransfer.progress import progress_bar
 from nertransfer.store import MlflowClient, Study, all_models, all_versions, open_study, patiently
 from nertransfer.tracking import cell_runs, kind_runs
 
+logger = logging.getLogger("nertransfer")
+
 AGGREGATION = "first"
 """How transformers' pipeline merges sub-tokens: a word has the label of its first one, as in training."""
 
+NOT_STORED = "its weights are not stored (only those of the best seeds are)"
 REQUIREMENTS = ("mlflow", "torch", "transformers", "accelerate", "safetensors", "pandas")
 
 
@@ -320,18 +324,23 @@ def is_beaten(
     study: Study, cell: Cell, tags: Mapping[str, str], f1: float, work_dir: Path, selection_split: str
 ) -> bool:
     """Whether a finished seed that was made from the same as the cell, and whose weights are at hand, is chosen before
-    it. ``tags``: those of the cell's run; ``f1``: the cell's on the selection split."""
+    it; no, where that cannot be looked up. ``tags``: those of the cell's run; ``f1``: the cell's on the selection
+    split."""
     made_from = lineage(tags, {}, "").made_from
-    others = [
-        run
-        for run in _rivals(study, cell)
-        if run.data.tags[schema.SEED] != str(cell.seed) and _lineage(run).made_from == made_from
-    ]
-    return any(
-        _first_is_best(choice.f1, choice.seed) < _first_is_best(f1, cell.seed)
-        and has_weights(study, choice.run, work_dir)
-        for choice in choose(current_cells(others, []), selection_split)
-    )
+    try:
+        others = [
+            run
+            for run in _rivals(study, cell)
+            if run.data.tags[schema.SEED] != str(cell.seed) and _lineage(run).made_from == made_from
+        ]
+        return any(
+            _first_is_best(choice.f1, choice.seed) < _first_is_best(f1, cell.seed)
+            and has_weights(study, choice.run, work_dir)
+            for choice in choose(current_cells(others, []), selection_split)
+        )
+    except (InputError, MlflowException) as error:
+        logger.warning("other seeds than that of %s cannot be looked up: %s", cell.name, error)
+        return False
 
 
 def discard_beaten(study: Study, cell: Cell, work_dir: Path, selection_split: str) -> None:
@@ -651,12 +660,14 @@ def _fetch(model: str, study: Study, work_dir: Path, folder: Path) -> starts.Sta
         name, folder_of_cell = run.info.run_name, weights_folder(work_dir, run.data.tags[schema.CELL_KEY])
         if folder_of_cell.is_dir():
             return starts.Start(name, str(folder_of_cell))
-        model = f"models:/{run.data.tags.get(schema.MODEL_URI, '')}"
+        if schema.MODEL_URI not in run.data.tags:
+            raise MlflowException(NOT_STORED)
+        model = f"models:/{run.data.tags[schema.MODEL_URI]}"
     with fluent(study.uri):  # registered models are looked up at the global address, whatever tracking_uri says
         mlflow.artifacts.download_artifacts(artifact_uri=model, dst_path=str(folder), tracking_uri=study.uri)
     weights = folder / "model"
     if not (weights / "config.json").is_file():
-        raise MlflowException("its weights are not stored (only those of the best seeds are)")
+        raise MlflowException(NOT_STORED)
     # MLflow keeps the tokenizer beside the model; transformers expects both in one folder
     shutil.copytree(folder / "components" / "tokenizer", weights, dirs_exist_ok=True)
     return starts.Start(starts.slug(name), str(weights))

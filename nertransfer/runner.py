@@ -15,7 +15,6 @@ from hashlib import sha256
 from pathlib import Path
 
 from accelerate import Accelerator
-from mlflow.exceptions import MlflowException
 from transformers import PreTrainedModel
 
 from nertransfer import cell_measurements, measurements, registry, schema, starts
@@ -23,7 +22,6 @@ from nertransfer.cell import Cell, CellResult, Encoder, checkpoint_folder, run_c
 from nertransfer.claims import Claims, Heart, Owner, claim_runs, heartbeats
 from nertransfer.config import DataOptions, RunOptions
 from nertransfer.corpus import Split
-from nertransfer.errors import InputError
 from nertransfer.finetune import History, clear_checkpoint
 from nertransfer.grid import is_zero_shot, languages_of
 from nertransfer.labels import ALL
@@ -211,13 +209,8 @@ class Runner:
             return True
         chosen_by = (s for s in scored if (s.split.language, s.split.name) == (cell.source, work.selection_split))
         f1 = next(chosen_by).scores.default[ALL].f1
-        try:
-            return not registry.is_beaten(
-                self.study, cell, tags_of(work, cell), f1, Path(work.data.work_dir), work.selection_split
-            )
-        except (InputError, MlflowException) as error:  # the cell's work shall not be lost for it
-            logger.warning("the weights of %s are saved, for other seeds cannot be looked up: %s", cell.name, error)
-            return True
+        work_dir = Path(work.data.work_dir)
+        return not registry.is_beaten(self.study, cell, tags_of(work, cell), f1, work_dir, work.selection_split)
 
     def flush_curves(self) -> None:
         """Show how far the cell has come."""

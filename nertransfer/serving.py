@@ -57,14 +57,18 @@ def serve(config: ServeConfig) -> None:
 
 def _listener(host: str, port: int) -> socket.socket:
     """A socket bound to the address; 0 takes a free port."""
+    made: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         made = socket.socket(family, kind, protocol)  # asyncio sets TCP_NODELAY only where the protocol is named
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
         made.listen()
-    except OSError as error:
-        raise InputError(f"host={host!r}, port={port} cannot be had: {error.strerror or error}", "port") from error
+    except (OSError, UnicodeError) as error:  # the latter for a name that can be no host's
+        if made is not None:
+            made.close()
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"host={host!r}, port={port} cannot be had: {reason}", "port") from error
     return made
 
 

@@ -39,7 +39,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: Hub
 
     def do_GET(self) -> None:
-        self._answer({"error": "not found"}, 404)
+        match urlsplit(self.path).path.strip("/").split("/"):
+            case ["api", "models", owner, name, "tree", _] if f"{owner}/{name}" in self.server.uploaded:
+                files = self.server.uploaded[f"{owner}/{name}"].items()
+                self._answer([{"type": "file", "path": p, "size": len(c), "oid": "0" * 40} for p, c in files])
+            case _:
+                self._answer({"error": "not found"}, 404)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -48,7 +53,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             case ["api", "repos", "create"]:
                 asked = json.loads(body)
                 name = f"{asked['organization']}/{asked['name']}"
-                self.server.uploaded[name] = {}
+                self.server.uploaded.setdefault(name, {})
                 self._answer({"url": f"{self.server.address}/{name}"})
             case ["api", "validate-yaml"]:
                 self._answer({"errors": [], "warnings": []})
@@ -57,10 +62,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 modes = [{"path": path, "uploadMode": "regular", "shouldIgnore": False} for path in paths]
                 self._answer({"files": modes})
             case ["api", "models", owner, name, "commit", _]:
+                files = self.server.uploaded[f"{owner}/{name}"]
                 for line in map(json.loads, body.splitlines()):
                     if line["key"] == "file":
-                        content = base64.b64decode(line["value"]["content"])
-                        self.server.uploaded[f"{owner}/{name}"][line["value"]["path"]] = content
+                        files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+                    elif line["key"] == "deletedFile":
+                        del files[line["value"]["path"]]
                 commit = "0" * 40
                 url = f"{self.server.address}/{owner}/{name}/commit/{commit}"
                 self._answer({"commitUrl": url, "commitOid": commit})

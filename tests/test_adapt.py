@@ -1,11 +1,12 @@
 """Adapting a start: a new start whose weights differ, tracked, resumable, never over an old one."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from tiny import save_tiny_corpora, save_tiny_start, tiny_tokenizer
 
-from nertransfer import starts
+from nertransfer import adaptation, folders, starts
 from nertransfer.adaptation import adapt
 from nertransfer.commandline import build
 from nertransfer.config import AdaptConfig
@@ -56,6 +57,7 @@ def test_adapting_twice_gives_the_same_weights(study: Study) -> None:
         ({"text": "latin.txt"}, "latin.txt:2: not UTF-8 at byte 4"),
         ({"text": ""}, "text is missing"),
         ({"output": "tiny"}, "output='tiny' is not allowed: it exists already"),
+        ({"output": "text.txt/adapted"}, "output: the folder text.txt cannot be made"),
         ({"start": "nowhere"}, "start 'nowhere' is unknown"),
     ],
 )
@@ -65,6 +67,50 @@ def test_bad_input_writes_nothing(study: Study, changes: dict[str, str], message
     with pytest.raises(InputError, match=message):
         adapt(build(AdaptConfig, SETTINGS | changes), study)
     assert all_runs(study.client, study.experiment_id) == [] and not Path("adapted").exists()
+
+
+def test_a_start_that_appears_while_another_is_made_is_not_overwritten(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = adaptation.model_language
+
+    def meanwhile(*arguments: object) -> object:
+        made = usual(*arguments)  # type: ignore[arg-type]
+        Path("adapted").mkdir()
+        return made
+
+    monkeypatch.setattr(adaptation, "model_language", meanwhile)
+    with pytest.raises(InputError, match="output='adapted' is not allowed: it exists already"):
+        adapt(build(AdaptConfig, SETTINGS), study)
+    assert list(Path("adapted").iterdir()) == []
+
+
+def test_one_adaptation_waits_for_another_of_the_same_name_and_makes_nothing(
+    study: Study, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "nertransfer")
+    with ThreadPoolExecutor(1) as pool, folders.only_maker(Path("adapted")):
+        waiting = pool.submit(adapt, build(AdaptConfig, SETTINGS), study)
+        while "another process makes adapted: waiting for it" not in caplog.text:
+            assert not waiting.done() or waiting.result()
+        Path("adapted").mkdir()
+    with pytest.raises(InputError, match="output='adapted' is not allowed: it exists already"):
+        waiting.result()
+    assert all_runs(study.client, study.experiment_id) == []
+
+
+def test_how_an_adaptation_runs_does_not_make_it_begin_anew(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = []
+
+    def stopped(*arguments: object) -> object:
+        keys.append(arguments[9])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(adaptation, "model_language", stopped)
+    for changes in ({}, {"checkpoint_minutes": "0", "work_dir": "elsewhere"}, {"seed": "1"}):
+        with pytest.raises(KeyboardInterrupt):
+            adapt(build(AdaptConfig, SETTINGS | changes), study)
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_long_lines_are_cut_into_windows_without_losing_a_sub_token() -> None:

@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import stub_hub
 import yaml
 from absent import absent
 from registered_store import make_data, opened, register, train
 
 from nertransfer import export as exports
-from nertransfer import onnx_graph, registry, starts
+from nertransfer import onnx_graph, registry, schema, starts
 from nertransfer.commandline import build
 from nertransfer.config import ExportConfig
 from nertransfer.errors import InputError
@@ -251,6 +252,21 @@ def test_a_run_of_any_name_is_exported_inside_the_output(own: Study, tmp_path: P
     assert made.resolve().parent == made.parent.resolve()
 
 
+def test_an_output_that_cannot_be_is_named(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"output: the folder .*file/deeper cannot be made: Not a directory"):
+        export(study, tmp_path / "file" / "deeper")
+
+
+def test_a_run_without_stored_weights_says_so(study: Study, tmp_path: Path) -> None:
+    run = cell_runs(study, "FINISHED")[0]
+    tags = {key: value for key, value in run.data.tags.items() if key != schema.MODEL_URI}
+    other = study.client.create_run(study.experiment_id, tags=tags | {schema.CELL_KEY: "gone"}).info.run_id
+    with pytest.raises(InputError, match="its weights are not stored"):
+        export(study, tmp_path / "exports", model=f"runs:/{other}", language="")
+    study.client.delete_run(other)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -284,7 +300,7 @@ class Hub:
     def create_repo(self, repo_id: str, **options: object) -> None:
         self.calls.append(("create", repo_id, options))
 
-    def upload_folder(self, repo_id: str, folder_path: Path, commit_message: str) -> None:
+    def upload_folder(self, repo_id: str, folder_path: Path, **_: object) -> None:
         if self.fails:
             raise OSError(f"403 for {self.token}")
         self.calls.append(("upload", repo_id, sorted(path.name for path in Path(folder_path).iterdir()), self.token))
@@ -306,6 +322,20 @@ def test_an_upload_takes_the_whole_folder_and_never_tells_the_token(
     with pytest.raises(InputError, match=r"push_to=owner/name: 403 for \.\.\.; the export itself is whole") as raised:
         export(study, tmp_path, push_to="owner/name")
     assert "hf_secret" not in str(raised.value) + caplog.text
+
+
+def test_an_upload_takes_the_place_of_another_variant_and_of_nothing_else(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with stub_hub.serve() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        hub.uploaded["owner/name"] = {"onnx/model.onnx": b"old", "notes.md": b"by hand", "README.md": b"old"}
+        made = export(study, tmp_path, push_to="owner/name")
+        files = hub.uploaded["owner/name"]
+    assert set(files) == {path.name for path in made.iterdir()} | {"notes.md"}
+    assert files["README.md"] == (made / "README.md").read_bytes() and files["notes.md"] == b"by hand"
 
 
 def test_a_hub_that_cannot_be_reached_is_one_sentence(

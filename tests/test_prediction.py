@@ -122,6 +122,7 @@ def test_the_threshold_counts(store: Path, text: Path) -> None:
         ({"threshold": "1.5"}, "threshold=1.5 is not allowed"),
         ({"input": "nowhere.txt"}, "input='nowhere.txt' is not allowed: a file that exists"),
         ({"output": "text.txt"}, "a file other than the input"),
+        ({"output": "text.txt/found"}, "output: the folder text.txt cannot be made: File exists"),
         ({"input_format": "conll"}, "text.txt:3: no word in the first column of .*running text is input_format=text"),
         ({"tracking_uri": "sqlite:///nowhere.db"}, "nowhere.db"),
     ],

@@ -178,6 +178,8 @@ def test_a_port_that_is_taken_and_a_model_that_is_not_there(
     uri = f"sqlite:///{folder.parent}/mlflow.db"
     with pytest.raises(InputError, match=f"port={server.port} cannot be had: Address already in use"):
         serving.serve(build(ServeConfig, {"language": "aaa", "port": str(server.port), "tracking_uri": uri}))
+    with pytest.raises(InputError, match=r"host='\.\.', port=0 cannot be had"):
+        serving.serve(build(ServeConfig, {"language": "aaa", "host": "..", "port": "0", "tracking_uri": uri}))
     with pytest.raises(InputError, match="language='zzz' has no registered model; registered languages: aaa"):
         serving.serve(build(ServeConfig, {"language": "zzz", "port": "0", "tracking_uri": uri}))
     assert capsys.readouterr().out == ""

@@ -1,13 +1,16 @@
 """Starts: what a name means, what is refused, what offline use says."""
 
 import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from accelerate import Accelerator
 from huggingface_hub import constants
 from tiny import cache_tiny_start, save_tiny_start
 
-from nertransfer import starts
+from nertransfer import folders, planted_starts, starts
 from nertransfer.config import Recipe
 from nertransfer.errors import InputError
 from nertransfer.finetune import learning_rate
@@ -131,3 +134,26 @@ def test_the_published_schedule_falls_from_its_peak_to_zero_and_warm_up_rises_fi
     warm = [learning_rate(step, 100, Recipe(warmup_ratio=0.1)) for step in range(100)]
     assert warm[10] == max(warm) == pytest.approx(5e-5)
     assert warm[0] < warm[5] < warm[10] > warm[11] > warm[99] > 0
+
+
+def test_a_planted_start_that_another_study_makes_is_waited_for_and_not_made_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "nertransfer")
+    made: list[str] = []
+
+    def make(name: str, folders: Mapping[str, str], *_: object) -> None:
+        made.append(name)
+        Path(folders[name]).mkdir()
+
+    monkeypatch.setattr(planted_starts, "_make_one", make)
+    places = {name: str(tmp_path / "starts" / name) for name in planted_starts.NAMES}
+    (tmp_path / "starts").mkdir()
+    wanted = {planted_starts.BASE, planted_starts.NAMES[1]}
+    with ThreadPoolExecutor(1) as pool, folders.only_maker(Path(places[planted_starts.BASE])):
+        waiting = pool.submit(planted_starts._make, wanted, places, tmp_path, planted_starts.SETTINGS, Accelerator())
+        while "waiting for it" not in caplog.text:
+            assert not waiting.done() or waiting.result()
+        Path(places[planted_starts.BASE]).mkdir()
+    waiting.result()
+    assert made == [planted_starts.NAMES[1]]

@@ -1,0 +1,39 @@
+"""Places for what is made: there and writable before work begins, and one maker at a time."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from nertransfer.errors import InputError
+
+logger = logging.getLogger("nertransfer")
+
+
+def make_folder(folder: Path, parameter: str) -> None:
+    """Make a folder if need be; raises InputError, for the ``parameter`` that asked for it, where nothing can be
+    written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{parameter}: the folder {folder} cannot be made: {error.strerror}", parameter) from error
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{parameter}: nothing can be written into {folder}", parameter)
+
+
+@contextmanager
+def only_maker(path: Path) -> Iterator[None]:
+    """While the block lasts no other process makes ``path``, whose folder exists; waits for who does, and says so."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.info("another process makes %s: waiting for it", path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
