@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from nertransfer import planted_starts, starts
 from nertransfer.cell_measurements import curve
 from nertransfer.commandline import flat
-from nertransfer.config import PLANTED, AdaptConfig, Recipe
+from nertransfer.config import PLANTED, AdaptConfig, Recipe, RunOptions
 from nertransfer.corpus import folder_of
 from nertransfer.errors import InputError
 from nertransfer.finetune import clear_checkpoint
@@ -61,7 +61,7 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
             began = time.perf_counter()
             model, history = model_language(
                 starts.load_for_language_modelling(start, config.seed), tokenizer, lines, recipe,
-                replace(config.run, dev_each_epoch=False), config.masking, config.seed, accelerator, checkpoint, key,
+                RunOptions(**asdict(config.run)), config.masking, config.seed, accelerator, checkpoint, key,
                 f"adapting to {config.language}",
             )  # fmt: skip
             _check_new(output)

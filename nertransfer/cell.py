@@ -22,7 +22,7 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from nertransfer import counts, starts
-from nertransfer.config import Recipe, RunOptions
+from nertransfer.config import DeviceOptions, Recipe, RunOptions
 from nertransfer.corpus import Corpus, Split
 from nertransfer.encoding import Encoded, encode, joined
 from nertransfer.errors import InputError
@@ -323,7 +323,7 @@ def _device_name(accelerator: Accelerator) -> str:
     return torch.cuda.get_device_name() if accelerator.device.type == "cuda" else str(accelerator.device.type)
 
 
-def make_accelerator(recipe: Recipe, run: RunOptions) -> Accelerator:
+def make_accelerator(recipe: Recipe, run: DeviceOptions) -> Accelerator:
     """The accelerator of a process; raises InputError when the device cannot compute in that precision."""
     precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)
     try:

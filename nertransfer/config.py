@@ -124,26 +124,19 @@ class DataOptions:
         return self.data if self.data in CORPUS_NAMES else Path(self.data).resolve().name
 
 
-DEVICE_HELP = "auto takes a GPU where there is one"
 NAME_BYTES = 250
 """A study's name is that of a folder, and file systems take 255."""
-TRACKING_URI_HELP = "MLflow tracking server or store; empty: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here"
 
 
 @dataclass(frozen=True)
-class TrackingOptions:
-    """Which study, on which MLflow store."""
+class StoreOptions:
+    """Which MLflow store."""
 
-    study: str = option("", "name of the MLflow experiment; empty: the name of the data")
-    tracking_uri: str = option("", TRACKING_URI_HELP)
+    tracking_uri: str = option(
+        "", "MLflow tracking server or store; empty: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here"
+    )
 
     def __post_init__(self) -> None:
-        check(
-            self.study == self.study.strip() and "/" not in self.study and len(self.study.encode()) <= NAME_BYTES,
-            "study",
-            self.study,
-            f"a name without '/' and without spaces around it, of at most {NAME_BYTES} bytes",
-        )
         check(
             self.tracking_uri in ("", "databricks")
             or ("://" in self.tracking_uri and not self.tracking_uri.startswith("file:")),
@@ -154,20 +147,45 @@ class TrackingOptions:
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """How a fine-tuning runs; none of these changes its result beyond float order."""
+class TrackingOptions(StoreOptions):
+    """Which study, in which store."""
+
+    study: str = option("", "name of the MLflow experiment; empty: the name of the data")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(
+            self.study == self.study.strip() and "/" not in self.study and len(self.study.encode()) <= NAME_BYTES,
+            "study",
+            self.study,
+            f"a name without '/' and without spaces around it, of at most {NAME_BYTES} bytes",
+        )
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """What computes."""
+
+    device: Literal["auto", "cpu"] = option("auto", "auto takes a GPU where there is one")
+
+
+@dataclass(frozen=True)
+class ScoringOptions(DeviceOptions):
+    """How a model is run; none of these changes its result beyond float order."""
+
+    evaluation_tokens: int = option(16384, "most sub-tokens, padding included, in a scoring batch")
+
+    def __post_init__(self) -> None:
+        check(self.evaluation_tokens >= 512, "evaluation_tokens", self.evaluation_tokens, "at least 512 sub-tokens")
+
+
+@dataclass(frozen=True)
+class TrainingOptions(DeviceOptions):
+    """How a model is trained; none of these changes its result beyond float order."""
 
     gradient_accumulation: int = option(1, "micro-batches per optimiser step; divides the memory needed, not the batch")
-    dev_each_epoch: bool = option(False, "track source-dev F1 after every epoch")
     checkpoint_minutes: float = option(
         5.0, "least time between two checkpoints, in minutes, at an epoch's end; 0: every epoch; negative: none"
-    )
-    evaluation_tokens: int = option(16384, "most sub-tokens, padding included, in a scoring batch")
-    device: Literal["auto", "cpu"] = option("auto", DEVICE_HELP)
-    compile: bool = option(
-        False,
-        "fine-tuning on one GPU: fuse kernels of the encoder's layers (torch.compile, which needs a C compiler); pays "
-        "from about ten cells on",
     )
 
     def __post_init__(self) -> None:
@@ -178,13 +196,28 @@ class RunOptions:
             "a whole number of at least 1",
         )
         check(not math.isnan(self.checkpoint_minutes), "checkpoint_minutes", self.checkpoint_minutes, "a number")
+
+
+@dataclass(frozen=True)
+class RunOptions(TrainingOptions, ScoringOptions):
+    """How a fine-tuning runs; none of these changes its result beyond float order."""
+
+    dev_each_epoch: bool = option(False, "track source-dev F1 after every epoch")
+    compile: bool = option(
+        False,
+        "fine-tuning on one GPU: fuse kernels of the encoder's layers (torch.compile, which needs a C compiler); pays "
+        "from about ten cells on",
+    )
+
+    def __post_init__(self) -> None:
+        TrainingOptions.__post_init__(self)
+        ScoringOptions.__post_init__(self)
         check(
             not (self.compile and (self.device == "cpu" or self.gradient_accumulation > 1)),
             "compile",
             self.compile,
             "false with device=cpu or gradient_accumulation above 1",
         )
-        check(self.evaluation_tokens >= 512, "evaluation_tokens", self.evaluation_tokens, "at least 512 sub-tokens")
 
 
 def _check_recipe_and_run(recipe: Recipe, run: RunOptions, num_processes: int) -> None:
@@ -392,7 +425,7 @@ class EvaluateConfig:
         0, "window length, in sub-tokens with the special ones; 0: the one the model was fine-tuned with"
     )
     data: DataOptions = field(default_factory=DataOptions)
-    run: RunOptions = field(default_factory=RunOptions)
+    run: ScoringOptions = field(default_factory=ScoringOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
     def __post_init__(self) -> None:
@@ -427,7 +460,7 @@ class EmbedConfig:
         200, "most words of a language and category whose vectors are stored, drawn with a fixed seed; 0: all"
     )
     data: DataOptions = field(default_factory=DataOptions)
-    run: RunOptions = field(default_factory=RunOptions)
+    run: ScoringOptions = field(default_factory=ScoringOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
     def __post_init__(self) -> None:
@@ -453,7 +486,7 @@ class AdaptConfig:
     masking: float = option(0.15, "fraction of sub-tokens that are masked")
     seed: int = option(0, "seed of masking, order and dropout")
     data: DataOptions = field(default_factory=DataOptions)
-    run: RunOptions = field(default_factory=RunOptions)
+    run: TrainingOptions = field(default_factory=TrainingOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
     def __post_init__(self) -> None:
@@ -517,8 +550,7 @@ class RollbackConfig:
 
     language: str = required("source language of the registered model")
     version: int = option(0, "version to make champion; 0: the champion before the present one")
-    data: DataOptions = field(default_factory=DataOptions)
-    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    tracking: StoreOptions = field(default_factory=StoreOptions)
 
     def __post_init__(self) -> None:
         _check_source(self.language, "language")
@@ -587,11 +619,10 @@ class PredictConfig:
     )
     output: str = option("", "file to write; empty: beside the input, <its name>.entities.<format>")
     threshold: float = option(0.0, "entities with a lower score are left out; from 0 to 1")
-    device: Literal["auto", "cpu"] = option("auto", DEVICE_HELP)
-    tracking_uri: str = option("", TRACKING_URI_HELP)
+    run: DeviceOptions = field(default_factory=DeviceOptions)
+    tracking: StoreOptions = field(default_factory=StoreOptions)
 
     def __post_init__(self) -> None:
-        TrackingOptions(tracking_uri=self.tracking_uri)
         check(0 <= self.threshold <= 1, "threshold", self.threshold, "from 0 to 1")
 
 
@@ -602,11 +633,10 @@ class ServeConfig:
     which: ModelOptions = field(default_factory=ModelOptions)
     host: str = option("127.0.0.1", "address to listen at; 127.0.0.1: this machine alone")
     port: int = option(5001, "port to listen at; 0: any that is free")
-    device: Literal["auto", "cpu"] = option("auto", DEVICE_HELP)
-    tracking_uri: str = option("", TRACKING_URI_HELP)
+    run: DeviceOptions = field(default_factory=DeviceOptions)
+    tracking: StoreOptions = field(default_factory=StoreOptions)
 
     def __post_init__(self) -> None:
-        TrackingOptions(tracking_uri=self.tracking_uri)
         check(bool(self.host.strip()), "host", self.host, "an address of this machine")
         check(0 <= self.port < 65536, "port", self.port, "from 0 to 65535")
 

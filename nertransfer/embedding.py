@@ -7,7 +7,7 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from nertransfer.config import RunOptions
+from nertransfer.config import ScoringOptions
 from nertransfer.encoding import Encoded, collate, token_budget_batches
 from nertransfer.errors import InputError
 from nertransfer.unpadded import CPU_TOKENS, hidden_states
@@ -31,7 +31,7 @@ def word_vectors(
     words: np.ndarray,
     layers: Sequence[int],
     device: torch.device,
-    tokens: int = RunOptions.evaluation_tokens,
+    tokens: int = ScoringOptions.evaluation_tokens,
     progress: tqdm | None = None,
 ) -> np.ndarray:
     """Contextual vectors of words, float32 [len(words), size].

@@ -7,7 +7,7 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from nertransfer.config import RunOptions
+from nertransfer.config import ScoringOptions
 from nertransfer.encoding import Encoded, collate, token_budget_batches
 from nertransfer.unpadded import CPU_TOKENS, logits_at
 
@@ -17,7 +17,7 @@ def predict(
     encoded: Encoded,
     labels: Sequence[str],
     accelerator: Accelerator,
-    tokens: int = RunOptions.evaluation_tokens,
+    tokens: int = ScoringOptions.evaluation_tokens,
     progress: tqdm | None = None,
 ) -> list[list[str]]:
     """The most probable label of every word, sentence by sentence.

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from nertransfer import corpus, named_models, rendering, starts
-from nertransfer.config import DataOptions, ModelOptions, PredictConfig, TrackingOptions
+from nertransfer.config import DataOptions, ModelOptions, PredictConfig, StoreOptions
 from nertransfer.errors import InputError
 from nertransfer.folders import make_folder
 from nertransfer.labels import category_of
@@ -52,7 +52,7 @@ def predict(config: PredictConfig) -> Outcome:
     texts = read_columns(source) if config.input_format == "conll" else read_lines(source)
     split = words.split_words if config.input_format == "conll" else words.split_text
     make_folder(output.parent, "output")
-    tagger, name = load_tagger(config.which, config.tracking_uri, config.device)
+    tagger, name = load_tagger(config.which, config.tracking, config.run.device)
     found: list[Tagged] = []
     with progress_bar(len(texts), "predicting", "text") as bar:
         for begin in range(0, len(texts), AT_A_TIME):
@@ -140,7 +140,7 @@ def read_columns(path: Path) -> list[Text]:
 # --- the model -----------------------------------------------------------------------------------
 
 
-def load_tagger(which: ModelOptions, tracking_uri: str, device: str) -> tuple[Tagger, str]:
+def load_tagger(which: ModelOptions, tracking: StoreOptions, device: str) -> tuple[Tagger, str]:
     """The model that is meant, ready to read texts, and its name for people.
 
     Raises InputError when it is not there, with what there is, or cannot be used.
@@ -153,7 +153,7 @@ def load_tagger(which: ModelOptions, tracking_uri: str, device: str) -> tuple[Ta
             else:
                 start = starts.resolve(which.model)
         else:
-            store = client(resolve_uri(TrackingOptions(tracking_uri=tracking_uri)), must_exist=True)
+            store = client(resolve_uri(tracking), must_exist=True)
             name = named_models.address(which, store)
             start = stack.enter_context(local_copy(name, Study(store, "", ""), Path(DataOptions().work_dir)))
         model, tokenizer, _ = starts.load_tagger(start)

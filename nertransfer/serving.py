@@ -44,7 +44,7 @@ def serve(config: ServeConfig) -> None:
     Raises InputError when the model is not there or the port cannot be had.
     """
     with closing(_listener(config.host, config.port)) as listener:
-        tagger, name = load_tagger(config.which, config.tracking_uri, config.device)
+        tagger, name = load_tagger(config.which, config.tracking, config.run.device)
         host, port = listener.getsockname()[:2]
         if not ipaddress.ip_address(host).is_loopback:
             _log.warning("host=%s: whoever reaches this machine can ask; there are no passwords", config.host)

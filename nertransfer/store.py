@@ -26,7 +26,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from nertransfer import schema
-from nertransfer.config import DataOptions, TrackingOptions
+from nertransfer.config import DataOptions, StoreOptions, TrackingOptions
 from nertransfer.errors import InputError
 
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -43,7 +43,7 @@ _NOISY = ("mlflow", "alembic")
 logger = logging.getLogger("nertransfer")
 
 
-def resolve_uri(options: TrackingOptions) -> str:
+def resolve_uri(options: StoreOptions) -> str:
     """The store's address: the option, else ``MLFLOW_TRACKING_URI``, else ``sqlite:///mlflow.db``."""
     return options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "").strip() or DEFAULT_URI
 

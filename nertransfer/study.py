@@ -314,7 +314,7 @@ def _command(config: StudyConfig, plan: Plan, cell: Cell, study: Study, again: b
     train = TrainConfig(
         source=cell.source, **shots, start=f"{start.name}={start.location}{revision}", seed=cell.seed, again=again,
         targets=tuple(plan.targets), num_processes=config.num_processes, data=replace(config.data, languages=()),
-        recipe=config.recipe, run=config.run, tracking=TrackingOptions(study.name),
+        recipe=config.recipe, run=config.run, tracking=TrackingOptions(study=study.name),
         selection_split=config.selection_split, keep_weights=config.keep_weights or first,
     )  # fmt: skip
     return [*train_script(), *command(train)]

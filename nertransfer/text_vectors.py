@@ -6,7 +6,7 @@ import numpy as np
 
 from nertransfer import starts
 from nertransfer.cell import make_accelerator
-from nertransfer.config import DataOptions, EmbedConfig, Recipe, RunOptions
+from nertransfer.config import DataOptions, EmbedConfig, Recipe, ScoringOptions
 from nertransfer.embedding import word_vectors
 from nertransfer.encoding import encode
 from nertransfer.progress import progress_bar
@@ -26,7 +26,7 @@ class TextEncoder:
 
     def __init__(self, text: str, data: DataOptions) -> None:
         """Load the start that ``text`` names as in a study of ``data``; raises InputError where it cannot be."""
-        run = RunOptions()
+        run = ScoringOptions()
         accelerator = make_accelerator(Recipe(), run)
         start = resolve_starts((text,), data, lambda: accelerator)[0]
         self._encoder = starts.load_encoder(start).to(accelerator.device)

@@ -297,10 +297,16 @@ def studies(draw: st.DrawFn) -> config.StudyConfig:
             epoch_choice=draw(st.sampled_from(["last", "best"])),
         ),
         run=config.RunOptions(
-            accumulation, draw(st.booleans()), draw(between(-1, 1e6)), draw(st.integers(512, 10**6)), device,
+            device=device,
+            gradient_accumulation=accumulation,
+            checkpoint_minutes=draw(between(-1, 1e6)),
+            evaluation_tokens=draw(st.integers(512, 10**6)),
+            dev_each_epoch=draw(st.booleans()),
             compile=may_compile and draw(st.booleans()),
         ),
-        tracking=config.TrackingOptions(draw(st.one_of(st.just(""), NAMES)), draw(st.sampled_from(["", "sqlite:///m.db"]))),
+        tracking=config.TrackingOptions(
+            study=draw(st.one_of(st.just(""), NAMES)), tracking_uri=draw(st.sampled_from(["", "sqlite:///m.db"]))
+        ),
         selection_split=draw(st.sampled_from(["dev", "test"])),
         output=draw(NAMES),
     )  # fmt: skip

@@ -124,7 +124,7 @@ def test_values_reach_the_program_unchanged(project: Project, name: str) -> None
     odd = """my data; $HOME "x" 'y' {z}"""
     configuration = MAKE.ENTRY_POINTS[name][1]
     there = {p.name for p in parameters(configuration)}
-    parameter = next(name for name in ("data", "input", "host") if name in there)
+    parameter = next(name for name in ("data", "input", "host", "tracking_uri") if name in there)
     given = {p.name: REQUIRED[p.name] for p in parameters(configuration) if p.text is None} | {parameter: odd}
     arguments = shlex.split(project.get_entry_point(name).compute_command(given, None))[2:]
     assert getattr(parser(configuration, "").parse_args(arguments), parameter) == odd

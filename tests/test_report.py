@@ -159,7 +159,9 @@ def test_corpora_that_are_not_at_hand_cost_the_overlap_only(index: Path) -> None
 
 def test_corpora_of_which_no_run_has_a_digest_are_not_taken_for_those_scored(uri: str, shared_data: Path) -> None:
     baselines = replace(results.read(uri, "flawed"), languages=["hau", "swa"], corpora={})
-    config = AnalyseConfig(tracking=TrackingOptions("flawed", uri), data=DataOptions(str(shared_data / "masakhaner")))
+    config = AnalyseConfig(
+        tracking=TrackingOptions(study="flawed", tracking_uri=uri), data=DataOptions(str(shared_data / "masakhaner"))
+    )
     known, reason = report._corpora(config, baselines)
     assert known == {} and "no run says which corpora" in reason
 
