@@ -15,6 +15,7 @@ import pandas as pd
 
 from analysis import statistics, typeset
 from analysis.tables import count
+from analysis.typeset import latex_escape
 from nertransfer.grid import BASE, OWN, is_several
 from nertransfer.labels import ALL
 from nertransfer.schema import F1, SUPPORT
@@ -239,14 +240,15 @@ def published_latex(frame: pd.DataFrame, order: Sequence[str]) -> str:
 
     A star: p < 0.05 in a two-sided Mann-Whitney U test of the five seeds against those of `BASE`, not corrected. As in
     the published table, the highest mean of a language is bold only where it has a star. A score that is not there is
-    ``NaN``. Raises ValueError when the frame has no role (`roles`).
+    ``NaN``. Names are escaped for LaTeX, which leaves the published ones as they are. Raises ValueError when the frame
+    has no role (`roles`).
     """
     samples, names = in_language(frame), published_roles(frame)
-    rows = [
-        ([_published_name(role)], [_published_entry(samples, names, role, language) for language in order])
-        for role in names
-    ]
-    return typeset.published_tabular(order, rows)
+    rows = []
+    for role in names:
+        cells = [_published_entry(samples, names, role, language) for language in order]
+        rows.append(([latex_escape(_published_name(role))], cells))
+    return typeset.published_tabular([*map(latex_escape, order)], rows)
 
 
 def _published_entry(samples: Samples, names: Sequence[str], role: str, language: str) -> str:
