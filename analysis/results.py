@@ -386,6 +386,8 @@ def _sorted(frame: pd.DataFrame, starts: Sequence[str], languages: Sequence[str]
     def key(column: pd.Series) -> pd.Series:
         if column.name in ranks:  # a failed cell may name what is nowhere else: last
             return column.map(ranks[str(column.name)]).fillna(len(ranks[str(column.name)])).astype(float)
+        if column.name == "ended":  # what still runs ends after all that has
+            return column.where(column != "", "running")
         return column.where(column != ALL, "") if column.name == "category" else column
 
     return frame.sort_values(by, key=key, kind="stable", ignore_index=True)
