@@ -130,10 +130,11 @@ def _tiles(computed: Computed) -> list[Tile]:
     tiles = []
     for name in [name for name in shown if name in averages]:
         for average, what in zip(averages[name], ("zero-shot", "in-language"), strict=True):
-            if average.n:
-                label = f"mean {what} F1 from {name}, {count(average.pairs, 'pair')}, {count(average.n, 'seed')}"
+            if average.pairs:
+                over = count(average.n, "seed") if average.n else "scores missing"
+                label = f"mean {what} F1 from {name}, {count(average.pairs, 'pair')}, {over}"
                 spread = f"± {number(average.sd)}" if average.sd == average.sd else ""
-                tiles.append(Tile(f"{number(average.mean)} %", label, spread))
+                tiles.append(Tile(f"{number(average.mean)} %" if average.n else tables.MISSING, label, spread))
     return tiles
 
 
@@ -153,13 +154,22 @@ def summary(computed: Computed) -> list[str]:
 
 
 def _which_start(computed: Computed) -> str:
-    averages = {name: pair[0] for name, pair in _averages(computed).items() if pair[0].n}
-    if not averages:
-        return ""
+    every = {name: pair[0] for name, pair in _averages(computed).items() if pair[0].pairs}
+    averages = {name: average for name, average in every.items() if average.n}
+    left_out = [name for name in every if name not in averages]
+    texts = [_compared_starts(computed, averages)] if averages else []
+    texts += [f"{listing(left_out)} not compared: scores missing."] if left_out else []
+    return f"Which start: {' '.join(texts)}" if texts else ""
+
+
+def _compared_starts(computed: Computed, averages: Mapping[str, Average]) -> str:
+    """Which start has the highest mean; of a single one its mean alone."""
     best = max(averages, key=lambda name: averages[name].mean)
-    text = f"Which start: {best} transfers best on average, with a mean zero-shot F1 of {_spread(averages[best])}"
+    if len(averages) < 2:
+        return f"{best} has a mean zero-shot F1 of {_spread(averages[best])}."
+    text = f"{best} transfers best on average, with a mean zero-shot F1 of {_spread(averages[best])}"
     reference = averages.get(computed.reference)
-    if len(averages) < 2 or reference is None:
+    if reference is None:
         return text + "."
     if best == computed.reference:
         others = [f"{name} {number(averages[name].mean)} %" for name in averages if name != best]
