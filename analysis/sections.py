@@ -377,8 +377,10 @@ def _several(computed: Computed) -> Section | None:
         Column("low", "95 % from", "points", "Student's t over seeds, paired by seed"),
         Column("high", "to", "points"),
         Column("n_seeds", "seeds", "count"),
+        Column("parts_missing", "missing", "count", "of its languages, without scores as a source on that target"),
     ]
-    other = table[table["setting"] == multi_source.ZERO_SHOT]
+    complete = table[table["parts_missing"] == 0]
+    other = complete[complete["setting"] == multi_source.ZERO_SHOT]
     better, worse = int((other["low"] > 0).sum()), int((other["high"] < 0).sum())
     words = [
         "Fine-tuned on several languages together, against the best of them for each target, which is known only "
@@ -389,6 +391,11 @@ def _several(computed: Computed) -> Section | None:
             f"On targets that are not among them, the difference is {number(other['difference'].mean(), 1, True)} "
             f"points on average; the interval is above 0 in {better} and below in {worse} of "
             f"{count(len(other), 'comparison')}, which are not corrected for their number."
+        )
+    if left := len(table) - len(complete):
+        words.append(
+            f"In {left} of {count(len(table), 'comparison')} a language lacks scores as a source and may have been the "
+            "best: these are not counted."
         )
     return Section(
         "several",
