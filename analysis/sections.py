@@ -18,7 +18,6 @@ from nertransfer.grid import ALONE, BASE, OWN, is_several, is_zero_shot
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
 
-POINTS = "points of F1"
 ERRORS = "errors"
 """Folder of the tables and pages of errors, and where they are on the page."""
 LISTED_EXAMPLES = 5
@@ -199,10 +198,11 @@ def _which_source(computed: Computed) -> str:
         if len(best)
         else ""
     )
+    lead = rows["difference"].median()  # of two sources each target has one: there is no runner-up
+    ahead = f"; it leads the runner-up by {number(lead)} points (median)" if lead == lead else ""
     return (
         f"Which source: from {computed.reference}, the best zero-shot source is {first} of "
-        f"{count(len(rows), 'target')}; it leads the runner-up by {number(rows['difference'].median())} points "
-        f"(median).{sure}"
+        f"{count(len(rows), 'target')}{ahead}.{sure}"
     )
 
 
@@ -614,7 +614,7 @@ def _overlap(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
         "Why: shared entities",
         [
             "How much of a target's test entities the source's train split has, and whether F1 goes with it. Pairs of "
-            "ten languages are not as many independent points, so p is by permuting languages. The counts as the "
+            "languages are not as many independent points, so p is by permuting languages. The counts as the "
             "published study made them, over all splits, are in overlap/.",
             *_left_out(computed),
         ],

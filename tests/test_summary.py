@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import sections
+from analysis import matrices, sections
 from analysis.computed import Computed
 from analysis.matrices import Cube
 
@@ -68,3 +68,27 @@ def test_a_mean_that_is_missing_keeps_its_tile() -> None:
         ("50.0 %", "mean zero-shot F1 from aaa, 6 pairs, 2 seeds"),
         ("50.0 %", "mean in-language F1 from aaa, 3 pairs, 2 seeds"),
     ]
+
+
+def best_of(sources: list[str]) -> str:
+    """What is said of the best source where these are compared, each better than the one before."""
+    values = np.tile(np.arange(len(sources), dtype=float)[:, None] * 10 + 40, (2, 1, len(sources)))
+    best = matrices.best_sources({"base": Cube([1, 2], sources, sources, values)})
+    ranks = pd.DataFrame(columns=["start", "target", "best_probability"])
+    return sections._which_source(computed({}, best=best, ranks=ranks))
+
+
+def test_a_best_source_without_rivals_leads_nobody() -> None:
+    text = "Which source: from base, the best zero-shot source is "
+    assert best_of(["hau", "swa"]) == f"{text}swa for 1 and hau for 1 of 2 targets."
+    assert (
+        best_of(LANGUAGES)
+        == f"{text}wol for 2 and swa for 1 of 3 targets; it leads the runner-up by 10.0 points (median)."
+    )
+
+
+def test_the_words_on_overlap_hold_for_any_number_of_languages() -> None:
+    associations = pd.DataFrame(columns=["matrix", "measure", "method", "r", "p", "naive_p", "dyads"])
+    found = SimpleNamespace(associations=associations, exposure=pd.DataFrame())
+    section = sections._overlap(computed({}, overlap=found, several=[]), {})
+    assert section is not None and "Pairs of languages are not as many independent points" in section.paragraphs[0]
