@@ -54,10 +54,11 @@ def by_start(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def table(found: pd.DataFrame, split: str = "test", label: str = "categories") -> typeset.Table:
+def table(found: pd.DataFrame, split: str = "test", label: str = "categories", ddof: int = 1) -> typeset.Table:
     """`by_start` as a table: rows language and role, columns categories, ``mean ± sd``; the best of a language bold.
 
-    What is missing is ``n/a``; an entry of fewer seeds than others says how many.
+    ``ddof`` is what `by_start` was given. What is missing is ``n/a``; an entry of fewer seeds than others says how
+    many.
     """
     found = found.assign(best=pretraining.highest(found, ["language", "category"]))
     seeds = int(found["n"].max()) if len(found) else 0
@@ -68,7 +69,7 @@ def table(found: pd.DataFrame, split: str = "test", label: str = "categories") -
         for row in found.itertuples()
     }
     rows = [([*place], [entries[*place, category] for category in categories]) for place in places]
-    notes = pretraining.common_notes(found, seeds)
+    notes = pretraining.common_notes(found, seeds, ddof)
     if not found["n"].all():
         notes.append("n/a: no scores, or no entity of that category.")
     return typeset.Table(

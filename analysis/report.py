@@ -364,8 +364,8 @@ def _papers(done: Computed, published: bool) -> dict[str, str]:
     found, languages = done.found, list(dict.fromkeys(done.pretraining["language"]))
     locations = {name: place for name, place in found.locations.items() if _is_hub_id(place)}
     made = {
-        "pretraining": pretraining.table(done.pretraining, languages, SPLIT, done.test),
-        "categories": categories.table(done.in_language, SPLIT),
+        "pretraining": pretraining.table(done.pretraining, languages, SPLIT, done.test, ddof=done.ddof),
+        "categories": categories.table(done.in_language, SPLIT, ddof=done.ddof),
         "model_cards": model_cards.table(done.cards),
     }
     texts = {f"tables/{name}.tex": typeset.latex(table) for name, table in made.items()}

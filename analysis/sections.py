@@ -916,7 +916,8 @@ READING = [
      "Zero-shot: they differ. The outlined places have the source, or one of its languages, as target."),
     ("F1", "An entity counts when its first word, last word and category agree (CoNLL-2003; seqeval's default mode). "
      "Micro: over all entities of the split."),
-    ("± sd", "Standard deviation over seeds (n - 1, or n in the published style): how much a single run varies."),
+    ("± sd", "Standard deviation over seeds (n - 1; in the published style n for matrices, pre-training and categories)"
+     ": how much a single run varies."),
     ("interval", "95 %, for the mean over seeds: other seeds and other test sentences together (bootstrap of "
      "sentences, Student's t for the few seeds)."),
     ("p (Holm)", "The probability of such a difference if there were none, corrected for all tests of the table."),

@@ -212,7 +212,9 @@ def test_a_table_marks_the_best_start_of_every_language_and_category() -> None:
         ("67.5", "± 0.7 (n=2)"), ("62.5", "± 0.7 (n=2)"), ("65.5", "± 0.7 (n=2)")
     ]  # fmt: skip
     assert (table.rows[0][1][2].text, table.rows[0][1][2].note) == ("62.1", "± 1.5")
-    assert table.rules == {2, 5}
+    assert table.rules == {2, 5} and "with n - 1 in the denominator" in table.notes[0]
+    published = categories.table(categories.by_start(frame, ROLES, ddof=0), ddof=0)
+    assert "with n in the denominator" in published.notes[0]
     assert typeset.check_latex(typeset.latex(table, document=True)) == []
 
 

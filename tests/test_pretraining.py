@@ -280,7 +280,10 @@ def test_a_table_marks_what_is_best_and_what_differs() -> None:
         [("52.0", "± 1.6", False, False), ("82.2", "± 0.2", True, False), ("82.0", "± 1.6", True, False)],
     ]  # wol from own: 0.03 * 2
     notes = " ".join(table.notes)
-    assert "5 seeds" in notes and "paired bootstrap over sentences" in notes and "3 comparisons" in notes
+    assert "± standard deviation (with n - 1 in the denominator) over 5 seeds." in notes
+    published = pretraining.table(pretraining.effect(frame_of(STUDY), ROLES, ddof=0), PUBLISHED_ORDER, ddof=0)
+    assert "(with n in the denominator) over 5 seeds." in published.notes[0]
+    assert "paired bootstrap over sentences" in notes and "3 comparisons" in notes
     assert "n/a" not in notes and "So few seeds" not in notes
     assert typeset.check_latex(typeset.latex(table, document=True)) == []
 

@@ -120,6 +120,17 @@ def test_latex_tables_have_no_problem(index: Path) -> None:
         assert typeset.check_latex(path.read_text(encoding="utf-8")) == [], path.name
 
 
+@pytest.mark.parametrize(("style", "denominator"), [("default", "n - 1"), ("published", "n")])
+def test_tables_say_what_their_sd_is(uri: str, tmp_path: Path, style: str, denominator: str) -> None:
+    tracking = TrackingOptions(study="flawed", tracking_uri=uri)
+    folder = report.write(AnalyseConfig(tracking=tracking, output=str(tmp_path), style=style)).parent
+    for name in ("pretraining", "categories"):
+        told = (folder / f"tables/{name}.md").read_text(encoding="utf-8").replace("\\", "")
+        assert f"(with {denominator} in the denominator)" in told
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "(n - 1; in the published style n for matrices, pre-training and categories)" in page
+
+
 def test_every_matrix_on_the_page_is_in_a_csv(index: Path) -> None:
     zero_shot = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/base.zero-shot.csv").open())}
     whole = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/base.csv").open())}
