@@ -319,7 +319,7 @@ def _transfer(done: Computed) -> dict[str, str]:
             texts[f"{stem}.zero-shot.csv"] = tables.matrix_csv(zero_shot)
             less = minus_reference(done, view, category)
             if less is not None:
-                texts[f"{stem}-minus-{safe_name(done.reference)}.csv"] = tables.matrix_csv(less)
+                texts[f"{stem}-minus-{safe_name(done.reference)}.csv"] = tables.matrix_csv(matrices.with_average(less))
     return texts
 
 
