@@ -288,6 +288,7 @@ def _frames(done: Computed) -> dict[str, str]:
             "embeddings/models": represented.models,
             "embeddings/points": represented.points,
             "embeddings/alignment": represented.alignment,
+            "embeddings/alignment_means": embeddings.alignment_means(represented.alignment),
             "embeddings/by_relation": represented.relations,
             "embeddings/silhouettes": represented.silhouettes,
             "embeddings/seeds": represented.seeds,
