@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from analysis.embedded import Embedded
 from analysis.resampling import SentenceCounts, gathered
 from nertransfer import embedded_words, grid, schema
+from nertransfer.catalogue import is_on_hub
 from nertransfer.counts import Entities
 from nertransfer.current import (
     AnyPlace,
@@ -82,11 +83,11 @@ class StudyResults:
     (start, source, seed, target, split) of the used runs, ``digest`` equal where the predicted tags are. ``plan``: the
     planned grid, lists by ``starts``, ``sources``, ``pivots``, ``targets``, ``seeds`` and ``pairs`` of (start,
     source); the product of what exists where no study was planned. ``languages``: all of them in the order of
-    every table. ``families`` and ``corpora`` (digest): by language, where known. ``locations``: where a start was
-    loaded from. ``artifacts``: address by (start, source, seed) of the used runs. ``imported``: address of the
-    artifacts of the last import, or nothing. ``warnings``: what else is odd, in words. ``unions``: rows as of ``frame``
-    whose target is a source of several languages, on which its best seed is chosen. ``few_shot``: cells with a few
-    sentences of a target.
+    every table. ``families`` and ``corpora`` (digest): by language, where known. ``locations``: hub id of the
+    starts that are from the hub. ``artifacts``: address by (start, source, seed) of the used runs. ``imported``:
+    address of the artifacts of the last import, or nothing. ``warnings``: what else is odd, in words. ``unions``: rows
+    as of ``frame`` whose target is a source of several languages, on which its best seed is chosen. ``few_shot``: cells
+    with a few sentences of a target.
     """
 
     study: str
@@ -168,7 +169,7 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
         locations={
             run.data.tags[schema.START]: run.data.tags[schema.START_LOCATION]
             for run in kept.values()
-            if schema.START_LOCATION in run.data.tags
+            if is_on_hub(run.data.tags)
         },
         artifacts={place: run.info.artifact_uri for place, run in kept.items()},
         imported=next((r.info.artifact_uri for r in reversed(studies) if schema.IMPORTED in r.data.tags), ""),

@@ -149,6 +149,20 @@ def test_a_score_that_is_not_a_number_counts_as_missing(store: Store) -> None:
     ]
 
 
+def test_folders_are_no_hub_ids(store: Store) -> None:
+    opened = experiment(store, "places")
+    places = {
+        "base": {"start_location": "xlm-roberta-base"},
+        "here": {"start_location": "starts/hau"},
+        "there": {"start_location": "owner/model", "start_revision": "0123abc"},
+        "none": {},
+    }
+    for name, tags in places.items():
+        made.log_cell(store[0], opened, (name, "nya", 0), ["nya"], tags=tags)
+    found = results.read(store[1], "places")
+    assert found.locations == {"base": "xlm-roberta-base", "there": "owner/model"}
+
+
 def test_an_empty_or_unknown_study_is_refused(store: Store) -> None:
     opened = experiment(store, "empty")
     with pytest.raises(InputError, match=r"no finished cell to analyse \(found: no cell at all\)"):
