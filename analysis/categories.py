@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis import pretraining, typeset
 from analysis.pretraining import BASE, Samples, in_language, start_of, summary
+from analysis.typeset import latex_escape
 from nertransfer.grid import OWN
 from nertransfer.labels import ALL
 from nertransfer.schema import F1, PRECISION, RECALL
@@ -53,10 +54,11 @@ def by_start(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def table(found: pd.DataFrame, split: str = "test", label: str = "categories") -> typeset.Table:
+def table(found: pd.DataFrame, split: str = "test", label: str = "categories", ddof: int = 1) -> typeset.Table:
     """`by_start` as a table: rows language and role, columns categories, ``mean ± sd``; the best of a language bold.
 
-    What is missing is ``n/a``; an entry of fewer seeds than others says how many.
+    ``ddof`` is what `by_start` was given. What is missing is ``n/a``; an entry of fewer seeds than others says how
+    many.
     """
     found = found.assign(best=pretraining.highest(found, ["language", "category"]))
     seeds = int(found["n"].max()) if len(found) else 0
@@ -67,7 +69,7 @@ def table(found: pd.DataFrame, split: str = "test", label: str = "categories") -
         for row in found.itertuples()
     }
     rows = [([*place], [entries[*place, category] for category in categories]) for place in places]
-    notes = pretraining.common_notes(found, seeds)
+    notes = pretraining.common_notes(found, seeds, ddof)
     if not found["n"].all():
         notes.append("n/a: no scores, or no entity of that category.")
     return typeset.Table(
@@ -107,7 +109,8 @@ def published_latex(frame: pd.DataFrame, order: Sequence[str], regions: Mapping[
     ``regions`` are short (`short_region`); a language without one stands alone. Made of `published_frame`; ``mean
     (sd)`` in percent with ddof=0. Red: the printed mean is below that of `BASE`; green: more than `CLEARLY_ABOVE` above
     it; orange around these: below that of the second start (``swa`` in the published study). What is missing is
-    ``NaN``. Raises ValueError when the frame has no role or ``order`` is empty.
+    ``NaN``. Names are escaped for LaTeX, which leaves the published ones as they are. Raises ValueError when the frame
+    has no role or ``order`` is empty.
     """
     samples, categories = in_language(published_frame(frame)), names_of(frame)
     names = pretraining.roles(pretraining.pairs_of(frame))
@@ -117,8 +120,8 @@ def published_latex(frame: pd.DataFrame, order: Sequence[str], regions: Mapping[
         name = f"{language} ({regions[language]})" if language in regions else language
         for role in names:
             cells = [_published_entry(samples, language, role, second, category) for category in categories]
-            rows.append(([name, "lang-specific" if role == OWN else role], cells))
-    columns = [OVERALL if category == ALL else category for category in categories]
+            rows.append(([*map(latex_escape, (name, "lang-specific" if role == OWN else role))], cells))
+    columns = [latex_escape(OVERALL if category == ALL else category) for category in categories]
     return typeset.published_tabular(columns, rows, ("Lang", "Pretrained"))
 
 

@@ -81,7 +81,8 @@ class Computed:
     """The analysis of a study. ``matrices`` by view and category; ``reference``: the start that others are compared
     with; ``overlap`` and ``errors``: None where the corpora are not at hand, ``errors`` also without predictions;
     ``ranking``: or why there is none; ``representations``: None where nothing is embedded; ``learning_curves`` and
-    ``saved`` of `few_shot`, empty without such cells."""
+    ``saved`` of `few_shot`, empty without such cells; ``ddof``: of the sds in ``matrices``, ``pretraining`` and
+    ``in_language``."""
 
     found: StudyResults
     views: list[View]
@@ -109,6 +110,7 @@ class Computed:
     multi_source: pd.DataFrame
     learning_curves: pd.DataFrame
     saved: pd.DataFrame
+    ddof: int
     findings: list[Finding]
     errors: ErrorReport | None = None
 
@@ -196,6 +198,7 @@ def compute(
         )
         if embedded is not None
         else None,
+        ddof=ddof,
         findings=sorted(
             [*audit.audit(found, imports, corpora, cards, selection, SPLIT), *audit.seeds_alone(intervals)],
             key=lambda finding: -finding.severity,

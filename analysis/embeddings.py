@@ -26,6 +26,7 @@ ALIGNMENT, DISTANCE = "nearest-centre accuracy", "distance of centres"
 
 ALIGNMENT_COLUMNS = ["model", "start", "stage", "seed", "source", "target", "accuracy", "low", "high", "distance",
                      "distance_low", "distance_high", "words"]  # fmt: skip
+MEAN_COLUMNS = ["start", "stage", "source", "target", "accuracy", "distance", "models"]
 RELATION_COLUMNS = ["start", "stage", "relation", "accuracy", "low", "high", "distance", "distance_low",
                     "distance_high", "pairs"]  # fmt: skip
 SILHOUETTE_COLUMNS = ["model", "language", "by", "silhouette", "low", "high", "words"]
@@ -237,12 +238,19 @@ def _relations(pairs: Mapping, families: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=RELATION_COLUMNS)
 
 
+def alignment_means(alignment: pd.DataFrame) -> pd.DataFrame:
+    """`MEAN_COLUMNS`: accuracy and distance of every start, stage, source and target, mean over the seeds that are
+    embedded, of which there are ``models``."""
+    groups = alignment.groupby(["start", "stage", "source", "target"], sort=False)
+    means = groups.agg(accuracy=("accuracy", "mean"), distance=("distance", "mean"), models=("model", "size"))
+    return means.reset_index()[MEAN_COLUMNS]
+
+
 def alignment_matrix(alignment: pd.DataFrame, start: str, stage: str, measure: str = "accuracy") -> pd.DataFrame:
-    """Rows source, columns target, mean over the seeds that are embedded."""
-    rows = alignment[(alignment["start"] == start) & (alignment["stage"] == stage)]
-    sources, targets = list(dict.fromkeys(rows["source"])), list(dict.fromkeys(rows["target"]))
-    matrix = rows.pivot_table(index="source", columns="target", values=measure, aggfunc="mean", dropna=False)
-    return matrix.reindex(index=sources, columns=targets)
+    """`alignment_means` of a start and stage: rows source, columns target."""
+    means = alignment_means(alignment[(alignment["start"] == start) & (alignment["stage"] == stage)])
+    sources, targets = list(dict.fromkeys(means["source"])), list(dict.fromkeys(means["target"]))
+    return means.pivot(index="source", columns="target", values=measure).reindex(index=sources, columns=targets)
 
 
 def _associations(alignment: pd.DataFrame, cubes: Mapping[str, Cube]) -> pd.DataFrame:

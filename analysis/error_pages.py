@@ -47,6 +47,7 @@ KIND_COLUMNS = [
     Column("missing", "missing", "number", "a gold entity without a predicted one"),
     Column("spurious", "spurious", "number", "a predicted entity without a gold one"),
 ]
+OF_EACH = "the CSV has the numbers of each model, on all targets; these are means of them"
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,7 @@ def _listings(target: str, reference: str, found: Tagged, tables: Errors) -> Seq
             by_configuration.reset_index(),
             [Column("start", "start"), Column("source", "source"), Column("seeds", "seeds", "count"), *KIND_COLUMNS],
             "kinds.csv",
+            OF_EACH,
         ),
         Listing(
             "confusion",
@@ -172,6 +174,7 @@ def _listings(target: str, reference: str, found: Tagged, tables: Errors) -> Seq
                 Column("share", "of gold", "share", "share of the gold entities of this category"),
             ],
             "confusion.csv",
+            OF_EACH,
         ),
         Listing(
             "buckets",

@@ -11,6 +11,7 @@ from nertransfer.intervals import interval
 
 COLUMNS = [
     "start", "source", "target", "setting", "f1", "best_part", "best_part_f1", "difference", "low", "high", "n_seeds",
+    "parts_missing",
 ]  # fmt: skip
 ZERO_SHOT, AMONG = "zero-shot", "target among the sources"
 
@@ -20,13 +21,15 @@ def compare(cubes: Mapping[str, Cube]) -> pd.DataFrame:
 
     The best is the one with the highest mean over its seeds on that very target, so it has what luck there is, and the
     comparison is rather hard on the several. ``difference`` is the mean over the seeds that both have; its 95 %
-    interval is Student's t of the differences seed by seed, NaN for fewer than two.
+    interval is Student's t of the differences seed by seed, NaN for fewer than two. ``parts_missing`` counts the
+    languages without any seed as a source on that target, which may have been better.
     """
     rows = []
     for start, cube in cubes.items():
         mean = over_seeds(cube.values)[0]
         for i, source in enumerate(cube.sources):
-            parts = [cube.sources.index(name) for name in languages_of(source) if name in cube.sources]
+            languages = languages_of(source)
+            parts = [cube.sources.index(name) for name in languages if name in cube.sources]
             if not is_several(source) or not parts:
                 continue
             for j, target in enumerate(cube.targets):
@@ -38,7 +41,8 @@ def compare(cubes: Mapping[str, Cube]) -> pd.DataFrame:
                 apart = apart[~np.isnan(apart)]
                 found = (*interval(apart, -100, 100), len(apart))
                 setting = ZERO_SHOT if is_zero_shot(source, target) else AMONG
+                missing = len(languages) - len(rivals)
                 rows.append(
-                    (start, source, target, setting, mean[i, j], cube.sources[best], mean[best, j], *found)
+                    (start, source, target, setting, mean[i, j], cube.sources[best], mean[best, j], *found, missing)
                 )  # fmt: skip
     return pd.DataFrame(rows, columns=COLUMNS)

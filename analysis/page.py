@@ -160,7 +160,7 @@ def significant(value: float) -> str:
     if value and abs(value) < 1e-4:
         mantissa, _, exponent = f"{value:.2e}".partition("e")
         return f"{mantissa} × 10^{int(exponent)}".replace("-", MINUS)
-    if value == round(value) or not math.isfinite(value):
+    if not math.isfinite(value) or value == round(value):
         return f"{value:,.0f}".replace("-", MINUS)
     rounded = float(f"{value:.3g}")
     digits = max(0, 2 - math.floor(math.log10(abs(rounded))))

@@ -15,6 +15,7 @@ import pandas as pd
 
 from analysis import statistics, typeset
 from analysis.tables import count
+from analysis.typeset import latex_escape
 from nertransfer.grid import BASE, OWN, is_several
 from nertransfer.labels import ALL
 from nertransfer.schema import F1, SUPPORT
@@ -152,12 +153,18 @@ def _compared(rows: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def table(
-    found: pd.DataFrame, order: Sequence[str], split: str = "test", test: str = MANN_WHITNEY, label: str = "pretraining"
+    found: pd.DataFrame,
+    order: Sequence[str],
+    split: str = "test",
+    test: str = MANN_WHITNEY,
+    label: str = "pretraining",
+    ddof: int = 1,
 ) -> typeset.Table:
     """`effect` as a table: rows roles, columns the languages in ``order``, ``mean ± sd``.
 
     Bold: the best start of a language; a star: ``p_holm`` below `SIGNIFICANT`. ``test`` names the test that the
-    p-values come from. Missing scores are ``n/a``; an entry of fewer seeds than others says how many.
+    p-values come from, ``ddof`` is what `effect` was given. Missing scores are ``n/a``; an entry of fewer seeds than
+    others says how many.
     """
     names = list(dict.fromkeys(found["role"]))
     seeds = int(found["n"].max()) if len(found) else 0
@@ -177,7 +184,7 @@ def table(
         head_names=["Start"],
         caption=f"F1 by the start of fine-tuning, on the language that was fine-tuned on ({split} split, percent)",
         label=label,
-        notes=_notes(found, seeds, test, complete),
+        notes=_notes(found, seeds, test, complete, ddof),
     )
 
 
@@ -187,17 +194,18 @@ def seeds_entry(mean: float, sd: float, n: int, seeds: int, *, bold: bool, star:
     return replace(entry, note=f"{entry.note} (n={n})".strip()) if 0 < n < seeds else entry
 
 
-def common_notes(found: pd.DataFrame, seeds: int) -> list[str]:
+def common_notes(found: pd.DataFrame, seeds: int, ddof: int) -> list[str]:
     """What the numbers are, and what `OWN` is where it is a role."""
-    notes = [f"Mean ± standard deviation over {count(seeds, 'seed')}. Bold: highest mean of the language."]
+    sd = f"standard deviation (with {f'n - {ddof}' if ddof else 'n'} in the denominator)"
+    notes = [f"Mean ± {sd} over {count(seeds, 'seed')}. Bold: highest mean of the language."]
     if OWN in set(found["role"]):
         notes.append(f"{OWN}: the start that was adapted to the language itself.")
     return notes
 
 
-def _notes(found: pd.DataFrame, seeds: int, test: str, complete: bool) -> list[str]:
+def _notes(found: pd.DataFrame, seeds: int, test: str, complete: bool, ddof: int) -> list[str]:
     family = comparisons(found)
-    notes = common_notes(found, seeds)
+    notes = common_notes(found, seeds, ddof)
     if len(family):
         compared = f"{test}, Holm's correction over {count(len(family), 'comparison')}"
         notes.append(f"*: different from {BASE} (p < {SIGNIFICANT:g}; {compared}).")
@@ -239,14 +247,15 @@ def published_latex(frame: pd.DataFrame, order: Sequence[str]) -> str:
 
     A star: p < 0.05 in a two-sided Mann-Whitney U test of the five seeds against those of `BASE`, not corrected. As in
     the published table, the highest mean of a language is bold only where it has a star. A score that is not there is
-    ``NaN``. Raises ValueError when the frame has no role (`roles`).
+    ``NaN``. Names are escaped for LaTeX, which leaves the published ones as they are. Raises ValueError when the frame
+    has no role (`roles`).
     """
     samples, names = in_language(frame), published_roles(frame)
-    rows = [
-        ([_published_name(role)], [_published_entry(samples, names, role, language) for language in order])
-        for role in names
-    ]
-    return typeset.published_tabular(order, rows)
+    rows = []
+    for role in names:
+        cells = [_published_entry(samples, names, role, language) for language in order]
+        rows.append(([latex_escape(_published_name(role))], cells))
+    return typeset.published_tabular([*map(latex_escape, order)], rows)
 
 
 def _published_entry(samples: Samples, names: Sequence[str], role: str, language: str) -> str:

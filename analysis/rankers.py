@@ -41,12 +41,11 @@ Contributions = np.ndarray
 
 @dataclass(frozen=True)
 class Ranker:
-    """``needs``: the feature it goes by, or none where it learns from scores; ``unit``: of its contributions."""
+    """``needs``: the feature it goes by, or none where it learns from scores."""
 
     label: str
     contributions: Callable[[Fold], Contributions]
     needs: str = ""
-    unit: str = ""
 
 
 def one_feature(name: str, sign: int, label: str) -> Ranker:
@@ -122,8 +121,8 @@ RANKERS: Mapping[str, Ranker] = {
     "relatives": one_feature("genetic_distance", -1, "closest relative"),
     "geography": one_feature("geographic_distance", -1, "nearest place"),
     "hidden_states": one_feature("centre_similarity", 1, "nearest hidden states"),
-    "linear": Ranker("ridge regression on all features", linear, unit="points"),
-    "lambdarank": Ranker("LambdaRank on all features (LangRank)", lambdarank, unit=""),
+    "linear": Ranker("ridge regression on all features", linear),
+    "lambdarank": Ranker("LambdaRank on all features (LangRank)", lambdarank),
 }
 """By name, the simplest first (`nertransfer.config.RANKERS`)."""
 

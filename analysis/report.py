@@ -288,6 +288,7 @@ def _frames(done: Computed) -> dict[str, str]:
             "embeddings/models": represented.models,
             "embeddings/points": represented.points,
             "embeddings/alignment": represented.alignment,
+            "embeddings/alignment_means": embeddings.alignment_means(represented.alignment),
             "embeddings/by_relation": represented.relations,
             "embeddings/silhouettes": represented.silhouettes,
             "embeddings/seeds": represented.seeds,
@@ -319,7 +320,7 @@ def _transfer(done: Computed) -> dict[str, str]:
             texts[f"{stem}.zero-shot.csv"] = tables.matrix_csv(zero_shot)
             less = minus_reference(done, view, category)
             if less is not None:
-                texts[f"{stem}-minus-{safe_name(done.reference)}.csv"] = tables.matrix_csv(less)
+                texts[f"{stem}-minus-{safe_name(done.reference)}.csv"] = tables.matrix_csv(matrices.with_average(less))
     return texts
 
 
@@ -362,25 +363,20 @@ def _audit(done: Computed) -> dict[str, str]:
 def _papers(done: Computed, published: bool) -> dict[str, str]:
     """Tables for papers, LaTeX and Markdown; as the first study printed them where that is asked for."""
     found, languages = done.found, list(dict.fromkeys(done.pretraining["language"]))
-    locations = {name: place for name, place in found.locations.items() if _is_hub_id(place)}
     made = {
-        "pretraining": pretraining.table(done.pretraining, languages, SPLIT, done.test),
-        "categories": categories.table(done.in_language, SPLIT),
+        "pretraining": pretraining.table(done.pretraining, languages, SPLIT, done.test, ddof=done.ddof),
+        "categories": categories.table(done.in_language, SPLIT, ddof=done.ddof),
         "model_cards": model_cards.table(done.cards),
     }
     texts = {f"tables/{name}.tex": typeset.latex(table) for name, table in made.items()}
     texts |= {f"tables/{name}.md": typeset.markdown(table) for name, table in made.items()}
-    texts["tables/model_cards.md"] = model_cards.markdown(done.cards, locations, published)
+    texts["tables/model_cards.md"] = model_cards.markdown(done.cards, found.locations, published)
     if published and len(done.pretraining) and done.pretraining["n"].any():
         regions = {name: categories.short_region(LANGUAGES[name].region) for name in languages if name in LANGUAGES}
         texts["tables/pretraining.tex"] = pretraining.published_latex(found.frame, languages)
         texts["tables/pretraining_compressed.csv"] = pretraining.published_csv(found.frame, languages)
         texts["tables/categories.tex"] = categories.published_latex(found.frame, languages, regions)
     return texts
-
-
-def _is_hub_id(place: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", place) is not None
 
 
 def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]]":

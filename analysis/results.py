@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from analysis.embedded import Embedded
 from analysis.resampling import SentenceCounts, gathered
 from nertransfer import embedded_words, grid, schema
+from nertransfer.catalogue import is_on_hub
 from nertransfer.counts import Entities
 from nertransfer.current import (
     AnyPlace,
@@ -28,8 +29,8 @@ from nertransfer.current import (
     current_cells,
     current_few_shot_cells,
     few_shot_place_of,
+    of_planned_recipe,
     place_of,
-    planned_recipe,
 )
 from nertransfer.errors import InputError
 from nertransfer.labels import ALL
@@ -78,15 +79,15 @@ class StudyResults:
     together; precision, recall and F1 as fractions, support in entities. ``overall``: a row per
     (start, source, seed, target, split) with strict and span scores and the rate of invalid tags.
     ``cells``: a row per run, ``used`` where its scores are in the frames, seconds of wall time,
-    ``ended`` in UTC. ``duplicates``: finished runs that are not used. ``digests``: a row per
+    ``ended`` in UTC. ``duplicates``: finished runs of the planned recipe that are not used. ``digests``: a row per
     (start, source, seed, target, split) of the used runs, ``digest`` equal where the predicted tags are. ``plan``: the
     planned grid, lists by ``starts``, ``sources``, ``pivots``, ``targets``, ``seeds`` and ``pairs`` of (start,
     source); the product of what exists where no study was planned. ``languages``: all of them in the order of
-    every table. ``families`` and ``corpora`` (digest): by language, where known. ``locations``: where a start was
-    loaded from. ``artifacts``: address by (start, source, seed) of the used runs. ``imported``: address of the
-    artifacts of the last import, or nothing. ``warnings``: what else is odd, in words. ``unions``: rows as of ``frame``
-    whose target is a source of several languages, on which its best seed is chosen. ``few_shot``: cells with a few
-    sentences of a target.
+    every table. ``families`` and ``corpora`` (digest): by language, where known. ``locations``: hub id of the
+    starts that are from the hub. ``artifacts``: address by (start, source, seed) of the used runs. ``imported``:
+    address of the artifacts of the last import, or nothing. ``warnings``: what else is odd, in words. ``unions``: rows
+    as of ``frame`` whose target is a source of several languages, on which its best seed is chosen. ``few_shot``: cells
+    with a few sentences of a target.
     """
 
     study: str
@@ -139,9 +140,8 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
     finished = [run for run in [*cells, *few_shot] if run.info.status == "FINISHED"]
     kept = current_cells(finished, studies)
     few_shot_kept = current_few_shot_cells(finished, studies)
-    recipe = planned_recipe(studies)
-    others = sum(recipe is not None and run.data.tags.get(schema.RECIPE_DIGEST) != recipe for run in finished)
-    if others:
+    counting = of_planned_recipe(finished, studies)
+    if others := len(finished) - len(counting):
         warnings.append(f"{others} finished cells have another recipe than the latest study and are left out")
     if not kept:
         states = pd.Series([run.info.status for run in cells], dtype=str).value_counts()
@@ -159,7 +159,7 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
         frame=order.sort(_wide(scores, schema.CATEGORY_MEASURES, FRAME_COLUMNS)),
         overall=order.sort(_wide(scores[scores["category"] == ALL], OVERALL_MEASURES, OVERALL_COLUMNS)),
         cells=order.sort(_cells_frame(cells, kept)),
-        duplicates=order.sort(_duplicates(cells, kept, place_of)),
+        duplicates=order.sort(_duplicates(counting, kept, place_of)),
         digests=order.sort(_digests(kept)),
         plan=order.grid(),
         planned=planned is not None,
@@ -169,13 +169,13 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
         locations={
             run.data.tags[schema.START]: run.data.tags[schema.START_LOCATION]
             for run in kept.values()
-            if schema.START_LOCATION in run.data.tags
+            if is_on_hub(run.data.tags)
         },
         artifacts={place: run.info.artifact_uri for place, run in kept.items()},
         imported=next((r.info.artifact_uri for r in reversed(studies) if schema.IMPORTED in r.data.tags), ""),
         warnings=warnings + _inconsistencies([*kept.values(), *few_shot_kept.values()]),
         unions=order.sort(_wide(unions, schema.CATEGORY_MEASURES, FRAME_COLUMNS)),
-        few_shot=_few_shot(few_shot, few_shot_kept, _planned_few_shot(studies), order),
+        few_shot=_few_shot(few_shot, counting, few_shot_kept, _planned_few_shot(studies), order),
     )
 
 
@@ -190,6 +190,7 @@ def _experiment_id(server: MlflowClient, uri: str, study: str) -> str:
 
 def _few_shot(
     cells: Sequence[Run],
+    counting: Sequence[Run],
     kept: Mapping[FewShotPlace, Run],
     planned: list[grid.Configuration] | None,
     order: "_Order",
@@ -205,7 +206,7 @@ def _few_shot(
         frame=order.sort(_wide(scores, schema.CATEGORY_MEASURES, [*FRAME_COLUMNS, *FEW_SHOT])),
         overall=order.sort(_wide(overall, OVERALL_MEASURES, [*OVERALL_COLUMNS, *FEW_SHOT])),
         cells=order.sort(told),
-        duplicates=order.sort(_duplicates(cells, kept, few_shot_place_of, FEW_SHOT)),
+        duplicates=order.sort(_duplicates(counting, kept, few_shot_place_of, FEW_SHOT)),
         digests=order.sort(_digests(kept, FEW_SHOT)),
         plan=found if planned is None else planned,
         epochs_on_target=any(
@@ -386,6 +387,8 @@ def _sorted(frame: pd.DataFrame, starts: Sequence[str], languages: Sequence[str]
     def key(column: pd.Series) -> pd.Series:
         if column.name in ranks:  # a failed cell may name what is nowhere else: last
             return column.map(ranks[str(column.name)]).fillna(len(ranks[str(column.name)])).astype(float)
+        if column.name == "ended":  # what still runs ends after all that has
+            return column.where(column != "", "running")
         return column.where(column != ALL, "") if column.name == "category" else column
 
     return frame.sort_values(by, key=key, kind="stable", ignore_index=True)
@@ -451,17 +454,17 @@ def _utc(milliseconds: int) -> str:
 
 
 def _duplicates(
-    cells: Sequence[Run],
+    counting: Sequence[Run],
     kept: Mapping[AnyPlace, Run],
     place_in: Callable[[Run], AnyPlace | None],
     further: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Finished runs of a cell that has a later finished run."""
+    """Runs of a cell that has a later one, among the finished ones that can count: those of the planned recipe."""
     rows = []
-    for run in cells:
+    for run in counting:
         place = place_in(run)
         latest = None if place is None else kept.get(place)
-        if run.info.status != "FINISHED" or place is None or latest is None or run is latest:
+        if place is None or latest is None or run is latest:
             continue
         same = run.data.tags.get(schema.CELL_KEY) == latest.data.tags.get(schema.CELL_KEY)
         reason = "same cell key, run again" if same else "another cell key: start, data or recipe differ"

@@ -18,7 +18,6 @@ from nertransfer.grid import ALONE, BASE, OWN, is_several, is_zero_shot
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
 
-POINTS = "points of F1"
 ERRORS = "errors"
 """Folder of the tables and pages of errors, and where they are on the page."""
 LISTED_EXAMPLES = 5
@@ -130,10 +129,11 @@ def _tiles(computed: Computed) -> list[Tile]:
     tiles = []
     for name in [name for name in shown if name in averages]:
         for average, what in zip(averages[name], ("zero-shot", "in-language"), strict=True):
-            if average.n:
-                label = f"mean {what} F1 from {name}, {count(average.pairs, 'pair')}, {count(average.n, 'seed')}"
+            if average.pairs:
+                over = count(average.n, "seed") if average.n else "scores missing"
+                label = f"mean {what} F1 from {name}, {count(average.pairs, 'pair')}, {over}"
                 spread = f"± {number(average.sd)}" if average.sd == average.sd else ""
-                tiles.append(Tile(f"{number(average.mean)} %", label, spread))
+                tiles.append(Tile(f"{number(average.mean)} %" if average.n else tables.MISSING, label, spread))
     return tiles
 
 
@@ -153,13 +153,22 @@ def summary(computed: Computed) -> list[str]:
 
 
 def _which_start(computed: Computed) -> str:
-    averages = {name: pair[0] for name, pair in _averages(computed).items() if pair[0].n}
-    if not averages:
-        return ""
+    every = {name: pair[0] for name, pair in _averages(computed).items() if pair[0].pairs}
+    averages = {name: average for name, average in every.items() if average.n}
+    left_out = [name for name in every if name not in averages]
+    texts = [_compared_starts(computed, averages)] if averages else []
+    texts += [f"{listing(left_out)} not compared: scores missing."] if left_out else []
+    return f"Which start: {' '.join(texts)}" if texts else ""
+
+
+def _compared_starts(computed: Computed, averages: Mapping[str, Average]) -> str:
+    """Which start has the highest mean; of a single one its mean alone."""
     best = max(averages, key=lambda name: averages[name].mean)
-    text = f"Which start: {best} transfers best on average, with a mean zero-shot F1 of {_spread(averages[best])}"
+    if len(averages) < 2:
+        return f"{best} has a mean zero-shot F1 of {_spread(averages[best])}."
+    text = f"{best} transfers best on average, with a mean zero-shot F1 of {_spread(averages[best])}"
     reference = averages.get(computed.reference)
-    if len(averages) < 2 or reference is None:
+    if reference is None:
         return text + "."
     if best == computed.reference:
         others = [f"{name} {number(averages[name].mean)} %" for name in averages if name != best]
@@ -189,10 +198,11 @@ def _which_source(computed: Computed) -> str:
         if len(best)
         else ""
     )
+    lead = rows["difference"].median()  # of two sources each target has one: there is no runner-up
+    ahead = f"; it leads the runner-up by {number(lead)} points (median)" if lead == lead else ""
     return (
         f"Which source: from {computed.reference}, the best zero-shot source is {first} of "
-        f"{count(len(rows), 'target')}; it leads the runner-up by {number(rows['difference'].median())} points "
-        f"(median).{sure}"
+        f"{count(len(rows), 'target')}{ahead}.{sure}"
     )
 
 
@@ -367,8 +377,10 @@ def _several(computed: Computed) -> Section | None:
         Column("low", "95 % from", "points", "Student's t over seeds, paired by seed"),
         Column("high", "to", "points"),
         Column("n_seeds", "seeds", "count"),
+        Column("parts_missing", "missing", "count", "of its languages, without scores as a source on that target"),
     ]
-    other = table[table["setting"] == multi_source.ZERO_SHOT]
+    complete = table[table["parts_missing"] == 0]
+    other = complete[complete["setting"] == multi_source.ZERO_SHOT]
     better, worse = int((other["low"] > 0).sum()), int((other["high"] < 0).sum())
     words = [
         "Fine-tuned on several languages together, against the best of them for each target, which is known only "
@@ -379,6 +391,11 @@ def _several(computed: Computed) -> Section | None:
             f"On targets that are not among them, the difference is {number(other['difference'].mean(), 1, True)} "
             f"points on average; the interval is above 0 in {better} and below in {worse} of "
             f"{count(len(other), 'comparison')}, which are not corrected for their number."
+        )
+    if left := len(table) - len(complete):
+        words.append(
+            f"In {left} of {count(len(table), 'comparison')} a language lacks scores as a source and may have been the "
+            "best: these are not counted."
         )
     return Section(
         "several",
@@ -597,7 +614,7 @@ def _overlap(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
         "Why: shared entities",
         [
             "How much of a target's test entities the source's train split has, and whether F1 goes with it. Pairs of "
-            "ten languages are not as many independent points, so p is by permuting languages. The counts as the "
+            "languages are not as many independent points, so p is by permuting languages. The counts as the "
             "published study made them, over all splits, are in overlap/.",
             *_left_out(computed),
         ],
@@ -899,7 +916,8 @@ READING = [
      "Zero-shot: they differ. The outlined places have the source, or one of its languages, as target."),
     ("F1", "An entity counts when its first word, last word and category agree (CoNLL-2003; seqeval's default mode). "
      "Micro: over all entities of the split."),
-    ("± sd", "Standard deviation over seeds (n - 1, or n in the published style): how much a single run varies."),
+    ("± sd", "Standard deviation over seeds (n - 1; in the published style n for matrices, pre-training and categories)"
+     ": how much a single run varies."),
     ("interval", "95 %, for the mean over seeds: other seeds and other test sentences together (bootstrap of "
      "sentences, Student's t for the few seeds)."),
     ("p (Holm)", "The probability of such a difference if there were none, corrected for all tests of the table."),

@@ -4,6 +4,8 @@ import math
 
 import pandas as pd
 
+from nertransfer.nouns import count as count  # as the other texts of a table, from here
+
 MISSING = "n/a"
 MINUS = "\u2212"
 
@@ -34,8 +36,3 @@ def spread(sd: float, decimals: int = 1) -> str:
 def listing(items: list[str]) -> str:
     """``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
-
-
-def count(n: int, noun: str, plural: str = "") -> str:
-    """``1 seed``, ``2 seeds``."""
-    return f"{n} {noun if n == 1 else plural or noun + 's'}"

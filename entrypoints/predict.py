@@ -15,10 +15,12 @@ from nertransfer.config import PredictConfig
 
 
 def main(config: PredictConfig) -> None:
+    from nertransfer.nouns import count
     from nertransfer.prediction import predict
 
     outcome = predict(config)
-    print(f"{outcome.entities} entities in {outcome.texts} texts: {outcome.output}")
+    found = count(outcome.entities, "entity", "entities")
+    print(f"{found} in {count(outcome.texts, 'text')}: {outcome.output}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from nertransfer import corpus as corpora_of
-from nertransfer import entity_subsets, fetch, schema, starts
+from nertransfer import entity_subsets, fetch, schema
+from nertransfer.catalogue import is_on_hub
 from nertransfer.config import PLANTED, DataOptions, Recipe
 from nertransfer.corpus import Corpus
 from nertransfer.current import current_cells, current_few_shot_cells, few_shot_place_of
@@ -49,7 +50,7 @@ def collect(
         raise InputError(f"run {run.info.run_name} has no test score of {source}, which a model card begins with")
     sentences = predictions(study, run, source)
     location, revision = tags.get(schema.START_LOCATION, ""), tags.get(schema.START_REVISION, "")
-    from_hub = bool(revision) or location in starts.CATALOGUE.values()
+    from_hub = is_on_hub(tags)
     place = location if from_hub else Path(location).name
     language = LANGUAGES.get(source)
     return Card(

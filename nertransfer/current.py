@@ -50,6 +50,12 @@ def planned_recipe(studies: Iterable[Run]) -> str | None:
     return latest.data.tags.get(schema.RECIPE_DIGEST) if latest else None
 
 
+def of_planned_recipe(runs: Sequence[Run], studies: Iterable[Run]) -> list[Run]:
+    """The runs that have the `planned_recipe`; all of them where there is none."""
+    recipe = planned_recipe(studies)
+    return [run for run in runs if recipe is None or run.data.tags.get(schema.RECIPE_DIGEST) == recipe]
+
+
 def current_cells(finished: Sequence[Run], studies: Sequence[Run]) -> dict[Place, Run]:
     """The run that counts for every place: of the latest study's recipe, the one asked for last.
 
@@ -67,6 +73,5 @@ def current_few_shot_cells(finished: Sequence[Run], studies: Sequence[Run]) -> d
 def _current(
     finished: Sequence[Run], studies: Sequence[Run], place_of: Callable[[Run], AnyPlace | None]
 ) -> dict[AnyPlace, Run]:
-    recipe = planned_recipe(studies)
-    runs = [run for run in finished if recipe is None or run.data.tags.get(schema.RECIPE_DIGEST) == recipe]
+    runs = of_planned_recipe(finished, studies)
     return {place: run for run in sorted(runs, key=last_asked) if (place := place_of(run)) is not None}

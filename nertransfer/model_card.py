@@ -17,6 +17,7 @@ from nertransfer.display import duration
 from nertransfer.entity_subsets import LONG_WORDS, Subset
 from nertransfer.grid import FewShot, languages_of
 from nertransfer.markdown import escape, plain, table
+from nertransfer.nouns import count
 
 FORMAT = "2"
 """Raised whenever cards that exist should be written anew."""
@@ -143,10 +144,6 @@ def _interval(score: Score) -> str:
     return f"{_percent(score.low)} to {_percent(score.high)}"
 
 
-def _seeds(number: int) -> str:
-    return f"{number} seeds" if number != 1 else "1 seed"
-
-
 def _what(card: Card) -> str:
     named = f"**{escape(f'{card.source} ({card.source_name})' if card.source_name else card.source)}**"
     told = card.few_shot.after(named) if card.few_shot else named
@@ -167,7 +164,9 @@ def _choice(card: Card) -> str:
         return "It was taken by name, not chosen by its scores."
     if len(card.seeds) < 2:
         return "It is the only seed, so no seed was chosen."
-    seeds = f"The best of {_seeds(len(card.seeds))} by F1 on the **{card.selection_split} split** of {card.source}"
+    seeds = (
+        f"The best of {count(len(card.seeds), 'seed')} by F1 on the **{card.selection_split} split** of {card.source}"
+    )
     if card.selection_split == "test":
         return f"{seeds}: its test F1 is the best of several, and too high an estimate for new text."
     return f"{seeds}; the test split was not looked at for the choice."
@@ -179,7 +178,7 @@ def _seed_table(card: Card) -> str:
          _percent(s.zero_shot)]
         for s in card.seeds
     ]  # fmt: skip
-    mean = f"Mean test F1 over {_seeds(card.own.seeds)}: {_percent(card.own.mean)} %"
+    mean = f"Mean test F1 over {count(card.own.seeds, 'seed')}: {_percent(card.own.mean)} %"
     spread = "" if math.isnan(card.own.low) else f", 95 % interval {_interval(card.own)}"
     header = ["seed", f"dev F1 {card.source}", f"test F1 {card.source}", "mean zero-shot test F1"]
     return f"{table(header, rows, 3)}\n\n{mean}{spread}."
@@ -191,7 +190,7 @@ def _score_table(card: Card, scores: Sequence[Score], head: str) -> str:
         for s in scores
     ]
     seeds = sorted({s.seeds for s in scores})
-    over = _seeds(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+    over = count(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
     header = [head, "F1", "precision", "recall", f"mean F1, {over}", "95 % interval", "entities"]
     return table(header, rows, 6)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from nertransfer.nouns import count
 from nertransfer.served import Tagged
 
 COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#bbbbbb")
@@ -59,8 +60,8 @@ def page(title: str, lines: Sequence[int], texts: Sequence[Tagged]) -> str:
         '<!doctype html>\n<html>\n<head>\n<meta charset="utf-8">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width">\n<title>{title}</title>\n<style>{style}</style>\n</head>\n'
-        "<body>\n<h1>{title}</h1>\n<div>{legend} in {number} texts</div>\n{paragraphs}\n</body>\n</html>\n"
-    ).format(title=title, style=Markup(_STYLE), legend=legend, number=len(texts), paragraphs=paragraphs)
+        "<body>\n<h1>{title}</h1>\n<div>{legend} in {read}</div>\n{paragraphs}\n</body>\n</html>\n"
+    ).format(title=title, style=Markup(_STYLE), legend=legend, read=count(len(texts), "text"), paragraphs=paragraphs)
 
 
 def _highlighted(one: Tagged, colours: dict[str, str]) -> Markup:

@@ -25,25 +25,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from nertransfer.catalogue import CATALOGUE
 from nertransfer.config import Recipe
 from nertransfer.errors import InputError
 from nertransfer.labels import category_of
-
-_DAVLAN = "Davlan/xlm-roberta-base-finetuned-"
-CATALOGUE = {
-    "base": "xlm-roberta-base",
-    "amh": _DAVLAN + "amharic",
-    "hau": _DAVLAN + "hausa",
-    "ibo": _DAVLAN + "igbo",
-    "kin": _DAVLAN + "kinyarwanda",
-    "lug": _DAVLAN + "luganda",
-    "luo": _DAVLAN + "luo",
-    "pcm": _DAVLAN + "naija",
-    "swa": _DAVLAN + "swahili",
-    "wol": _DAVLAN + "wolof",
-    "yor": _DAVLAN + "yoruba",
-}
-"""xlm-roberta-base (Conneau et al. 2020) and its continuations on one language (Alabi et al. 2022)."""
 
 WINDOW = "nertransfer_window"
 """Entry of a tagger's configuration: the window it was fine-tuned with, in sub-tokens."""

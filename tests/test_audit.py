@@ -396,6 +396,19 @@ def test_earlier_runs_of_a_cell_are_a_note() -> None:
     assert set(found.rows["run_id"]) == {one_run.info.run_id for one_run in older}
 
 
+def test_a_later_run_of_another_recipe_is_no_duplicate() -> None:
+    other = {schema.RECIPE_DIGEST: "another recipe", schema.CELL_KEY: "other"}
+    later = cell_run(("base", "nya", 0), tags=other, ended=3_000_000)
+    few = few_run("nya", 0), few_run("nya", 0, tags=other | {schema.CELL_KEY: "few, other"}, ended=3_000_000)
+    plan = plan_run()
+    plan.data.tags[schema.RECIPE_DIGEST] = "one recipe"
+    found = study([plan, *(cell_run(cell) for cell in CELLS), later, *few])
+    assert not len(found.duplicates) and not len(found.few_shot.duplicates)
+    told = "2 finished cells have another recipe than the latest study and are left out"
+    assert [finding.text for finding in audit.inconsistent_runs(found)] == [told]
+    assert audit.duplicates(found) == []
+
+
 # --- invalid tags --------------------------------------------------------------------------------------------
 
 

@@ -127,6 +127,14 @@ def test_without_a_second_start_nothing_is_orange() -> None:
     assert "\nhau & base" in text and "\nwol (west) & base" in text  # hau: no region is known
 
 
+def test_a_published_table_of_other_names_is_latex() -> None:
+    names = {"swa": "afro_xlmr", "hau": "zh_CN"}
+    frame = study(DATE_TIME=-5).replace({"start": names, "source": names, "target": names})
+    text = categories.published_latex(frame, ["zh_CN", "wol"], {"zh_CN": "south_east"})
+    assert typeset.check_latex(text) == []
+    assert r" DATE\_TIME & " in text and r"zh\_CN (south\_east) & " in text and r"afro\_xlmr & " in text
+
+
 def test_a_published_score_that_is_missing_is_shown_as_such() -> None:
     frame = study(PER=-5)
     gone = (frame["start"] == "base") & (frame["source"] == "wol")
@@ -204,7 +212,9 @@ def test_a_table_marks_the_best_start_of_every_language_and_category() -> None:
         ("67.5", "± 0.7 (n=2)"), ("62.5", "± 0.7 (n=2)"), ("65.5", "± 0.7 (n=2)")
     ]  # fmt: skip
     assert (table.rows[0][1][2].text, table.rows[0][1][2].note) == ("62.1", "± 1.5")
-    assert table.rules == {2, 5}
+    assert table.rules == {2, 5} and "with n - 1 in the denominator" in table.notes[0]
+    published = categories.table(categories.by_start(frame, ROLES, ddof=0), ddof=0)
+    assert "with n in the denominator" in published.notes[0]
     assert typeset.check_latex(typeset.latex(table, document=True)) == []
 
 

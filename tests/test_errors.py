@@ -195,6 +195,9 @@ def test_the_page_of_a_target_filters_its_errors(tmp_path: Path) -> None:
     data = {"hau": corpus_of(words, gold)}
     made_of = error_pages.analyse("s", "../index.html", files, data, ["hau"], {"base": [("base", "hau")]}, "base")
     assert made_of is not None and list(made_of.pages) == ["hau.html"]
+    for key in ("kinds", "confusion"):  # their CSV files have no means
+        part = made_of.pages["hau.html"].partition(f'id="listing-{key}"')[2].partition("<table")[0]
+        assert f'href="{key}.csv"' in part and "the CSV has the numbers of each model" in part
     script = """
       const list = () => [...document.querySelectorAll("#wrong li")].map((li) => li.querySelector(".what").textContent
         + "|" + [...li.querySelectorAll("mark")].map((m) => m.className + "=" + m.textContent).join(";")

@@ -198,6 +198,31 @@ def test_several_sources_are_compared_with_the_best_of_their_own_on_each_target_
     assert table["low"].tolist() == pytest.approx([2, 2 - 4.3027 / 3**0.5, 5.5 - 12.7062 / 2], abs=1e-3)
 
 
+def test_the_best_of_several_sources_of_which_one_is_missing_is_told_and_not_counted() -> None:
+    values = np.array([[[80, 30, 20], [np.nan, 75, np.nan], [82, 77, 50]]] * 2, float)
+    values[1] += 1
+    sources, targets = ["hau", "swa", "hau+swa"], ["hau", "swa", "wol"]
+    cubes = {"base": Cube([1, 2], sources, targets, values), "swa": Cube([1, 2], sources[1:], targets, values[:, 1:])}
+    table = multi_source.compare(cubes)
+    assert table[["start", "target", "best_part", "parts_missing"]].to_numpy().tolist() == [
+        ["base", "hau", "hau", 1], ["base", "swa", "swa", 0], ["base", "wol", "hau", 1], ["swa", "swa", "swa", 1],
+    ]  # fmt: skip
+    assert compared_in_words(table)[1:] == [
+        "In 3 of 4 comparisons a language lacks scores as a source and may have been the best: these are not counted."
+    ]
+    whole = multi_source.compare({"base": Cube([1, 2], sources, targets, np.nan_to_num(values, nan=10))})
+    (told,) = compared_in_words(whole)[1:]
+    assert "is +30.0 points on average" in told and "above 0 in 1 and below in 0 of 1 comparison," in told
+    assert len(compared_in_words(pd.concat([table, whole]))) == 3
+
+
+def compared_in_words(table: pd.DataFrame) -> list[str]:
+    """What the page says of sources of several languages."""
+    section = sections._several(SimpleNamespace(multi_source=table))  # type: ignore[arg-type]
+    assert section is not None
+    return list(section.paragraphs)
+
+
 def test_every_point_of_a_learning_curve_is_drawn_with_its_interval_and_none_is_dashed() -> None:
     table = few_shot.curves(few_shot.scores(*frames())).rename(columns={"f1": "mean", "source": "series"})
     axes = plots.learning_curves(table, "a title", "F1 (%)").axes[0]

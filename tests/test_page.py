@@ -268,6 +268,7 @@ def test_numbers_that_are_not_finite_are_not_embedded() -> None:
         (123456.7, "number", "123,457"),
         (0, "number", "0"),
         (7.0, "number", "7"),
+        (-math.inf, "number", "−inf"),
         (0.00001234, "number", "1.23 × 10^−5"),
         (0.0004, "p", "< 0.001"),
         (0.001, "p", "0.001"),

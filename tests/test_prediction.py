@@ -86,6 +86,7 @@ def test_the_page_shows_the_text_unchanged_and_loads_nothing(store: Path, text: 
 def test_marks_are_told_apart_by_colour_and_by_label() -> None:
     entities = tuple(served.Entity(f"C{i}", i, i + 1, 2 * i, 2 * i + 1, 0.5) for i in range(9))
     page = rendering.page("t", [1], [served.Tagged("a b c d e f g h i", (), entities)])
+    assert " in 1 text</div>" in page
     body = page.partition("<p ")[2]
     assert re.findall(r"<b>(C\d)</b>", body) == [f"C{i}" for i in range(9)]
     assert len(set(re.findall(r"background:(#\w+)", body))) == len(rendering.COLOURS)
@@ -171,7 +172,9 @@ def test_an_interrupt_leaves_the_earlier_output_as_it_was(
     assert len(list(text.parent.iterdir())) == 2
 
 
-def test_the_script_says_what_it_wrote(store: Path, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_script_says_what_it_wrote(
+    store: Path, text: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = importlib.util.spec_from_file_location("predict_script", ROOT / "entrypoints" / "predict.py")
     assert spec is not None and spec.loader is not None
     script = importlib.util.module_from_spec(spec)
@@ -179,6 +182,9 @@ def test_the_script_says_what_it_wrote(store: Path, text: Path, capsys: pytest.C
     arguments = ["--input", str(text), "--language", "aaa", "--tracking_uri", f"sqlite:///{store}/mlflow.db"]
     run(PredictConfig, script.main, "", arguments)
     assert re.search(r"\d+ entities in 3 texts: .*text.entities.jsonl$", capsys.readouterr().out.strip())
+    monkeypatch.setattr(prediction, "predict", lambda config: prediction.Outcome(Path("out"), 1, 1))
+    run(PredictConfig, script.main, "", arguments)
+    assert capsys.readouterr().out == "1 entity in 1 text: out\n"
 
 
 # --- the documentation ----------------------------------------------------------------------------

@@ -114,6 +114,15 @@ def test_a_published_best_is_bold_only_with_a_star() -> None:
     assert re.split(r"\s*&\s*|\s*\\\\", base)[1:3] == ["82.0 (1.4)", "62.1 (1.4)"]
 
 
+def test_a_published_table_of_other_names_is_latex() -> None:
+    names = {"swa": "afro_xlmr", "hau": "zh_CN"}
+    scores = {tuple(names.get(name, name) for name in pair): values for pair, values in STUDY.items()}
+    text = pretraining.published_latex(frame_of(scores), ["zh_CN", "wol"])
+    assert typeset.check_latex(text) == []
+    assert r" zh\_CN & " in text and r"Pre-trained (afro\_xlmr)" in text
+    assert "zh_CN" in pretraining.published_csv(frame_of(scores), ["zh_CN"])
+
+
 def test_a_published_score_that_is_missing_is_shown_as_such() -> None:
     frame = frame_of({pair: values for pair, values in STUDY.items() if pair not in [("hau", "hau"), ("base", "wol")]})
     roles = pretraining.roles(pretraining.pairs_of(frame))
@@ -271,7 +280,10 @@ def test_a_table_marks_what_is_best_and_what_differs() -> None:
         [("52.0", "± 1.6", False, False), ("82.2", "± 0.2", True, False), ("82.0", "± 1.6", True, False)],
     ]  # wol from own: 0.03 * 2
     notes = " ".join(table.notes)
-    assert "5 seeds" in notes and "paired bootstrap over sentences" in notes and "3 comparisons" in notes
+    assert "± standard deviation (with n - 1 in the denominator) over 5 seeds." in notes
+    published = pretraining.table(pretraining.effect(frame_of(STUDY), ROLES, ddof=0), PUBLISHED_ORDER, ddof=0)
+    assert "(with n in the denominator) over 5 seeds." in published.notes[0]
+    assert "paired bootstrap over sentences" in notes and "3 comparisons" in notes
     assert "n/a" not in notes and "So few seeds" not in notes
     assert typeset.check_latex(typeset.latex(table, document=True)) == []
 

@@ -120,6 +120,17 @@ def test_latex_tables_have_no_problem(index: Path) -> None:
         assert typeset.check_latex(path.read_text(encoding="utf-8")) == [], path.name
 
 
+@pytest.mark.parametrize(("style", "denominator"), [("default", "n - 1"), ("published", "n")])
+def test_tables_say_what_their_sd_is(uri: str, tmp_path: Path, style: str, denominator: str) -> None:
+    tracking = TrackingOptions(study="flawed", tracking_uri=uri)
+    folder = report.write(AnalyseConfig(tracking=tracking, output=str(tmp_path), style=style)).parent
+    for name in ("pretraining", "categories"):
+        told = (folder / f"tables/{name}.md").read_text(encoding="utf-8").replace("\\", "")
+        assert f"(with {denominator} in the denominator)" in told
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "(n - 1; in the published style n for matrices, pre-training and categories)" in page
+
+
 def test_every_matrix_on_the_page_is_in_a_csv(index: Path) -> None:
     zero_shot = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/base.zero-shot.csv").open())}
     whole = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/base.csv").open())}
@@ -128,7 +139,9 @@ def test_every_matrix_on_the_page_is_in_a_csv(index: Path) -> None:
     assert float(zero_shot["nya"]["avg"]) == pytest.approx(sum(others) / 3, abs=1e-5)
     less = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/bbb-minus-base.csv").open())}
     bbb = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/bbb.csv").open())}
-    assert float(less["nya"]["zed"]) == pytest.approx(float(bbb["nya"]["zed"]) - float(whole["nya"]["zed"]), abs=1e-5)
+    for source, target in (("nya", "zed"), ("nya", "avg"), ("avg", "zed"), ("avg", "avg")):  # averages as in the figure
+        expected = float(bbb[source][target]) - float(whole[source][target])
+        assert float(less[source][target]) == pytest.approx(expected, abs=1e-5)
 
 
 def test_page_tells_what_is_missing_and_fetches_nothing(index: Path) -> None:

@@ -86,6 +86,13 @@ def test_starts_and_cells_are_embedded_once_and_what_is_gone_is_listed(study: St
     assert [row["model"] for row in tables["models"]] == ["tiny", "tiny-aaa-s1", "tiny-aaa-s2", "tiny"]
     pairs = {(row["model"], row["source"], row["target"]) for row in tables["alignment"]}
     assert len(pairs) == 9 + 2 * 3  # a start from every language, a cell from its own source
+    means = {(row["stage"], row["source"], row["target"]): row for row in tables["alignment_means"]}
+    assert len(means) == len(tables["alignment_means"]) == 9 + 3
+    cells = [row for row in tables["alignment"] if (row["stage"], row["target"]) == ("fine-tuned", "ccc")]
+    mean = means["fine-tuned", "aaa", "ccc"]
+    assert len(cells) == 2 and mean["models"] == "2" and means["start", "bbb", "ccc"]["models"] == "1"
+    for measure in ("accuracy", "distance"):
+        assert float(mean[measure]) == pytest.approx(sum(float(row[measure]) for row in cells) / 2)
     assert ("tiny", "1,2", "tiny", "1") in {
         (row["model"], row["layers"], row["other_model"], row["other_layers"]) for row in tables["cka"]
     }

@@ -62,6 +62,17 @@ def test_failed_absent_and_repeated_cells_are_told(store: Store) -> None:
     assert repeated["f1"].min() > 0.1  # the later run's
 
 
+def test_a_failed_cell_that_runs_again_is_running(store: Store) -> None:
+    opened = experiment(store, "again")
+    made.log_plan(store[0], opened, starts=["base"], sources=["nya"], targets=["nya"], seeds=[0, 1])
+    made.log_cell(store[0], opened, ("base", "nya", 0), ["nya"])
+    made.log_cell(store[0], opened, ("base", "nya", 1), ["nya"], status="FAILED")
+    made.log_cell(store[0], opened, ("base", "nya", 1), ["nya"], status="RUNNING")
+    found = results.read(store[1], "again")
+    assert found.cells["status"].tolist() == ["FINISHED", "FAILED", "RUNNING"]
+    assert set(matrices.missing(found.frame, found.cells, found.plan)["reason"]) == {"running"}
+
+
 def test_the_order_of_runs_changes_no_byte(store: Store) -> None:
     texts = []
     for number, seed in enumerate((None, 3, 4)):
@@ -136,6 +147,20 @@ def test_a_score_that_is_not_a_number_counts_as_missing(store: Store) -> None:
     assert list(absent[["target", "split", "reason"]].itertuples(index=False, name=None)) == [
         ("zed", "test", "not scored")
     ]
+
+
+def test_folders_are_no_hub_ids(store: Store) -> None:
+    opened = experiment(store, "places")
+    places = {
+        "base": {"start_location": "xlm-roberta-base"},
+        "here": {"start_location": "starts/hau"},
+        "there": {"start_location": "owner/model", "start_revision": "0123abc"},
+        "none": {},
+    }
+    for name, tags in places.items():
+        made.log_cell(store[0], opened, (name, "nya", 0), ["nya"], tags=tags)
+    found = results.read(store[1], "places")
+    assert found.locations == {"base": "xlm-roberta-base", "there": "owner/model"}
 
 
 def test_an_empty_or_unknown_study_is_refused(store: Store) -> None:

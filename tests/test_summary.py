@@ -1,0 +1,94 @@
+"""The answers that the page of a study and its page in MLflow begin with: what they say where something is missing."""
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import matrices, sections
+from analysis.computed import Computed
+from analysis.matrices import Cube
+
+LANGUAGES = ["hau", "swa", "wol"]
+
+
+def computed(cubes: Mapping[str, Cube], **others: object) -> Computed:
+    """As much of an analysis as the sentences need; ``base`` is the reference."""
+    differences = pd.DataFrame(columns=["start", "source", "target", "difference", "p_holm"])
+    starts = [SimpleNamespace(name=name) for name in cubes]
+    return SimpleNamespace(reference="base", cubes=cubes, starts=starts, differences=differences, **others)  # type: ignore[return-value]
+
+
+def cube(f1: float, missing: bool = False) -> Cube:
+    """Two seeds a point below and above ``f1`` everywhere; ``missing``: hau was never scored on wol."""
+    values = np.full((2, 3, 3), f1) + np.array([-1.0, 1.0])[:, None, None]
+    if missing:
+        values[:, 0, 2] = np.nan
+    return Cube([1, 2], LANGUAGES, LANGUAGES, values)
+
+
+ONE = "base has a mean zero-shot F1 of 40.0 ± 1.4 %."
+
+
+@pytest.mark.parametrize(
+    ("cubes", "text"),
+    [
+        ({"base": cube(40)}, ONE),
+        ({"base": cube(40), "aaa": cube(50, missing=True)}, f"{ONE} aaa not compared: scores missing."),
+        ({"base": cube(40, missing=True), "aaa": cube(50, missing=True)}, "base and aaa not compared: scores missing."),
+        (
+            {"base": cube(40), "aaa": cube(30), "bbb": cube(50, missing=True)},
+            "base transfers best on average, with a mean zero-shot F1 of 40.0 ± 1.4 %, before aaa 30.0 %. "
+            "bbb not compared: scores missing.",
+        ),
+        (
+            {"base": cube(40, missing=True), "aaa": cube(30), "bbb": cube(50)},
+            "bbb transfers best on average, with a mean zero-shot F1 of 50.0 ± 1.4 %. "
+            "base not compared: scores missing.",
+        ),
+    ],
+)
+def test_starts_with_missing_scores_are_named_and_a_single_one_is_not_called_the_best(
+    cubes: dict[str, Cube], text: str
+) -> None:
+    assert sections._which_start(computed(cubes)) == f"Which start: {text}"
+
+
+def test_a_study_without_zero_shot_targets_says_nothing_of_starts() -> None:
+    assert sections._which_start(computed({"base": Cube([1], ["hau"], ["hau"], np.full((1, 1, 1), 80.0))})) == ""
+
+
+def test_a_mean_that_is_missing_keeps_its_tile() -> None:
+    tiles = sections._tiles(computed({"base": cube(40, missing=True), "aaa": cube(50)}))
+    assert [(tile.value, tile.label) for tile in tiles] == [
+        ("n/a", "mean zero-shot F1 from base, 6 pairs, scores missing"),
+        ("40.0 %", "mean in-language F1 from base, 3 pairs, 2 seeds"),
+        ("50.0 %", "mean zero-shot F1 from aaa, 6 pairs, 2 seeds"),
+        ("50.0 %", "mean in-language F1 from aaa, 3 pairs, 2 seeds"),
+    ]
+
+
+def best_of(sources: list[str]) -> str:
+    """What is said of the best source where these are compared, each better than the one before."""
+    values = np.tile(np.arange(len(sources), dtype=float)[:, None] * 10 + 40, (2, 1, len(sources)))
+    best = matrices.best_sources({"base": Cube([1, 2], sources, sources, values)})
+    ranks = pd.DataFrame(columns=["start", "target", "best_probability"])
+    return sections._which_source(computed({}, best=best, ranks=ranks))
+
+
+def test_a_best_source_without_rivals_leads_nobody() -> None:
+    text = "Which source: from base, the best zero-shot source is "
+    assert best_of(["hau", "swa"]) == f"{text}swa for 1 and hau for 1 of 2 targets."
+    assert (
+        best_of(LANGUAGES)
+        == f"{text}wol for 2 and swa for 1 of 3 targets; it leads the runner-up by 10.0 points (median)."
+    )
+
+
+def test_the_words_on_overlap_hold_for_any_number_of_languages() -> None:
+    associations = pd.DataFrame(columns=["matrix", "measure", "method", "r", "p", "naive_p", "dyads"])
+    found = SimpleNamespace(associations=associations, exposure=pd.DataFrame())
+    section = sections._overlap(computed({}, overlap=found, several=[]), {})
+    assert section is not None and "Pairs of languages are not as many independent points" in section.paragraphs[0]
