@@ -648,7 +648,8 @@ def _errors(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
             "words as an entity of this category; other category: only of another one; unseen: as none. consistency: "
             "the share of all places in train where these words stand that are an entity of this category. The mean "
             "is over pairs of source and target with gold entities in the bucket; a bucket that fewer pairs have is "
-            "not the same mixture of languages."
+            "not the same mixture of languages. Resamples without a gold entity of the bucket do not count for its "
+            "interval, which is too narrow where there are only a few entities."
             + (" A target among the several languages of a source is in neither setting." if computed.several else "")
             + " Every pair is in errors/buckets.csv, every start minus "
             f"{computed.reference} in errors/bucket_gaps.csv (p_holm: over all sources, targets and buckets of a start "
