@@ -413,7 +413,7 @@ def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]
         title = "Fine-tuned and scored on one language"
         arguments = (done.pretraining, "language", "role", title, label, _notes(done.pretraining))
         drawn["figures/pretraining"] = Drawing("intervals", arguments)
-        captions["figures/pretraining"] = f"In-language F1 by start, with 95 % intervals ({done.test})"
+        captions["figures/pretraining"] = f"In-language F1 by start, with 95 % intervals ({done.interval})"
     for (start, target), part in done.learning_curves.groupby(["start", "target"], sort=False):
         stem = f"{sections.FEW_SHOT_FIGURE}{safe_name(f'{start}-{target}')}"
         title = f"A few labelled sentences of {target}, start {start}"

@@ -185,7 +185,7 @@ def _which_source(computed: Computed) -> str:
     ranks = computed.ranks[computed.ranks["start"] == computed.reference]
     best = ranks.groupby("target")["best_probability"].max()
     sure = (
-        f" In {int((best >= 0.95).sum())} of {len(best)} targets that is sure (95 %), {computed.test}."
+        f" In {int((best >= 0.95).sum())} of {len(best)} targets that is sure (95 %), {computed.chance}."
         if len(best)
         else ""
     )
@@ -267,7 +267,7 @@ def _pretraining(computed: Computed, pictures: Mapping[str, str]) -> Section | N
         Column("mean", "F1", "percent"),
         Column("sd", "sd", "percent"),
         Column("n", "seeds", "count"),
-        Column("low", "95 % from", "percent"),
+        Column("low", "95 % from", "percent", computed.interval),
         Column("high", "to", "percent"),
         Column("difference", f"minus {BASE}", "points"),
         Column("p", "p", "p", f"two-sided, {computed.test}"),
@@ -298,7 +298,7 @@ def _best(computed: Computed) -> Section | None:
         Column("start", "start"),
         Column("target", "target"),
         Column("best_source", "best source"),
-        Column("best_probability", "chance that it is", "share", f"share of resamples, {computed.test}"),
+        Column("best_probability", "chance that it is", "share", f"share of resamples, {computed.chance}"),
         Column("f1", "F1", "percent"),
         Column("low", "95 % from", "percent"),
         Column("high", "to", "percent"),
@@ -826,8 +826,8 @@ def _certainty(computed: Computed) -> Section:
     ]
     mixed = computed.mixed
     words = [
-        f"Intervals and p are for the mean over seeds: {computed.test}. Resampled sentences are the same for all cells "
-        "of a target.",
+        f"Intervals of a mean over seeds: {computed.interval}. Intervals and p of a difference: {computed.test}. "
+        "Resampled sentences are the same for all cells of a target.",
         *_mixed_words(mixed, computed.several),
     ]
     listings = []

@@ -120,6 +120,15 @@ def test_latex_tables_have_no_problem(index: Path) -> None:
         assert typeset.check_latex(path.read_text(encoding="utf-8")) == [], path.name
 
 
+def test_the_test_is_named_in_tables_for_papers_and_on_the_page(index: Path) -> None:
+    for kind in ("tex", "md"):
+        text = (index.parent / f"tables/pretraining.{kind}").read_text(encoding="utf-8").replace("\\", "")
+        assert "Welch's t over seeds alone, Holm's correction over 8 comparisons" in " ".join(text.split()), kind
+    text = index.read_text(encoding="utf-8").replace("&#39;", "'")
+    assert "with 95 % intervals (Student's t over seeds alone)" in text
+    assert "two-sided, Welch's t over seeds alone" in text and "share of resamples, bootstrap over seeds alone" in text
+
+
 def test_every_matrix_on_the_page_is_in_a_csv(index: Path) -> None:
     zero_shot = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/base.zero-shot.csv").open())}
     whole = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/base.csv").open())}
