@@ -35,6 +35,8 @@ from nertransfer.grid import BASE, is_several
 from nertransfer.labels import ALL
 
 SPLIT = "test"
+ONE_SEED = "not tested: one seed"
+UNKNOWN = "not known: one seed, and no entities counted by sentence"
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ class Computed:
     @property
     def test(self) -> str:
         """What p and the intervals of differences come from, in words."""
-        return _over(self.intervals, "Welch's t over seeds", "a bootstrap of sentences")
+        one_seed = self.intervals["n_seeds"].max() == 1
+        return ONE_SEED if one_seed else _over(self.intervals, "Welch's t over seeds", "a bootstrap of sentences")
 
     @property
     def chance(self) -> str:
@@ -230,6 +233,9 @@ def _compared(shown: list[View]) -> list[View]:
 def _over(intervals: pd.DataFrame, seeds: str, sentences: str) -> str:
     """``seeds`` and ``sentences`` in words, as far as `inference.intervals` has them."""
     counted = intervals["sentences_vary"].astype(bool)
+    if intervals["n_seeds"].max() == 1:
+        where = "" if counted.all() else ", where they are counted"
+        return f"bootstrap over sentences alone{where}, for these very models" if counted.any() else UNKNOWN
     if counted.all():
         return f"{seeds} and {sentences}"
     return f"{seeds}, and {sentences} where they are counted" if counted.any() else f"{seeds} alone"

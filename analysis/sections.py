@@ -182,18 +182,25 @@ def _which_source(computed: Computed) -> str:
     wins = rows["best_source"].value_counts()
     others = [f"others for {wins.iloc[3:].sum()}"] if len(wins) > 3 else []
     first = listing([f"{name} for {n}" for name, n in wins.head(3).items()] + others)
-    ranks = computed.ranks[computed.ranks["start"] == computed.reference]
-    best = ranks.groupby("target")["best_probability"].max()
+    known, unknown = _by_seeds(computed.ranks[computed.ranks["start"] == computed.reference])
+    best = known.groupby("target")["best_probability"].max()
     sure = (
         f" In {int((best >= 0.95).sum())} of {len(best)} targets that is sure (95 %), {computed.chance}."
         if len(best)
         else ""
     )
+    sure += f" In {count(unknown, 'target')} a source has one seed: how sure that is is not known." if unknown else ""
     return (
         f"Which source: from {computed.reference}, the best zero-shot source is {first} of "
         f"{count(len(rows), 'target')}; it leads the runner-up by {number(rows['difference'].median())} points "
         f"(median).{sure}"
     )
+
+
+def _by_seeds(ranks: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The ranks of `inference.source_ranks` where all sources have several seeds; of how many targets they have not."""
+    vary = ranks["seeds_vary"].astype(bool)
+    return ranks[vary], len(ranks.loc[~vary, ["start", "target"]].drop_duplicates())
 
 
 def _own_start(computed: Computed) -> str:
@@ -290,7 +297,7 @@ def _pretraining(computed: Computed, pictures: Mapping[str, str]) -> Section | N
 def _best(computed: Computed) -> Section | None:
     if not len(computed.best):
         return None
-    ranks = computed.ranks
+    ranks, unknown = _by_seeds(computed.ranks)
     keys = ["start", "target"]
     chance = ranks.rename(columns={"source": "best_source"})[[*keys, "best_source", "best_probability"]]
     best = computed.best.merge(chance, how="left", on=[*keys, "best_source"])
@@ -325,6 +332,12 @@ def _best(computed: Computed) -> Section | None:
         paragraphs.append(
             f"Two seeds rank the sources of a target alike with a Kendall tau-b of {number(agreement, 2)} on average "
             "(1: the same ranking, 0: no agreement)."
+        )
+    if unknown:
+        paragraphs.append(
+            f"For {count(unknown, 'pair')} of start and target a source has one seed, of which it is not known how it "
+            "varies: the chance is left out. statistics/ranks.csv has it as if such a source did not vary, for these "
+            "very models."
         )
     listings = [Listing("best", "Best zero-shot source by start and target", best, columns, "best_source.csv")]
     if len(top):
@@ -824,10 +837,12 @@ def _certainty(computed: Computed) -> Section:
         Column("low", "95 % from", "points"),
         Column("high", "to", "points"),
     ]
-    mixed = computed.mixed
+    mixed, n_seeds = computed.mixed, computed.intervals["n_seeds"]
+    unequal = n_seeds.min() == 1 < n_seeds.max()
+    single = " Of one seed an interval is over sentences alone, for that very model; its differences are not tested."
     words = [
         f"Intervals of a mean over seeds: {computed.interval}. Intervals and p of a difference: {computed.test}. "
-        "Resampled sentences are the same for all cells of a target.",
+        f"Resampled sentences are the same for all cells of a target.{single if unequal else ''}",
         *_mixed_words(mixed, computed.several),
     ]
     listings = []
@@ -901,8 +916,9 @@ READING = [
     ("F1", "An entity counts when its first word, last word and category agree (CoNLL-2003; seqeval's default mode). "
      "Micro: over all entities of the split."),
     ("± sd", "Standard deviation over seeds (n - 1, or n in the published style): how much a single run varies."),
-    ("interval", "95 %, for the mean over seeds: other seeds and other test sentences together (bootstrap of "
-     "sentences, Student's t for the few seeds)."),
+    ("interval", "95 %, for the mean over seeds: other seeds (Student's t) and other test sentences (bootstrap) "
+     "together; other seeds alone where entities are not counted by sentence. With one seed: other sentences alone, "
+     "for that very model."),
     ("p (Holm)", "The probability of such a difference if there were none, corrected for all tests of the table."),
     ("avg", "The mean of a row or column, the source as target included; n/a where a number is missing. Of sds on this "
      "page it is their mean; transfer/*.sd.csv has the sd of the average."),

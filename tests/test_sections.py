@@ -3,7 +3,9 @@
 import pandas as pd
 import pytest
 
-from analysis.computed import Computed
+from analysis import sections
+from analysis.computed import ONE_SEED, UNKNOWN, Computed
+from analysis.inference import RANK_COLUMNS
 
 
 def computed(**fields: object) -> Computed:
@@ -38,3 +40,52 @@ def test_intervals_tests_and_chances_are_called_what_they_are(counted: list[bool
     assert found.interval == f"Student's t over seeds{end}"
     assert found.test == f"Welch's t over seeds{end}"
     assert found.chance == f"bootstrap over seeds{drawn}"
+
+
+@pytest.mark.parametrize(
+    ("counted", "told"),
+    [
+        ([True, True], "bootstrap over sentences alone, for these very models"),
+        ([True, False], "bootstrap over sentences alone, where they are counted, for these very models"),
+        ([False, False], UNKNOWN),
+    ],
+)
+def test_with_one_seed_nothing_is_said_of_others(counted: list[bool], told: str) -> None:
+    found = computed(intervals=intervals(*((1, vary) for vary in counted)))
+    assert (found.interval, found.chance, found.test) == (told, told, ONE_SEED)
+
+
+# --- which source --------------------------------------------------------------------------------------------
+
+
+def ranked(**seeds_vary: bool) -> Computed:
+    """Two sources, one always the first, by target."""
+    rows = [
+        ("base", target, source, best, 2.0 - best, 2 - best, 2 - best, vary)
+        for target, vary in seeds_vary.items()
+        for source, best in (("hau", 1), ("ibo", 0))
+    ]
+    best = pd.DataFrame({"target": list(seeds_vary), "start": "base", "best_source": "hau", "difference": 5.0})
+    ranks = pd.DataFrame(rows, columns=RANK_COLUMNS)
+    return computed(
+        reference="base", best=best, ranks=ranks, intervals=intervals((3, True)), relations=pd.DataFrame(),
+        agreement=pd.DataFrame({"kendall_tau_b": []}),
+    )  # fmt: skip
+
+
+def test_a_source_of_one_seed_makes_nothing_sure() -> None:
+    told = {}
+    for name, targets in {"all": (True, True), "some": (True, False), "none": (False, False)}.items():
+        found = ranked(**dict(zip(("swa", "wol"), targets, strict=True)))
+        section = sections._best(found)
+        assert section is not None
+        best, *ranks = section.listings
+        assert best.frame["best_probability"].notna().tolist() == list(targets)
+        assert [len(one.frame) for one in ranks] == ([2 * sum(targets)] if any(targets) else [])
+        told[name] = sections._which_source(found) + " ".join(section.paragraphs)
+    assert "In 2 of 2 targets that is sure (95 %), bootstrap over seeds and sentences." in told["all"]
+    assert "one seed" not in told["all"] and "In 1 of 1 targets that is sure" in told["some"]
+    assert "In 1 target a source has one seed" in told["some"] and "In 2 targets a source has one" in told["none"]
+    assert (
+        "is sure (95 %)" not in told["none"] and "For 2 pairs of start and target a source has one seed" in told["none"]
+    )
