@@ -90,8 +90,8 @@ def buckets(
             gaps.append(_gaps(f1, means, reference).assign(target=target, attribute=attribute))
             summary.add(target, attribute, f1)
     apart = stacked(gaps, GAP_COLUMNS[:-1])
-    corrected = apart.groupby(["start", "attribute"])["p"].transform(lambda p: pd.Series(statistics.holm(p), p.index))
-    return Buckets(stacked(tables, BUCKET_COLUMNS), apart.assign(p_holm=corrected), summary.table())
+    apart = apart.assign(p_holm=statistics.holm_by(apart, ["start", "attribute"]))
+    return Buckets(stacked(tables, BUCKET_COLUMNS), apart, summary.table())
 
 
 def setting_of(source: str, target: str) -> str:

@@ -114,7 +114,7 @@ def differences(found: Mapping[str, Sample], reference: str = BASE) -> pd.DataFr
             tested = (100 * there.low[k], 100 * there.high[k], there.p[k]) if known else (np.nan, np.nan, np.nan)
             rows.append((*sample.configurations[i], target, 100 * there.estimate[k], *tested))
     table = pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS[:-1])
-    return table.assign(p_holm=table.groupby("start")["p"].transform(lambda p: pd.Series(statistics.holm(p), p.index)))
+    return table.assign(p_holm=statistics.holm_by(table, "start"))
 
 
 def source_ranks(found: Mapping[str, Sample], starts: Sequence[str]) -> pd.DataFrame:

@@ -229,8 +229,8 @@ def _why(computed: Computed) -> str:
         return ""
     return (
         f"Why: zero-shot F1 from {first} goes with the share of the target's entity tokens that the source's train "
-        f"split has, Spearman r = {number(row['r'], 2)} ({p_text(row['p'])} by permuting languages; "
-        f"{p_text(row['naive_p'])} if the {int(row['dyads'])} pairs were independent, which they are not)."
+        f"split has, Spearman r = {number(row['r'], 2)} ({p_text(row['p_holm'])} by permuting languages, corrected by "
+        f"Holm; {p_text(row['naive_p'])} if the {int(row['dyads'])} pairs were independent, which they are not)."
     )
 
 
@@ -594,6 +594,7 @@ def _overlap(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
         Column("method", "correlation"),
         Column("r", "r", "number"),
         Column("p", "p", "p", "two-sided, languages permuted (Mantel)"),
+        Column("p_holm", "p (Holm)", "p", "over all matrices and overlaps of a way to correlate"),
         Column("naive_p", "p, naive", "p", "as if pairs of languages were independent, as published"),
         Column("dyads", "pairs", "count"),
     ]

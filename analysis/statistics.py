@@ -218,6 +218,11 @@ def holm(p: Sequence[float] | np.ndarray | pd.Series) -> np.ndarray:
     return adjusted
 
 
+def holm_by(table: pd.DataFrame, by: str | list[str]) -> pd.Series:
+    """`holm` of the column ``p``, with the index of the table; rows that are alike in ``by`` are a family of tests."""
+    return table.groupby(by)["p"].transform(lambda p: pd.Series(holm(p), p.index))
+
+
 # --- associations of matrices ----------------------------------------------------------------------------
 
 

@@ -1,5 +1,7 @@
 """What a report says in words of the numbers of a study, from tables made by hand."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 
@@ -89,3 +91,15 @@ def test_a_source_of_one_seed_makes_nothing_sure() -> None:
     assert (
         "is sure (95 %)" not in told["none"] and "For 2 pairs of start and target a source has one seed" in told["none"]
     )
+
+
+# --- why ------------------------------------------------------------------------------------------------------
+
+
+def test_why_tells_the_corrected_p() -> None:
+    row = {"matrix": "base", "measure": "share", "method": "Spearman", "r": 0.5, "p": 0.01, "p_holm": 0.04}
+    row |= {"naive_p": 0.0001, "dyads": 90}
+    points = pd.DataFrame({"matrix": ["base"]})
+    overlap = SimpleNamespace(points=points, measure="share", associations=pd.DataFrame([row]))
+    told = sections._why(computed(overlap=overlap))
+    assert "(p = 0.04 by permuting languages, corrected by Holm; p < 0.001 if the 90 pairs" in told
