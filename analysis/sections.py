@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import error_pages, matrices, multi_source, statistics, tables
-from analysis.computed import SPLIT, Computed, without_averages
+from analysis.computed import ONE_SEED, SPLIT, Computed, without_averages
 from analysis.embeddings import ALIGNMENT, Representations
 from analysis.error_buckets import NO_SEED
 from analysis.matrices import Average
@@ -168,11 +168,19 @@ def _which_start(computed: Computed) -> str:
     zero_shot = np.array([is_zero_shot(source, target) for source, target in places], dtype=bool)
     rows = computed.differences[(computed.differences["start"] == best) & zero_shot]
     better, worse = (int(((rows["p_holm"] < SIGNIFICANT) & (sign * rows["difference"] > 0)).sum()) for sign in (1, -1))
-    return (
-        f"{text}, {number(averages[best].mean - reference.mean, 1, True)} points from {computed.reference}. "
-        f"Of {count(len(rows), 'pair')} of source and target it is significantly better in {better} and worse in "
-        f"{worse} (Holm over the matrix)."
-    )
+    text += f", {number(averages[best].mean - reference.mean, 1, True)} points from {computed.reference}."
+    if tested := int(rows["p_holm"].notna().sum()):
+        text += (
+            f" Of {count(tested, 'pair')} of source and target it is significantly better in {better} and worse in "
+            f"{worse} (Holm over the matrix)."
+        )
+    return text + _untested(rows, "pair")
+
+
+def _untested(rows: pd.DataFrame, noun: str) -> str:
+    """How many have no p, since a side has a single seed; nothing where all have one."""
+    left = int(rows["p_holm"].isna().sum())
+    return f" {left} of {count(len(rows), noun)} {'is' if left == 1 else 'are'} {ONE_SEED}." if left else ""
 
 
 def _which_source(computed: Computed) -> str:
@@ -210,12 +218,16 @@ def _own_start(computed: Computed) -> str:
     if not len(rows):
         return ""
     better = rows[rows["difference"] > 0]
-    sure = int((rows["p_holm"] < SIGNIFICANT).sum())
-    return (
+    sure, tested = int((rows["p_holm"] < SIGNIFICANT).sum()), int(rows["p_holm"].notna().sum())
+    text = (
         f"Pre-training: fine-tuned and scored on one language, the start adapted to it is better than {BASE} in "
         f"{len(better)} of {count(len(rows), 'language')}, by {number(rows['difference'].mean(), 1, True)} points on "
-        f"average; {sure} of the differences are significant ({computed.test}, Holm)."
+        "average."
     )
+    if tested:
+        text += f" {sure} of {count(tested, 'difference')} {'is' if sure == 1 else 'are'} significant"
+        text += f" ({computed.test}, Holm)."
+    return text + _untested(rows, "difference")
 
 
 def _why(computed: Computed) -> str:

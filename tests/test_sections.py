@@ -1,13 +1,16 @@
 """What a report says in words of the numbers of a study, from tables made by hand."""
 
+import math
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from analysis import sections
 from analysis.computed import ONE_SEED, UNKNOWN, Computed
 from analysis.inference import RANK_COLUMNS
+from analysis.matrices import Cube
 
 
 def computed(**fields: object) -> Computed:
@@ -91,6 +94,54 @@ def test_a_source_of_one_seed_makes_nothing_sure() -> None:
     assert (
         "is sure (95 %)" not in told["none"] and "For 2 pairs of start and target a source has one seed" in told["none"]
     )
+
+
+# --- what is tested ------------------------------------------------------------------------------------------
+
+
+def compared(p_holm: list[float]) -> Computed:
+    """A start that is 5 points better on every pair and language, with these p."""
+    n = len(p_holm)
+    differences = pd.DataFrame({"start": "swa", "source": "hau", "target": [f"t{i}" for i in range(n)]})
+    numbers = {"difference": 5.0, "p_holm": p_holm}
+    starts = [SimpleNamespace(name=name) for name in ("base", "swa")]
+    cubes = {
+        one.name: Cube([0], ["hau"], [f"t{i}" for i in range(n)], np.full((1, 1, n), mean))
+        for one, mean in zip(starts, (50.0, 55.0), strict=True)
+    }
+    return computed(
+        reference="base", roles=["base", "own"], intervals=intervals((3, True)), views=starts, cubes=cubes,
+        differences=differences.assign(**numbers), pretraining=differences.assign(role="own", **numbers),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("p_holm", "start", "own"),
+    [
+        ([0.01, 0.2], "Of 2 pairs of source and target it is significantly better in 1 and", "1 of 2 differences is"),
+        (
+            [0.01, 0.03, math.nan],
+            "Of 2 pairs of source and target it is significantly better in 2 and",
+            "2 of 2 differences are",
+        ),
+        (
+            [math.nan] * 3,
+            "from base. 3 of 3 pairs are not tested: one seed.",
+            "on average. 3 of 3 differences are not tested: one seed.",
+        ),
+    ],
+)
+def test_only_what_was_tested_is_counted(
+    monkeypatch: pytest.MonkeyPatch, p_holm: list[float], start: str, own: str
+) -> None:
+    found = compared(p_holm)
+    monkeypatch.setattr(Computed, "starts", found.views)
+    texts = sections._which_start(found), sections._own_start(found)
+    assert start in texts[0] and own in texts[1]
+    left = sum(map(math.isnan, p_holm))
+    for text, noun in zip(texts, ("pairs", "differences"), strict=True):
+        assert text.count("one seed") == (left > 0)
+        assert left != 1 or text.endswith(f" 1 of 3 {noun} is not tested: one seed.")
 
 
 # --- why ------------------------------------------------------------------------------------------------------
