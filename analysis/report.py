@@ -500,8 +500,9 @@ def _seeds_text(numbers: np.ndarray) -> str:
 
 
 def _notes(table: pd.DataFrame) -> dict[str, str]:
-    """Seeds by language, where all starts have as many; else how few at least."""
-    fewest, most = table.groupby("language")["n"].min(), table.groupby("language")["n"].max()
+    """Seeds by language, where all starts that are drawn have as many; else how few at least."""
+    drawn = table[table["n"] > 0].groupby("language")["n"]
+    fewest, most = drawn.min(), drawn.max()
     return {
         str(name): f"n={most[name]}" if fewest[name] == most[name] else f"n={fewest[name]}-{most[name]}"
         for name in most.index

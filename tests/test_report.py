@@ -272,6 +272,11 @@ def test_an_artifact_store_out_of_reach_keeps_the_report_and_marks_the_run(
     assert "FAILED" in {run.info.status for run in analysis_runs(client(uri), HOSTILE)}
 
 
+def test_a_start_that_a_language_lacks_is_not_in_its_number_of_seeds() -> None:
+    table = report.pd.DataFrame([("hau", 3), ("hau", 0), ("swa", 3), ("swa", 2), ("wol", 0)], columns=["language", "n"])
+    assert report._notes(table) == {"hau": "n=3", "swa": "n=2-3"}
+
+
 def test_runs_are_linked_on_servers_only() -> None:
     assert report._run_url("sqlite:///mlflow.db", "3") == ""
     assert report._run_url("http://me:pw@host:5000/", "3") == "http://host:5000/#/experiments/3/runs/"
