@@ -10,7 +10,7 @@ from nertransfer.labels import ALL
 
 PERMUTATIONS = 2000
 PUBLISHED = "tokens of the target in all splits of the source (as published)"
-COLUMNS = ["matrix", "measure", "method", "r", "p", "naive_p", "dyads", "languages"]
+COLUMNS = ["matrix", "measure", "method", "r", "p", "p_holm", "naive_p", "dyads", "languages"]
 POINT_COLUMNS = ["matrix", "source", "target", "overlap", "f1"]
 
 
@@ -31,7 +31,8 @@ def associations(
 
     ``means`` by matrix: rows source, columns target, percent; the languages that are both count. ``sizes``: entity
     tokens in the train split of each source, which the partial correlation takes as given. p permutes languages
-    (Mantel); ``naive_p`` takes dyads for independent, as published.
+    (Mantel); ``p_holm`` is over all matrices and measures of a method; ``naive_p`` takes dyads for independent, as
+    published.
     """
     rows = []
     for name, mean in means.items():
@@ -48,10 +49,10 @@ def associations(
                 rng = np.random.default_rng(0)
                 tested = statistics.mantel(shared, f1, PERMUTATIONS, rng, kind, given)  # type: ignore[arg-type]
                 naive = statistics.naive_association(shared, f1, kind) if given is None else None  # type: ignore[arg-type]
-                rows.append(
-                    (name, measure, method, tested.r, tested.p, naive.p if naive else np.nan, tested.n, len(languages))
-                )
-    return pd.DataFrame(rows, columns=COLUMNS)
+                found = (tested.r, tested.p, np.nan, naive.p if naive else np.nan, tested.n, len(languages))
+                rows.append((name, measure, method, *found))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.assign(p_holm=statistics.holm_by(table, "method"))
 
 
 def points(mean: pd.DataFrame, overlap_matrix: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -241,11 +241,14 @@ def unequal_seeds(found: StudyResults) -> list[Finding]:
 
 def seeds_alone(intervals: pd.DataFrame) -> list[Finding]:
     """Targets whose intervals and tests cannot tell what other sentences would change (`inference.intervals`)."""
-    targets = list(dict.fromkeys(intervals.loc[~intervals["sentences_vary"].astype(bool), "target"]))
+    rows = intervals[~intervals["sentences_vary"].astype(bool)]
+    targets = list(dict.fromkeys(rows["target"]))
     if not targets:
         return []
-    text = f"on {_some(targets)} not all cells have entities counted by sentence: intervals and p are over seeds alone"
-    return [Finding(Severity.CARE, "", "intervals over seeds alone", text)]
+    text = f"on {_some(targets)} not all cells have entities counted by sentence"
+    if rows["n_seeds"].max() == 1:
+        return [Finding(Severity.CARE, "", "no intervals", f"{text}, and none has a second seed: nothing varies")]
+    return [Finding(Severity.CARE, "", "intervals over seeds alone", f"{text}: intervals and p are over seeds alone")]
 
 
 def duplicates(found: StudyResults) -> list[Finding]:

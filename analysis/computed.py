@@ -35,6 +35,8 @@ from nertransfer.grid import BASE, is_several
 from nertransfer.labels import ALL
 
 SPLIT = "test"
+ONE_SEED = "not tested: one seed"
+UNKNOWN = "not known: one seed, and no entities counted by sentence"
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,20 @@ class Computed:
     errors: ErrorReport | None = None
 
     @property
+    def interval(self) -> str:
+        """What the intervals of means come from, in words."""
+        return _over(self.intervals, "Student's t over seeds", "a bootstrap of sentences")
+
+    @property
     def test(self) -> str:
-        """What intervals and p are over, in words."""
-        vary = self.intervals["sentences_vary"].astype(bool)
-        if vary.all():
-            return "bootstrap over sentences and seeds"
-        return "bootstrap over seeds, and sentences where they are counted" if vary.any() else "over seeds alone"
+        """What p and the intervals of differences come from, in words."""
+        one_seed = self.intervals["n_seeds"].max() == 1
+        return ONE_SEED if one_seed else _over(self.intervals, "Welch's t over seeds", "a bootstrap of sentences")
+
+    @property
+    def chance(self) -> str:
+        """What the chances of sources of being the best come from, in words."""
+        return _over(self.intervals, "bootstrap over seeds", "sentences")
 
     @property
     def several(self) -> list[str]:
@@ -221,6 +231,17 @@ def error_groups(shown: list[View]) -> dict[str, list[tuple[str, str]]]:
 def _compared(shown: list[View]) -> list[View]:
     starts = [view for view in shown if view.kind == "start"]
     return [view for view in starts if view.wide] or starts
+
+
+def _over(intervals: pd.DataFrame, seeds: str, sentences: str) -> str:
+    """``seeds`` and ``sentences`` in words, as far as `inference.intervals` has them."""
+    counted = intervals["sentences_vary"].astype(bool)
+    if intervals["n_seeds"].max() == 1:
+        where = "" if counted.all() else ", where they are counted"
+        return f"bootstrap over sentences alone{where}, for these very models" if counted.any() else UNKNOWN
+    if counted.all():
+        return f"{seeds} and {sentences}"
+    return f"{seeds}, and {sentences} where they are counted" if counted.any() else f"{seeds} alone"
 
 
 def _best_sources(starts: Mapping[str, Cube], intervals: pd.DataFrame) -> pd.DataFrame:

@@ -276,8 +276,7 @@ def _associations(alignment: pd.DataFrame, cubes: Mapping[str, Cube]) -> pd.Data
                 found = (tested.r, tested.p, np.nan, naive.p, tested.n, len(common))
                 rows.append((start, stage, measure, method, *found))
     table = pd.DataFrame(rows, columns=ASSOCIATION_COLUMNS)
-    corrected = table.groupby("method")["p"].transform(lambda p: pd.Series(statistics.holm(p), p.index))
-    return table.assign(p_holm=corrected)
+    return table.assign(p_holm=statistics.holm_by(table, "method"))
 
 
 # --- silhouettes and seeds ------------------------------------------------------------------------

@@ -5,7 +5,9 @@ source's train split. Recall of a bucket is over the gold entities in it, precis
 A correct prediction is the gold entity, so both are in one bucket, and F1 is twice the correct ones over gold and
 predicted ones together; the buckets of an attribute sum to the totals of the split. After Fu, Liu and Neubig (2020),
 "Interpretable multi-dataset evaluation for named entity recognition". In percent; intervals as in `analysis.inference`,
-from the first `RESAMPLES` of its draws of sentences: a limit that rests on ten draws beyond it is itself rough.
+from the first `RESAMPLES` of its draws of sentences: a limit that rests on ten draws beyond it is itself rough. A draw
+without a gold entity of the bucket says nothing of it, and does not count; where the split has none there is no
+interval. Where there are few, draws can only repeat them: the interval is too narrow.
 """
 
 import zlib
@@ -88,8 +90,8 @@ def buckets(
             gaps.append(_gaps(f1, means, reference).assign(target=target, attribute=attribute))
             summary.add(target, attribute, f1)
     apart = stacked(gaps, GAP_COLUMNS[:-1])
-    corrected = apart.groupby(["start", "attribute"])["p"].transform(lambda p: pd.Series(statistics.holm(p), p.index))
-    return Buckets(stacked(tables, BUCKET_COLUMNS), apart.assign(p_holm=corrected), summary.table())
+    apart = apart.assign(p_holm=statistics.holm_by(apart, ["start", "attribute"]))
+    return Buckets(stacked(tables, BUCKET_COLUMNS), apart, summary.table())
 
 
 def setting_of(source: str, target: str) -> str:
@@ -194,8 +196,9 @@ def attributes(found: Tagged) -> dict[str, np.ndarray]:
 class _F1:
     """F1 of one attribute on one target, as fractions.
 
-    ``resampled`` is (resamples, buckets, cells); ``gold``, ``predicted`` and ``correct`` are (buckets, cells), numbers
-    of entities. ``configuration`` (cells,) is an index into ``configurations``.
+    ``resampled`` is (resamples, buckets, cells), NaN where no gold entity of the bucket was drawn; ``gold``,
+    ``predicted`` and ``correct`` are (buckets, cells), numbers of entities. ``configuration`` (cells,) is an index into
+    ``configurations``.
     """
 
     labels: Sequence[str]
@@ -253,10 +256,11 @@ def _resampled(found: Tagged, known: _Known, target: str, resamples: int) -> dic
             counts.append(there.reshape(len(labels), rows, sentences))
         gold, predicted, correct = (_drawn(weights, *pair) for pair in zip(counts, every_bucket, strict=True))
         totals = [one.sum(axis=2).astype(float) for one in counts]
+        f1 = _ratio(gold[:, :, source], predicted, correct)
+        f1[gold[:, :, source] == 0] = np.nan
         done[name] = _F1(
-            labels, configurations, configuration, found.cells, totals[0][:, source], totals[1], totals[2],
-            _ratio(gold[:, :, source], predicted, correct),
-        )  # fmt: skip
+            labels, configurations, configuration, found.cells, totals[0][:, source], totals[1], totals[2], f1
+        )
     return done
 
 
@@ -331,6 +335,7 @@ def _gaps(f1: _F1, means: Means, reference: str) -> pd.DataFrame:
 class _Summary:
     """Means of F1 over the pairs of a group whose bucket has gold entities, for every seed that all its pairs have.
 
+    Of a draw it is the mean over the pairs that have gold entities in it, and NaN where none has.
     Sentences of different targets are drawn apart, those of a target together, as everywhere. The same seeds of
     different sources are averaged: they have nothing in common, so it does not matter which.
     """
@@ -362,8 +367,11 @@ class _Summary:
             for key in self._keys(start, source, target):
                 if (*key, seed) in column:
                     member[i, column[*key, seed]] = 1
-        there = (f1.gold > 0).astype(np.float32)
-        parts = [(f1.resampled * there) @ member, (f1.values * there) @ member, there @ member, f1.gold @ member]
+        there, drawn = f1.gold > 0, ~np.isnan(f1.resampled)
+        parts = [
+            np.where(drawn, f1.resampled, 0) @ member, drawn.astype(np.float32) @ member,
+            (f1.values * there) @ member, there @ member, f1.gold @ member,
+        ]  # fmt: skip
         before = self.sums.get(attribute)
         self.sums[attribute] = [a + b for a, b in zip(before, parts, strict=True)] if before else parts
 
@@ -383,11 +391,12 @@ class _Summary:
             for attribute in (self.sums if lost else ())
         ]
         of = np.array([complete.index(column[:2]) for column in self.columns], np.int64)
-        for attribute, (resampled, values, pairs, gold) in self.sums.items() if complete else ():
+        for attribute, (resampled, pairs_drawn, values, pairs, gold) in self.sums.items() if complete else ():
             labels = ATTRIBUTES[attribute]
             number = np.maximum(pairs, 1)
             places = (np.arange(len(labels))[:, None] * len(complete) + of).ravel()
-            drawn = np.minimum(resampled / number, 1).reshape(len(resampled), -1)
+            drawn = np.divide(resampled, pairs_drawn, out=np.full_like(resampled, np.nan), where=pairs_drawn > 0)
+            drawn = np.minimum(drawn, 1).reshape(len(resampled), -1)
             means = statistics.means_over_seeds(np.minimum(values / number, 1).ravel(), drawn, places)
             low, high = statistics.mean_intervals(means)
             last = [np.flatnonzero(of == i)[-1] for i in range(len(complete))]

@@ -22,7 +22,7 @@ from nertransfer.schema import F1
 RESAMPLES = 2000
 INTERVAL_COLUMNS = ["start", "source", "target", "f1", "n_seeds", "low", "high", "sentences_vary"]
 DIFFERENCE_COLUMNS = ["start", "source", "target", "difference", "low", "high", "p", "p_holm"]
-RANK_COLUMNS = ["start", "target", "source", "best_probability", "mean_rank", "rank_low", "rank_high"]
+RANK_COLUMNS = ["start", "target", "source", "best_probability", "mean_rank", "rank_low", "rank_high", "seeds_vary"]
 SEEDS_COLUMNS = ["start", "setting", "sd", *(f"seeds_for_{d}_points" for d in (1, 2, 3, 5))]
 
 
@@ -114,15 +114,20 @@ def differences(found: Mapping[str, Sample], reference: str = BASE) -> pd.DataFr
             tested = (100 * there.low[k], 100 * there.high[k], there.p[k]) if known else (np.nan, np.nan, np.nan)
             rows.append((*sample.configurations[i], target, 100 * there.estimate[k], *tested))
     table = pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS[:-1])
-    return table.assign(p_holm=table.groupby("start")["p"].transform(lambda p: pd.Series(statistics.holm(p), p.index)))
+    return table.assign(p_holm=statistics.holm_by(table, "start"))
 
 
 def source_ranks(found: Mapping[str, Sample], starts: Sequence[str]) -> pd.DataFrame:
-    """How often every source is the best zero-shot one of a target, and the 95 % interval of its rank, by start."""
+    """How often every source is the best zero-shot one of a target, and the 95 % interval of its rank, by start.
+
+    ``seeds_vary`` is False where a source has one seed: how that one varies is not known, so ranks of the target are
+    as if it did not, and look surer than they are.
+    """
     rows = []
     for target, sample in found.items():
         rng = np.random.default_rng(zlib.crc32(f"ranks {target}".encode()))
-        if not sample.sentences_vary and sample.means.seeds.max() < 2:
+        seeds = sample.means.seeds
+        if not sample.sentences_vary and seeds.max() < 2:
             continue  # nothing varies
         resampled = sample.resampled if sample.sentences_vary else np.tile(sample.f1, (RESAMPLES, 1))
         drawn = statistics.resampled_means(sample.f1, resampled, sample.configuration, rng)
@@ -133,7 +138,8 @@ def source_ranks(found: Mapping[str, Sample], starts: Sequence[str]) -> pd.DataF
                 continue
             names = [sample.configurations[i][1] for i in rivals]
             table = statistics.rank_stability(drawn[:, rivals], names)
-            rows += [(start, target, name, *values) for name, values in zip(names, table.to_numpy(), strict=True)]
+            vary = bool((seeds[rivals] > 1).all())
+            rows += [(start, target, name, *values, vary) for name, values in zip(names, table.to_numpy(), strict=True)]
     return pd.DataFrame(rows, columns=RANK_COLUMNS)
 
 

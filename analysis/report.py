@@ -409,7 +409,7 @@ def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]
         title = "Fine-tuned and scored on one language"
         arguments = (done.pretraining, "language", "role", title, label, _notes(done.pretraining))
         drawn["figures/pretraining"] = Drawing("intervals", arguments)
-        captions["figures/pretraining"] = f"In-language F1 by start, with 95 % intervals ({done.test})"
+        captions["figures/pretraining"] = f"In-language F1 by start, with 95 % intervals ({done.interval})"
     for (start, target), part in done.learning_curves.groupby(["start", "target"], sort=False):
         stem = f"{sections.FEW_SHOT_FIGURE}{safe_name(f'{start}-{target}')}"
         title = f"A few labelled sentences of {target}, start {start}"
@@ -496,8 +496,9 @@ def _seeds_text(numbers: np.ndarray) -> str:
 
 
 def _notes(table: pd.DataFrame) -> dict[str, str]:
-    """Seeds by language, where all starts have as many; else how few at least."""
-    fewest, most = table.groupby("language")["n"].min(), table.groupby("language")["n"].max()
+    """Seeds by language, where all starts that are drawn have as many; else how few at least."""
+    drawn = table[table["n"] > 0].groupby("language")["n"]
+    fewest, most = drawn.min(), drawn.max()
     return {
         str(name): f"n={most[name]}" if fewest[name] == most[name] else f"n={fewest[name]}-{most[name]}"
         for name in most.index

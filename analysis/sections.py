@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import error_pages, matrices, multi_source, statistics, tables
-from analysis.computed import SPLIT, Computed, without_averages
+from analysis.computed import ONE_SEED, SPLIT, Computed, without_averages
 from analysis.embeddings import ALIGNMENT, Representations
 from analysis.error_buckets import NO_SEED
 from analysis.matrices import Average
@@ -177,11 +177,19 @@ def _compared_starts(computed: Computed, averages: Mapping[str, Average]) -> str
     zero_shot = np.array([is_zero_shot(source, target) for source, target in places], dtype=bool)
     rows = computed.differences[(computed.differences["start"] == best) & zero_shot]
     better, worse = (int(((rows["p_holm"] < SIGNIFICANT) & (sign * rows["difference"] > 0)).sum()) for sign in (1, -1))
-    return (
-        f"{text}, {number(averages[best].mean - reference.mean, 1, True)} points from {computed.reference}. "
-        f"Of {count(len(rows), 'pair')} of source and target it is significantly better in {better} and worse in "
-        f"{worse} (Holm over the matrix)."
-    )
+    text += f", {number(averages[best].mean - reference.mean, 1, True)} points from {computed.reference}."
+    if tested := int(rows["p_holm"].notna().sum()):
+        text += (
+            f" Of {count(tested, 'pair')} of source and target it is significantly better in {better} and worse in "
+            f"{worse} (Holm over the matrix)."
+        )
+    return text + _untested(rows, "pair")
+
+
+def _untested(rows: pd.DataFrame, noun: str) -> str:
+    """How many have no p, since a side has a single seed; nothing where all have one."""
+    left = int(rows["p_holm"].isna().sum())
+    return f" {left} of {count(len(rows), noun)} {'is' if left == 1 else 'are'} {ONE_SEED}." if left else ""
 
 
 def _which_source(computed: Computed) -> str:
@@ -191,19 +199,26 @@ def _which_source(computed: Computed) -> str:
     wins = rows["best_source"].value_counts()
     others = [f"others for {wins.iloc[3:].sum()}"] if len(wins) > 3 else []
     first = listing([f"{name} for {n}" for name, n in wins.head(3).items()] + others)
-    ranks = computed.ranks[computed.ranks["start"] == computed.reference]
-    best = ranks.groupby("target")["best_probability"].max()
+    known, unknown = _by_seeds(computed.ranks[computed.ranks["start"] == computed.reference])
+    best = known.groupby("target")["best_probability"].max()
     sure = (
-        f" In {int((best >= 0.95).sum())} of {len(best)} targets that is sure (95 %), {computed.test}."
+        f" In {int((best >= 0.95).sum())} of {len(best)} targets that is sure (95 %), {computed.chance}."
         if len(best)
         else ""
     )
     lead = rows["difference"].median()  # of two sources each target has one: there is no runner-up
     ahead = f"; it leads the runner-up by {number(lead)} points (median)" if lead == lead else ""
+    sure += f" In {count(unknown, 'target')} a source has one seed: how sure that is is not known." if unknown else ""
     return (
         f"Which source: from {computed.reference}, the best zero-shot source is {first} of "
         f"{count(len(rows), 'target')}{ahead}.{sure}"
     )
+
+
+def _by_seeds(ranks: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The ranks of `inference.source_ranks` where all sources have several seeds; of how many targets they have not."""
+    vary = ranks["seeds_vary"].astype(bool)
+    return ranks[vary], len(ranks.loc[~vary, ["start", "target"]].drop_duplicates())
 
 
 def _own_start(computed: Computed) -> str:
@@ -213,12 +228,16 @@ def _own_start(computed: Computed) -> str:
     if not len(rows):
         return ""
     better = rows[rows["difference"] > 0]
-    sure = int((rows["p_holm"] < SIGNIFICANT).sum())
-    return (
+    sure, tested = int((rows["p_holm"] < SIGNIFICANT).sum()), int(rows["p_holm"].notna().sum())
+    text = (
         f"Pre-training: fine-tuned and scored on one language, the start adapted to it is better than {BASE} in "
         f"{len(better)} of {count(len(rows), 'language')}, by {number(rows['difference'].mean(), 1, True)} points on "
-        f"average; {sure} of the differences are significant ({computed.test}, Holm)."
+        "average."
     )
+    if tested:
+        text += f" {sure} of {count(tested, 'difference')} {'is' if sure == 1 else 'are'} significant"
+        text += f" ({computed.test}, Holm)."
+    return text + _untested(rows, "difference")
 
 
 def _why(computed: Computed) -> str:
@@ -232,8 +251,8 @@ def _why(computed: Computed) -> str:
         return ""
     return (
         f"Why: zero-shot F1 from {first} goes with the share of the target's entity tokens that the source's train "
-        f"split has, Spearman r = {number(row['r'], 2)} ({p_text(row['p'])} by permuting languages; "
-        f"{p_text(row['naive_p'])} if the {int(row['dyads'])} pairs were independent, which they are not)."
+        f"split has, Spearman r = {number(row['r'], 2)} ({p_text(row['p_holm'])} by permuting languages, corrected by "
+        f"Holm; {p_text(row['naive_p'])} if the {int(row['dyads'])} pairs were independent, which they are not)."
     )
 
 
@@ -277,7 +296,7 @@ def _pretraining(computed: Computed, pictures: Mapping[str, str]) -> Section | N
         Column("mean", "F1", "percent"),
         Column("sd", "sd", "percent"),
         Column("n", "seeds", "count"),
-        Column("low", "95 % from", "percent"),
+        Column("low", "95 % from", "percent", computed.interval),
         Column("high", "to", "percent"),
         Column("difference", f"minus {BASE}", "points"),
         Column("p", "p", "p", f"two-sided, {computed.test}"),
@@ -300,7 +319,7 @@ def _pretraining(computed: Computed, pictures: Mapping[str, str]) -> Section | N
 def _best(computed: Computed) -> Section | None:
     if not len(computed.best):
         return None
-    ranks = computed.ranks
+    ranks, unknown = _by_seeds(computed.ranks)
     keys = ["start", "target"]
     chance = ranks.rename(columns={"source": "best_source"})[[*keys, "best_source", "best_probability"]]
     best = computed.best.merge(chance, how="left", on=[*keys, "best_source"])
@@ -308,7 +327,7 @@ def _best(computed: Computed) -> Section | None:
         Column("start", "start"),
         Column("target", "target"),
         Column("best_source", "best source"),
-        Column("best_probability", "chance that it is", "share", f"share of resamples, {computed.test}"),
+        Column("best_probability", "chance that it is", "share", f"share of resamples, {computed.chance}"),
         Column("f1", "F1", "percent"),
         Column("low", "95 % from", "percent"),
         Column("high", "to", "percent"),
@@ -335,6 +354,12 @@ def _best(computed: Computed) -> Section | None:
         paragraphs.append(
             f"Two seeds rank the sources of a target alike with a Kendall tau-b of {number(agreement, 2)} on average "
             "(1: the same ranking, 0: no agreement)."
+        )
+    if unknown:
+        paragraphs.append(
+            f"For {count(unknown, 'pair')} of start and target a source has one seed, of which it is not known how it "
+            "varies: the chance is left out. statistics/ranks.csv has it as if such a source did not vary, for these "
+            "very models."
         )
     listings = [Listing("best", "Best zero-shot source by start and target", best, columns, "best_source.csv")]
     if len(top):
@@ -598,6 +623,7 @@ def _overlap(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
         Column("method", "correlation"),
         Column("r", "r", "number"),
         Column("p", "p", "p", "two-sided, languages permuted (Mantel)"),
+        Column("p_holm", "p (Holm)", "p", "over all matrices and overlaps of a way to correlate"),
         Column("naive_p", "p, naive", "p", "as if pairs of languages were independent, as published"),
         Column("dyads", "pairs", "count"),
     ]
@@ -665,7 +691,8 @@ def _errors(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
             "words as an entity of this category; other category: only of another one; unseen: as none. consistency: "
             "the share of all places in train where these words stand that are an entity of this category. The mean "
             "is over pairs of source and target with gold entities in the bucket; a bucket that fewer pairs have is "
-            "not the same mixture of languages."
+            "not the same mixture of languages. Resamples without a gold entity of the bucket do not count for its "
+            "interval, which is too narrow where there are only a few entities."
             + (" A target among the several languages of a source is in neither setting." if computed.several else "")
             + " Every pair is in errors/buckets.csv, every start minus "
             f"{computed.reference} in errors/bucket_gaps.csv (p_holm: over all sources, targets and buckets of a start "
@@ -840,10 +867,12 @@ def _certainty(computed: Computed) -> Section:
         Column("low", "95 % from", "points"),
         Column("high", "to", "points"),
     ]
-    mixed = computed.mixed
+    mixed, n_seeds = computed.mixed, computed.intervals["n_seeds"]
+    unequal = n_seeds.min() == 1 < n_seeds.max()
+    single = " Of one seed an interval is over sentences alone, for that very model; its differences are not tested."
     words = [
-        f"Intervals and p are for the mean over seeds: {computed.test}. Resampled sentences are the same for all cells "
-        "of a target.",
+        f"Intervals of a mean over seeds: {computed.interval}. Intervals and p of a difference: {computed.test}. "
+        f"Resampled sentences are the same for all cells of a target.{single if unequal else ''}",
         *_mixed_words(mixed, computed.several),
     ]
     listings = []
@@ -918,8 +947,9 @@ READING = [
      "Micro: over all entities of the split."),
     ("± sd", "Standard deviation over seeds (n - 1; in the published style n for matrices, pre-training and categories)"
      ": how much a single run varies."),
-    ("interval", "95 %, for the mean over seeds: other seeds and other test sentences together (bootstrap of "
-     "sentences, Student's t for the few seeds)."),
+    ("interval", "95 %, for the mean over seeds: other seeds (Student's t) and other test sentences (bootstrap) "
+     "together; other seeds alone where entities are not counted by sentence. With one seed: other sentences alone, "
+     "for that very model."),
     ("p (Holm)", "The probability of such a difference if there were none, corrected for all tests of the table."),
     ("avg", "The mean of a row or column, the source as target included; n/a where a number is missing. Of sds on this "
      "page it is their mean; transfer/*.sd.csv has the sd of the average."),

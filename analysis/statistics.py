@@ -19,6 +19,8 @@ from scipy import linalg, optimize, special, stats
 from nertransfer.intervals import CONFIDENCE
 
 Method = Literal["pearson", "spearman"]
+DEFINED = 0.5
+"""The share of resamples that must have a score; a single sentence is in 0.63 of them."""
 
 
 # --- F1 on other sentences -------------------------------------------------------------------------------
@@ -64,7 +66,7 @@ class Means:
     ``mean``, ``seeds`` and the variances are (configurations,), ``resampled`` is (resamples, configurations): the
     mean over the same seeds on other sentences. ``seed_variance`` is the variance of F1 between seeds (ddof=1);
     ``own_variance`` is how much of it comes from sentences: the variance over resamples of a seed's F1 that the
-    other seeds do not share. Both are 0 for one seed.
+    other seeds do not share. Both are 0 for one seed. A resample in which a configuration has no score is NaN.
     """
 
     mean: np.ndarray
@@ -78,8 +80,9 @@ def means_over_seeds(f1: np.ndarray, resampled: np.ndarray, configuration: np.nd
     """What the intervals and differences of all configurations of a test split are computed from.
 
     ``f1`` (cells,) and ``resampled`` (resamples, cells) are fractions, ``configuration`` (cells,) says which
-    configuration, 0, 1, ..., a cell is a seed of. Raises ValueError on other units, a configuration without a
-    cell, or fewer than two resamples.
+    configuration, 0, 1, ..., a cell is a seed of. A resample that leaves nothing to score is NaN for all cells of a
+    configuration. Raises ValueError on other units, a configuration without a cell, a resample that only some of its
+    cells have, or fewer than two resamples.
     """
     f1, configuration = np.asarray(f1, float), np.asarray(configuration, int)
     if np.any((f1 < 0) | (f1 > 1)):
@@ -90,16 +93,22 @@ def means_over_seeds(f1: np.ndarray, resampled: np.ndarray, configuration: np.nd
     if len(resampled) < 2:
         raise ValueError("fewer than two resamples")
     member = (configuration[:, None] == np.arange(len(seeds))).astype(float)
-    mean, drawn = f1 @ member / seeds, resampled @ member / seeds
+    undefined = np.isnan(resampled)
+    without = undefined @ member if undefined.any() else np.zeros((1, len(seeds)))
+    if np.any((without > 0) & (without < seeds)):
+        raise ValueError("a resample is NaN for some cells of a configuration only")
+    mean, drawn = f1 @ member / seeds, np.where(undefined, 0, resampled) @ member / seeds
     others = np.maximum(seeds - 1, 1)  # 0 / 1 for one seed
-    own = resampled - drawn[:, configuration]
-    own -= own.mean(axis=0)
+    defined = len(resampled) - (without > 0).sum(axis=0)
+    own = np.where(undefined, 0, resampled - drawn[:, configuration])
+    own -= own.sum(axis=0) / np.maximum(defined, 1)[configuration]
+    own[undefined] = 0
     return Means(
         mean,
         seeds,
-        drawn,
+        np.where(without > 0, np.nan, drawn),
         (f1 - mean[configuration]) ** 2 @ member / others,
-        np.einsum("rc,rc->c", own, own) @ member / (others * (len(resampled) - 1)),
+        np.einsum("rc,rc->c", own, own) @ member / (others * np.maximum(defined - 1, 1)),
     )
 
 
@@ -115,10 +124,11 @@ def mean_intervals(means: Means, confidence: float = CONFIDENCE) -> tuple[np.nda
     with 40 sentences and F1 near 0 or 1, 0.91 to 0.95.
 
     With one seed it is the percentile interval over sentences, for that very model. Where all seeds score the same
-    on all resamples (say, always 0) the interval is that point.
+    on all resamples (say, always 0) the interval is that point. It is over the resamples with a score; NaN where those
+    are fewer than `DEFINED` of all.
     """
     level = (1 + confidence) / 2
-    low, high = np.quantile(means.resampled, [1 - level, level], axis=0)
+    low, high = _quantiles(means.resampled, [1 - level, level])
     seeds = special.stdtrit(np.maximum(means.seeds - 1, 1), level) ** 2 * means.seed_variance / means.seeds
     own = special.ndtri(level) ** 2 * means.own_variance / means.seeds
     below, above = (
@@ -126,6 +136,19 @@ def mean_intervals(means: Means, confidence: float = CONFIDENCE) -> tuple[np.nda
         for distance in (means.mean - low, high - means.mean)
     )
     return np.clip(means.mean - below, 0, 1), np.clip(means.mean + above, 0, 1)
+
+
+def _quantiles(resampled: np.ndarray, levels: Sequence[float]) -> np.ndarray:
+    """(levels, columns) over the resamples with a number; NaN where they are fewer than `DEFINED` of all."""
+    found = np.quantile(resampled, levels, axis=0)  # NaN where any is: slow to leave out, so only where needed
+    some = np.flatnonzero(np.isnan(resampled).any(axis=0) & _defined(resampled))
+    found[:, some] = np.nanquantile(resampled[:, some], levels, axis=0)
+    return found
+
+
+def _defined(resampled: np.ndarray) -> np.ndarray:
+    """(columns,) whether enough of the resamples have a number."""
+    return np.mean(~np.isnan(resampled), axis=0) >= DEFINED
 
 
 @dataclass(frozen=True)
@@ -148,14 +171,18 @@ def differences(
     degrees of freedom of Satterthwaite (1946); without variance over sentences this is Welch's t test (1947).
 
     Where a side has a single seed nothing is known about seeds: interval and p are then over sentences only, and
-    speak of these very models.
+    speak of these very models. Only resamples in which both sides have a score count; NaN where those are fewer than
+    `DEFINED` of all.
     """
     first, second = np.asarray(first, int), np.asarray(second, int)
     sides = np.stack([first, second])
     several = (means.seeds[sides] > 1).all(axis=0)
     between = np.where(several, means.seed_variance[sides] / means.seeds[sides], 0)
     own = np.where(several, means.own_variance[sides] / means.seeds[sides], 0)
-    sentences = (means.resampled[:, first] - means.resampled[:, second]).var(axis=0, ddof=1)
+    apart = means.resampled[:, first] - means.resampled[:, second]
+    sentences = apart.var(axis=0, ddof=1)
+    some = np.flatnonzero(np.isnan(sentences) & _defined(apart))
+    sentences[some] = np.nanvar(apart[:, some], axis=0, ddof=1)
     variance = between.sum(axis=0) + np.maximum(sentences - own.sum(axis=0), 0)
     # what rounding leaves of equal scores is no difference
     error = np.where(variance < 1e-24, 0, np.sqrt(variance))
@@ -164,7 +191,7 @@ def differences(
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = variance**2 / (between**2 / np.maximum(means.seeds[sides] - 1, 1)).sum(axis=0)
         freedom = np.where((between > 0).any(axis=0), freedom, np.inf)
-        t = np.where(estimate == 0, 0, np.abs(estimate) / error)
+        t = np.where(estimate == 0, 0 * error, np.abs(estimate) / error)  # NaN without an error
     half = special.stdtrit(freedom, (1 + confidence) / 2) * error
     p = 2 * special.stdtr(freedom, -t)
     return Differences(estimate, np.clip(estimate - half, -1, 1), np.clip(estimate + half, -1, 1), p)
@@ -189,6 +216,11 @@ def holm(p: Sequence[float] | np.ndarray | pd.Series) -> np.ndarray:
     stepped = (len(order) - np.arange(len(order))) * values[order]
     adjusted[order] = np.minimum(1, np.maximum.accumulate(stepped))
     return adjusted
+
+
+def holm_by(table: pd.DataFrame, by: str | list[str]) -> pd.Series:
+    """`holm` of the column ``p``, with the index of the table; rows that are alike in ``by`` are a family of tests."""
+    return table.groupby(by)["p"].transform(lambda p: pd.Series(holm(p), p.index))
 
 
 # --- associations of matrices ----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis import association, overlap
+from analysis import association, overlap, statistics
 from nertransfer.corpus import Corpus, Sentence, Split
 from nertransfer.labels import ALL
 from nertransfer.schema import SPLITS
@@ -130,6 +130,16 @@ def test_every_matrix_has_every_measure_and_method() -> None:
     numbers = found.drop(columns="matrix")
     shifted = numbers[found["matrix"] == "own"].reset_index(drop=True)
     pd.testing.assert_frame_equal(numbers[found["matrix"] == "base"].reset_index(drop=True), shifted)
+
+
+def test_p_is_corrected_over_all_matrices_and_measures_of_a_method() -> None:
+    f1, shared, sizes = random_matrices(6)
+    other = random_matrices(11)[0]
+    found = association.associations({"base": f1, "own": other}, {"one": shared, "two": shared**2}, sizes)
+    for method, rows in found.groupby("method"):
+        assert len(rows) == 4, method
+        np.testing.assert_array_equal(rows["p_holm"], statistics.holm(rows["p"]))
+    assert (found["p_holm"] > found["p"]).any()
 
 
 def test_too_few_languages_have_no_correlation() -> None:

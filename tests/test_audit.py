@@ -377,12 +377,14 @@ def test_few_seeds_are_told(seeds: tuple[int, ...], told: str) -> None:
 
 
 def test_targets_without_counts_by_sentence_are_named_once() -> None:
-    rows = [("zed", True), ("nya", False), ("aaa", False), ("nya", False)]
-    table = pd.DataFrame(rows, columns=["target", "sentences_vary"])
+    rows = [("zed", True, 3), ("nya", False, 1), ("aaa", False, 3), ("nya", False, 2)]
+    table = pd.DataFrame(rows, columns=["target", "sentences_vary", "n_seeds"])
     found = one(audit.seeds_alone(table))
     assert (found.severity, found.title) == (Severity.CARE, "intervals over seeds alone")
     assert found.text.startswith("on nya and aaa not all cells have entities counted by sentence")
     assert audit.seeds_alone(table.head(1)) == audit.seeds_alone(table.head(0)) == []
+    nothing_varies = one(audit.seeds_alone(table.head(2)))  # sentences of zed do, and nya has one seed
+    assert nothing_varies.title == "no intervals" and nothing_varies.text.startswith("on nya not all cells")
 
 
 # --- duplicates ----------------------------------------------------------------------------------------------

@@ -342,6 +342,32 @@ def test_a_bucket_without_entities_has_no_f1() -> None:
     assert not len(made_of.gaps)
 
 
+def test_draws_without_a_gold_entity_do_not_count() -> None:
+    """One gold entity a target, always found: no draw says anything else, however rare it is."""
+    targets = [f"t{i}" for i in range(10)]
+    gold = [["B-LOC", "O"], *[["O", "O"]] * 19]
+    data = dict.fromkeys(["hau", *targets], corpus_of(words_for(gold), gold))
+    predicted = predicted_entities.to_bytes({(target, "test"): counts.entities(gold) for target in targets})
+    files = {("base", "hau", seed): predicted for seed in range(3)}
+    done = error_buckets.buckets(tagged(files, data), data, {"base": [("base", "hau")]}, resamples=200)
+    rows = [table.loc[table["gold"] > 0] for table in (done.table, done.summary)]
+    assert len(rows[0]) == 10 * len(rows[1]) == 10 * len(error_buckets.ATTRIBUTES)
+    for table in rows:
+        assert (table[["f1", "low", "high"]] == 100).all(axis=None)
+
+
+def test_a_bucket_of_predictions_alone_has_no_interval_and_no_test() -> None:
+    gold, said = [["B-LOC", "O", "O"]] * 4, [["B-LOC", "I-LOC", "O"]] * 4
+    data = {"hau": corpus_of(words_for(gold), gold)}
+    files = {(start, "hau", seed): file_of(said) for start in ("base", "swa") for seed in (0, 1)}
+    done = error_buckets.buckets(tagged(files, data), data, {"base": [("base", "hau")]}, resamples=50)
+    keys = ["attribute", "bucket"]
+    row = done.table[done.table["start"] == "base"].set_index(keys).loc[("length", "2")]
+    assert (row["f1"], row["gold"], row["predicted"]) == (0, 0, 4) and row[["low", "high"]].isna().all()
+    gap = done.gaps.set_index(keys).loc[("length", "2")]
+    assert gap["difference"] == 0 and gap[["low", "high", "p", "p_holm"]].isna().all()
+
+
 def test_cells_of_several_languages_know_the_train_splits_of_all_of_them() -> None:
     words, gold = [["Kano", "Musa", "Ada"]], [["B-LOC", "B-PER", "B-PER"]]
     data = {

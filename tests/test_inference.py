@@ -412,8 +412,8 @@ def test_a_source_that_is_far_ahead_is_always_the_best() -> None:
     }
     table = inference.source_ranks(samples(counted(skills)), ["base", "swa"]).set_index(["start", "target", "source"])
     certain = table.loc[[("base", "swa", "ibo"), ("base", "hau", "ibo"), ("base", "ibo", "swa"), ("swa", "swa", "hau")]]
-    assert (certain == [1, 1, 1, 1]).all(axis=None)
-    assert (table.loc[("base", "swa", "hau")] == [0, 2, 2, 2]).all()
+    assert (certain == [1, 1, 1, 1, True]).all(axis=None)
+    assert (table.loc[("base", "swa", "hau")] == [0, 2, 2, 2, True]).all()
     # a start with one rival has nothing to rank
     assert {(start, target) for start, target, _ in table.index} == {
         ("base", "hau"), ("base", "ibo"), ("base", "swa"), ("swa", "swa"),
@@ -435,6 +435,18 @@ def test_a_chance_says_how_far_seeds_and_sentences_agree() -> None:
     assert set(near["start"]) == {"base"} and near["best_probability"].between(0.02, 0.98).all()
     sure = inference.source_ranks(samples(counted(skills, [0], ["swa"], sentences=10_000, random=4)), ["base"])
     assert sorted(sure["best_probability"]) == [0, 1]
+
+
+def test_ranks_say_where_a_source_has_one_seed() -> None:
+    skills = {(start, source): 0.5 for start in ("base", "swa") for source in ("hau", "ibo", "yor")}
+    counts = counted(skills, targets=["swa", "yor"])
+    frame = frame_of(counts)
+    lost = (frame["start"] == "base") & (frame["source"] == "yor") & (frame["seed"] > 0)
+    table = inference.source_ranks(samples(counts, frame[~lost]), ["base", "swa"])
+    vary = table.groupby(["start", "target"])["seeds_vary"].unique().map(list).to_dict()
+    assert vary == {  # no rival for itself
+        ("base", "swa"): [False], ("base", "yor"): [True], ("swa", "swa"): [True], ("swa", "yor"): [True],
+    }  # fmt: skip
 
 
 def test_without_counts_by_sentence_seeds_alone_rank() -> None:

@@ -131,6 +131,15 @@ def test_tables_say_what_their_sd_is(uri: str, tmp_path: Path, style: str, denom
     assert "(n - 1; in the published style n for matrices, pre-training and categories)" in page
 
 
+def test_the_test_is_named_in_tables_for_papers_and_on_the_page(index: Path) -> None:
+    for kind in ("tex", "md"):
+        text = (index.parent / f"tables/pretraining.{kind}").read_text(encoding="utf-8").replace("\\", "")
+        assert "Welch's t over seeds alone, Holm's correction over 8 comparisons" in " ".join(text.split()), kind
+    text = index.read_text(encoding="utf-8").replace("&#39;", "'")
+    assert "with 95 % intervals (Student's t over seeds alone)" in text
+    assert "two-sided, Welch's t over seeds alone" in text and "share of resamples, bootstrap over seeds alone" in text
+
+
 def test_every_matrix_on_the_page_is_in_a_csv(index: Path) -> None:
     zero_shot = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/base.zero-shot.csv").open())}
     whole = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/base.csv").open())}
@@ -276,6 +285,11 @@ def test_an_artifact_store_out_of_reach_keeps_the_report_and_marks_the_run(
         write(uri, HOSTILE, tmp_path)
     assert len(list(tmp_path.rglob("index.html"))) == 1
     assert "FAILED" in {run.info.status for run in analysis_runs(client(uri), HOSTILE)}
+
+
+def test_a_start_that_a_language_lacks_is_not_in_its_number_of_seeds() -> None:
+    table = report.pd.DataFrame([("hau", 3), ("hau", 0), ("swa", 3), ("swa", 2), ("wol", 0)], columns=["language", "n"])
+    assert report._notes(table) == {"hau": "n=3", "swa": "n=2-3"}
 
 
 def test_runs_are_linked_on_servers_only() -> None:

@@ -4,6 +4,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -222,6 +223,41 @@ def test_intervals_stay_between_0_and_1_and_a_constant_is_a_point() -> None:
     assert (wide.low, wide.high) == (0, 1)
     zero = mean_interval(np.zeros(5), np.zeros((10, 5)))
     assert (zero.low, zero.high) == (0, 0)
+
+
+def test_resamples_without_a_score_do_not_count() -> None:
+    """Intervals, variances and differences are those of the resamples that have one."""
+    f1, resampled, configuration = several()
+    lost = generator(5).random(len(resampled)) < 0.3
+    holes = resampled.copy()
+    holes[np.ix_(lost, configuration != 1)] = np.nan
+    with_holes = statistics.means_over_seeds(f1, holes, configuration)
+    without = statistics.means_over_seeds(f1, resampled[~lost], configuration)
+    whole = statistics.means_over_seeds(f1, resampled, configuration)
+    assert np.isnan(with_holes.resampled).sum(axis=0).tolist() == [lost.sum(), 0, lost.sum()]
+    np.testing.assert_allclose(with_holes.own_variance[[0, 2]], without.own_variance[[0, 2]])
+    np.testing.assert_array_equal(with_holes.seed_variance, whole.seed_variance)
+    for some, all_there, kept in zip(*map(statistics.mean_intervals, (with_holes, whole, without)), strict=True):
+        np.testing.assert_allclose(some, [kept[0], all_there[1], kept[2]])
+    pairs = [0, 0, 1], [1, 2, 2]
+    ours, wanted = (statistics.differences(means, *pairs) for means in (with_holes, without))
+    for name in ("estimate", "low", "high", "p"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(wanted, name))
+
+
+def test_too_few_resamples_with_a_score_give_no_interval() -> None:
+    f1, resampled, configuration = several()
+    resampled[: len(resampled) // 2 + 1, configuration == 0] = np.nan
+    means = statistics.means_over_seeds(f1, resampled, configuration)
+    for limits in statistics.mean_intervals(means):
+        assert np.isnan(limits).tolist() == [True, False, False]
+    same = replace(means, mean=np.full(3, 0.5))  # no p either where there is no difference
+    found = statistics.differences(same, [0, 1], [1, 2])
+    assert np.isnan([found.low, found.high, found.p]).tolist() == [[True, False]] * 3
+    assert found.estimate.tolist() == [0, 0]
+    resampled[:, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN for some cells"):
+        statistics.means_over_seeds(f1, resampled, configuration)
 
 
 def several() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,0 +1,156 @@
+"""What a report says in words of the numbers of a study, from tables made by hand."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import sections
+from analysis.computed import ONE_SEED, UNKNOWN, Computed
+from analysis.inference import RANK_COLUMNS
+from analysis.matrices import Cube
+
+
+def computed(**fields: object) -> Computed:
+    """A `Computed` that has these fields alone."""
+    found = object.__new__(Computed)
+    found.__dict__.update(fields)
+    return found
+
+
+def intervals(*rows: tuple[int, bool]) -> pd.DataFrame:
+    """What texts need of `inference.intervals`."""
+    return pd.DataFrame(rows, columns=["n_seeds", "sentences_vary"])
+
+
+# --- where intervals and p come from -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("counted", "end", "drawn"),
+    [
+        ([True, True], " and a bootstrap of sentences", " and sentences"),
+        (
+            [True, False],
+            ", and a bootstrap of sentences where they are counted",
+            ", and sentences where they are counted",
+        ),
+        ([False, False], " alone", " alone"),
+    ],
+)
+def test_intervals_tests_and_chances_are_called_what_they_are(counted: list[bool], end: str, drawn: str) -> None:
+    found = computed(intervals=intervals(*((3, vary) for vary in counted)))
+    assert found.interval == f"Student's t over seeds{end}"
+    assert found.test == f"Welch's t over seeds{end}"
+    assert found.chance == f"bootstrap over seeds{drawn}"
+
+
+@pytest.mark.parametrize(
+    ("counted", "told"),
+    [
+        ([True, True], "bootstrap over sentences alone, for these very models"),
+        ([True, False], "bootstrap over sentences alone, where they are counted, for these very models"),
+        ([False, False], UNKNOWN),
+    ],
+)
+def test_with_one_seed_nothing_is_said_of_others(counted: list[bool], told: str) -> None:
+    found = computed(intervals=intervals(*((1, vary) for vary in counted)))
+    assert (found.interval, found.chance, found.test) == (told, told, ONE_SEED)
+
+
+# --- which source --------------------------------------------------------------------------------------------
+
+
+def ranked(**seeds_vary: bool) -> Computed:
+    """Two sources, one always the first, by target."""
+    rows = [
+        ("base", target, source, best, 2.0 - best, 2 - best, 2 - best, vary)
+        for target, vary in seeds_vary.items()
+        for source, best in (("hau", 1), ("ibo", 0))
+    ]
+    best = pd.DataFrame({"target": list(seeds_vary), "start": "base", "best_source": "hau", "difference": 5.0})
+    ranks = pd.DataFrame(rows, columns=RANK_COLUMNS)
+    return computed(
+        reference="base", best=best, ranks=ranks, intervals=intervals((3, True)), relations=pd.DataFrame(),
+        agreement=pd.DataFrame({"kendall_tau_b": []}),
+    )  # fmt: skip
+
+
+def test_a_source_of_one_seed_makes_nothing_sure() -> None:
+    told = {}
+    for name, targets in {"all": (True, True), "some": (True, False), "none": (False, False)}.items():
+        found = ranked(**dict(zip(("swa", "wol"), targets, strict=True)))
+        section = sections._best(found)
+        assert section is not None
+        best, *ranks = section.listings
+        assert best.frame["best_probability"].notna().tolist() == list(targets)
+        assert [len(one.frame) for one in ranks] == ([2 * sum(targets)] if any(targets) else [])
+        told[name] = sections._which_source(found) + " ".join(section.paragraphs)
+    assert "In 2 of 2 targets that is sure (95 %), bootstrap over seeds and sentences." in told["all"]
+    assert "one seed" not in told["all"] and "In 1 of 1 targets that is sure" in told["some"]
+    assert "In 1 target a source has one seed" in told["some"] and "In 2 targets a source has one" in told["none"]
+    assert (
+        "is sure (95 %)" not in told["none"] and "For 2 pairs of start and target a source has one seed" in told["none"]
+    )
+
+
+# --- what is tested ------------------------------------------------------------------------------------------
+
+
+def compared(p_holm: list[float]) -> Computed:
+    """A start that is 5 points better on every pair and language, with these p."""
+    n = len(p_holm)
+    differences = pd.DataFrame({"start": "swa", "source": "hau", "target": [f"t{i}" for i in range(n)]})
+    numbers = {"difference": 5.0, "p_holm": p_holm}
+    starts = [SimpleNamespace(name=name) for name in ("base", "swa")]
+    cubes = {
+        one.name: Cube([0], ["hau"], [f"t{i}" for i in range(n)], np.full((1, 1, n), mean))
+        for one, mean in zip(starts, (50.0, 55.0), strict=True)
+    }
+    return computed(
+        reference="base", roles=["base", "own"], intervals=intervals((3, True)), views=starts, cubes=cubes,
+        differences=differences.assign(**numbers), pretraining=differences.assign(role="own", **numbers),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("p_holm", "start", "own"),
+    [
+        ([0.01, 0.2], "Of 2 pairs of source and target it is significantly better in 1 and", "1 of 2 differences is"),
+        (
+            [0.01, 0.03, math.nan],
+            "Of 2 pairs of source and target it is significantly better in 2 and",
+            "2 of 2 differences are",
+        ),
+        (
+            [math.nan] * 3,
+            "from base. 3 of 3 pairs are not tested: one seed.",
+            "on average. 3 of 3 differences are not tested: one seed.",
+        ),
+    ],
+)
+def test_only_what_was_tested_is_counted(
+    monkeypatch: pytest.MonkeyPatch, p_holm: list[float], start: str, own: str
+) -> None:
+    found = compared(p_holm)
+    monkeypatch.setattr(Computed, "starts", found.views)
+    texts = sections._which_start(found), sections._own_start(found)
+    assert start in texts[0] and own in texts[1]
+    left = sum(map(math.isnan, p_holm))
+    for text, noun in zip(texts, ("pairs", "differences"), strict=True):
+        assert text.count("one seed") == (left > 0)
+        assert left != 1 or text.endswith(f" 1 of 3 {noun} is not tested: one seed.")
+
+
+# --- why ------------------------------------------------------------------------------------------------------
+
+
+def test_why_tells_the_corrected_p() -> None:
+    row = {"matrix": "base", "measure": "share", "method": "Spearman", "r": 0.5, "p": 0.01, "p_holm": 0.04}
+    row |= {"naive_p": 0.0001, "dyads": 90}
+    points = pd.DataFrame({"matrix": ["base"]})
+    overlap = SimpleNamespace(points=points, measure="share", associations=pd.DataFrame([row]))
+    told = sections._why(computed(overlap=overlap))
+    assert "(p = 0.04 by permuting languages, corrected by Holm; p < 0.001 if the 90 pairs" in told
