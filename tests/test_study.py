@@ -91,6 +91,16 @@ def test_the_report_of_a_study_shows_the_seeds_that_its_registry_chose(fresh: St
     assert str(card.seed) == version.tags[schema.SEED]
 
 
+def test_a_language_that_has_a_test_set_alone_is_a_target(fresh: Study) -> None:
+    for split in ("train", "dev"):
+        Path(f"data/bbb/{split}.txt").write_text("x O\n")
+    outcome = studies.run_study(configuration(sources="aaa", seeds="0", epochs="1"), fresh)
+    assert len(outcome.ran) == 1 and not outcome.failed
+    (run,) = cell_runs(fresh, "FINISHED")
+    assert run.data.metrics["test_f1/bbb"] >= 0
+    assert [model.name for model in fresh.client.search_registered_models()] == ["ner-aaa"]
+
+
 def test_a_cell_is_one_run_with_clean_tags_and_every_score_as_a_metric(here: Study) -> None:
     runs = cell_runs(here, "FINISHED")
     assert sorted(run.info.run_name for run in runs) == [f"tiny-{s}-s{n}" for s in ("aaa", "bbb") for n in (0, 1)]
