@@ -162,7 +162,7 @@ class Cluster:
             import submitit
         except ImportError:
             raise InputError(
-                "executor=slurm needs submitit: pip install 'nertransfer[slurm]'; executor=script does without",
+                "executor=slurm needs submitit: pip install -c constraints.txt -e '.[slurm]', or executor=script",
                 "executor",
             ) from None
         options = self.options

@@ -61,8 +61,15 @@ def parameters(config: type) -> list[Parameter]:
             found += parameters(annotation)
         else:
             default = None if field.default is dataclasses.MISSING else to_text(field.default)
-            found.append(Parameter(field.name, default, field.metadata["help"], annotation))
+            found.append(Parameter(field.name, default, _help(field.metadata["help"], annotation), annotation))
     return found
+
+
+def _help(text: str, annotation: object) -> str:
+    """The help of a parameter with the values it may have, where these are listed."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return f"{text}; one of {', '.join(typing.get_args(annotation))}"
+    return text
 
 
 def _recipe_help(parameter: Parameter) -> str:

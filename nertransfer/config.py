@@ -266,7 +266,9 @@ class SlurmOptions:
     slurm_parallel: int = option(32, "tasks of the array that run at the same time, at most")
     slurm_signal_seconds: int = option(120, "seconds before the time limit at which a task stops and is requeued")
     slurm_deadline_minutes: float = option(
-        10.0, "a task that left the queue without a result, or gives no sign of life, counts as lost after so long"
+        10.0,
+        "minutes until a task that gives no sign of life counts as lost: at least 20 where Slurm says that it runs, at "
+        "most half a minute where it has left the queue without a result",
     )
     slurm_options: tuple[str, ...] = option((), "further sbatch options, comma-separated: account=abc,qos=long")
     slurm_setup: str = option("", "shell lines to run before each task, such as module load")
@@ -565,8 +567,8 @@ class ModelOptions:
     start: str = option("", "start of the language's registered model; empty: the champion of all starts")
     model: str = option(
         "",
-        "instead of language: models:/<name>@<alias>, models:/<name>/<version> or runs:/<run id>; "
-        "but for export also a folder, or a hub id of a token classifier",
+        "instead of language: models:/<name>@<alias>, models:/<name>/<version> or runs:/<run id>; predict and serve "
+        "also take a folder, or the hub id of a token classifier",
     )
 
     def __post_init__(self) -> None:

@@ -170,8 +170,8 @@ def _seconds(
     if config.recipe == RECIPES["published"]:
         low, high = (rounds * 60.0 * minutes for minutes in PUBLISHED_MINUTES)
         return (low, high), (
-            f"{PUBLISHED_MINUTES[0]} to {PUBLISHED_MINUTES[1]} min a cell on an RTX 3090 as published; "
-            "none has finished here yet"
+            f"{PUBLISHED_MINUTES[0]} to {PUBLISHED_MINUTES[1]} min a cell on an RTX 3090 as published, whatever this "
+            "machine is; none has finished here yet"
         )
     return None, "not known before the first cell of this recipe has finished"
 

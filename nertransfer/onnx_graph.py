@@ -41,7 +41,9 @@ def check(variant: str) -> None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if variant in FILES and missing:
         raise InputError(
-            f"variant={variant} needs {', '.join(missing)}: pip install -e '.[onnx]', or variant=torch", "variant"
+            f"variant={variant} needs {', '.join(missing)}: pip install -c constraints.txt -e '.[onnx]', or "
+            "variant=torch",
+            "variant",
         )
 
 

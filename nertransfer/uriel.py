@@ -33,7 +33,9 @@ def read(codes: Sequence[str]) -> dict[str, Typology]:
     try:
         folder = Path(str(distribution("lang2vec").locate_file("lang2vec/data")))
     except PackageNotFoundError:
-        raise InputError("uriel=true needs the files of lang2vec: pip install -e '.[uriel]'", "uriel") from None
+        raise InputError(
+            "uriel=true needs the files of lang2vec: pip install -c constraints.txt -e '.[uriel]'", "uriel"
+        ) from None
     names, features = _rows(folder / "feature_predictions.npz", codes)
     if not features:
         return {}

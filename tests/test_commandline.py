@@ -359,6 +359,13 @@ def test_help_lists_every_parameter_with_its_default(
     assert ("fp32" in text) == any(p.name == "precision" for p in parameters(configuration))
 
 
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_the_help_of_a_choice_names_the_values_that_are_allowed(configuration: type) -> None:
+    for p in parameters(configuration):
+        if typing.get_origin(p.annotation) is typing.Literal:
+            assert re.search(rf"; one of {', '.join(typing.get_args(p.annotation))}(?: \(empty: |$)", p.help), p.name
+
+
 def test_run_calls_main_with_the_configuration() -> None:
     seen: list[config.TrainConfig] = []
     commandline.run(config.TrainConfig, seen.append, "", ["--source", "hau", "--epochs", "2", "--targets", ""])

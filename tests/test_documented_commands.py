@@ -53,6 +53,8 @@ from model_server import Server
 NOT_RUN = {
     "make test": "it is what runs this test",
     "make study": "it makes an environment, as `make test` does, and then runs studies/planted.yaml, as is done here",
+    "python3 -m venv .venv": "it makes an environment; the one of `make test` is the same",
+    ".venv/bin/pip install -c constraints.txt -e .": "it fills that environment",
     "pip install -c constraints.txt -e '.[slurm]'": "it changes the environment; test_project compares the pins",
     "python entrypoints/study.py --study_file studies/masakhaner.yaml --executor slurm": "it wants a cluster's GPUs; "
     "test_slurm submits to a small one",
@@ -63,7 +65,8 @@ NOT_RUN = {
 }
 """Command -> why no test runs it."""
 FIRST = (
-    r"^git clone", r"-e study|/study\.py|^mlflow run \. --env", r"import_results", r"rollback.*version", r"rollback",
+    r"^git clone", r"-e adapt|/adapt\.py", r"-e study|/study\.py|^mlflow run \. --env", r"import_results",
+    r"rollback.*version", r"rollback",
     r"embed.*study[ =]masakhaner", r"analyse.*study[ =]planted",
 )  # fmt: skip
 """What is run before everything else, for others need what it makes; the rest is in the order of the pages."""

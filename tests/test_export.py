@@ -383,7 +383,9 @@ def test_a_graph_tags_as_the_model_does_and_the_card_states_cost_and_gain(
 
 def test_a_variant_without_its_libraries_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_graph, "NEEDED", ("no_such_library",))
-    with pytest.raises(InputError, match=r"variant=onnx needs no_such_library: pip install -e '\.\[onnx\]'"):
+    with pytest.raises(
+        InputError, match=r"variant=onnx needs no_such_library: pip install -c constraints.txt -e '\.\[onnx\]'"
+    ):
         onnx_graph.check("onnx")
     onnx_graph.check("torch")
 

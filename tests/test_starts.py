@@ -1,6 +1,7 @@
 """Starts: what a name means, what is refused, what offline use says."""
 
 import json
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from accelerate import Accelerator
 from huggingface_hub import constants
+from project_scripts import ROOT
 from tiny import cache_tiny_start, save_tiny_start
 
 from nertransfer import folders, planted_starts, starts
@@ -23,6 +25,11 @@ def test_the_catalogue_is_the_base_and_one_start_per_masakhaner_language() -> No
     assert resolve("base") == Start("base", "xlm-roberta-base")
     assert resolve("swa") == Start("swa", "Davlan/xlm-roberta-base-finetuned-swahili")
     assert resolve("pcm").location.endswith("-naija")
+
+
+def test_the_catalogue_is_documented() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| [\w -]*\| `(\S+)`", (ROOT / "docs" / "starts.md").read_text(), re.MULTILINE)
+    assert dict(rows) == CATALOGUE
 
 
 @pytest.mark.parametrize(

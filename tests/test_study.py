@@ -12,11 +12,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 import transformers
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from mlflow.exceptions import MlflowException
+from project_scripts import ROOT, load_script
 from tiny import save_tiny_corpora, save_tiny_start
 
 from nertransfer import pool, registry, runner, schema, starts
@@ -38,7 +40,6 @@ from nertransfer.tracking import (
     place_in_store,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = {"epochs": "6", "learning_rate": "5e-3", "batch_size": "8", "max_length": "32", "device": "cpu",
             "starts": "tiny=tiny", "seeds": "0,1", "data": "data", "study": "tiny-study"}  # fmt: skip
 
@@ -79,6 +80,25 @@ def fresh(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
         shutil.copytree(finished / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return open_here(tmp_path)
+
+
+def test_the_report_of_a_study_shows_the_seeds_that_its_registry_chose(fresh: Study) -> None:
+    given = {"selection_split": "test", "epochs": "1", "sources": "aaa", "tracking_uri": fresh.uri}
+    load_script(ROOT / "entrypoints" / "study.py").main(configuration(**given))
+    (card,) = pd.read_csv("reports/tiny-study/model_cards.csv").itertuples()
+    version = fresh.client.get_model_version_by_alias("ner-aaa", schema.CHAMPION)
+    assert card.selection_split == version.tags[schema.SELECTION_SPLIT] == "test"
+    assert str(card.seed) == version.tags[schema.SEED]
+
+
+def test_a_language_that_has_a_test_set_alone_is_a_target(fresh: Study) -> None:
+    for split in ("train", "dev"):
+        Path(f"data/bbb/{split}.txt").write_text("x O\n")
+    outcome = studies.run_study(configuration(sources="aaa", seeds="0", epochs="1"), fresh)
+    assert len(outcome.ran) == 1 and not outcome.failed
+    (run,) = cell_runs(fresh, "FINISHED")
+    assert run.data.metrics["test_f1/bbb"] >= 0
+    assert [model.name for model in fresh.client.search_registered_models()] == ["ner-aaa"]
 
 
 def test_a_cell_is_one_run_with_clean_tags_and_every_score_as_a_metric(here: Study) -> None:

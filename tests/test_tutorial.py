@@ -28,7 +28,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (shown,) = blocks(TEXT, "yaml")
     study = yaml.safe_load(shown)
     assert set(study) == {"data", "study", "starts", "seeds"}
-    study |= {"starts": ["base=one", "two=two"], "seeds": [1, 2], "epochs": 8, "learning_rate": 5e-3, "batch_size": 8,
+    study |= {"starts": ["base=one", "swa=two"], "seeds": [1, 2], "epochs": 8, "learning_rate": 5e-3, "batch_size": 8,
               "max_length": 32, "device": "cpu"}  # fmt: skip
     (folder / "mystudy.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     (folder / "entrypoints").symlink_to(ROOT / "entrypoints")
@@ -45,7 +45,7 @@ def test_every_command_of_the_tutorial_does_what_it_says(place: Path, python: st
     report = place / "reports" / "mystudy"
     results = pd.read_csv(report / "results.csv")
     zero_shot = results[(results.target == "xyz") & (results.source != "xyz") & (results.split == "test")]
-    assert set(zero_shot.start) == {"base", "two"} and set(zero_shot.source) == set(LANGUAGES) - {"xyz"}
+    assert set(zero_shot.start) == {"base", "swa"} and set(zero_shot.source) == set(LANGUAGES) - {"xyz"}
     assert (report / "errors" / "xyz.html").is_file() and len(pd.read_csv(report / "missing.csv")) == 0
     recommended = pd.read_csv(report / "recommended" / "xyz-base.csv")
     assert recommended["source"].iloc[0] in ("aaa", "ccc")  # those that do not spell everything backwards

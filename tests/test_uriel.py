@@ -57,7 +57,9 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
         raise uriel.PackageNotFoundError(name)
 
     monkeypatch.setattr(uriel, "distribution", absent)
-    with pytest.raises(InputError, match=r"uriel=true needs the files of lang2vec: pip install -e '\.\[uriel\]'"):
+    with pytest.raises(
+        InputError, match=r"uriel=true needs the files of lang2vec: pip install -c constraints.txt -e '\.\[uriel\]'"
+    ):
         uriel.read(["swa"])
 
 
