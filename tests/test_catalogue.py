@@ -13,11 +13,11 @@ REVISION, IMPORTED = {schema.START_REVISION: "0123abc"}, {schema.IMPORTED: "true
     [
         ("starts/hau", {}, False),  # a folder that looks like a hub id
         ("hau", {}, False),
-        ("/home/me/hau", {}, False),
+        ("/models/hau", {}, False),
         ("owner/model", REVISION, True),
         ("owner/model", IMPORTED, True),
         ("bert-base-multilingual-cased", IMPORTED, True),
-        ("/home/me/hau", IMPORTED, False),
+        ("/models/hau", IMPORTED, False),
         ("../hau", IMPORTED, False),
         (CATALOGUE["base"], {}, True),
         (CATALOGUE["swa"], {}, True),
