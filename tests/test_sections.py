@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import sections
+from analysis import sections, statistics
 from analysis.computed import ONE_SEED, UNKNOWN, Computed
 from analysis.inference import RANK_COLUMNS
 from analysis.matrices import Cube
@@ -58,6 +58,18 @@ def test_intervals_tests_and_chances_are_called_what_they_are(counted: list[bool
 def test_with_one_seed_nothing_is_said_of_others(counted: list[bool], told: str) -> None:
     found = computed(intervals=intervals(*((1, vary) for vary in counted)))
     assert (found.interval, found.chance, found.test) == (told, told, ONE_SEED)
+
+
+def test_that_some_have_one_seed_is_said() -> None:
+    said = []
+    for numbers in ((3, 3), (3, 1), (1, 1)):
+        found = computed(
+            intervals=intervals(*((n, True) for n in numbers)), reference="base", differences=pd.DataFrame(),
+            seeds=pd.DataFrame(), mixed=statistics._not_fitted(pd.DataFrame(), []), found=SimpleNamespace(languages=[]),
+        )  # fmt: skip
+        said.append(" ".join(sections._certainty(found).paragraphs))
+    assert ["Of one seed" in text for text in said] == [False, True, False]
+    assert "p of a difference: not tested: one seed." in said[2]
 
 
 # --- which source --------------------------------------------------------------------------------------------
