@@ -26,7 +26,7 @@ from analysis.audit import Finding
 from analysis.embedded import Embedded
 from analysis.embeddings import Representations
 from analysis.error_pages import ErrorReport
-from analysis.matrices import AVERAGE, Cube
+from analysis.matrices import Cube
 from analysis.resampling import SentenceCounts
 from analysis.results import StudyResults
 from analysis.views import View
@@ -353,7 +353,7 @@ def _ranking(corpora: Mapping[str, Corpus], starts: Mapping[str, Cube], families
 
 def without_averages(matrix: pd.DataFrame) -> pd.DataFrame:
     """The matrix without its last row and column."""
-    return matrix.drop(index=AVERAGE, columns=AVERAGE)
+    return matrix.iloc[:-1, :-1]
 
 
 def minus_reference(computed: Computed, view: View, category: str) -> pd.DataFrame | None:

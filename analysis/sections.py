@@ -207,7 +207,7 @@ def _which_source(computed: Computed) -> str:
         else ""
     )
     lead = rows["difference"].median()  # of two sources each target has one: there is no runner-up
-    ahead = f"; it leads the runner-up by {number(lead)} points (median)" if lead == lead else ""
+    ahead = f"; it leads the runner-up by {number(lead)} points (median)" if pd.notna(lead) else ""
     sure += f" In {count(unknown, 'target')} a source has one seed: how sure that is is not known." if unknown else ""
     return (
         f"Which source: from {computed.reference}, the best zero-shot source is {first} of "
