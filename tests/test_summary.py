@@ -74,7 +74,7 @@ def best_of(sources: list[str]) -> str:
     """What is said of the best source where these are compared, each better than the one before."""
     values = np.tile(np.arange(len(sources), dtype=float)[:, None] * 10 + 40, (2, 1, len(sources)))
     best = matrices.best_sources({"base": Cube([1, 2], sources, sources, values)})
-    ranks = pd.DataFrame(columns=["start", "target", "best_probability"])
+    ranks = pd.DataFrame(columns=["start", "target", "best_probability", "seeds_vary"])
     return sections._which_source(computed({}, best=best, ranks=ranks))
 
 
