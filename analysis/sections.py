@@ -186,6 +186,10 @@ def _compared_starts(computed: Computed, averages: Mapping[str, Average]) -> str
     return text + _untested(rows, "pair")
 
 
+def _two_sided(computed: Computed) -> str:
+    return computed.test if computed.test == ONE_SEED else f"two-sided, {computed.test}"
+
+
 def _untested(rows: pd.DataFrame, noun: str) -> str:
     """How many have no p, since a side has a single seed; nothing where all have one."""
     left = int(rows["p_holm"].isna().sum())
@@ -299,7 +303,7 @@ def _pretraining(computed: Computed, pictures: Mapping[str, str]) -> Section | N
         Column("low", "95 % from", "percent", computed.interval),
         Column("high", "to", "percent"),
         Column("difference", f"minus {BASE}", "points"),
-        Column("p", "p", "p", f"two-sided, {computed.test}"),
+        Column("p", "p", "p", _two_sided(computed)),
         Column("p_holm", "p (Holm)", "p", "corrected over the table"),
         Column("mann_whitney_p", "p (U test)", "p", "Mann-Whitney over seeds alone, as published"),
     ]

@@ -325,7 +325,8 @@ def folder_of(options: DataOptions) -> Path:
         from nertransfer import planted  # only where it is asked for: it needs numpy
 
         folder = planted_folder(options)
-        make_folder(folder.parent, "work_dir")
+        if not folder.is_dir():  # those that are there may be read by whoever cannot write
+            make_folder(folder.parent, "work_dir")
         planted.write(folder, planted.PlantedSettings())
         return folder
     if options.data in fetch.LANGUAGES:

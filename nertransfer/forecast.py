@@ -217,8 +217,8 @@ def text(found: Forecast, name: str, uri: str) -> str:
     if found.seconds is None or not found.seconds[1]:
         time = found.basis
     else:
-        low, high = (seconds / 3600 for seconds in found.seconds)
-        hours = f"{low:.2g} h" if low == high else f"{low:.2g} to {high:.2g} h"
+        low, high = (_hours(seconds / 3600) for seconds in found.seconds)
+        hours = f"{low} h" if low == high else f"{low} to {high} h"
         time = f"about {hours} with {found.at_once} at a time ({found.basis})"
     lines += [
         "",
@@ -231,6 +231,10 @@ def text(found: Forecast, name: str, uri: str) -> str:
         *(f"note            {note}" for note in found.notes),
     ]
     return "\n".join(lines)
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.2g}" if hours < 10 else f"{hours:.0f}"
 
 
 def _few_shot_text(grid: Grid) -> str:

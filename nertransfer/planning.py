@@ -172,6 +172,10 @@ class Plan:
         """The corpus a cell is chosen on, its source's where it has one, and that of the few sentences of a target."""
         return union(self.corpora, cell.own), self.corpora[cell.few_shot.language] if cell.few_shot else None
 
+    def is_gone_on_from(self, cell: Cell) -> bool:
+        """Whether other cells begin with the weights of this one, so that they are not to be made once for each."""
+        return any(one.first_stage is not None and one.first_stage.place == cell.place for one in self.cells)
+
     def splits_of(self, cell: Cell) -> list[Split]:
         """What a cell is scored on: the targets, or the one it has a few sentences of; and what it is chosen on."""
         targets = [cell.few_shot.language] if cell.few_shot else list(self.targets)

@@ -7,6 +7,7 @@ is its model card, its tags say what it was made from. An alias moves only betwe
 can be compared, or when told to (`register`), and says why.
 """
 
+import dataclasses
 import functools
 import logging
 import shutil
@@ -35,7 +36,7 @@ from nertransfer.fluent import fluent
 from nertransfer.grid import languages_of
 from nertransfer.lineage import CORPUS, PIN, Lineage, differences, lineage
 from nertransfer.progress import progress_bar
-from nertransfer.store import MlflowClient, Study, all_models, all_versions, open_study, patiently
+from nertransfer.store import MlflowClient, Study, all_models, all_versions, impatient, open_study, patiently
 from nertransfer.tracking import cell_runs, kind_runs
 
 logger = logging.getLogger("nertransfer")
@@ -327,6 +328,7 @@ def is_beaten(
     it; no, where that cannot be looked up. ``tags``: those of the cell's run; ``f1``: the cell's on the selection
     split."""
     made_from = lineage(tags, {}, "").made_from
+    study = dataclasses.replace(study, client=impatient(study.client))  # what the cell measured is not on disk yet
     try:
         others = [
             run
@@ -338,7 +340,7 @@ def is_beaten(
             and has_weights(study, choice.run, work_dir)
             for choice in choose(current_cells(others, []), selection_split)
         )
-    except (InputError, MlflowException) as error:
+    except Exception as error:  # whatever it is: it costs a save, and no work
         logger.warning("other seeds than that of %s cannot be looked up: %s", cell.name, error)
         return False
 
@@ -346,10 +348,15 @@ def is_beaten(
 def discard_beaten(study: Study, cell: Cell, work_dir: Path, selection_split: str) -> None:
     """Delete the local weights of every finished seed of the cell's start and source but the best so far.
 
-    Weights that another cell goes on from at this moment stay, for `tidy`.
+    Weights that another cell goes on from at this moment stay, for `tidy`, and so do all where the seeds cannot be
+    looked up: the cell has finished.
     """
-    rivals = _rivals(study, cell)
-    kept = {choice.key for choice in choose(current_cells(rivals, []), selection_split)}
+    try:
+        rivals = _rivals(study, cell)
+        kept = {choice.key for choice in choose(current_cells(rivals, []), selection_split)}
+    except (InputError, MlflowException) as error:
+        logger.warning("weights of seeds beside that of %s stay for now: %s", cell.name, error)
+        return
     for key in {run.data.tags[schema.CELL_KEY] for run in rivals} - kept:
         # its own lock this process may hold already
         with suppress(Timeout), nullcontext() if key == cell.key else cell_lock(work_dir, key, timeout=0):

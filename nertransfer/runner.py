@@ -196,16 +196,20 @@ class Runner:
         waiting.unlink()
         clear_checkpoint(checkpoint_folder(self._folder(cell)))
         work_dir = Path(work.data.work_dir)
-        if not work.keep_weights and cell.few_shot is None and registry.weights_folder(work_dir, cell.key).is_dir():
+        kept = self._keeps_beaten(cell) or not registry.weights_folder(work_dir, cell.key).is_dir()
+        if not kept and cell.few_shot is None:
             registry.discard_beaten(study, cell, work_dir, work.selection_split)
         return outcome
+
+    def _keeps_beaten(self, cell: Cell) -> bool:
+        return self.work.keep_weights or self.work.plan.is_gone_on_from(cell)  # `registry.tidy` removes the latter
 
     def _wants_weights(self, cell: Cell, for_weights: bool, scored: Sequence[Scored]) -> bool:
         """Whether to save the weights: not of a seed that is beaten already, for that takes as long as scoring."""
         work = self.work
         if cell.few_shot is not None:
             return work.keep_few_shot
-        if work.keep_weights or for_weights or self.study is None:
+        if self._keeps_beaten(cell) or for_weights or self.study is None:
             return True
         chosen_by = (s for s in scored if (s.split.language, s.split.name) == (cell.source, work.selection_split))
         f1 = next(chosen_by).scores.default[ALL].f1

@@ -248,9 +248,8 @@ def _execute(
     """Have cells run, and wait for those that other processes work on. ``again``: although they are finished."""
     axes = ("starts", "sources", "seeds", "few_shot_languages", "few_shot_sentences", "few_shot_mode")
     params = {k: v for k, v in flat(config).items() if k not in axes}
-    first = any(cell.first_stage for cell in plan.cells)  # others go on from weights, of every seed
     keep = config.keep_weights
-    work = Work(plan, config.data, config.run, params, config.selection_split, keep or first, keep)
+    work = Work(plan, config.data, config.run, params, config.selection_split, keep, keep)
     places: list[pool.Seat] = []
     if config.executor == "local":  # a cluster's nodes are not this machine
         gpus = launch.gpus(config.run.device)
@@ -309,13 +308,11 @@ def _command(config: StudyConfig, plan: Plan, cell: Cell, study: Study, again: b
     shots = dict(few_shot_language=few.language, few_shot_sentences=few.sentences) if few else {}
     if few and few.mode != ALONE:
         shots["few_shot_mode"] = few.mode
-    # what others go on from is not to be trained once more for each of them; `registry.tidy` removes it
-    first = few is None and any(c.first_stage and c.source == cell.source for c in plan.cells)
     train = TrainConfig(
         source=cell.source, **shots, start=f"{start.name}={start.location}{revision}", seed=cell.seed, again=again,
         targets=tuple(plan.targets), num_processes=config.num_processes, data=replace(config.data, languages=()),
         recipe=config.recipe, run=config.run, tracking=TrackingOptions(study=study.name),
-        selection_split=config.selection_split, keep_weights=config.keep_weights or first,
+        selection_split=config.selection_split, keep_weights=config.keep_weights or plan.is_gone_on_from(cell),
     )  # fmt: skip
     return [*train_script(), *command(train)]
 
@@ -414,7 +411,11 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
             cells = {place: run for place, run in cells.items() if place[1] not in sources}
         if cells:
             replace_for = REPLACE_ALL if config.replace else STUDY_REPLACES
-            outcome.changes = registry.register(
-                study, cells, work_dir, config.selection_split, replace_for, plan.corpora
-            )
+            try:
+                outcome.changes = registry.register(
+                    study, cells, work_dir, config.selection_split, replace_for, plan.corpora
+                )
+            except InputError as error:  # the cells are there all the same, and what is not stored is kept
+                outcome.failed["registry"] = "; ".join([*filter(None, [outcome.failed.get("registry")]), str(error)])
+                return
         registry.tidy(work_dir, [*cells.values(), *registry.few_shot_runs(study)], config.keep_weights)

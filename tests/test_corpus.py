@@ -1,6 +1,7 @@
 """Reading corpora: real numbers, what is odd, what is wrong, and nothing lost on the way."""
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nertransfer import corpus as corpora
-from nertransfer import labels
+from nertransfer import labels, planted
 from nertransfer.commandline import build
 from nertransfer.config import DataOptions, StudyConfig
 from nertransfer.corpus import Corpus, Sentence, Split, duplicates, load, parse, summary_rows
@@ -445,3 +446,16 @@ def test_reading_corpora_needs_neither_torch_nor_pandas() -> None:
     root = Path(__file__).resolve().parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_planted_corpora_that_are_there_are_read_by_who_cannot_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = DataOptions(work_dir=str(tmp_path / "work"))
+    there = corpora.planted_folder(options)
+    there.mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as for a folder of others
+    monkeypatch.setattr(planted, "write", lambda *_: None)
+    assert corpora.folder_of(options) == there
+    with pytest.raises(InputError, match="work_dir: nothing can be written into"):
+        corpora.folder_of(DataOptions(work_dir=str(tmp_path / "other")))

@@ -139,6 +139,8 @@ def test_cells_that_run_at_the_same_time_take_less_of_it() -> None:
     found = foresee(shipped("masakhaner.yaml", device="cpu", workers="200"), None)
     assert found.seconds == (600.0, 1800.0)
     assert line(text(found, "s", "sqlite:///none.db"), "time").startswith("about 0.17 to 0.5 h with 200 at a time")
+    found = dataclasses.replace(found, seconds=(92.4 * 3600, 275.0 * 3600))
+    assert line(text(found, "s", "sqlite:///none.db"), "time").startswith("about 92 to 275 h with 200 at a time")
 
 
 # --- with a store ------------------------------------------------------------------------------------

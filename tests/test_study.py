@@ -30,7 +30,7 @@ from nertransfer.errors import InputError
 from nertransfer.finetune import History
 from nertransfer.labels import ALL, spans
 from nertransfer.rescoring import evaluate
-from nertransfer.store import Study, all_runs, all_versions, client, open_study
+from nertransfer.store import Run, Study, all_runs, all_versions, client, open_study
 from nertransfer.tracking import (
     LiveCurves,
     bury_the_dead,
@@ -486,6 +486,28 @@ def test_where_weights_are_gone_for_good_the_other_sources_are_registered_and_lo
     outcome = studies.run_study(configuration(seeds="0", epochs="2"), fresh)
     assert not outcome.failed and outcome.ran == ["tiny-bbb-s0"]
     assert [model.name for model in fresh.client.search_registered_models()] == ["ner-aaa", "ner-bbb"]
+
+
+def test_a_registry_that_cannot_be_written_to_costs_neither_weights_nor_the_cells(fresh: Study) -> None:
+    common = open_study(fresh.client, schema.REGISTRY_EXPERIMENT)
+    common.client.delete_experiment(common.experiment_id)
+    outcome = studies.run_study(configuration(seeds="0", sources="aaa", epochs="2"), fresh)
+    assert outcome.ran == ["tiny-aaa-s0"] and "was deleted" in outcome.failed["registry"]
+    fresh.client.restore_experiment(common.experiment_id)
+    assert not studies.run_study(configuration(seeds="0", sources="aaa", epochs="2"), fresh).failed
+    assert [model.name for model in fresh.client.search_registered_models()] == ["ner-aaa"]
+
+
+def test_a_store_that_falls_silent_when_a_cell_has_finished_makes_it_no_failure(
+    fresh: Study, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def silent(*_: object) -> list[Run]:
+        raise MlflowException("the store is silent")
+
+    monkeypatch.setattr(registry, "_rivals", silent)
+    assert train(fresh).state == runner.RAN
+    assert caplog.text.count("the store is silent") == 2  # is it beaten, and whom does it beat
+    assert len(list(Path("work").rglob("model.safetensors"))) == 1
 
 
 def test_a_study_on_a_cluster_asks_nothing_of_the_gpus_of_this_machine(
