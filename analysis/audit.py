@@ -10,10 +10,11 @@ import pandas as pd
 from analysis import corpus_audit, few_shot, matrices
 from analysis.matrices import CELL
 from analysis.results import FEW_SHOT, StudyResults, every_duplicate, with_few_shot
-from analysis.tables import count, listing, number
+from analysis.tables import listing, number
 from nertransfer.corpus import Corpus
 from nertransfer.grid import FewShot
 from nertransfer.labels import ALL
+from nertransfer.nouns import count
 from nertransfer.schema import F1
 
 FEW_SEEDS = 3

@@ -24,6 +24,7 @@ from analysis.page_data import Kind, Listing, Matrix, Page, Picture
 from analysis.statistics import CONFIDENCE
 from analysis.tables import MINUS, MISSING
 from nertransfer.labels import ALL
+from nertransfer.nouns import count
 
 TEMPLATES = Path(__file__).parent / "templates"
 STEPS = 33
@@ -87,7 +88,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"href": quote, "segment": functools.partial(quote, safe="")}
-    environment.globals |= {"count": tables.count, "counted": counted, "numeric": numeric, "shown": shown}
+    environment.globals |= {"count": count, "counted": counted, "numeric": numeric, "shown": shown}
     return environment
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from analysis import statistics, typeset
-from analysis.tables import count
 from analysis.typeset import latex_escape
 from nertransfer.grid import BASE, OWN, is_several
 from nertransfer.labels import ALL
+from nertransfer.nouns import count
 from nertransfer.schema import F1, SUPPORT
 
 SIGNIFICANT = 0.05

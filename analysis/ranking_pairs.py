@@ -9,9 +9,9 @@ import pandas as pd
 from analysis.overlap import token_forms
 from analysis.rankers import Fold
 from analysis.ranking_features import FEATURES, MEAN_TRANSFER, Aids, Known, facts, of_pair, profile
-from analysis.tables import count
 from nertransfer.corpus import Corpus
 from nertransfer.errors import InputError
+from nertransfer.nouns import count
 from nertransfer.uriel import PREFIXES
 
 LEAST_TARGETS = 4

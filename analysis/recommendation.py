@@ -19,7 +19,7 @@ from analysis.ranking import Judged
 from analysis.ranking_features import MEAN_TRANSFER, Aids, Known, Subtokens, facts, profile
 from analysis.ranking_pairs import Pairs
 from analysis.results import StudyResults
-from analysis.tables import MISSING, count, listing, number
+from analysis.tables import MISSING, listing, number
 from nertransfer import uriel
 from nertransfer.config import RankConfig
 from nertransfer.corpus import Corpus, read_split
@@ -27,6 +27,7 @@ from nertransfer.errors import InputError
 from nertransfer.grid import is_several
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
+from nertransfer.nouns import count
 from nertransfer.schema import F1
 from nertransfer.subtokens import of_words
 from nertransfer.uriel import Typology

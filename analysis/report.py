@@ -52,6 +52,7 @@ from nertransfer.corpus import Corpus
 from nertransfer.errors import InputError
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
+from nertransfer.nouns import count
 from nertransfer.progress import progress_bar
 from nertransfer.store import client, inherited_run, public_uri, resolve_uri, study_name
 
@@ -492,7 +493,7 @@ def _seeds_text(numbers: np.ndarray) -> str:
     seeds = sorted({int(value) for value in numbers[numbers > 0].ravel()})
     if not seeds:
         return "no seed"
-    return f"{seeds[0]} to {tables.count(seeds[-1], 'seed')}" if len(seeds) > 1 else tables.count(seeds[0], "seed")
+    return f"{seeds[0]} to {count(seeds[-1], 'seed')}" if len(seeds) > 1 else count(seeds[0], "seed")
 
 
 def _notes(table: pd.DataFrame) -> dict[str, str]:
@@ -511,7 +512,7 @@ def _missing_text(cells: pd.DataFrame) -> str:
         return "nothing missing"
     reasons = cells["reason"].value_counts(sort=False)
     parts = [f"{n} {reason}" for reason, n in sorted(reasons.items())]
-    return f"{tables.count(len(cells), 'cell')} missing: {', '.join(parts)}"
+    return f"{count(len(cells), 'cell')} missing: {', '.join(parts)}"
 
 
 def _run_url(uri: str, experiment_id: str) -> str:

@@ -12,11 +12,12 @@ from analysis.error_buckets import NO_SEED
 from analysis.matrices import Average
 from analysis.page_data import Column, Listing, Matrix, Page, Picture, Section, Tile
 from analysis.pretraining import SIGNIFICANT
-from analysis.tables import count, listing, number
+from analysis.tables import listing, number
 from analysis.views import View
 from nertransfer.grid import ALONE, BASE, OWN, is_several, is_zero_shot
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
+from nertransfer.nouns import count
 
 ERRORS = "errors"
 """Folder of the tables and pages of errors, and where they are on the page."""

@@ -4,8 +4,6 @@ import math
 
 import pandas as pd
 
-from nertransfer.nouns import count as count  # as the other texts of a table, from here
-
 MISSING = "n/a"
 MINUS = "\u2212"
 

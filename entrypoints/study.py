@@ -46,9 +46,8 @@ def main(config: StudyConfig) -> None:
         with outcome.timing.phase(REPORT):
             from analysis import report
 
-            # the report shows the seeds that the registry chose
-            chosen = {"selection_split": config.selection_split}
-            report.write(AnalyseConfig(data=config.data, tracking=config.tracking, output=config.output, **chosen))
+            place, split = config.output, config.selection_split
+            report.write(AnalyseConfig(data=config.data, tracking=config.tracking, output=place, selection_split=split))
     print(outcome.timing.table())
     if outcome.ran or outcome.found:
         print(links(study, outcome.sources))

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from filelock import FileLock
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HFValidationError, HTTPError  # the latter is its HTTP client's, of every kind
 from huggingface_hub.utils import validate_repo_id
@@ -15,7 +14,7 @@ from huggingface_hub.utils import validate_repo_id
 from nertransfer import card_facts, model_card, named_models, onnx_graph, registry, schema, starts
 from nertransfer.config import ExportConfig
 from nertransfer.errors import InputError
-from nertransfer.folders import make_folder
+from nertransfer.folders import make_folder, only_maker
 from nertransfer.store import MlflowClient, ModelVersion, Run, Study
 
 MANIFEST = "nertransfer_export.json"
@@ -38,7 +37,7 @@ def export(config: ExportConfig, client: MlflowClient) -> Path:
     study = Study(client, run.info.experiment_id, client.get_experiment(run.info.experiment_id).name)
     folder = Path(config.output) / _folder_name(address, run)
     make_folder(folder.parent, "output")
-    with FileLock(_beside(folder, "lock")):
+    with only_maker(folder):
         _recover(folder)
         _check_ours(folder)
         with registry.local_copy(model, study, Path(config.data.work_dir)) as start:
@@ -94,7 +93,7 @@ def _rivals(study: Study, run: Run, version: ModelVersion | None) -> list[Run]:
 
 
 def _beside(folder: Path, what: str) -> Path:
-    """A hidden name in the same folder: ``.part`` while it is written, ``.old`` while it is replaced, ``.lock``."""
+    """A hidden name in the same folder: ``.part`` while it is written, ``.old`` while it is replaced."""
     return folder.with_name(f".{folder.name}.{what}")
 
 

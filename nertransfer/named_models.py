@@ -18,7 +18,7 @@ def address(which: ModelOptions, client: MlflowClient) -> str:
     """
     if which.model:
         return which.model
-    languages = _languages(client)
+    languages = [name.removeprefix(_PREFIX) for name in names(client)]
     if not which.language:
         raise InputError(f"neither language nor model is given; {_list('registered languages', languages)}", "language")
     if which.language not in languages:
@@ -36,9 +36,10 @@ def address(which: ModelOptions, client: MlflowClient) -> str:
     return f"models:/{name}@{alias}"
 
 
-def _languages(client: MlflowClient) -> list[str]:
-    return [name.removeprefix(_PREFIX) for name in all_models(client) if name.startswith(_PREFIX)]
+def names(client: MlflowClient) -> list[str]:
+    """The registered models that are called as ours are, sorted; others may share the store."""
+    return [name for name in all_models(client) if name.startswith(_PREFIX)]
 
 
-def _list(title: str, names: Sequence[str]) -> str:
-    return f"{title}: {', '.join(names) or 'none yet'}"
+def _list(title: str, found: Sequence[str]) -> str:
+    return f"{title}: {', '.join(found) or 'none yet'}"

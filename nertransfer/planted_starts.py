@@ -27,7 +27,7 @@ from nertransfer.config import DataOptions, Recipe, RunOptions
 from nertransfer.corpus import folder_of, planted_folder
 from nertransfer.errors import InputError
 from nertransfer.finetune import clear_checkpoint
-from nertransfer.folders import only_maker
+from nertransfer.folders import make_folder, only_maker
 from nertransfer.language_modelling import model_language
 
 logger = logging.getLogger("nertransfer")
@@ -109,7 +109,7 @@ def _make(
         absent = [BASE, *(name for name in absent if name != BASE)]
     for name in broadcast_object_list([absent])[0]:  # what one process sees, they all make
         target = Path(folders[name])
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent, "work_dir")
         with only_maker(target) if accelerator.is_main_process else nullcontext():
             if not broadcast_object_list([target.is_dir()])[0]:  # another study may have made it meanwhile
                 _make_one(name, folders, corpora, settings, accelerator)

@@ -3,13 +3,13 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from nertransfer import champion_history, registry, schema
+from nertransfer import champion_history, named_models, registry, schema
 from nertransfer.current import Place, last_asked
 from nertransfer.errors import InputError
 from nertransfer.grid import languages_of
 from nertransfer.lineage import CORPUS, OTHER_STUDY, Lineage, corpus_digest, differences, lineage
 from nertransfer.registry import Change
-from nertransfer.store import MlflowClient, ModelVersion, Run, Study, all_models, all_versions, find_study
+from nertransfer.store import MlflowClient, ModelVersion, Run, Study, all_versions, find_study
 
 NO_ALIAS = "superseded: no alias points to it"
 
@@ -40,8 +40,7 @@ def read(
     from others are stale, too, although nothing has been run.
     """
     named = {schema.model_name(source) for source in sources}
-    ours = [name for name in all_models(client) if name.startswith(schema.model_name(""))]
-    wanted = [name for name in ours if not named or name in named]
+    wanted = [name for name in named_models.names(client) if not named or name in named]
     rows, studies = [], _Studies(client)
     for name in wanted:
         aliases: dict[int, list[str]] = {}
@@ -141,7 +140,7 @@ def roll_back(client: MlflowClient, language: str, version: int = 0) -> Change:
     taken only where it is named. Raises InputError when there is no such model, version or earlier champion.
     """
     name = schema.model_name(language)
-    models = all_models(client)
+    models = named_models.names(client)
     if name not in models:
         known = ", ".join(models) or "none yet"
         raise InputError(f"language={language} has no registered model; registered are: {known}", "language")

@@ -91,10 +91,9 @@ def test_bf16_is_raced_in_bf16_and_everything_else_as_before(config: workloads.C
     setting = workloads.Setting(config)
     train = setting.encoded(setting.train(2))
     contenders = workloads.training(setting, setting.start, train, setting.read).contenders
-    losses = {name: contenders[name]()() for name in ("ours", "ours in bf16", "ours")}
-    assert losses["ours"] != losses["ours in bf16"]
-    assert losses["ours"] == pytest.approx(losses["ours in bf16"], abs=0.05)
-    assert losses["ours"] == contenders["ours"]()()
+    before, in_bf16, after = (contenders[name]()() for name in ("ours", "ours in bf16", "ours"))
+    assert before == after != in_bf16
+    assert before == pytest.approx(in_bf16, abs=0.05)
 
 
 def test_trimming_counts_what_it_saves_and_changes_no_loss(config: workloads.Config, tmp_path: Path) -> None:
