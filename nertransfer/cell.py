@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from nertransfer import counts, starts
@@ -38,6 +40,10 @@ from nertransfer.scoring import score
 
 RESULT_VERSION = 3
 """Raised by hand whenever a change of this code may change numbers; part of every cell key."""
+
+PATIENCE = timedelta(days=7)
+"""So long the other processes of a cell wait for the main one: alone it waits for whoever else works on the cell or
+on its start, and for a server that is away. Where one has ended the launcher ends them all, so nothing needs less."""
 
 _VERSIONED = ("torch", "transformers", "tokenizers", "accelerate")
 
@@ -327,7 +333,11 @@ def make_accelerator(recipe: Recipe, run: DeviceOptions) -> Accelerator:
     """The accelerator of a process; raises InputError when the device cannot compute in that precision."""
     precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)
     try:
-        accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=precision)
+        accelerator = Accelerator(
+            cpu=run.device == "cpu",
+            mixed_precision=precision,
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        )
     except ValueError as error:  # accelerate's own words
         raise InputError(f"precision={recipe.precision!r} is not allowed here: {error}", "precision") from error
     if precision != "no" and not accelerator.native_amp:

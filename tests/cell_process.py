@@ -9,6 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
+import torch
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -49,7 +51,15 @@ def as_json(result: CellResult) -> dict[str, object]:
         "words": [s.scores.words for s in result.scored],
         "weights": starts.fingerprint(starts.load_tagger(starts.Start("kept", str(result.weights)))[0]),
         "processes": result.resources.processes,
+        "patience": patience(),
     }
+
+
+def patience() -> float | None:
+    """Seconds after which a process gives up waiting for the others; None where it is alone."""
+    if not torch.distributed.is_initialized():
+        return None
+    return torch.distributed.group.WORLD._get_backend(torch.device("cpu")).options._timeout.total_seconds()
 
 
 if __name__ == "__main__":

@@ -37,6 +37,9 @@ KILLED = 128 + signal.SIGKILL
 """Exit status, as a shell gives it."""
 
 
+TWO_PROCESSES = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+
+
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("cell")
@@ -109,13 +112,24 @@ def one_process(without_dropout: tuple[Path, Path], tmp_path_factory: pytest.Tem
 def test_two_processes_share_the_batch_and_score_every_word_once(
     without_dropout: tuple[Path, Path], tmp_path: Path, one_process: dict
 ) -> None:
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    assert in_process(without_dropout, tmp_path, *launcher) == 0
+    assert in_process(without_dropout, tmp_path, *TWO_PROCESSES) == 0
     found = json.loads((tmp_path / "result.json").read_text())
     assert found["processes"] == 2
+    assert found["patience"] > 24 * 3600  # while the main process alone waits for what another study makes
     assert found["words"] == one_process["words"]
     assert found["losses"] == pytest.approx(one_process["losses"], abs=1e-4)
     assert found["predicted"] == one_process["predicted"]
+
+
+def test_two_processes_go_on_from_their_checkpoint_and_nothing_changes(
+    inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert in_process(inputs, whole, *TWO_PROCESSES) == 0
+    assert in_process(inputs, cut, *TWO_PROCESSES, kill_after=2) != 0
+    assert (cut / "checkpoint" / "state.json").is_file() and not (cut / "result.json").exists()
+    assert in_process(inputs, cut, *TWO_PROCESSES) == 0
+    assert json.loads((cut / "result.json").read_text()) == json.loads((whole / "result.json").read_text())
 
 
 def test_without_padding_nothing_changes_but_float_order(
