@@ -23,6 +23,9 @@ CODE = ("served.py", "words.py")
 ARTIFACTS = {"model": "model", "tokenizer": "components/tokenizer"}
 """Where the transformers flavor keeps what the other one loads."""
 
+EXAMPLE = ["A sentence to tag."]
+"""What a request holds; MLflow's pages show with it how to send one."""
+
 
 def signature() -> ModelSignature:
     """Texts in; one row an entity out (`nertransfer.served.SpanModel.predict`)."""
@@ -55,15 +58,24 @@ def log(pipeline: Any, name: str, model_id: str, requirements: Sequence[str]) ->
     pipeline.model.name_or_path = f"nertransfer:{name}"  # goes into MLmodel: not the folder of one machine, no hub id
     Model.log(
         artifact_path=None, flavor=sys.modules[__name__], name=name, model_id=model_id, transformers_model=pipeline,
-        pip_requirements=list(requirements),
+        pip_requirements=list(requirements), validate_serving_input=False,
     )  # fmt: skip
 
 
-def save_model(path: str | Path, mlflow_model: Model, transformers_model: Any, pip_requirements: Sequence[str]) -> None:
-    """Write both flavors to the folder ``path``; MLflow calls this by name, as of any flavor."""
+def save_model(
+    path: str | Path,
+    mlflow_model: Model,
+    transformers_model: Any,
+    pip_requirements: Sequence[str],
+    validate_serving_input: bool = False,
+) -> None:
+    """Write both flavors to the folder ``path``; MLflow calls this by name, as of any flavor.
+
+    ``validate_serving_input`` is for MLflow alone, which would load every model again to try the example on it.
+    """
     mlflow.transformers.save_model(
         transformers_model, str(path), mlflow_model=mlflow_model, signature=signature(),
-        pip_requirements=list(pip_requirements),
+        input_example=EXAMPLE, pip_requirements=list(pip_requirements),
     )  # fmt: skip
     for name in CODE:
         shutil.copyfile(Path(__file__).with_name(name), Path(path) / name)

@@ -9,6 +9,7 @@ can be compared, or when told to (`register`), and says why.
 
 import dataclasses
 import functools
+import json
 import logging
 import shutil
 import tempfile
@@ -24,6 +25,7 @@ from filelock import FileLock, Timeout
 from mlflow.entities import LoggedModelStatus, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from tqdm import tqdm
 
 from nertransfer import card_facts, champion_history, model_card, packaging, schema, starts
@@ -424,10 +426,20 @@ def _add_version(study: Study, choice: Choice, work_dir: Path) -> ModelVersion:
             raise
     tags = _version_tags(study, choice, [])
     with fluent(study.uri):  # the client looks the model up at the global address
-        return client.create_model_version(
+        made = client.create_model_version(
             name, source=f"models:/{choice.model_id}", run_id=choice.run.info.run_id, tags=tags,
             model_id=choice.model_id, description=f"{_words(choice)}.",
         )  # fmt: skip
+    _link(client, choice.model_id, made)
+    return made
+
+
+def _link(client: MlflowClient, model_id: str, made: ModelVersion) -> None:
+    """Tell the LoggedModel its version, for MLflow's pages of models; a server does so itself, a database does not."""
+    own = {"name": made.name, "version": str(made.version)}
+    known = json.loads(client.get_logged_model(model_id).tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+    if own not in [one | {"version": str(one["version"])} for one in known]:
+        client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*known, own])})
 
 
 def _version_tags(study: Study, choice: Choice, targets: Sequence[str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """A registered model's own code: the spans that scoring counts, where they stand in the user's text, on any machine."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from tiny_models import save_tiny_mlflow_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForTokenClassification
 
-from nertransfer import counts, served, starts
+from nertransfer import counts, packaging, served, starts
 from nertransfer.config import Recipe
 from nertransfer.encoding import encode
 from nertransfer.evaluation import predict
@@ -174,6 +175,9 @@ def test_a_stored_model_has_both_flavors_and_no_pickle(folder: Path) -> None:
     assert "cloudpickle_version" not in info.flavors["python_function"]
     assert [column.name for column in info.signature.outputs] == list(COLUMNS)
     assert [parameter.name for parameter in info.signature.params] == ["threshold", "words"]
+    stored = mlflow.models.Model.load(str(folder))
+    assert stored.load_input_example(str(folder)) == packaging.EXAMPLE
+    assert json.loads(stored.get_serving_input(str(folder))) == {"inputs": packaging.EXAMPLE}
 
 
 LOADED_ELSEWHERE = """

@@ -1,6 +1,7 @@
 """A study on a tiny start and tiny corpora: tracked, repeated, interrupted, registered, rescored."""
 
 import dataclasses
+import json
 import logging
 import os
 import shutil
@@ -210,6 +211,8 @@ def test_versions_say_what_they_are_and_aliases_point_to_the_best(here: Study) -
     assert float(version.tags["dev_f1"]) == runs[best]["dev_f1/aaa"]
     assert float(version.tags["test_f1"]) == runs[best]["test_f1/aaa"]
     assert "best of 2 seeds" in version.description
+    model = here.client.get_logged_model(version.source.removeprefix("models:/"))
+    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "ner-aaa", "version": "1"}]  # shown by its page
 
 
 def test_a_better_seed_moves_the_alias_and_says_so(
