@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nertransfer import interrupts
-from nertransfer.config import RECIPES, DataOptions, Recipe, default_recipe
+from nertransfer.config import RECIPES, DataOptions, Recipe, TrainConfig, default_recipe
 from nertransfer.errors import InputError
 
 T = typing.TypeVar("T")
@@ -185,6 +185,11 @@ def run(config: type[T], main: Callable[[T], None], description: str, argv: Sequ
             file = studyfile.read(Path(given["study_file"]), [p.name for p in parameters(config)])
             file.lines = {key: line for key, line in file.lines.items() if key[0] not in given}
             given = file.texts | given
+        if config is not TrainConfig and "LOCAL_RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise InputError(
+                "accelerate launch and torchrun are not allowed here: start it with python, and where cells are to be "
+                "shared by processes, with num_processes, a parameter of study and train"
+            )
         main(build(config, given))
         sys.stdout.flush()
         gc.freeze()  # the exit does not look for garbage among what is there: saves a second after a large report

@@ -1,5 +1,6 @@
 """Texts to configurations and back; everything that is wrong stops with one line."""
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -413,6 +414,22 @@ def test_run_reports_bad_input_found_later_the_same_way(capsys: pytest.CaptureFi
         commandline.run(config.DataConfig, main, "", [])
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "error: swa/train.txt:3: no tag\n"
+
+
+@pytest.mark.parametrize("launched", [{"WORLD_SIZE": "2", "LOCAL_RANK": "1"}, {"WORLD_SIZE": "2"}, {"LOCAL_RANK": "0"}])
+def test_only_train_runs_in_several_processes_of_a_launcher(
+    launched: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in launched.items():
+        monkeypatch.setenv(name, value)
+    seen: list[object] = []
+    commandline.run(config.TrainConfig, seen.append, "", ["--source", "hau"])
+    with pytest.raises(SystemExit) if len(launched) == 2 else contextlib.nullcontext():
+        commandline.run(config.StudyConfig, seen.append, "", [])
+    assert [type(one).__name__ for one in seen] == ["TrainConfig", *["StudyConfig"] * (len(launched) == 1)]
+    assert ("num_processes" in capsys.readouterr().err) == (len(launched) == 2)
 
 
 def test_run_lets_mistakes_of_the_program_through() -> None:
