@@ -283,7 +283,9 @@ def bury_the_dead(study: Study, expiry: float = claims.EXPIRY_SECONDS) -> list[s
     for run in study_runs(study, "attributes.status = 'RUNNING'"):
         owner = Owner.of_run(run)
         limit = expiry if run.data.tags.get(schema.KIND) in _WITH_HEART else float("inf")
-        if owner is not None and not owner.is_alive(beats, me, limit):
+        if owner is None or owner.is_alive(beats, me, limit):
+            continue
+        if study.client.get_run(run.info.run_id).info.status == "RUNNING":  # nor finished since, just before its end
             study.client.set_terminated(run.info.run_id, "KILLED")
             buried.append(run.info.run_name)
     return buried

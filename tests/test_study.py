@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -18,11 +19,12 @@ import pytest
 import transformers
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from project_scripts import ROOT, load_script
 from tiny import save_tiny_corpora, save_tiny_start
 
-from nertransfer import pool, registry, runner, schema, starts
+from nertransfer import pool, registry, runner, schema, starts, tracking
 from nertransfer import study as studies
 from nertransfer.claims import Claims, Owner
 from nertransfer.commandline import build
@@ -591,10 +593,24 @@ def test_runs_of_dead_processes_are_buried_and_those_of_the_living_left_alone(fr
     for name, pid in (("dead", dead.pid), ("living", os.getpid())):
         fresh.client.create_run(
             fresh.experiment_id, run_name=name,
-            tags={"kind": "cell", "host": __import__("socket").gethostname(), "pid": str(pid)},
+            tags={"kind": "cell", "host": socket.gethostname(), "pid": str(pid)},
         )  # fmt: skip
     assert bury_the_dead(fresh) == ["dead"]
     assert [run.info.run_name for run in cell_runs(fresh, "RUNNING")] == ["living"]
+
+
+def test_a_run_that_its_process_finished_just_before_it_ended_is_not_buried(
+    fresh: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    tags = {"kind": "cell", "host": socket.gethostname(), "pid": str(dead.pid)}
+    run = fresh.client.create_run(fresh.experiment_id, run_name="quick", tags=tags)
+    seen = all_runs(fresh.client, fresh.experiment_id)
+    fresh.client.set_terminated(run.info.run_id, "FINISHED")
+    monkeypatch.setattr(tracking, "study_runs", lambda *_: seen)
+    assert bury_the_dead(fresh) == []
+    assert fresh.client.get_run(run.info.run_id).info.status == "FINISHED"
 
 
 def test_a_changed_byte_of_the_source_is_another_cell(fresh: Study) -> None:
