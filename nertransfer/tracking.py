@@ -10,7 +10,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -57,8 +57,10 @@ def open_run(
         client = impatient(client)
         if not killed:
             log(client, run_id, tags={"error": f"{type(error).__name__}: {error}"[:5000]})
-            client.log_text(run_id, traceback.format_exc(), "error.txt")
         client.set_terminated(run_id, "KILLED" if killed else "FAILED")
+        if not killed:
+            with suppress(Exception):  # the artifact store may be what failed
+                client.log_text(run_id, traceback.format_exc(), "error.txt")
         raise
     client.set_terminated(run_id, "FINISHED")
 

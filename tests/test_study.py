@@ -330,6 +330,16 @@ def test_a_run_that_fails_is_marked_and_its_error_kept(fresh: Study) -> None:
     assert run.data.tags["error"] == "RuntimeError: out of luck"
 
 
+def test_a_run_that_fails_with_the_artifact_store_is_marked_too(fresh: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(MlflowClient, "log_text", full)
+    with pytest.raises(OSError, match="no space"), open_run(fresh, schema.KIND_CELL, "broken"):
+        raise OSError("no space left on device")
+    assert cell_runs(fresh, "FAILED")[0].data.tags["error"] == "OSError: no space left on device"
+
+
 def test_an_interrupted_run_is_marked_as_killed(fresh: Study) -> None:
     with pytest.raises(KeyboardInterrupt), open_run(fresh, schema.KIND_CELL, "stopped"):
         raise KeyboardInterrupt
