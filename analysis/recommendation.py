@@ -30,6 +30,7 @@ from nertransfer.languages import LANGUAGES
 from nertransfer.nouns import count
 from nertransfer.schema import F1
 from nertransfer.subtokens import of_words
+from nertransfer.text_files import BYTE_ORDER_MARK, decode
 from nertransfer.uriel import Typology
 
 BEST = "best"
@@ -187,11 +188,7 @@ def read_text(path: Path) -> list[list[str]]:
     sentences = []
     for file in files:
         try:
-            text = file.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{file}: not UTF-8 at byte offset {error.start}; save the file as UTF-8", "text"
-            ) from None
+            text = decode(file.read_bytes(), file, "text").removeprefix(BYTE_ORDER_MARK)
         except OSError as error:
             raise InputError(f"{file}: cannot be read: {error.strerror}", "text") from error
         sentences += [words for line in text.split("\n") if (words := line.split())]

@@ -21,6 +21,7 @@ from nertransfer.measurements import Measurements
 from nertransfer.schema import KIND_ADAPTATION, START, START_FINGERPRINT
 from nertransfer.store import Study
 from nertransfer.study import resolve_starts
+from nertransfer.text_files import BYTE_ORDER_MARK, decode
 from nertransfer.tracking import configuration_params, deliver, log, open_run
 
 
@@ -94,11 +95,8 @@ def _read_text(config: AdaptConfig) -> tuple[list[str], str]:
     else:
         raise InputError("text is missing: a UTF-8 file with one sentence a line")
     raw = path.read_bytes()
-    try:
-        lines = [line for line in raw.decode("utf-8-sig").split("\n") if line.strip()]
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}:{line}: not UTF-8 at byte {error.start}") from None
+    text = decode(raw, path, "text").removeprefix(BYTE_ORDER_MARK)
+    lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
         raise InputError(f"{path}: the text is empty")
     return lines, hashlib.sha256(raw).hexdigest()

@@ -23,6 +23,7 @@ from nertransfer.folders import make_folder
 from nertransfer.grid import is_several, languages_of
 from nertransfer.languages import check_code
 from nertransfer.schema import SPLITS
+from nertransfer.text_files import BYTE_ORDER_MARK, decode
 
 LAYOUT = "<language>/{train,dev,test}.txt"
 DOCUMENT_START = "-DOCSTART-"
@@ -33,7 +34,6 @@ LINES_KEPT = 5
 # Python's own str.split() and str.splitlines() also cut at U+00A0, U+0085, U+2028 and others,
 # which occur inside words; only these are separators here.
 SEPARATORS = re.compile(r"[ \t]+")
-BYTE_ORDER_MARK = "\ufeff"
 _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 """Unicode categories: controls, format and zero-width characters, and spaces other than U+0020."""
 
@@ -213,18 +213,6 @@ def _oddities(word: str) -> tuple[str, ...]:
     if not unicodedata.is_normalized("NFC", word):
         found.append("not_nfc")
     return tuple(found)
-
-
-def decode(data: bytes, path: str) -> str:
-    """``data`` as UTF-8. Raises InputError that names file, line and byte."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path}:{line}: not UTF-8: byte 0x{data[error.start]:02x} at byte offset {error.start} of the file; "
-            "save the file as UTF-8"
-        ) from None
 
 
 def parse(

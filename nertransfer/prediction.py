@@ -18,6 +18,7 @@ from nertransfer.progress import progress_bar
 from nertransfer.registry import local_copy
 from nertransfer.served import Tagged, Tagger, words
 from nertransfer.store import Study, client, resolve_uri
+from nertransfer.text_files import BYTE_ORDER_MARK, decode
 
 AT_A_TIME = 128
 """Texts between two steps of the progress bar."""
@@ -81,7 +82,7 @@ def predict(config: PredictConfig) -> Outcome:
 def _read(path: Path) -> list[str]:
     if not path.is_file():
         raise InputError(f"input={str(path)!r} is not allowed: a file that exists", "input")
-    text = corpus.decode(path.read_bytes(), str(path)).removeprefix(corpus.BYTE_ORDER_MARK)
+    text = decode(path.read_bytes(), path, "input").removeprefix(BYTE_ORDER_MARK)
     return [line.removesuffix("\r") for line in text.split("\n")]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from nertransfer.errors import InputError
 from nertransfer.grid import OWN
 from nertransfer.labels import category_of
+from nertransfer.text_files import decode
 
 ORDER = ("wol", "pcm", "yor", "hau", "ibo", "luo", "lug", "kin", "swa", "amh")
 """The languages in the order of NERTransfer's tables; Amharic is not in them and stands last."""
@@ -159,12 +160,7 @@ def _check_category(name: str, path: Path | str, number: int) -> None:
 
 def read_text(path: Path) -> str:
     """The file's text; raises InputError where it is not UTF-8."""
-    content = path.read_bytes()
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}:{line}: not UTF-8") from None
+    return decode(path.read_bytes(), path)
 
 
 @dataclass(frozen=True)

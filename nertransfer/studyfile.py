@@ -13,6 +13,7 @@ import yaml
 
 from nertransfer.config import Recipe
 from nertransfer.errors import InputError
+from nertransfer.text_files import decode
 
 GROUPS = {"recipe": "", "slurm": "slurm_"}
 """Keys that may hold a mapping, and what is put before its keys to make parameters of them."""
@@ -39,14 +40,12 @@ def read(path: Path, known: Collection[str]) -> StudyFile:
     or repeated key, an empty list, a value that is neither text nor a list of texts.
     """
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        text = decode(path.read_bytes(), path)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except OSError as error:
         raise InputError(f"study_file={str(path)!r} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}:{line}: not UTF-8 at byte {error.start}") from None
     except yaml.reader.ReaderError as error:
-        line = path.read_text(encoding="utf-8")[: error.position].count("\n") + 1
+        line = text.count("\n", 0, error.position) + 1
         raise InputError(f"{path}:{line}: not YAML: {error.reason}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)

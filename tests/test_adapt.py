@@ -54,7 +54,7 @@ def test_adapting_twice_gives_the_same_weights(study: Study) -> None:
     [
         ({"text": "missing.txt"}, "text='missing.txt' is not a file"),
         ({"text": "empty.txt"}, "empty.txt: the text is empty"),
-        ({"text": "latin.txt"}, "latin.txt:2: not UTF-8 at byte 4"),
+        ({"text": "latin.txt"}, "latin.txt:2: not UTF-8: byte 0xe9 at byte offset 4"),
         ({"text": ""}, "text is missing"),
         ({"output": "tiny"}, "output='tiny' is not allowed: it exists already"),
         ({"output": "text.txt/adapted"}, "output: the folder text.txt cannot be made"),

