@@ -41,16 +41,16 @@ class Encoded:
 
     ``labels``: int64 array over all words of the split (IGNORED where the model has no such
     label), or None. ``sentence_starts``: index of each sentence's first word, plus the total.
-    ``unknown_words``: words that tokenise to nothing; ``cut_words``: words with more
-    sub-tokens than a window holds, of which only the first ones are read.
+    What `encode` counts of its sentences: ``unknown_words``, which tokenise to nothing, and ``cut_words``,
+    which have more sub-tokens than a window holds, so that only the first ones are read.
     """
 
     windows: tuple[Window, ...]
     labels: np.ndarray | None
     sentence_starts: np.ndarray
     pad_id: int
-    unknown_words: int
-    cut_words: int
+    unknown_words: int = 0
+    cut_words: int = 0
 
     @property
     def number_of_words(self) -> int:
@@ -114,7 +114,7 @@ def encode(
 
 
 def joined(parts: Sequence[Encoded]) -> Encoded:
-    """Several splits behind one another as one, without labels, for what is to be done with all of them at once.
+    """Several splits behind one another as one, without labels and counts, for what is done with all at once.
 
     All are of one tokenizer, and there is at least one.
     """
@@ -125,10 +125,7 @@ def joined(parts: Sequence[Encoded]) -> Encoded:
         for window in part.windows
     )
     sentences = [part.sentence_starts[:-1] + start for part, start in zip(parts, starts, strict=False)]
-    return Encoded(
-        windows, None, np.concatenate([*sentences, starts[-1:]]), parts[0].pad_id,
-        sum(part.unknown_words for part in parts), sum(part.cut_words for part in parts),
-    )  # fmt: skip
+    return Encoded(windows, None, np.concatenate([*sentences, starts[-1:]]), parts[0].pad_id)
 
 
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:

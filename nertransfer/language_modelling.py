@@ -34,7 +34,7 @@ def encode_text(lines: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_le
     )
     if not windows:
         raise InputError("the text has no line with a word in it")
-    return Encoded(windows, None, np.zeros(1, np.int64), tokenizer.pad_token_id, 0, 0)
+    return Encoded(windows, None, np.zeros(1, np.int64), tokenizer.pad_token_id)
 
 
 def masked_batches(tokenizer: PreTrainedTokenizerBase, masking: float) -> BatchMaker:

@@ -91,7 +91,7 @@ def test_training_is_that_of_ordinary_steps_but_for_float_order(made: Made, monk
 def test_batches_without_padding_are_recorded_too(made: Made) -> None:
     """Their mask would be left out: another way through the model, and one that cannot be recorded."""
     rows = [Window(tuple(range(length)), (1,), (2,), (n,)) for n, length in enumerate((STRIDE,) * 4 + (3 * STRIDE,))]
-    train = Encoded(tuple(rows), np.zeros(len(rows), dtype=np.int64), np.arange(len(rows) + 1), 0, 0, 0)
+    train = Encoded(tuple(rows), np.zeros(len(rows), dtype=np.int64), np.arange(len(rows) + 1), 0)
     masks: list[torch.Tensor] = []
 
     def step(input_ids: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -116,7 +116,7 @@ def test_no_row_is_longer_than_the_model_takes(made: Made) -> None:
     rows = tuple(Window((5,) * usable, (1,), (2,), (n,)) for n in range(9))
     accelerator = make_accelerator(RECIPE, RUN)
     for pad_id, width in ((model.base_model.embeddings.padding_idx, places), (5, usable)):
-        train = Encoded(rows, words, np.arange(10), pad_id, 0, 0)
+        train = Encoded(rows, words, np.arange(10), pad_id)
         optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
         training = finetune.Training(model, optimiser, train, RECIPE, RUN, accelerator)
         steps = finetune.capture(training, Repeats())

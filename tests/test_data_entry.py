@@ -72,7 +72,7 @@ def test_bad_data_ends_with_one_message_and_writes_nothing(data: Path) -> None:
 def test_an_output_that_cannot_be_written_is_bad_input(data: Path) -> None:
     (data / "file").write_text("")
     done = describe(data, "--data", "mine", "--output", "file")
-    assert done.returncode == 2 and "cannot be written" in done.stderr
+    assert done.returncode == 2 and "error: output: the folder file/mine cannot be made" in done.stderr
 
 
 def test_help_shows_the_commands(tmp_path: Path) -> None:
