@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from latex_check import check_latex
 from test_pretraining import COLUMNS, ROLES, STUDY, frame_of, models, published_frame, shuffled
 
 from analysis import categories, pretraining, typeset
@@ -80,7 +81,7 @@ def entries(text: str) -> list[list[str]]:
 def test_the_published_table_comes_out_of_the_published_predictions(shared_data: Path) -> None:
     counted = counted_frame(shared_data)
     assert categories.published_latex(counted, ["wol", "hau", "swa"], REGIONS) == PUBLISHED_LATEX
-    assert typeset.check_latex(PUBLISHED_LATEX) == []
+    assert check_latex(PUBLISHED_LATEX) == []
     # and rounding does to full precision what the printed reports say
     by = ["start", "source", "seed", "category"]
     printed = published_frame(shared_data)
@@ -131,7 +132,7 @@ def test_a_published_table_of_other_names_is_latex() -> None:
     names = {"swa": "afro_xlmr", "hau": "zh_CN"}
     frame = study(DATE_TIME=-5).replace({"start": names, "source": names, "target": names})
     text = categories.published_latex(frame, ["zh_CN", "wol"], {"zh_CN": "south_east"})
-    assert typeset.check_latex(text) == []
+    assert check_latex(text) == []
     assert r" DATE\_TIME & " in text and r"zh\_CN (south\_east) & " in text and r"afro\_xlmr & " in text
 
 
@@ -215,7 +216,7 @@ def test_a_table_marks_the_best_start_of_every_language_and_category() -> None:
     assert table.rules == {2, 5} and "with n - 1 in the denominator" in table.notes[0]
     published = categories.table(categories.by_start(frame, ROLES, ddof=0), ddof=0)
     assert "with n in the denominator" in published.notes[0]
-    assert typeset.check_latex(typeset.latex(table, document=True)) == []
+    assert check_latex(typeset.latex(table, document=True)) == []
 
 
 @settings(max_examples=20, deadline=None)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from latex_check import check_latex
 from test_pretraining import COLUMNS, published_frame, shuffled
 
 from analysis import model_cards, typeset
@@ -199,7 +200,7 @@ def test_a_table_has_the_numbers_and_the_seeds() -> None:
     heads, entries = table.rows[1]
     assert heads == ["ner-hau@from-swa", "swa", "hau"]
     assert [entry.text for entry in entries] == ["70.00", "69.00", "71.00", "1"]
-    assert typeset.check_latex(typeset.latex(table, document=True)) == []
+    assert check_latex(typeset.latex(table, document=True)) == []
 
 
 @settings(max_examples=25, deadline=None)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from latex_check import check_latex
 from scipy.stats import mannwhitneyu
 
 from analysis import pretraining, typeset
@@ -103,7 +104,7 @@ def test_the_published_tables_come_out_of_the_published_results(shared_data: Pat
     frame = published_frame(shared_data)
     assert pretraining.published_latex(frame, PUBLISHED_ORDER) == PUBLISHED_LATEX
     assert pretraining.published_csv(frame, PUBLISHED_ORDER) == PUBLISHED_CSV
-    assert typeset.check_latex(PUBLISHED_LATEX) == []
+    assert check_latex(PUBLISHED_LATEX) == []
 
 
 def test_a_published_best_is_bold_only_with_a_star() -> None:
@@ -118,7 +119,7 @@ def test_a_published_table_of_other_names_is_latex() -> None:
     names = {"swa": "afro_xlmr", "hau": "zh_CN"}
     scores = {tuple(names.get(name, name) for name in pair): values for pair, values in STUDY.items()}
     text = pretraining.published_latex(frame_of(scores), ["zh_CN", "wol"])
-    assert typeset.check_latex(text) == []
+    assert check_latex(text) == []
     assert r" zh\_CN & " in text and r"Pre-trained (afro\_xlmr)" in text
     assert "zh_CN" in pretraining.published_csv(frame_of(scores), ["zh_CN"])
 
@@ -285,7 +286,7 @@ def test_a_table_marks_what_is_best_and_what_differs() -> None:
     assert "(with n in the denominator) over 5 seeds." in published.notes[0]
     assert "paired bootstrap over sentences" in notes and "3 comparisons" in notes
     assert "n/a" not in notes and "So few seeds" not in notes
-    assert typeset.check_latex(typeset.latex(table, document=True)) == []
+    assert check_latex(typeset.latex(table, document=True)) == []
 
 
 def test_a_table_says_when_its_seeds_are_too_few_for_a_star() -> None:

@@ -12,9 +12,10 @@ from urllib.parse import unquote
 
 import analysis_store as made
 import pytest
+from latex_check import check_latex
 from mlflow import MlflowClient
 
-from analysis import report, results, sections, tables, typeset
+from analysis import report, results, sections, tables
 from nertransfer.config import AnalyseConfig, DataOptions, TrackingOptions
 from nertransfer.errors import InputError
 from nertransfer.store import all_runs, client
@@ -117,7 +118,7 @@ def test_transfer_table_has_the_numbers(index: Path) -> None:
 
 def test_latex_tables_have_no_problem(index: Path) -> None:
     for path in sorted((index.parent / "tables").glob("*.tex")):
-        assert typeset.check_latex(path.read_text(encoding="utf-8")) == [], path.name
+        assert check_latex(path.read_text(encoding="utf-8")) == [], path.name
 
 
 @pytest.mark.parametrize(("style", "denominator"), [("default", "n - 1"), ("published", "n")])

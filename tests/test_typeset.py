@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from latex_check import check_latex
 from markdown_it import MarkdownIt
+from test_categories import PUBLISHED_LATEX as BY_CATEGORY
+from test_pretraining import PUBLISHED_LATEX as IN_LANGUAGE
 
 from analysis.tables import MINUS, MISSING
 from analysis.typeset import (
     COLOURS,
     Entry,
     Table,
-    check_latex,
     latex,
     latex_escape,
     markdown,
@@ -391,34 +393,6 @@ def test_an_empty_bold_entry_makes_no_stars_in_markdown() -> None:
 
 # --- the published tables ---------------------------------------------------------------------------------
 
-# Beukman, NERTransfer, analysis/v10/results.tex, whole
-RESULTS = r"""\begin{tabular}{llllllllll}
-\toprule
-{} &                      wol &         pcm &                      yor &                      hau &                      ibo &         luo &                      lug &                      kin &                      swa \\
-\midrule
-Pre-trained (same-language) &               66.9 (1.7) &  87.1 (0.8) &  $\textbf{83.3 (0.3)}^*$ &  $\textbf{91.6 (0.4)}^*$ &  $\textbf{87.9 (0.5)}^*$ &  76.2 (1.2) &  $\textbf{84.5 (0.5)}^*$ &  $\textbf{78.3 (1.0)}^*$ &  $\textbf{89.6 (0.6)}^*$ \\
-Pre-trained (swa)           &  $\textbf{67.3 (1.3)}^*$ &  88.0 (0.8) &               78.3 (1.0) &    $\text{88.8 (0.2)}^*$ &               84.3 (0.8) &  77.2 (1.4) &    $\text{82.0 (0.5)}^*$ &               75.2 (1.0) &  $\textbf{89.6 (0.6)}^*$ \\
-Pre-trained (base)          &               64.2 (1.3) &  87.3 (0.9) &               77.9 (0.3) &               89.5 (0.4) &               84.9 (0.7) &  74.5 (1.3) &               80.2 (0.7) &               73.7 (0.7) &               87.8 (0.5) \\
-\bottomrule
-\end{tabular}
-"""  # noqa: E501
-# the same, analysis/v10/categories/all_cats.tex: the first and the last language of the three western ones
-ALL_CATEGORIES = r"""\begin{tabular}{lllllll}
-\toprule
-           &               &                                             DATE &                             LOC &                                              ORG &                                              PER &                                           overall \\
-Lang & Pretrained &                                                  &                                 &                                                  &                                                  &                                                   \\
-\midrule
-wol (west) & base &                                       27.2 (2.8) &                      81.2 (2.1) &                                       46.0 (4.9) &                                       60.8 (1.6) &                                       64.22 (1.3) \\
-           & swa &                                       28.2 (4.2) &                      82.4 (1.9) &                                       51.0 (3.3) &                    \textcolor{green}{66.4 (2.7)} &                                       67.29 (1.3) \\
-           & lang-specific &  \textcolor{orange}{\textcolor{red}{26.6 (2.9)}} &                      83.2 (1.2) &                   \textcolor{orange}{48.6 (3.7)} &                   \textcolor{orange}{64.8 (4.0)} &                   \textcolor{orange}{66.88 (1.7)} \\
-\midrule
-pcm (west) & base &                                       90.8 (0.7) &                      85.6 (1.0) &                                       79.8 (2.0) &                                       92.4 (1.0) &                                       87.34 (0.9) \\
-           & swa &                                       90.8 (1.7) &                      87.6 (1.0) &                                       81.4 (0.8) &                      \textcolor{red}{91.6 (1.4)} &                                       88.04 (0.8) \\
-           & lang-specific &                                       91.0 (0.9) &  \textcolor{orange}{86.6 (1.0)} &  \textcolor{orange}{\textcolor{red}{79.4 (1.4)}} &  \textcolor{orange}{\textcolor{red}{91.0 (1.1)}} &  \textcolor{orange}{\textcolor{red}{87.09 (0.8)}} \\
-\bottomrule
-\end{tabular}
-"""  # noqa: E501
-
 
 def published_rows(text: str) -> list[list[str]]:
     lines = [line.removesuffix(r"\\") for line in text.splitlines() if line.endswith(r"\\")]
@@ -426,17 +400,17 @@ def published_rows(text: str) -> list[list[str]]:
 
 
 def test_a_published_table_with_one_head_comes_out_byte_for_byte() -> None:
-    header, *rows = published_rows(RESULTS)
-    assert published_tabular(header[1:], [(row[:1], row[1:]) for row in rows]) == RESULTS
-    assert check_latex(RESULTS) == []
+    header, *rows = published_rows(IN_LANGUAGE)
+    assert published_tabular(header[1:], [(row[:1], row[1:]) for row in rows]) == IN_LANGUAGE
+    assert check_latex(IN_LANGUAGE) == []
 
 
 def test_a_published_table_with_two_heads_comes_out_byte_for_byte() -> None:
-    header, names, *rows = published_rows(ALL_CATEGORIES)
+    header, names, *rows = published_rows(BY_CATEGORY)
     languages = [rows[i - i % 3][0] for i in range(len(rows))]
     named = [([language, row[1]], row[2:]) for language, row in zip(languages, rows, strict=True)]
-    assert published_tabular(header[2:], named, names[:2]) == ALL_CATEGORIES
-    assert check_latex(ALL_CATEGORIES) == []
+    assert published_tabular(header[2:], named, names[:2]) == BY_CATEGORY
+    assert check_latex(BY_CATEGORY) == []
 
 
 def test_a_published_column_is_as_wide_as_its_name_and_its_blank_heads_as_the_last() -> None:
