@@ -46,7 +46,6 @@ ZERO_SHOT, IN_LANGUAGE = SETTINGS = ("zero-shot", "in-language")
 """Settings that means are over, as everywhere; the target of a source of several may be in neither (`setting_of`)."""
 NO_SEED = "no seed has all its pairs"
 """Why a group has no mean."""
-OF_SOURCE = ("in train", "frequency", "consistency")
 BUCKET_COLUMNS = [
     "start", "source", "target", "attribute", "bucket", "f1", "low", "high", "n_seeds", "gold", "predicted", "correct",
 ]  # fmt: skip
@@ -157,7 +156,7 @@ class _Known:
         return occurrences, entities
 
     def attributes(self, target: str, found: Tagged) -> dict[str, np.ndarray]:
-        """(sources, kinds) the bucket of each attribute of `OF_SOURCE`."""
+        """(sources, kinds) the bucket of each attribute that the source's train split decides."""
         form = self.form[target]
         places = np.array([self.categories.index(name) for name in found.categories], np.int64)
         category = places[found.kinds.category] if len(places) else found.kinds.category
