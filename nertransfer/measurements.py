@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from nertransfer import predicted_entities, schema, sentence_counts
+from nertransfer import markdown, predicted_entities, schema, sentence_counts
 from nertransfer.labels import ALL
 from nertransfer.scored import Scored
 
@@ -149,7 +149,7 @@ def scores_table(scored: Sequence[Scored], source: str = "") -> str:
         name = s.split.language + (" (source)" if s.split.language == source else "")
         values = [f"{100 * v:.1f}" for v in (total.f1, total.precision, total.recall)]
         rows.append([name, s.split.name, *values, *per, str(total.support)])
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
+    return markdown.table(header, rows)
 
 
 @functools.cache
