@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from nertransfer import planted_starts, starts
 from nertransfer.cell_measurements import curve
 from nertransfer.commandline import flat
-from nertransfer.config import PLANTED, AdaptConfig, Recipe, RunOptions
+from nertransfer.config import PLANTED, AdaptConfig, RunOptions
 from nertransfer.corpus import folder_of
 from nertransfer.errors import InputError
 from nertransfer.finetune import clear_checkpoint
@@ -35,10 +35,7 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
     output = Path(config.output or Path(config.data.work_dir) / "starts" / config.language)
     _check_new(output)
     lines, digest = _read_text(config)
-    recipe = Recipe(
-        epochs=config.epochs, batch_size=config.batch_size, max_length=config.max_length,
-        learning_rate=config.learning_rate,
-    )  # fmt: skip
+    recipe = config.recipe
     accelerator = Accelerator(cpu=config.run.device == "cpu")
     start = resolve_starts((config.start,), config.data, lambda: accelerator)[0]
     tokenizer = starts.load_tokenizer(start)

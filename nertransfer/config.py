@@ -221,6 +221,7 @@ class RunOptions(TrainingOptions, ScoringOptions):
 
 
 def _check_recipe_and_run(recipe: Recipe, run: RunOptions, num_processes: int) -> None:
+    check(num_processes >= 1, "num_processes", num_processes, "a whole number of at least 1")
     check(
         recipe.batch_size % run.gradient_accumulation == 0,
         "gradient_accumulation",
@@ -348,7 +349,6 @@ class StudyConfig:
         check_unique("adapted", tuple(text.partition("=")[0] for text in self.adapted))
         self._check_few_shot()
         check(self.workers >= 0, "workers", self.workers, "a whole number of at least 0")
-        check(self.num_processes >= 1, "num_processes", self.num_processes, "a whole number of at least 1")
 
     def _check_few_shot(self) -> None:
         for parameter in ("few_shot_languages", "few_shot_sentences"):
@@ -393,7 +393,6 @@ class TrainConfig:
         _check_recipe_and_run(self.recipe, self.run, self.num_processes)
         _check_seeds((self.seed,), "seed")
         check_unique("targets", self.targets)
-        check(self.num_processes >= 1, "num_processes", self.num_processes, "a whole number of at least 1")
         language, number = self.few_shot_language, self.few_shot_sentences
         check(number >= 0, "few_shot_sentences", number, "a whole number of at least 0")
         check(not number or bool(language), "few_shot_sentences", number, "few_shot_language says of which language")
@@ -493,12 +492,16 @@ class AdaptConfig:
 
     def __post_init__(self) -> None:
         check_code(self.language, "language")
-        check(self.epochs >= 1, "epochs", self.epochs, "a whole number of at least 1")
-        check(self.batch_size >= 1, "batch_size", self.batch_size, "a whole number of at least 1")
-        check(self.max_length >= 8, "max_length", self.max_length, "at least 8 sub-tokens")
-        check(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "between 0 and 1")
+        _ = self.recipe  # raises where a value is none of a recipe
         check(0 < self.masking < 1, "masking", self.masking, "between 0 and 1")
         _check_seeds((self.seed,), "seed")
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe(
+            epochs=self.epochs, batch_size=self.batch_size, max_length=self.max_length,
+            learning_rate=self.learning_rate,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
