@@ -1,6 +1,6 @@
 """Everything that the report of a study shows, computed at once from what was read. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,7 @@ UNKNOWN = "not known: one seed, and no entities counted by sentence"
 @dataclass(frozen=True)
 class Matrices:
     """One view in one category, in percent: rows and targets, with averages as the last row and column (``avg``)
-    except in ``low`` and ``high``, the limits of the 95 % intervals."""
+    except in ``low`` and ``high``, the limits of the 95 % intervals. Targets without the category are not there."""
 
     mean: pd.DataFrame
     sd: pd.DataFrame
@@ -162,7 +162,8 @@ def compute(
     fills in ``errors``.
     """
     ddof, selection = (0, "test") if published else (1, selection_split)
-    names = list(dict.fromkeys([ALL, *found.frame["category"]]))
+    lacking = _lacking(found.frame)
+    names = list(lacking)
     samples = inference.samples(found.frame, counts, SPLIT)
     intervals = inference.intervals(samples)
     differences = inference.differences(samples, reference)
@@ -178,7 +179,10 @@ def compute(
         views=shown,
         cubes=cubes,
         categories=names,
-        matrices={view.name: {name: _matrices(view, name, ddof, limits) for name in names} for view in shown},
+        matrices={
+            view.name: {name: _matrices(view, name, ddof, limits, without) for name, without in lacking.items()}
+            for view in shown
+        },
         reference=reference,
         missing=audit.missing_scores(found),
         best=_best_sources(starts, intervals),
@@ -262,8 +266,17 @@ def _sources(found: StudyResults) -> list[str]:
     return [name for name in found.languages if name in sources and not is_several(name)]
 
 
-def _matrices(view: View, category: str, ddof: int, limits: Mapping[tuple, tuple[float, float]]) -> Matrices:
-    cube = view.cube(SPLIT, category)
+def _lacking(frame: pd.DataFrame) -> dict[str, set[str]]:
+    """By category, `ALL` first, the targets that were scored and do not have it; without those that none has."""
+    every = set(frame.loc[(frame["split"] == SPLIT) & (frame["category"] == ALL), "target"])
+    there = {name: matrices.having(frame, name, SPLIT) for name in dict.fromkeys(frame["category"])}
+    return {ALL: set()} | {name: every - targets for name, targets in there.items() if targets and name != ALL}
+
+
+def _matrices(
+    view: View, category: str, ddof: int, limits: Mapping[tuple, tuple[float, float]], without: Collection[str]
+) -> Matrices:
+    cube = view.cube(SPLIT, category, without=without)
     wide = cube.with_averages()
     n = wide.statistic("n")
     sd = wide.statistic("sd")

@@ -277,18 +277,22 @@ Axes = Mapping[str, tuple[list[str], list[str]]]
 """Sources and targets of every start's matrix."""
 
 
+def having(frame: pd.DataFrame, category: str, split: str = "test") -> set[str]:
+    """The targets whose gold tags have a category: on others its F1 is no score, though 0 where it was predicted."""
+    rows = frame[(frame["split"] == split) & (frame["category"] == category) & (frame[SUPPORT] > 0)]
+    return set(rows["target"])
+
+
 def by_category(frame: pd.DataFrame, axes: Axes, split: str = "test") -> pd.DataFrame:
     """Mean F1 by category, start and setting, in percent.
 
-    A category counts for the targets whose gold tags have it.
+    A category counts for the targets that are `having` it.
     """
     rows = []
-    scored = frame[frame["split"] == split]
-    for category in dict.fromkeys(scored["category"]):
-        of_category = scored[(scored["category"] == category) & (scored[SUPPORT] > 0)]
-        having = set(of_category["target"])
+    for category in dict.fromkeys(frame.loc[frame["split"] == split, "category"]):
+        there = having(frame, category, split)
         for start, (sources, targets) in axes.items():
-            found = cube(frame, start, sources, [t for t in targets if t in having], split, category)
+            found = cube(frame, start, sources, [t for t in targets if t in there], split, category)
             for setting, pairs in SETTINGS.items():
                 if pairs(found):
                     average = pair_average(found, pairs(found))

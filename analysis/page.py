@@ -341,6 +341,8 @@ def _matrix_data(matrix: Matrix, reference: Matrix | None) -> dict:
         frames = {name: frame_of(matrix, category, name) for name in ("mean", "sd", "n", "low", "high")}
         frames["difference"] = difference(matrix, reference, category)
         statistics[category] = {name: _plain(frame) for name, frame in frames.items() if frame is not None}
+        there = matrix.statistics[category]["mean"].columns
+        statistics[category]["without"] = [j for j, target in enumerate(matrix.targets) if target not in there]
     return {
         "name": matrix.name,
         "title": matrix.title,

@@ -61,8 +61,9 @@ class Matrix:
     """One transfer matrix, switched on the page.
 
     ``statistics`` by category (`ALL` first) has the frames ``mean``, ``sd``, ``n``, ``low``, ``high`` (percent, rows x
-    targets, without margins); NaN where missing, ``low`` and ``high`` may be absent. ``own`` by row: the targets
-    that are not zero-shot there. ``configurations`` by row is ``<start>-<source>``. ``file`` is the CSV of the means.
+    targets, without margins); NaN where missing, ``low`` and ``high`` may be absent, and so may targets without the
+    category. ``own`` by row: the targets that are not zero-shot there. ``configurations`` by row is
+    ``<start>-<source>``. ``file`` is the CSV of the means.
     """
 
     name: str

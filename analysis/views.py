@@ -1,6 +1,6 @@
 """The transfer matrices of a study by name: one for every start, ``own``, and ``source-<pivot>``. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,9 +46,10 @@ class View:
         """What a row is."""
         return "start" if self.kind == "pivot" else "source"
 
-    def cube(self, split: str, category: str = ALL, measure: str = F1) -> Cube:
-        """Its scores by seed, in percent."""
-        return matrices.cube(self.frame, self.name, self.rows, self.targets, split, category, measure)
+    def cube(self, split: str, category: str = ALL, measure: str = F1, without: Collection[str] = ()) -> Cube:
+        """Its scores by seed, in percent, on its targets but those in ``without``."""
+        targets = [target for target in self.targets if target not in without]
+        return matrices.cube(self.frame, self.name, self.rows, targets, split, category, measure)
 
     def is_own(self, row: str, target: str) -> bool:
         """Whether the target is the source that was fine-tuned on, or one of its languages: not zero-shot."""

@@ -546,6 +546,25 @@ def test_every_view_shows_the_numbers_of_its_frame(study: Page, visit: Visit) ->
         assert address == f"matrix={name}&category={category}&show={show}{places}"
 
 
+def test_a_target_without_the_category_is_left_out_of_it_and_of_its_averages(study: Page, visit: Visit) -> None:
+    base, *others = study.matrices
+    gone, kept = base.targets[0], base.targets[1:]
+    frames = {name: frame[kept] for name, frame in base.statistics["PER"].items()}
+    made = dataclasses.replace(
+        study, matrices=[dataclasses.replace(base, statistics={**base.statistics, "PER": frames}), *others]
+    )
+    _, told = visit(
+        made, TABLE + """press("category", "PER"); const found = table();
+        document.querySelector("#matrix tbody tr td").click();
+        return { found, panel: document.getElementById("place").textContent };""",
+    )  # fmt: skip
+    own = {row: [t for t in base.own[row] if t != gone] for row in base.rows}
+    rest = dataclasses.replace(base, targets=kept, own=own)
+    expected = expected_view(dataclasses.replace(study, matrices=[rest]), "base", "PER", "mean")
+    assert told["found"] == [[row[0], gone if i == 0 else "·", *row[1:]] for i, row in enumerate(expected)]
+    assert "no entity of this category" in told["panel"]
+
+
 def test_a_linked_view_is_restored(study: Page, visit: Visit) -> None:
     root, told = visit(
         study,

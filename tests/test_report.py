@@ -116,6 +116,33 @@ def test_transfer_table_has_the_numbers(index: Path) -> None:
     assert float(rows["nya"]["avg"]) == pytest.approx(row, abs=1e-6)
 
 
+def test_a_target_that_lacks_a_category_is_not_in_its_matrices(tmp_path: Path) -> None:
+    """zed has no PER: where a model predicted one its F1 is 0, where none did there is no score."""
+    opened = client(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = opened.create_experiment("lacking", artifact_location=(tmp_path / "artifacts").as_uri())
+    languages, seeds = ["nya", "aaa", "zed"], [0, 1]
+    cells = [(start, source, seed) for start in ("base", "aaa") for source in languages for seed in seeds]
+    made.log_plan(opened, experiment, starts=["base", "aaa"], sources=languages, targets=languages, seeds=seeds)
+    for cell in cells:
+        metrics = {k: v for k, v in made.values(cell, languages).items() if "zed/PER" not in k}
+        if cell[1:] != ("aaa", 1):
+            metrics |= {f"test_{m}/zed/PER": 0.0 for m in ("f1", "precision", "recall", "support")}
+        made.log_cell(opened, experiment, cell, languages, metrics=metrics)
+    folder = write(f"sqlite:///{tmp_path / 'mlflow.db'}", "lacking", tmp_path / "out").parent
+    for name in ("base", "base.sd", "base.n", "base.zero-shot", "aaa-minus-base"):
+        with (folder / f"transfer/PER/{name}.csv").open() as file:
+            rows = {row["source"]: row for row in csv.DictReader(file)}
+        margin = [] if name == "base.n" else ["avg"]
+        assert list(rows["zed"]) == ["source", "nya", "aaa", *margin] and list(rows) == [*languages, *margin], name
+        assert all(row["avg"] for row in rows.values() if margin), name
+    with (folder / "by_category.csv").open() as file:
+        mean = {(r["category"], r["start"], r["setting"]): float(r["f1"]) for r in csv.DictReader(file)}
+    with (folder / "transfer/PER/base.zero-shot.csv").open() as file:
+        assert float(list(csv.DictReader(file))[-1]["avg"]) == pytest.approx(mean["PER", "base", "zero-shot"], abs=1e-6)
+    with (folder / "transfer/base.csv").open() as file:
+        assert "zed" in next(csv.reader(file))
+
+
 def test_latex_tables_have_no_problem(index: Path) -> None:
     for path in sorted((index.parent / "tables").glob("*.tex")):
         assert check_latex(path.read_text(encoding="utf-8")) == [], path.name

@@ -99,7 +99,8 @@
     const frames = () => matrix().statistics.get(state.category);
     const value = (name, i, j) => frames()[name]?.[i]?.[j] ?? null;
     const isOwn = (i, j) => matrix().own[i].includes(matrix().targets[j]);
-    const isOut = (i, j) => (state.zeroShot && isOwn(i, j)) || (state.show === "difference" && matrix().is_reference[i]);
+    const isWithout = (j) => frames().without?.includes(j);
+    const isOut = (i, j) => isWithout(j) || (state.zeroShot && isOwn(i, j)) || (state.show === "difference" && matrix().is_reference[i]);
     const inside = (pairs) => average(pairs.filter(([i, j]) => !isOut(i, j)).map(([i, j]) => value(state.show, i, j)));
 
     // Indices of rows and targets as they are shown, and the averages of each.
@@ -249,6 +250,10 @@
         which.append(element("span", {}, element("bdi", {}, named(rowName) || rowName), " → ", element("bdi", {}, named(target) || target)));
       }
       which.append(element("span", {}, isOwn(i, j) ? "in-language" : "zero-shot"));
+      if (isWithout(j)) {
+        facts.append(fact("F1", "left out: the target has no entity of this category"));
+        return [which, facts];
+      }
       const [mean, sd, n, low, high, gap] = ["mean", "sd", "n", "low", "high", "difference"].map((name) => value(name, i, j));
       facts.append(fact("F1", element("b", {}, decimal(mean, 1)), sd === null ? "" : ` ± ${decimal(sd, 1)}`));
       if (n !== null) facts.append(fact("n", `${n} ${n === 1 ? "seed" : "seeds"}`));
