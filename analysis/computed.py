@@ -118,7 +118,7 @@ class Computed:
 
     @property
     def interval(self) -> str:
-        """What the intervals of means come from, in words."""
+        """What the intervals of means, and the chances of sources of being the best, come from, in words."""
         return _over(self.intervals, "Student's t over seeds", "a bootstrap of sentences")
 
     @property
@@ -126,11 +126,6 @@ class Computed:
         """What p and the intervals of differences come from, in words."""
         one_seed = self.intervals["n_seeds"].max() == 1
         return ONE_SEED if one_seed else _over(self.intervals, "Welch's t over seeds", "a bootstrap of sentences")
-
-    @property
-    def chance(self) -> str:
-        """What the chances of sources of being the best come from, in words."""
-        return _over(self.intervals, "bootstrap over seeds", "sentences")
 
     @property
     def several(self) -> list[str]:

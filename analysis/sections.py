@@ -207,7 +207,7 @@ def _which_source(computed: Computed) -> str:
     known, unknown = _by_seeds(computed.ranks[computed.ranks["start"] == computed.reference])
     best = known.groupby("target")["best_probability"].max()
     sure = (
-        f" In {int((best >= 0.95).sum())} of {len(best)} targets that is sure (95 %), {computed.chance}."
+        f" In {int((best >= 0.95).sum())} of {len(best)} targets that is sure (95 %), {computed.interval}."
         if len(best)
         else ""
     )
@@ -332,7 +332,7 @@ def _best(computed: Computed) -> Section | None:
         Column("start", "start"),
         Column("target", "target"),
         Column("best_source", "best source"),
-        Column("best_probability", "chance that it is", "share", f"share of resamples, {computed.chance}"),
+        Column("best_probability", "chance that it is", "share", f"share of resamples, {computed.interval}"),
         Column("f1", "F1", "percent"),
         Column("low", "95 % from", "percent"),
         Column("high", "to", "percent"),

@@ -352,17 +352,16 @@ def resampled_means(
 ) -> np.ndarray:
     """Mean F1 over seeds with other sentences and other seeds: (resamples, configurations).
 
-    Input as in `means_over_seeds`. In every resample n of the n seeds of a configuration are drawn with
-    replacement; their deviations are scaled so that the variance is that of `mean_intervals`: up by n / (n - 1),
-    which a bootstrap of few seeds lacks, and down by what comes from sentences and is counted there.
+    Input as in `means_over_seeds`. The seeds' part is drawn from Student's t with n - 1 degrees of freedom, as in
+    `mean_intervals`, less what comes from sentences and is counted there. A bootstrap of the seeds lacks these tails:
+    of two equal sources with 2 seeds each it calls one surely the best (0.95) in 0.24 of simulated studies, with 5
+    seeds in 0.16, where 0.1 would be right; this in 0.01 and 0.05 (0.09 where sentences vary as much as seeds).
     """
     means = means_over_seeds(f1, resampled, configuration)
     found = means.resampled.copy()
     for place, (n, variance, own) in enumerate(zip(means.seeds, means.seed_variance, means.own_variance, strict=True)):
         if variance > own:
-            deviations = np.asarray(f1, float)[np.asarray(configuration) == place] - means.mean[place]
-            drawn = deviations[rng.integers(n, size=(len(resampled), n))].mean(axis=1)
-            found[:, place] += drawn * math.sqrt(n / (n - 1) * (1 - own / variance))
+            found[:, place] += rng.standard_t(n - 1, size=len(resampled)) * math.sqrt((variance - own) / n)
     return found
 
 

@@ -402,7 +402,7 @@ def test_some_source_is_the_best(random: int, seeds: list[int]) -> None:
     assert (table["rank_low"] <= table["rank_high"]).all()
 
 
-def test_a_source_that_is_far_ahead_is_always_the_best() -> None:
+def test_a_source_that_is_far_ahead_is_surely_the_best() -> None:
     skills = {
         ("base", "hau"): 0.2,
         ("base", "ibo"): 0.9,
@@ -412,8 +412,10 @@ def test_a_source_that_is_far_ahead_is_always_the_best() -> None:
     }
     table = inference.source_ranks(samples(counted(skills)), ["base", "swa"]).set_index(["start", "target", "source"])
     certain = table.loc[[("base", "swa", "ibo"), ("base", "hau", "ibo"), ("base", "ibo", "swa"), ("swa", "swa", "hau")]]
-    assert (certain == [1, 1, 1, 1, True]).all(axis=None)
-    assert (table.loc[("base", "swa", "hau")] == [0, 2, 2, 2, True]).all()
+    assert (certain["best_probability"] > 0.97).all() and (certain["mean_rank"] < 1.03).all()
+    assert (certain[["rank_low", "rank_high", "seeds_vary"]] == [1, 1, True]).all(axis=None)
+    behind = table.loc[("base", "swa", "hau")]
+    assert behind["best_probability"] < 0.03 and (behind[["rank_low", "rank_high"]] == 2).all()
     # a start with one rival has nothing to rank
     assert {(start, target) for start, target, _ in table.index} == {
         ("base", "hau"), ("base", "ibo"), ("base", "swa"), ("swa", "swa"),

@@ -165,7 +165,9 @@ def test_the_test_is_named_in_tables_for_papers_and_on_the_page(index: Path) -> 
         assert "Welch's t over seeds alone, Holm's correction over 8 comparisons" in " ".join(text.split()), kind
     text = index.read_text(encoding="utf-8").replace("&#39;", "'")
     assert "with 95 % intervals (Student's t over seeds alone)" in text
-    assert "two-sided, Welch's t over seeds alone" in text and "share of resamples, bootstrap over seeds alone" in text
+    assert (
+        "two-sided, Welch's t over seeds alone" in text and "share of resamples, Student's t over seeds alone" in text
+    )
 
 
 def test_every_matrix_on_the_page_is_in_a_csv(index: Path) -> None:

@@ -29,22 +29,17 @@ def intervals(*rows: tuple[int, bool]) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("counted", "end", "drawn"),
+    ("counted", "end"),
     [
-        ([True, True], " and a bootstrap of sentences", " and sentences"),
-        (
-            [True, False],
-            ", and a bootstrap of sentences where they are counted",
-            ", and sentences where they are counted",
-        ),
-        ([False, False], " alone", " alone"),
+        ([True, True], " and a bootstrap of sentences"),
+        ([True, False], ", and a bootstrap of sentences where they are counted"),
+        ([False, False], " alone"),
     ],
 )
-def test_intervals_tests_and_chances_are_called_what_they_are(counted: list[bool], end: str, drawn: str) -> None:
+def test_intervals_and_tests_are_called_what_they_are(counted: list[bool], end: str) -> None:
     found = computed(intervals=intervals(*((3, vary) for vary in counted)))
     assert found.interval == f"Student's t over seeds{end}"
     assert found.test == f"Welch's t over seeds{end}"
-    assert found.chance == f"bootstrap over seeds{drawn}"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +52,7 @@ def test_intervals_tests_and_chances_are_called_what_they_are(counted: list[bool
 )
 def test_with_one_seed_nothing_is_said_of_others(counted: list[bool], told: str) -> None:
     found = computed(intervals=intervals(*((1, vary) for vary in counted)))
-    assert (found.interval, found.chance, found.test) == (told, told, ONE_SEED)
+    assert (found.interval, found.test) == (told, ONE_SEED)
 
 
 def test_that_some_have_one_seed_is_said() -> None:
@@ -100,7 +95,7 @@ def test_a_source_of_one_seed_makes_nothing_sure() -> None:
         assert best.frame["best_probability"].notna().tolist() == list(targets)
         assert [len(one.frame) for one in ranks] == ([2 * sum(targets)] if any(targets) else [])
         told[name] = sections._which_source(found) + " ".join(section.paragraphs)
-    assert "In 2 of 2 targets that is sure (95 %), bootstrap over seeds and sentences." in told["all"]
+    assert "In 2 of 2 targets that is sure (95 %), Student's t over seeds and a bootstrap of sentences." in told["all"]
     assert "one seed" not in told["all"] and "In 1 of 1 targets that is sure" in told["some"]
     assert "In 1 target a source has one seed" in told["some"] and "In 2 targets a source has one" in told["none"]
     assert (
