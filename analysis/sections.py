@@ -201,19 +201,25 @@ def _which_source(computed: Computed) -> str:
     rows = computed.best[computed.best["start"] == computed.reference]
     if not len(rows):
         return ""
-    wins = rows["best_source"].value_counts()
+    missing = rows.loc[rows["sources_missing"] > 0, "target"]
+    tied = int((rows["difference"] == 0).sum())
+    wins = rows.loc[rows["difference"] != 0, "best_source"].value_counts()
     others = [f"others for {wins.iloc[3:].sum()}"] if len(wins) > 3 else []
-    first = listing([f"{name} for {n}" for name, n in wins.head(3).items()] + others)
-    known, unknown = _by_seeds(computed.ranks[computed.ranks["start"] == computed.reference])
+    several = [f"shared by several for {tied}"] if tied else []
+    first = listing([f"{name} for {n}" for name, n in wins.head(3).items()] + others + several)
+    ranks = computed.ranks[(computed.ranks["start"] == computed.reference) & ~computed.ranks["target"].isin(missing)]
+    known, unknown = _by_seeds(ranks)
     best = known.groupby("target")["best_probability"].max()
     sure = (
         f" In {int((best >= 0.95).sum())} of {len(best)} targets that is sure (95 %), {computed.interval}."
         if len(best)
         else ""
     )
-    lead = rows["difference"].median()  # of two sources each target has one: there is no runner-up
+    # of two sources each target has one: there is no runner-up
+    lead = rows.loc[rows["difference"] != 0, "difference"].median()
     ahead = f"; it leads the runner-up by {number(lead)} points (median)" if pd.notna(lead) else ""
     sure += f" In {count(unknown, 'target')} a source has one seed: how sure that is is not known." if unknown else ""
+    sure += f" In {count(len(missing), 'target')} a source lacks scores and may be the best." if len(missing) else ""
     return (
         f"Which source: from {computed.reference}, the best zero-shot source is {first} of "
         f"{count(len(rows), 'target')}{ahead}.{sure}"
@@ -341,6 +347,7 @@ def _best(computed: Computed) -> Section | None:
         Column("runner_up", "runner-up"),
         Column("difference", "ahead by", "points"),
         Column("in_language_f1", "own data", "percent", "F1 with train data of the target itself"),
+        Column("sources_missing", "missing", "count", "sources without scores on that target, which may be the best"),
     ]
     top = ranks.sort_values([*keys, "best_probability"], ascending=[True, True, False], kind="stable")
     top = top.groupby(keys, sort=False).head(LISTED_RANKS).reset_index(drop=True)
@@ -350,8 +357,8 @@ def _best(computed: Computed) -> Section | None:
         Column("source", "source"),
         Column("best_probability", "chance of being best", "share"),
         Column("mean_rank", "mean rank", "number"),
-        Column("rank_low", "rank from", "count"),
-        Column("rank_high", "to", "count"),
+        Column("rank_low", "rank from", "number"),  # of equals the mean of their ranks
+        Column("rank_high", "to", "number"),
     ]
     agreement = computed.agreement["kendall_tau_b"].mean()
     paragraphs = ["The best source of every target without data of its own, and how sure that is."]
@@ -411,7 +418,8 @@ def _several(computed: Computed) -> Section | None:
     ]
     complete = table[table["parts_missing"] == 0]
     other = complete[complete["setting"] == multi_source.ZERO_SHOT]
-    better, worse = int((other["low"] > 0).sum()), int((other["high"] < 0).sum())
+    tested = other[other["low"].notna()]
+    better, worse = int((tested["low"] > 0).sum()), int((tested["high"] < 0).sum())
     words = [
         "Fine-tuned on several languages together, against the best of them for each target, which is known only "
         "afterwards."
@@ -419,9 +427,15 @@ def _several(computed: Computed) -> Section | None:
     if len(other):
         words.append(
             f"On targets that are not among them, the difference is {number(other['difference'].mean(), 1, True)} "
-            f"points on average; the interval is above 0 in {better} and below in {worse} of "
-            f"{count(len(other), 'comparison')}, which are not corrected for their number."
+            f"points on average over {count(int(other['difference'].notna().sum()), 'comparison')}."
         )
+    if len(tested):
+        words[-1] += (
+            f" The interval is above 0 in {better} and below in {worse} of {len(tested)}, which are not corrected for "
+            "their number."
+        )
+    if left := len(other) - len(tested):
+        words[-1] += f" {left} {'has' if left == 1 else 'have'} no interval, for want of two seeds that both have."
     if left := len(table) - len(complete):
         words.append(
             f"In {left} of {count(len(table), 'comparison')} a language lacks scores as a source and may have been the "

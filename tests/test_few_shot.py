@@ -212,7 +212,7 @@ def test_the_best_of_several_sources_of_which_one_is_missing_is_told_and_not_cou
     ]
     whole = multi_source.compare({"base": Cube([1, 2], sources, targets, np.nan_to_num(values, nan=10))})
     (told,) = compared_in_words(whole)[1:]
-    assert "is +30.0 points on average" in told and "above 0 in 1 and below in 0 of 1 comparison," in told
+    assert "is +30.0 points on average over 1 comparison." in told and "above 0 in 1 and below in 0 of 1," in told
     assert len(compared_in_words(pd.concat([table, whole]))) == 3
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import sections, statistics
+from analysis import multi_source, sections, statistics
 from analysis.computed import ONE_SEED, UNKNOWN, Computed
 from analysis.inference import RANK_COLUMNS
 from analysis.matrices import Cube
@@ -78,11 +78,48 @@ def ranked(**seeds_vary: bool) -> Computed:
         for source, best in (("hau", 1), ("ibo", 0))
     ]
     best = pd.DataFrame({"target": list(seeds_vary), "start": "base", "best_source": "hau", "difference": 5.0})
+    best = best.assign(sources_missing=0)
     ranks = pd.DataFrame(rows, columns=RANK_COLUMNS)
     return computed(
         reference="base", best=best, ranks=ranks, intervals=intervals((3, True)), relations=pd.DataFrame(),
         agreement=pd.DataFrame({"kendall_tau_b": []}),
     )  # fmt: skip
+
+
+def test_a_source_without_scores_may_be_the_best() -> None:
+    found = ranked(swa=True, wol=True, yor=True)
+    found.best.loc[found.best["target"] == "wol", "sources_missing"] = 1
+    told = sections._which_source(found)
+    assert "In 2 of 2 targets that is sure (95 %)" in told
+    assert told.endswith(" In 1 target a source lacks scores and may be the best.")
+
+
+def test_of_sources_with_the_same_f1_none_is_the_best() -> None:
+    """As where no source finds anything: of a script that the encoder does not know, say."""
+    found = ranked(swa=True, wol=True)
+    found.best.loc[found.best["target"] == "wol", "difference"] = 0.0
+    assert "the best zero-shot source is hau for 1 and shared by several for 1 of 2 targets" in sections._which_source(
+        found
+    )
+    found.best["difference"] = 0.0
+    assert "the best zero-shot source is shared by several for 2 of 2 targets. " in sections._which_source(found)
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ([(1, 3), (-3, -1), (-1, 3)], ["The interval is above 0 in 1 and below in 1 of 3, which"]),
+        ([(1, 3), (math.nan, math.nan)], ["above 0 in 1 and below in 0 of 1, which", "1 has no interval, for want"]),
+        ([(math.nan, math.nan)] * 2, ["2 have no interval, for want of two seeds"]),
+    ],
+)
+def test_several_sources_with_one_seed_have_no_interval(limits: list[tuple[float, float]], told: list[str]) -> None:
+    rows = [("base", "hau+ibo", "swa", "zero-shot", 50.0, "hau", 48.0, 2.0, *pair, 1, 0) for pair in limits]
+    section = sections._several(computed(multi_source=pd.DataFrame(rows, columns=multi_source.COLUMNS)))
+    assert section is not None
+    assert f"+2.0 points on average over {len(limits)} comparisons." in section.paragraphs[-1]
+    assert all(text in section.paragraphs[-1] for text in told)
+    assert ("The interval" in section.paragraphs[-1]) == any(low == low for low, _ in limits)
 
 
 def test_a_source_of_one_seed_makes_nothing_sure() -> None:
