@@ -1,6 +1,6 @@
 """The analysis of a study in words, listings and matrices: what `analysis.page` renders. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from analysis import error_pages, matrices, multi_source, statistics, tables
 from analysis.computed import ONE_SEED, SPLIT, Computed, without_averages
 from analysis.embeddings import ALIGNMENT, Representations
 from analysis.error_buckets import NO_SEED
-from analysis.matrices import Average
+from analysis.matrices import Average, Cube
 from analysis.page_data import Column, Listing, Matrix, Page, Picture, Section, Tile
 from analysis.pretraining import SIGNIFICANT
 from analysis.tables import listing, number
@@ -111,15 +111,22 @@ def _spread(average: Average) -> str:
 
 
 def _averages(computed: Computed) -> dict[str, tuple[Average, Average]]:
-    """Mean zero-shot and in-language F1 of the starts that are compared."""
+    """Mean zero-shot and in-language F1 of the starts that are compared, over the pairs that all of them have.
+
+    Of the reference alone where no zero-shot pair is in all: means over different pairs do not compare.
+    """
     cubes = {view.name: computed.cubes[view.name] for view in computed.starts}
+    if computed.reference in cubes and not _in_all(cubes, matrices.zero_shot):
+        cubes = {computed.reference: cubes[computed.reference]}
+    zero_shot, in_language = (_in_all(cubes, pairs) for pairs in (matrices.zero_shot, matrices.in_language))
     return {
-        name: (
-            matrices.pair_average(cube, matrices.zero_shot(cube)),
-            matrices.pair_average(cube, matrices.in_language(cube)),
-        )
+        name: (matrices.pair_average(cube, zero_shot), matrices.pair_average(cube, in_language))
         for name, cube in cubes.items()
     }
+
+
+def _in_all(cubes: Mapping[str, Cube], pairs: Callable[[Cube], list[tuple[str, str]]]) -> set[tuple[str, str]]:
+    return set.intersection(*(set(pairs(cube)) for cube in cubes.values())) if cubes else set()
 
 
 def _tiles(computed: Computed) -> list[Tile]:
@@ -159,6 +166,8 @@ def _which_start(computed: Computed) -> str:
     left_out = [name for name in every if name not in averages]
     texts = [_compared_starts(computed, averages)] if averages else []
     texts += [f"{listing(left_out)} not compared: scores missing."] if left_out else []
+    apart = [view.name for view in computed.starts if view.name not in every] if every else []
+    texts += [f"{listing(apart)} not compared: no source and target that all starts have."] if apart else []
     return f"Which start: {' '.join(texts)}" if texts else ""
 
 
@@ -167,7 +176,15 @@ def _compared_starts(computed: Computed, averages: Mapping[str, Average]) -> str
     best = max(averages, key=lambda name: averages[name].mean)
     if len(averages) < 2:
         return f"{best} has a mean zero-shot F1 of {_spread(averages[best])}."
+    equal = [name for name in averages if averages[name].mean == averages[best].mean]
+    if len(equal) > 1:
+        others = [f"{name} {number(averages[name].mean)} %" for name in averages if name not in equal]
+        before = f", before {listing(others)}" if others else ""
+        return f"{listing(equal)} have the same mean zero-shot F1, {number(averages[best].mean)} %{before}."
     text = f"{best} transfers best on average, with a mean zero-shot F1 of {_spread(averages[best])}"
+    pairs = averages[best].pairs
+    if any(len(matrices.zero_shot(computed.cubes[name])) > pairs for name in averages):
+        text += f" over the {count(pairs, 'pair')} that all starts have"
     reference = averages.get(computed.reference)
     if reference is None:
         return text + "."

@@ -56,6 +56,34 @@ def test_starts_with_missing_scores_are_named_and_a_single_one_is_not_called_the
     assert sections._which_start(computed(cubes)) == f"Which start: {text}"
 
 
+def of_sources(cube: Cube, *sources: str) -> Cube:
+    rows = [cube.sources.index(source) for source in sources]
+    return Cube(cube.seeds, list(sources), cube.targets, cube.values[:, rows])
+
+
+def test_starts_are_compared_on_the_pairs_that_all_have() -> None:
+    """base did badly from wol, which aaa was never fine-tuned on: that makes aaa no better."""
+    base = cube(40)
+    base.values[:, 2] -= 30
+    unequal = computed({"base": base, "aaa": of_sources(cube(39), "hau", "swa")})
+    told = (
+        "base transfers best on average, with a mean zero-shot F1 of 40.0 ± 1.4 % over the 4 pairs that all starts have"
+    )
+    assert sections._which_start(unequal) == f"Which start: {told}, before aaa 39.0 %."
+    assert sections._tiles(unequal)[0].label == "mean zero-shot F1 from base, 4 pairs, 2 seeds"
+    apart = computed({"base": of_sources(cube(40), "hau"), "aaa": of_sources(cube(50), "swa")})
+    assert (
+        sections._which_start(apart)
+        == f"Which start: {ONE} aaa not compared: no source and target that all starts have."
+    )
+    assert [tile.value for tile in sections._tiles(apart)] == ["40.0 %", "40.0 %"]
+
+
+def test_of_starts_with_the_same_mean_none_is_the_best() -> None:
+    told = sections._which_start(computed({"base": cube(40), "aaa": cube(40), "bbb": cube(30)}))
+    assert told == "Which start: base and aaa have the same mean zero-shot F1, 40.0 %, before bbb 30.0 %."
+
+
 def test_a_study_without_zero_shot_targets_says_nothing_of_starts() -> None:
     assert sections._which_start(computed({"base": Cube([1], ["hau"], ["hau"], np.full((1, 1, 1), 80.0))})) == ""
 
