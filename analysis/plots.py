@@ -1,6 +1,7 @@
 """Matrix -> figure. Draws what it is given: no aggregation, and no file is written.
 
-Sizes are for print: 6.3 inches are the text width of an A4 or letter page.
+Sizes are for print: 6.3 inches are the text width of an A4 or letter page. A figure becomes larger only where
+names would be cut off.
 """
 
 import io
@@ -16,6 +17,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import Bbox
 
 from analysis.matrices import AVERAGE
 from analysis.tables import MISSING, number
@@ -117,11 +119,16 @@ def intervals(table: pd.DataFrame, group: str, series: str, title: str, label: s
         axes.grid(axis="y", linewidth=0.4, color="#cccccc")
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_title(title, fontsize=9.5, fontweight="bold", pad=18, loc="left")
-        place = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": min(len(names), 8)}
-        axes.legend(
-            drawn, names, fontsize=8, frameon=False, borderaxespad=0.2, handletextpad=0.3, columnspacing=1.0, **place
-        )
+        bottom, top = axes.get_ylim()
+        axes.set_yticks([tick for tick in axes.get_yticks() if bottom <= tick <= min(top, 100)])  # F1 ends there
+        place = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0)}
+        look = {"fontsize": 8, "frameon": False, "borderaxespad": 0.2, "handletextpad": 0.3, "columnspacing": 1.0}
+        for columns in range(min(len(names), 8), 0, -1):
+            legend = axes.legend(drawn, names, ncols=columns, **look, **place)
+            if legend.get_window_extent().x0 >= 0:
+                break
+        rows = -(-len(names) // columns)
+        axes.set_title(title, fontsize=9.5, fontweight="bold", pad=6 + 12 * rows, loc="left")
     return figure
 
 
@@ -319,7 +326,10 @@ def pdf(figure: Figure) -> bytes:
 def _encode(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
     stream = io.BytesIO()
     with matplotlib.rc_context(_STYLE):
-        figure.savefig(stream, format=kind, dpi=PNG_DPI, metadata=metadata)
+        there = figure.bbox_inches
+        needed = Bbox.union([there, figure.get_tightbbox()])  # a long name of a start may reach over the edge
+        box = None if np.allclose(needed.bounds, there.bounds, atol=0.01) else needed.padded(0.04)
+        figure.savefig(stream, format=kind, dpi=PNG_DPI, metadata=metadata, bbox_inches=box)
     return stream.getvalue()
 
 

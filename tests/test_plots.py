@@ -1,5 +1,6 @@
 """Figures of intervals and of dyads: that they draw what they are given, whatever its names."""
 
+import io
 import itertools
 from collections.abc import Sequence
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib import image
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
@@ -94,6 +96,27 @@ def test_the_order_of_rows_is_that_of_drawing() -> None:
 
 def test_names_that_begin_with_an_underscore_are_in_the_legend() -> None:
     assert legend_of(intervals(table_of(["a"], ["_mine", "base"]))) == ["_mine", "base"]
+
+
+def test_long_names_of_starts_are_not_cut_off() -> None:
+    names = ["base", "xlm-roberta-base-finetuned-swahili", "afro-xlmr-large-75L", "bert-base-multilingual-cased"]
+    figure = intervals(table_of(["hau", "swa"], names))
+    legend = figure.axes[0].get_legend().get_window_extent()
+    assert legend.x0 >= 0 and legend.x1 <= figure.bbox.x1
+    mean = pd.DataFrame(50.0, index=[*names, "avg"], columns=["hau", "swa", "avg"])
+    pixels = [
+        image.imread(io.BytesIO(plots.png(plots.heatmap(m, None, "t", "F1", (0, 100), row_name="start"))), format="png")
+        for m in (mean, mean.rename(index=lambda name: name[:3]))
+    ]
+    assert pixels[0].shape[1] > pixels[1].shape[1] == plots.WIDTH * plots.PNG_DPI
+    assert all((picture[:, edge, :3] == 1).all() for picture in pixels for edge in (0, -1))  # nothing touches an edge
+
+
+def test_no_tick_is_above_a_hundred_percent() -> None:
+    whole = pd.DataFrame([("hau", "base", 100.0, 100.0, 100.0)], columns=["language", "role", "mean", "low", "high"])
+    assert max(intervals(whole).axes[0].get_yticks()) == 100
+    ticks, limits = (getattr(intervals(table_of("ab", "cd")).axes[0], f"get_{name}")() for name in ("yticks", "ylim"))
+    assert limits[0] <= min(ticks) and max(ticks) <= limits[1]
 
 
 def test_notes_stand_below_their_group() -> None:
