@@ -400,8 +400,10 @@ def weights_folder(work_dir: Path, key: str) -> Path:
 
 
 def _version_of(choice: Choice, existing: Sequence[ModelVersion]) -> ModelVersion | None:
-    """The newest version made of this very cell, by key, whatever its run."""
-    versions = [v for v in existing if v.tags.get(schema.CELL_KEY) == choice.key]
+    """The newest version made of this very cell, by key and name of the start, whatever its run."""
+    # where a start was renamed its cells have the same keys: one version cannot tell of both names
+    named = [v for v in existing if v.tags.get(schema.START, choice.start) == choice.start]
+    versions = [v for v in named if v.tags.get(schema.CELL_KEY) == choice.key]
     return max(versions, key=lambda v: int(v.version), default=None)
 
 
@@ -470,14 +472,14 @@ def _describe(
     rivals: Sequence[Run],
     corpora: Mapping[str, Corpus] | None,
 ) -> bool:
-    """Write the card of a version, and its tags, where what they say has changed; returns whether it had.
+    """Write the card of a study's version, and its tags, where what they say has changed; returns whether it had.
 
     The tag of the card's format comes last: a version without it was cut short, and is written again.
     """
     wanted = _version_tags(study, choice, card_facts.targets(choice.run))
     known = version.tags
-    if known.get(schema.STUDY, study.name) != study.name:  # the same cell, first registered by another study
-        wanted[schema.STUDY] = known[schema.STUDY]
+    if known.get(schema.STUDY, study.name) != study.name:
+        return False  # the same cell, first registered by another study: the card tells of that one's seeds
     changed = {key: value for key, value in wanted.items() if known.get(key) != value}
     if not changed:
         return False

@@ -316,6 +316,21 @@ def test_a_start_under_another_name_is_another_place_in_the_grid(fresh: Study) -
     studies.run_study(configuration(sources="aaa", epochs="1", seeds="0"), fresh)
     outcome = studies.run_study(configuration(sources="aaa", epochs="1", seeds="0", starts="mine=tiny"), fresh)
     assert outcome.ran == ["mine-aaa-s0"]
+    versions = {v.tags[schema.START]: v for v in all_versions(fresh.client, "ner-aaa")}
+    assert versions.keys() == {"tiny", "mine"} and "mine-aaa-s0" in versions["mine"].description
+    assert registry.register(fresh, registry.finished_places(fresh), Path("work")) == []
+
+
+def test_studies_with_a_cell_in_common_do_not_rewrite_each_others_cards(fresh: Study) -> None:
+    given = {"sources": "aaa", "epochs": "1"}
+    studies.run_study(configuration(seeds="0", **given), fresh)
+    other = open_study(fresh.client, "another")
+    studies.run_study(configuration(seeds="0,1", study="another", **given), other)
+    (mine,) = (v for v in all_versions(fresh.client, "ner-aaa") if v.tags["study"] == fresh.name)
+    assert mine.tags["seeds_compared"] == "0"
+    for study in (fresh, other):
+        held = registry.register(study, registry.finished_places(study), Path("work"))
+        assert not any("now says" in change.text for change in held)
 
 
 def test_passwords_of_the_store_are_not_logged() -> None:
