@@ -59,6 +59,7 @@ def audit(
     """
     findings = [
         *missing_cells(found),
+        *unplanned_cells(found),
         *identical_predictions(found),
         *unfit(imports),
         *disagreements(imports),
@@ -113,6 +114,21 @@ def missing_cells(found: StudyResults) -> list[Finding]:
     titles = [(len(cells) - incomplete, "missing"), (incomplete, "without some scores")]
     title = " and ".join(f"{count(n, 'cell')} {what}" for n, what in titles if n)
     return [Finding(Severity.WRONG, "missing", title, text, absent)]
+
+
+def unplanned_cells(found: StudyResults) -> list[Finding]:
+    """Cells with scores that the latest study did not ask for: of an earlier one, or of `train`."""
+    cells = found.frame[CELL].drop_duplicates(ignore_index=True)
+    pairs = pd.MultiIndex.from_frame(cells[["start", "source"]])
+    rows = cells[~(pairs.isin(found.plan["pairs"]) & cells["seed"].isin(found.plan["seeds"]))].reset_index(drop=True)
+    if not found.planned or not len(rows):
+        return []
+    named = [f"{start}-{source} seed {seed}" for start, source, seed in rows.itertuples(index=False, name=None)]
+    text = (
+        f"{_some(named)}: asked for before the latest study, or alone. Tables and corrections of p take them in, but "
+        "no start that is not planned is compared as a whole; who does not want them deletes their runs in MLflow"
+    )
+    return [Finding(Severity.NOTE, "unplanned", f"{count(len(rows), 'cell')} beyond the plan", text, rows)]
 
 
 def identical_predictions(found: StudyResults) -> list[Finding]:
@@ -305,7 +321,8 @@ def selection_on_test(cards: pd.DataFrame, selection_split: str, imported: bool)
            "The model cards here are chosen on dev" + ("; the published ones were chosen on test" if imported else ""))
     )  # fmt: skip
     severity = Severity.CARE if imported or selection_split == "test" else Severity.NOTE
-    return [Finding(severity, "selection", "best seed chosen on test", text, rows)]
+    title = "best seed chosen on test" if selection_split == "test" else "if the best seed were chosen on test"
+    return [Finding(severity, "selection", title, text, rows)]
 
 
 def repeated_sentences(corpora: Mapping[str, Corpus]) -> list[Finding]:

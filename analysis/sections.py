@@ -221,9 +221,10 @@ def _which_source(computed: Computed) -> str:
     missing = rows.loc[rows["sources_missing"] > 0, "target"]
     tied = int((rows["difference"] == 0).sum())
     wins = rows.loc[rows["difference"] != 0, "best_source"].value_counts()
-    others = [f"others for {wins.iloc[3:].sum()}"] if len(wins) > 3 else []
+    told = 4 if len(wins) == 4 else 3  # the last of four is no "others"
+    others = [f"others for {wins.iloc[told:].sum()}"] if len(wins) > told else []
     several = [f"shared by several for {tied}"] if tied else []
-    first = listing([f"{name} for {n}" for name, n in wins.head(3).items()] + others + several)
+    first = listing([f"{name} for {n}" for name, n in wins.head(told).items()] + others + several)
     ranks = computed.ranks[(computed.ranks["start"] == computed.reference) & ~computed.ranks["target"].isin(missing)]
     known, unknown = _by_seeds(ranks)
     best = known.groupby("target")["best_probability"].max()

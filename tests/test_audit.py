@@ -361,7 +361,8 @@ def unplanned(cells: Iterable[Cell]) -> StudyResults:
 
 def test_configurations_with_fewer_seeds_are_named() -> None:
     extra = [("base", "nya", 3), ("base", "nya", 4)]
-    found = one(audited(clean([*CELLS, *extra])))
+    found, unplanned = audited(clean([*CELLS, *extra]))
+    assert (found.kind, unplanned.kind) == ("unequal_seeds", "unplanned")
     assert (found.severity, found.kind) == (Severity.CARE, "unequal_seeds")
     assert found.text.startswith("base-aaa (3), base-zed (3), aaa-nya (3), aaa-aaa (3) and others instead of 5;")
     assert set(found.rows["seeds"]) == {3} and len(found.rows) == 5
@@ -450,6 +451,18 @@ def test_invalid_tags_that_change_next_to_nothing_are_a_note() -> None:
     assert audited(with_invalid_tags({(("base", "nya", 0), "zed", "dev"): (0.60, 0.3, 0.1)})) == []
 
 
+# --- cells that the latest study does not plan ---------------------------------------------------------------
+
+
+def test_cells_beyond_the_plan_are_named() -> None:
+    (start, source, _), *_ = CELLS
+    more = [("dropped", source, 0), (start, source, 9)]
+    (finding,) = (found for found in audited(clean([*CELLS, *more])) if found.kind == "unplanned")
+    assert (finding.severity, finding.title) == (Severity.NOTE, "2 cells beyond the plan")
+    assert f"{start}-{source} seed 9 and dropped-{source} seed 0: asked for before" in finding.text
+    assert sorted(cells_of(finding.rows)) == sorted(more)
+
+
 # --- the best seed chosen on test ----------------------------------------------------------------------------
 
 
@@ -480,6 +493,7 @@ def test_choosing_the_seed_on_test_is_told_with_what_it_adds(
     cards = model_cards.rows(found.frame, found.languages, selection)
     (finding,) = audit.selection_on_test(cards, selection, imported)
     assert (finding.severity, finding.kind) == (severity, "selection")
+    assert finding.title == f"{'best seed' if selection == 'test' else 'if the best seed were'} chosen on test"
     # 70 against the 65 of the seed chosen on dev, and 0 on the other source
     assert "by +2.50 points on average and by up to +5.00 (base on nya)" in finding.text and told in finding.text
     assert dict(zip(finding.rows["source"], finding.rows["inflation"], strict=True)) == pytest.approx(

@@ -115,6 +115,21 @@ def test_a_best_source_without_rivals_leads_nobody() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [("hisw", "h for 1, i for 1, s for 1 and w for 1"), ("hiswy", "h for 1, i for 1, s for 1 and others for 2")],
+)
+def test_a_single_other_source_is_named(sources: str, said: str) -> None:
+    best = pd.DataFrame(
+        {
+            "start": "base", "target": range(len(sources)), "best_source": list(sources), "difference": np.nan,
+            "sources_missing": 0,
+        }
+    )
+    ranks = pd.DataFrame(columns=["start", "target", "best_probability", "seeds_vary"])
+    assert f"best zero-shot source is {said} of " in sections._which_source(computed({}, best=best, ranks=ranks))
+
+
 def test_the_words_on_overlap_hold_for_any_number_of_languages() -> None:
     associations = pd.DataFrame(columns=["matrix", "measure", "method", "r", "p", "naive_p", "dyads"])
     found = SimpleNamespace(associations=associations, exposure=pd.DataFrame())
