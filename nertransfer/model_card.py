@@ -414,7 +414,8 @@ def metadata(card: Card) -> str:
             results.append(
                 EvalResult(
                     task_type="token-classification", task_name="Named entity recognition",
-                    dataset_type=card.data.hub or title, dataset_name=f"{title} ({score.name})",
+                    # a hub takes the id of a data set here, and refuses a card with anything that has a space in it
+                    dataset_type=card.data.hub or "unknown", dataset_name=f"{title} ({score.name})",
                     dataset_config=score.name, dataset_split="test", metric_type=name,
                     metric_name=f"{name} (seqeval, default mode)", metric_value=round(value, 6),
                 )

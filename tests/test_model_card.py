@@ -99,6 +99,13 @@ def test_the_metadata_are_what_a_hub_reads() -> None:
     }
 
 
+@pytest.mark.parametrize("data", [PLANTED_DATA, Data("a folder called my data", "not known", "unknown"), CARD.data])
+def test_a_hub_takes_the_name_of_the_data(data: Data) -> None:
+    (index,) = yaml.safe_load(model_card.metadata(dataclasses.replace(CARD, data=data)))["model-index"]
+    for one in index["results"]:
+        assert re.fullmatch(r"([\w-]+/)?[\w.-]+", one["dataset"]["type"]) and data.title in one["dataset"]["name"]
+
+
 def test_the_snippet_is_python_whatever_the_sentence_is() -> None:
     for snippet in (model_card.hub_snippet(CARD), model_card.registry_snippet(CARD, 3)):
         calls = [node for node in ast.walk(ast.parse(snippet)) if isinstance(node, ast.Call)]
