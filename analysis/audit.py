@@ -249,9 +249,8 @@ def unequal_seeds(found: StudyResults) -> list[Finding]:
         )
         findings.append(Finding(Severity.CARE, "unequal_seeds", "unequal numbers of seeds", text, few))
     if seeds["seeds"].max() < FEW_SEEDS:
-        text = (
-            f"{count(int(seeds['seeds'].max()), 'seed')} a configuration say next to nothing of how much a score varies"
-        )
+        most = count(int(seeds["seeds"].max()), "seed")
+        text = f"{most} a configuration: next to nothing is known of how much a score varies"
         findings.append(Finding(Severity.CARE, "", "few seeds", text))
     return findings
 

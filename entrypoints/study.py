@@ -16,6 +16,7 @@ from nertransfer.config import AnalyseConfig, StudyConfig
 
 def main(config: StudyConfig) -> None:
     from nertransfer import pool
+    from nertransfer.nouns import count
     from nertransfer.store import client, exists, find_study, open_study, resolve_uri, study_name
 
     uri, name = resolve_uri(config.tracking), study_name(config.data, config.tracking)
@@ -39,7 +40,7 @@ def main(config: StudyConfig) -> None:
     outcome = run_study(config, study)
     for change in outcome.changes:
         print(f"{change.model}: {change.text}")
-    print(f"{len(outcome.ran)} cells run, {len(outcome.found)} were done, {len(outcome.failed)} failed")
+    print(f"{count(len(outcome.ran), 'cell')} run, {len(outcome.found)} were done, {len(outcome.failed)} failed")
     for cell, error in outcome.failed.items():
         print(f"failed: {cell}: {error}", file=sys.stderr)
     if outcome.ran or outcome.found:

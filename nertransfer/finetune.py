@@ -207,9 +207,10 @@ def _train_epoch(
     values = losses.cpu().tolist()
     if not np.all(np.isfinite(values)):
         first = int(np.argmin(np.isfinite(values)))
+        other = "" if recipe.precision == "fp32" else " or use precision=fp32"
         raise FloatingPointError(
             f"the loss is not finite at step {first + 1} of epoch {epoch + 1}: "
-            f"lower learning_rate={recipe.learning_rate} or use precision=fp32"
+            f"lower learning_rate={recipe.learning_rate}{other}"
         )
     return values
 

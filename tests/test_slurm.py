@@ -128,7 +128,7 @@ def test_a_cell_at_its_time_limit_is_requeued_and_ends_with_the_same_numbers(
     process.resume()
     wait_until(lambda: "Requeued job" in log.read_text())
     slurm.call("scontrol", "update", f"JobId={task}", "TimeLimit=30")
-    assert "1 cells run" in finish(running)
+    assert "1 cell run" in finish(running)
     (run,) = cell_runs(study, "FINISHED")
     assert run.data.tags[schema.SLURM_JOB] == task and run.data.tags[schema.ATTEMPTS] == "2"
     assert scores_of(study) == scores_of(opened(folder, "whole"))
