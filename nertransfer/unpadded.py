@@ -14,6 +14,7 @@ import torch
 from transformers import AttentionInterface, PreTrainedModel
 
 from nertransfer.dropout import drop
+from nertransfer.errors import InputError
 
 ATTENTION = "nertransfer_unpadded"
 """Name of the attention function; no mask function has it, so models build no mask."""
@@ -128,8 +129,13 @@ def hidden_states(
             output = model(input_ids=ids[None], output_hidden_states=True, **_places(model, ids, packing))
         return tuple(states[0] for states in output.hidden_states)
     output = model(input_ids=input_ids.to(device), attention_mask=attention_mask.to(device), output_hidden_states=True)
-    there = real.to(device)
-    return tuple(states[there] for states in output.hidden_states)
+    there, length = real.to(device), real.shape[1]
+    if shorter := next((states.shape[1] for states in output.hidden_states if states.shape[1] < length), 0):
+        raise InputError(
+            f"a layer of {model.config.model_type} has {shorter} states for {length} sub-tokens: it merges them, so "
+            "that words have no vectors of their own"
+        )
+    return tuple(states[:, :length][there] for states in output.hidden_states)  # BigBird pads once more
 
 
 def _places(model: PreTrainedModel, input_ids: torch.Tensor, packing: Packing) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import save_tiny_start, tiny_tokenizer
@@ -141,3 +142,11 @@ def test_files_give_back_words_vectors_and_centres_of_all_words() -> None:
     }  # fmt: skip
     other = embedded_words.entity_words(split_of("B-PER B-PER", "O B-LOC"))
     assert embedded_words.digest([words]) != embedded_words.digest([other])
+
+
+def test_a_model_that_merges_sub_tokens_is_refused(tmp_path: Path) -> None:
+    settings = dict(d_model=32, block_sizes=[1, 1], n_head=2, d_head=16, d_inner=64, pad_token_id=1)
+    model = transformers.FunnelModel(transformers.FunnelConfig(vocab_size=58, **settings))
+    encoded = encode(SENTENCES, tiny_tokenizer(), 32)
+    with pytest.raises(InputError, match=r"a layer of funnel has \d+ states for \d+ sub-tokens: it merges them"):
+        word_vectors(model, encoded, np.arange(encoded.number_of_words), (1,), CPU)
