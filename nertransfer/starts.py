@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub import try_to_load_from_cache
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -114,7 +113,7 @@ def _loading(start: Start, local_only: bool = False) -> Iterator[dict[str, Any]]
     try:
         with quiet(bars=not Path(start.location).is_dir()):
             yield {"revision": start.revision, "trust_remote_code": False, "local_files_only": local_only}
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # the libraries raise what they like: TypeError, their own kinds, Exception itself
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             f"start {start.name!r} cannot be loaded from {start.location!r}: {first} "
@@ -124,6 +123,9 @@ def _loading(start: Start, local_only: bool = False) -> Iterator[dict[str, Any]]
 
 _WEIGHTS: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32}
 
+_LIKE_ROBERTA = ("camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "xmod")
+"""Model types beside those with roberta in their names that count positions from behind the padding's."""
+
 
 def load_tokenizer(start: Start, local_only: bool = False) -> PreTrainedTokenizerBase:
     """The start's tokenizer; byte-level ones are told to expect a space before each word."""
@@ -131,13 +133,42 @@ def load_tokenizer(start: Start, local_only: bool = False) -> PreTrainedTokenize
         tokenizer = AutoTokenizer.from_pretrained(start.location, **arguments)
         if getattr(tokenizer, "add_prefix_space", None) is False:
             tokenizer = AutoTokenizer.from_pretrained(start.location, add_prefix_space=True, **arguments)
+        if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # transformers makes one of nothing, without a word
+            raise ValueError("there is no tokenizer, or none with a vocabulary")
         config = AutoConfig.from_pretrained(start.location, **arguments)
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is not None:
-        if "roberta" in config.model_type or config.model_type == "camembert":
-            positions -= config.pad_token_id + 1  # their positions are counted from behind the padding's
-        tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
+        positions = getattr(config, "max_position_embeddings", None)
+        if positions is not None and positions > 0:  # XLNet, which has no limit, says -1
+            if "roberta" in config.model_type or config.model_type in _LIKE_ROBERTA:
+                positions -= config.pad_token_id + 1
+            tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
     return tokenizer
+
+
+def _load(kind: Any, start: Start, whole: bool = False, **arguments: Any) -> tuple[PreTrainedModel, bool]:
+    """A model of an Auto class in float32, and whether some of its head was drawn anew.
+
+    transformers draws whatever the weights lack without an error: raises ValueError where that is some of the encoder
+    (a pooler, which no tagger has, apart), or of a ``whole`` model anything, and where a number is not finite.
+    """
+    model, found = kind.from_pretrained(
+        start.location, output_loading_info=True, ignore_mismatched_sizes=True, **_WEIGHTS, **arguments
+    )
+    encoder = f"{model.base_model_prefix}."
+
+    def counts(name: str) -> bool:
+        return whole or name.startswith(encoder)
+
+    missing = sorted(name for name in found["missing_keys"] if not name.startswith(f"{encoder}pooler."))
+    if lacking := [name for name in missing if counts(name)]:
+        raise ValueError(f"its weights lack {len(lacking)} tensors that its config.json asks for, such as {lacking[0]}")
+    other = sorted(found["mismatched_keys"])
+    for name, there, wanted in other:
+        if counts(name):
+            raise ValueError(f"{name} has the shape {tuple(there)} in its weights, {tuple(wanted)} by its config.json")
+    # a sum is finite where all its numbers are, and takes a twentieth of the time of looking at each
+    if broken := [name for name, tensor in model.state_dict().items() if not tensor.sum().isfinite()]:
+        raise ValueError(f"its weights are not finite, such as {broken[0]}")
+    return model, bool(missing or other)
 
 
 def window(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -150,19 +181,15 @@ def load_for_tagging(start: Start, labels: Sequence[str], seed: int) -> PreTrain
     torch.manual_seed(seed)
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
     with _loading(start) as arguments:
-        config = AutoConfig.from_pretrained(start.location, **arguments)
-        if _is_tagger(config):  # from_pretrained would keep its old head: only the encoder is taken over
+        drawn, new_head = _load(AutoModelForTokenClassification, start, **names, **arguments)
+        config = drawn.config
+        if _is_tagger(config) or not new_head:  # it has kept an old head: only the encoder is taken over
+            torch.manual_seed(seed)
             encoder = AutoModel.from_pretrained(start.location, **_WEIGHTS, **arguments)
-            config.id2label, config.label2id = names["id2label"], names["label2id"]
             tagger = AutoModelForTokenClassification.from_config(config, dtype=torch.float32)
             tagger.base_model.load_state_dict(encoder.state_dict(), strict=False)
             return tagger
-        return AutoModelForTokenClassification.from_pretrained(
-            start.location,
-            **names,
-            **_WEIGHTS,
-            **arguments,
-        )
+        return drawn
 
 
 def _is_tagger(config: PreTrainedConfig) -> bool:
@@ -181,14 +208,26 @@ def load_tagger(start: Start) -> tuple[PreTrainedModel, PreTrainedTokenizerBase,
         labels = tuple(config.id2label[i] for i in range(config.num_labels))
         for label in labels:
             category_of(label)
-        model = AutoModelForTokenClassification.from_pretrained(start.location, **_WEIGHTS, **arguments)
-    return model, load_tokenizer(start), labels
+        model, _ = _load(AutoModelForTokenClassification, start, whole=True, **arguments)
+    tokenizer = load_tokenizer(start)
+    _check_vocabulary(start, model, tokenizer)
+    return model, tokenizer, labels
 
 
 def load_encoder(start: Start, local_only: bool = False) -> PreTrainedModel:
-    """The encoder of a start or of a tagger in float32, without any head."""
+    """The encoder of a start or of a tagger in float32, without any head: the one that taggers have, of T5 as well."""
     with _loading(start, local_only) as arguments:
-        return AutoModel.from_pretrained(start.location, **_WEIGHTS, **arguments)
+        return _load(AutoModelForTokenClassification, start, **arguments)[0].base_model
+
+
+def _check_vocabulary(start: Start, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise InputError where the tokenizer has sub-tokens that the model has no embedding of."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    if tokenizer.vocab_size > rows:  # without what was added: some have more special tokens than they use
+        raise InputError(
+            f"start {start.name!r} cannot be used: its tokenizer has {tokenizer.vocab_size} sub-tokens, its weights "
+            f"have {rows}: they do not belong together"
+        )
 
 
 def load_for_further_tagging(start: Start, labels: Sequence[str], seed: int) -> PreTrainedModel:
@@ -217,7 +256,7 @@ def load_for_language_modelling(start: Start, seed: int) -> PreTrainedModel:
     """The start with its masked-language-modelling head; where it has none a new one, drawn with ``seed``."""
     torch.manual_seed(seed)
     with _loading(start) as arguments:
-        return AutoModelForMaskedLM.from_pretrained(start.location, **_WEIGHTS, **arguments)
+        return _load(AutoModelForMaskedLM, start, **arguments)[0]
 
 
 @dataclass(frozen=True)
@@ -244,6 +283,7 @@ def identify(start: Start, local_only: bool = False) -> Identity:
         if key not in ("_name_or_path", "transformers_version", "id2label", "label2id", "dtype")
     }
     tokenizer = load_tokenizer(start, local_only)
+    _check_vocabulary(start, encoder, tokenizer)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     vocabulary = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
     text = json.dumps([weights, configuration, vocabulary, tokenizer.model_max_length], sort_keys=True, default=str)

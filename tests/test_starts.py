@@ -2,18 +2,24 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+import transformers
 from accelerate import Accelerator
 from huggingface_hub import constants
 from project_scripts import ROOT
-from tiny import cache_tiny_start, save_tiny_start
+from safetensors.torch import load_file, save_file
+from tiny import cache_tiny_start, save_tiny_start, tiny_tokenizer
 
 from nertransfer import folders, planted_starts, starts
 from nertransfer.config import Recipe
+from nertransfer.embedding import word_vectors
+from nertransfer.encoding import encode
 from nertransfer.errors import InputError
 from nertransfer.finetune import learning_rate
 from nertransfer.languages import MASAKHANER
@@ -164,3 +170,118 @@ def test_a_planted_start_that_another_study_makes_is_waited_for_and_not_made_twi
         Path(places[planted_starts.BASE]).mkdir()
     waiting.result()
     assert made == [planted_starts.NAMES[1]]
+
+
+def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
+    weights = change(load_file(folder / "model.safetensors"))
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def change_json(path: Path, **values: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def without(part: str) -> Callable[[Path], None]:
+    return lambda folder: change_weights(folder, lambda w: {k: v for k, v in w.items() if part not in k})
+
+
+def save_small_vocabulary(folder: Path) -> None:
+    config = transformers.AutoConfig.from_pretrained(folder, vocab_size=20)
+    transformers.XLMRobertaForMaskedLM(config).save_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (without("layer.1.output"), "its weights lack 4 tensors .* such as roberta.encoder.layer.1.output"),
+        (lambda f: change_json(f / "config.json", num_hidden_layers=3), "its weights lack 16 tensors"),
+        (lambda f: change_weights(f, lambda w: {f"module.{k}": v for k, v in w.items()}), "its weights lack 37"),
+        (lambda f: change_json(f / "config.json", hidden_size=64), r"shape \(32,\) in its weights, \(64,\) by"),
+        (lambda f: change_weights(f, lambda w: {k: v / 0 for k, v in w.items()}), "its weights are not finite"),
+        (lambda f: change_json(f / "config.json", num_hidden_layers="two"), "num_hidden_layers"),
+        (lambda f: (f / "config.json").write_text("null"), "loaded from"),
+        (lambda f: [path.unlink() for path in f.glob("tokenizer*")], "there is no tokenizer"),
+        (lambda f: (f / "tokenizer.json").write_text('{"model": 1}'), "loaded from"),
+        (lambda f: change_json(f / "tokenizer_config.json", model_max_length="many"), "loaded from"),
+        (save_small_vocabulary, "its tokenizer has 58 sub-tokens, its weights have 20"),
+    ],
+)  # fmt: skip
+def test_a_folder_that_is_half_there_or_does_not_fit_together_is_refused(
+    damage: Callable[[Path], object], message: str, tmp_path: Path
+) -> None:
+    damage(save_tiny_start(tmp_path / "tiny"))
+    with pytest.raises(InputError, match=f"start 'tiny' cannot be .*{message}"):
+        starts.identify(resolve(str(tmp_path / "tiny")))
+
+
+def test_a_tagger_without_its_head_is_refused(tmp_path: Path) -> None:
+    start = resolve(str(save_tiny_start(tmp_path / "tiny")))
+    starts.save(starts.load_for_tagging(start, ("O", "B-X"), 0), starts.load_tokenizer(start), tmp_path / "tagger")
+    without("classifier")(tmp_path / "tagger")
+    with pytest.raises(InputError, match=r"its weights lack 2 tensors .* such as classifier\.bias"):
+        starts.load_tagger(resolve(str(tmp_path / "tagger")))
+
+
+@pytest.mark.parametrize("categories", [2, 3])
+def test_a_classifier_of_sentences_gives_its_encoder_alone(categories: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=58, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+        num_labels=categories,
+    )  # fmt: skip
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path / "classifier")
+    tiny_tokenizer().save_pretrained(tmp_path / "classifier")
+    start = resolve(str(tmp_path / "classifier"))
+    taggers = [starts.load_for_tagging(start, ("O", "B-X", "I-X"), seed) for seed in (1, 1, 2)]
+    heads = [model.classifier.weight for model in taggers]
+    assert (heads[0] == heads[1]).all() and not (heads[0] == heads[2]).any()
+    assert len({starts.fingerprint(model) for model in taggers} | {starts.identify(start).fingerprint}) == 1
+
+
+@pytest.mark.parametrize("kind", ["T5EncoderModel", "T5ForConditionalGeneration"])
+def test_of_t5_it_is_the_encoder_that_is_identified_and_embedded(kind: str, tmp_path: Path) -> None:
+    config = transformers.T5Config(
+        vocab_size=58, d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2, pad_token_id=1, decoder_start_token_id=1
+    )
+    getattr(transformers, kind)(config).save_pretrained(tmp_path / "t5")
+    tiny_tokenizer().save_pretrained(tmp_path / "t5")
+    start = resolve(str(tmp_path / "t5"))
+    assert starts.identify(start) == starts.identify(start)  # its cells are found again
+    assert starts.identify(start).fingerprint == starts.fingerprint(starts.load_for_tagging(start, ("O", "B-X"), 0))
+    encoded = encode([["abc", "de"]], starts.load_tokenizer(start), 32)
+    vectors = word_vectors(starts.load_encoder(start), encoded, np.array([0, 1]), (1, 2), torch.device("cpu"))
+    assert vectors.shape == (2, 32)
+
+
+def test_a_model_that_cannot_be_a_tagger_is_no_start(tmp_path: Path) -> None:
+    config = transformers.BartConfig(
+        vocab_size=58, d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, max_position_embeddings=66,
+    )  # fmt: skip
+    transformers.BartModel(config).save_pretrained(tmp_path / "bart")
+    tiny_tokenizer().save_pretrained(tmp_path / "bart")
+    with pytest.raises(InputError, match="start 'bart' cannot be loaded"):
+        starts.identify(resolve(str(tmp_path / "bart")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "limit"),
+    [
+        ("MPNet", {"max_position_embeddings": 66}, 64),
+        ("Longformer", {"max_position_embeddings": 66, "attention_window": 8}, 64),
+        ("Bert", {"max_position_embeddings": 66}, 66),
+        ("XLNet", {"d_inner": 64, "d_head": 16}, int(1e30)),
+    ],
+)
+def test_a_window_is_as_long_as_the_start_takes_and_no_longer(
+    kind: str, settings: Mapping[str, int], limit: int, tmp_path: Path
+) -> None:
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=58, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, pad_token_id=1, **settings
+    )
+    getattr(transformers, f"{kind}Model")(config).save_pretrained(tmp_path / "start")
+    tiny_tokenizer(int(1e30)).save_pretrained(tmp_path / "start")
+    start = resolve(str(tmp_path / "start"))
+    assert starts.identify(start).max_length == limit
+    model = starts.load_for_tagging(start, ("O", "B-X"), 0)
+    model(input_ids=torch.full((1, min(limit, 90)), 5))  # does not raise
