@@ -268,12 +268,14 @@ def _serve(
         import torch
 
         torch.set_num_threads(seat.threads)
-        work = make()
-        gc.freeze()  # half a million objects of libraries that no later collection need look at
+        work = None
         while True:
             cell = connection.recv()
             _write_to(log_file(logs, cell.name))
             try:
+                if work is None:  # not before: what goes wrong then is told with a cell, and stands in its log
+                    work = make()
+                    gc.freeze()  # half a million objects of libraries that no later collection need look at
                 say("outcome", work(cell))
             except Exception as error:
                 traceback.print_exc()

@@ -44,6 +44,10 @@ def make(folder: Path) -> partial:
     return partial(work, folder)
 
 
+def make_nothing() -> partial:
+    raise ValueError("no device")
+
+
 def run(folder: Path, jobs: list[Job], workers: int = 2) -> pool.Results:
     return pool.run(jobs, partial(make, folder), [Seat((), 1)] * workers, folder / "logs")
 
@@ -76,6 +80,13 @@ def test_a_worker_that_dies_is_replaced_and_its_cell_tried_again(tmp_path: Path)
     assert sorted(outcome.cell for outcome in results.ended) == ["good", "killed"]
     assert results.failed["deadly"].startswith("its worker was killed by signal 9")
     assert len(set(tries(tmp_path, "deadly"))) == 2  # not the same process
+
+
+def test_a_worker_that_cannot_begin_says_why_and_where(tmp_path: Path) -> None:
+    results = pool.run([Job("one")], make_nothing, [Seat((), 1)], tmp_path / "logs")
+    log = tmp_path / "logs" / "one.log"
+    assert results.failed == {"one": f"ValueError: no device (log: {log})"}
+    assert log.read_text().count("ValueError: no device") == 2
 
 
 def test_what_another_process_has_is_handed_back(tmp_path: Path) -> None:
