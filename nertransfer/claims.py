@@ -267,6 +267,7 @@ class Heart(threading.Thread):
                 self._on_beat()
             except Exception as error:
                 logger.debug("no heartbeat: %s", error)
+                run_id = ""  # it may have been deleted
             if self._stopped.wait(HEARTBEAT_SECONDS):
                 return
 

@@ -439,6 +439,24 @@ def test_a_heart_keeps_a_claim_and_goes_on_beating_when_something_fails(
     keeps_it(study, owner, elsewhere(2))
 
 
+def test_a_heart_whose_run_of_claims_was_deleted_beats_in_another(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.01)
+    old, beating, later = claims_run(study), threading.Event(), threading.Event()
+
+    def on_beat() -> None:
+        beating.set()
+        if [run.info.run_id for run in claims.claim_runs(study)] not in ([], [old]):
+            later.set()
+
+    with Heart(study, elsewhere(1), on_beat):
+        assert beating.wait(30)
+        study.client.delete_run(old)
+        assert later.wait(10)
+    assert "token1" in claims.heartbeats(claims.claim_runs(study))
+
+
 def test_a_store_that_does_not_answer_holds_up_no_end(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "JOIN_SECONDS", 0.05)
     asked, answer = threading.Event(), threading.Event()
