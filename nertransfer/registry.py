@@ -552,7 +552,7 @@ def move_alias(study: Study, name: str, alias: str, version: int | str, back: bo
     if alias == schema.CHAMPION:
         model = study.client.get_registered_model(name)
         history = model.tags.get(schema.CHAMPION_HISTORY, "")
-        if not history and schema.CHAMPION in model.aliases:  # made before there was a history
+        if schema.CHAMPION in model.aliases:  # moved by hand, or before there was a history
             history = champion_history.appended(history, model.aliases[schema.CHAMPION])
         history = champion_history.appended(history, version, back)
         study.client.set_registered_model_tag(name, schema.CHAMPION_HISTORY, history)

@@ -102,6 +102,16 @@ def test_a_better_seed_moves_the_champion_and_rollback_holds_it_until_told(study
     assert study.client.get_registered_model("ner-aaa").tags[schema.CHAMPION_HISTORY] == "1, 2, back to 1, 2"
 
 
+def test_a_champion_that_was_chosen_by_hand_is_among_those_to_go_back_to(study: Study) -> None:
+    for seed in (1, 2):
+        train(study, seed, epochs="2")
+        set_dev_f1(study, seed, 0.25 + seed / 8)
+        register(study)
+    study.client.set_registered_model_alias("ner-aaa", schema.CHAMPION, "1")  # as in MLflow's pages
+    assert "moved from version 1 to version 3" in of_champion(register(study)).text
+    assert "moved from version 3 to version 1" in versions.roll_back(study.client, "aaa").text
+
+
 def test_a_version_made_by_hand_is_no_cells_and_is_not_pinned_unasked(study: Study) -> None:
     study.client.create_model_version("ner-aaa", str(Path.cwd() / "elsewhere"))
     study.client.set_registered_model_alias("ner-aaa", schema.CHAMPION, "2")
