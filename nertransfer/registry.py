@@ -525,7 +525,7 @@ def _move_aliases(
     for alias, (choice, chosen) in wanted.items():
         before = model.aliases.get(alias)
         pin = model.tags.get(schema.CHAMPION_PINNED) if alias == schema.CHAMPION else None
-        if pin and PIN in replace:
+        if pin and (PIN in replace or before is None):  # what it was pinned to has been deleted
             study.client.delete_registered_model_tag(name, schema.CHAMPION_PINNED)
             changes.append(Change(name, f"alias {alias} is no longer pinned ({pin})"))
         if before is None:

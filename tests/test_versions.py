@@ -112,6 +112,18 @@ def test_a_champion_that_was_chosen_by_hand_is_among_those_to_go_back_to(study: 
     assert "moved from version 3 to version 1" in versions.roll_back(study.client, "aaa").text
 
 
+def test_a_pin_goes_with_the_version_that_it_holds(study: Study) -> None:
+    train(study, 1, epochs="2")
+    set_dev_f1(study, 1, 0.75)
+    register(study)
+    versions.roll_back(study.client, "aaa")
+    study.client.delete_model_version("ner-aaa", "1")
+    said = [change.text for change in register(study)]
+    assert any("champion is no longer pinned (at version 1" in text for text in said), said
+    assert champion(study) == 2
+    assert schema.CHAMPION_PINNED not in study.client.get_registered_model("ner-aaa").tags
+
+
 def test_a_version_made_by_hand_is_no_cells_and_is_not_pinned_unasked(study: Study) -> None:
     study.client.create_model_version("ner-aaa", str(Path.cwd() / "elsewhere"))
     study.client.set_registered_model_alias("ner-aaa", schema.CHAMPION, "2")
