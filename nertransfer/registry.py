@@ -22,7 +22,7 @@ from pathlib import Path
 import mlflow
 import transformers
 from filelock import FileLock, Timeout
-from mlflow.entities import LoggedModelStatus, Run
+from mlflow.entities import LoggedModel, LoggedModelStatus, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
@@ -39,7 +39,7 @@ from nertransfer.grid import languages_of
 from nertransfer.lineage import CORPUS, PIN, Lineage, differences, lineage
 from nertransfer.progress import progress_bar
 from nertransfer.store import MlflowClient, Study, all_models, all_versions, impatient, open_study, patiently
-from nertransfer.tracking import cell_runs, kind_runs
+from nertransfer.tracking import cell_runs, kind_runs, logged_model
 
 logger = logging.getLogger("nertransfer")
 
@@ -72,10 +72,6 @@ class Choice:
     @property
     def seed(self) -> int:
         return int(self.run.data.tags[schema.SEED])
-
-    @property
-    def model_id(self) -> str:
-        return self.run.data.tags[schema.MODEL_URI]
 
 
 def choose(cells: Mapping[Place, Run], selection_split: str = "dev") -> list[Choice]:
@@ -175,8 +171,21 @@ def _rivals(study: Study, cell: Cell) -> list[Run]:
 
 def _is_stored(study: Study, run: Run) -> bool:
     """Whether the artifact store has a cell's weights; a model whose upload was cut short is still pending."""
-    model_id = run.data.tags.get(schema.MODEL_URI)  # a cell that was imported has none
-    return bool(model_id) and study.client.get_logged_model(model_id).status == LoggedModelStatus.READY
+    model = _model_of(study, run)
+    if model is None or model.status != LoggedModelStatus.READY:
+        return False
+    return any(one.path == "MLmodel" for one in study.client.list_logged_model_artifacts(model.model_id))
+
+
+def _model_of(study: Study, run: Run) -> LoggedModel | None:
+    """The LoggedModel of a cell's run; None of a cell that was imported, and where it was deleted."""
+    model_id = run.data.tags.get(schema.MODEL_URI)
+    try:
+        return study.client.get_logged_model(model_id) if model_id else None
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def has_weights(study: Study, run: Run, work_dir: Path) -> bool:
@@ -418,6 +427,7 @@ def _add_version(study: Study, choice: Choice, work_dir: Path) -> ModelVersion:
     languages = " and ".join(languages_of(choice.source))
     if not _is_stored(study, choice.run):
         _store_weights(study, choice, work_dir)
+    model_id = choice.run.data.tags[schema.MODEL_URI]
     try:
         client.create_registered_model(
             name, description=f"Named entity recognition, fine-tuned on {languages}. One version per start: "
@@ -429,10 +439,10 @@ def _add_version(study: Study, choice: Choice, work_dir: Path) -> ModelVersion:
     tags = _version_tags(study, choice, [])
     with fluent(study.uri):  # the client looks the model up at the global address
         made = client.create_model_version(
-            name, source=f"models:/{choice.model_id}", run_id=choice.run.info.run_id, tags=tags,
-            model_id=choice.model_id, description=f"{_words(choice)}.",
+            name, source=f"models:/{model_id}", run_id=choice.run.info.run_id, tags=tags,
+            model_id=model_id, description=f"{_words(choice)}.",
         )  # fmt: skip
-    _link(client, choice.model_id, made)
+    _link(client, model_id, made)
     return made
 
 
@@ -494,14 +504,19 @@ def _describe(
 
 
 def _store_weights(study: Study, choice: Choice, work_dir: Path) -> None:
-    """Put the weights under the cell's LoggedModel; both its flavors return entity spans."""
+    """Put the weights under the cell's LoggedModel, made anew where it was deleted; both its flavors return entity
+    spans."""
     model, tokenizer, _ = starts.load_tagger(starts.Start("weights", str(weights_folder(work_dir, choice.key))))
     pipeline = transformers.pipeline(
         "token-classification", model=model, tokenizer=tokenizer, aggregation_strategy=AGGREGATION
     )
-    name = study.client.get_logged_model(choice.model_id).name
+    tags, name = choice.run.data.tags, f"{choice.start}-{choice.source}-s{choice.seed}"
+    if _model_of(study, choice.run) is None:
+        own = {key: value for key, value in tags.items() if not key.startswith("mlflow.")}
+        tags[schema.MODEL_URI] = logged_model(study, choice.run.info.run_id, name, own, fresh=False)
+        study.client.set_tag(choice.run.info.run_id, schema.MODEL_URI, tags[schema.MODEL_URI])
     with fluent(study.uri):
-        patiently(lambda: packaging.log(pipeline, name, choice.model_id, _requirements()))
+        patiently(lambda: packaging.log(pipeline, name, tags[schema.MODEL_URI], _requirements()))
 
 
 @functools.cache

@@ -124,6 +124,37 @@ def test_a_pin_goes_with_the_version_that_it_holds(study: Study) -> None:
     assert schema.CHAMPION_PINNED not in study.client.get_registered_model("ner-aaa").tags
 
 
+@pytest.mark.parametrize("name", [schema.MODEL_URI, ""])
+def test_a_model_that_was_deleted_by_hand_is_made_anew(study: Study, name: str) -> None:
+    """Its tag alone, or itself."""
+    train(study, 1, epochs="2")
+    set_dev_f1(study, 1, 0.75)
+    (run,) = cell_runs(study, "FINISHED", " and tags.seed = '1'")
+    if name:
+        study.client.delete_tag(run.info.run_id, name)
+    else:
+        study.client.delete_logged_model(run.data.tags[schema.MODEL_URI])
+    assert "moved from version 1 to version 2" in of_champion(register(study)).text
+    (run,) = cell_runs(study, "FINISHED", " and tags.seed = '1'")
+    assert study.client.get_model_version("ner-aaa", "2").source == f"models:/{run.data.tags[schema.MODEL_URI]}"
+    with registry.local_copy("models:/ner-aaa@champion", study, Path("work")) as start:
+        assert (Path(start.location) / "config.json").is_file()
+
+
+def test_a_model_whose_files_are_gone_is_not_registered_again_without_them(study: Study) -> None:
+    (run,) = cell_runs(study, "FINISHED")
+    study.client.delete_model_version("ner-aaa", "1")
+    files = Path(study.client.get_logged_model(run.data.tags[schema.MODEL_URI]).artifact_location)
+    files.rename(files.with_name("away"))
+    try:
+        shutil.rmtree(registry.weights_folder(Path("work"), run.data.tags[schema.CELL_KEY]))
+        with pytest.raises(InputError, match="neither registered nor in work_dir: tiny-aaa-s0"):
+            register(study)
+    finally:
+        files.with_name("away").rename(files)  # other tests have this store's files, too
+    assert register(study)[0].text.startswith("version 2 is tiny-aaa-s0")
+
+
 def test_a_version_made_by_hand_is_no_cells_and_is_not_pinned_unasked(study: Study) -> None:
     study.client.create_model_version("ner-aaa", str(Path.cwd() / "elsewhere"))
     study.client.set_registered_model_alias("ner-aaa", schema.CHAMPION, "2")
