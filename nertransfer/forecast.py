@@ -14,7 +14,7 @@ from nertransfer.errors import InputError
 from nertransfer.grid import ADDED, AFTER, Configuration, FewShot, languages_of
 from nertransfer.planning import Grid, cell_of, lay_out, load_corpora
 from nertransfer.store import Run, Study, public_uri
-from nertransfer.tracking import cell_runs, finished_cells
+from nertransfer.tracking import cell_runs, finished_cells, says_what_it_is
 
 PUBLISHED_MINUTES = (10, 30)
 """Of one fine-tuning by the published recipe on one RTX 3090 (Beukman and Fokam 2023)."""
@@ -155,6 +155,7 @@ def _seconds(
         if run.data.tags.get(schema.RECIPE_DIGEST) == recipe_digest(config.recipe)
         and schema.FEW_SHOT_LANGUAGE not in run.data.tags
         and schema.IMPORTED not in run.data.tags  # how long those took is not known
+        and says_what_it_is(run)
     ]
     if known:
         took = [run.data.metrics["train_seconds"] + run.data.metrics["score_seconds"] for run in known]

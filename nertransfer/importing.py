@@ -107,7 +107,7 @@ def _import_cells(results: Results, study: Study, outcome: ImportOutcome) -> lis
     """Score every cell anew and write it; returns all that are there, also those that cannot be read."""
     corpora, jobs = results.corpora, results.cells
     finished = cell_runs(study, "FINISHED")
-    known = frozenset(run.data.tags[schema.CELL_KEY] for run in finished)
+    known = frozenset(run.data.tags.get(schema.CELL_KEY, "") for run in finished)
     splits = {(name, split): corpora[name].splits[split] for name in corpora for split in schema.SCORED_SPLITS}
     with _measured(jobs, splits, known) as measured, progress_bar(len(jobs), "importing", "cell") as bar:
         for files, found in zip(jobs, measured, strict=True):
@@ -220,7 +220,7 @@ def _tags(start: str, source: str, seed: int, key: str, location: str, recipe: R
 def _import_baselines(results: Results, study: Study, outcome: ImportOutcome) -> list[published.CellName]:
     """MasakhaNER 2.0's baselines: each replicate is a cell that was scored on its source, by what it reported."""
     finished = cell_runs(study, "FINISHED")
-    known = {run.data.tags[schema.CELL_KEY] for run in finished}
+    known = {run.data.tags.get(schema.CELL_KEY) for run in finished}
     cells = []
     with progress_bar(len(results.baselines), "importing", "cell") as bar:
         for name, path in results.baselines.items():

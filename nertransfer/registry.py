@@ -39,7 +39,7 @@ from nertransfer.grid import languages_of
 from nertransfer.lineage import CORPUS, PIN, Lineage, differences, lineage
 from nertransfer.progress import progress_bar
 from nertransfer.store import MlflowClient, Study, all_models, all_versions, impatient, open_study, patiently
-from nertransfer.tracking import cell_runs, kind_runs, logged_model
+from nertransfer.tracking import cell_runs, kind_runs, logged_model, says_what_it_is
 
 logger = logging.getLogger("nertransfer")
 
@@ -133,13 +133,13 @@ def finished_places(study: Study) -> dict[Place, Run]:
 
 
 def _trained(runs: Iterable[Run]) -> list[Run]:
-    """Those that were fine-tuned here rather than imported."""
-    return [run for run in runs if schema.IMPORTED not in run.data.tags]
+    """Those that were fine-tuned here rather than imported, and say what they are."""
+    return [run for run in runs if schema.IMPORTED not in run.data.tags and says_what_it_is(run)]
 
 
 def few_shot_runs(study: Study) -> list[Run]:
     """The finished cells with a few sentences of a target; none of them is registered."""
-    return [run for run in cell_runs(study, "FINISHED") if schema.FEW_SHOT_LANGUAGE in run.data.tags]
+    return [run for run in _trained(cell_runs(study, "FINISHED")) if schema.FEW_SHOT_LANGUAGE in run.data.tags]
 
 
 def store_best(study: Study, cell: Cell, seeds: Sequence[int], work_dir: Path, selection_split: str) -> None:

@@ -240,20 +240,32 @@ def finished_cells(study: Study, targets: Mapping[str, Corpus]) -> dict[tuple[st
 
 
 def place_in_store(run: Run) -> tuple[str, str, str]:
-    """`Cell.place` of a cell's run."""
-    return tuple(run.data.tags[name] for name in (schema.CELL_KEY, schema.START, schema.SOURCE))  # type: ignore[return-value]
+    """`Cell.place` of a cell's run; that of no cell where its tags do not say."""
+    return tuple(run.data.tags.get(name, "") for name in (schema.CELL_KEY, schema.START, schema.SOURCE))  # type: ignore[return-value]
+
+
+_MADE_FROM = (
+    schema.CELL_KEY, schema.START, schema.SOURCE, schema.SEED, schema.START_FINGERPRINT, schema.RECIPE_DIGEST,
+)  # fmt: skip
+
+
+def says_what_it_is(run: Run) -> bool:
+    """Whether a cell's run still has the tags without which it counts nowhere: people edit them in MLflow."""
+    return all(run.data.tags.get(name) for name in _MADE_FROM)
 
 
 def is_scored(run: Run, targets: Mapping[str, Corpus]) -> bool:
-    """Whether a run scored every target, and as its corpus is now.
+    """Whether a run says which cell it is and scored every target, as its corpus is now.
 
     One with a few sentences of a target is scored on that target alone, which is among them.
     """
     if few := run.data.tags.get(schema.FEW_SHOT_LANGUAGE):
         targets = {name: corpus for name, corpus in targets.items() if name == few}
     digests = {schema.CORPUS_DIGEST + name: corpus.digest for name, corpus in targets.items()}
-    return digests.items() <= run.data.tags.items() and all(
-        schema.ScoreName("test", schema.F1, target).key in run.data.metrics for target in targets
+    return (
+        says_what_it_is(run)
+        and digests.items() <= run.data.tags.items()
+        and all(schema.ScoreName("test", schema.F1, target).key in run.data.metrics for target in targets)
     )
 
 

@@ -39,6 +39,7 @@ from nertransfer.tracking import (
     bury_the_dead,
     cell_runs,
     configuration_params,
+    finished_cells,
     open_run,
     place_in_store,
 )
@@ -516,6 +517,25 @@ def test_where_weights_are_gone_for_good_the_other_sources_are_registered_and_lo
     outcome = studies.run_study(configuration(seeds="0", epochs="2"), fresh)
     assert not outcome.failed and outcome.ran == ["tiny-bbb-s0"]
     assert [model.name for model in fresh.client.search_registered_models()] == ["ner-aaa", "ner-bbb"]
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [schema.CELL_KEY, schema.START, schema.SOURCE, schema.SEED, schema.START_FINGERPRINT, schema.RECIPE_DIGEST],
+)
+def test_a_run_without_the_tags_that_say_what_it_is_counts_nowhere_and_its_cell_runs_again(
+    fresh: Study, tag: str
+) -> None:
+    train(fresh)
+    (edited,) = cell_runs(fresh, "FINISHED")
+    fresh.client.delete_tag(edited.info.run_id, tag)
+    assert registry.finished_places(fresh) == {}
+    assert train(fresh).state == runner.RAN
+    (run,) = registry.finished_places(fresh).values()
+    assert run.info.run_id != edited.info.run_id
+    assert registry.register(fresh, registry.finished_places(fresh), Path("work"))
+    plan, _ = studies._prepare(configuration(seeds="0", sources="aaa", epochs="2"), studies.Timing())
+    assert [one.info.run_id for one in finished_cells(fresh, plan.targets).values()] == [run.info.run_id]
 
 
 def test_a_registry_that_cannot_be_written_to_costs_neither_weights_nor_the_cells(fresh: Study) -> None:
