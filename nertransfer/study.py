@@ -24,6 +24,7 @@ from nertransfer.config import PLANTED, DataOptions, StudyConfig, TrackingOption
 from nertransfer.current import Place
 from nertransfer.display import duration
 from nertransfer.errors import InputError
+from nertransfer.folders import make_folder
 from nertransfer.grid import ALONE, NONE, FewShot, languages_of
 from nertransfer.lineage import REPLACE_ALL, STUDY_REPLACES
 from nertransfer.planning import (
@@ -67,6 +68,8 @@ def resolve_starts(texts: Sequence[str], data: DataOptions, make: Callable[[], A
 def train(config: TrainConfig, study: Study | None, accelerator: Accelerator) -> Outcome:
     """Run one cell and track it, unless it is finished or taken. ``study`` is None on all but the main process."""
     plan = train_plan(config, accelerator)
+    if study is not None:
+        make_folder(Path(config.data.work_dir), "work_dir")
     params = {name: value for name, value in flat(config).items() if not name.startswith("few_shot_")}
     keep = config.keep_weights
     work = Work(plan, config.data, config.run, params, config.selection_split, keep, keep)
@@ -214,7 +217,7 @@ def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
 
 
 def _prepare(config: StudyConfig, timing: Timing) -> tuple[Plan, Grid]:
-    """Read corpora and starts, and lay the cells out."""
+    """Read corpora and starts, lay the cells out, and see to a place for them. Raises InputError as these do."""
     grid = lay_out(config)
     with timing.phase("reading corpora"):
         corpora = load_corpora(config.data, grid.languages)
@@ -223,7 +226,9 @@ def _prepare(config: StudyConfig, timing: Timing) -> tuple[Plan, Grid]:
             list(grid.texts.values()), config.data, lambda: make_accelerator(config.recipe, config.run)
         )
     with timing.phase("planning"):
-        return make_plan(grid, corpora, resolved, config.recipe), grid
+        plan = make_plan(grid, corpora, resolved, config.recipe)
+    make_folder(Path(config.data.work_dir), "work_dir")
+    return plan, grid
 
 
 def _bury(study: Study) -> None:

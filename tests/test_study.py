@@ -688,6 +688,7 @@ def test_two_names_for_the_same_weights_are_noticed(fresh: Study, caplog: pytest
         ({"starts": "tiny=pickled"}, "weights must be safetensors"),
         ({"max_length": "512"}, "max_length=512 is not allowed: the start tiny takes at most 64"),
         ({"data": "nothing"}, "data='nothing' does not exist"),
+        ({"work_dir": "data/aaa/dev.txt"}, "work_dir: the folder data/aaa/dev.txt cannot be made: File exists"),
     ],
 )
 def test_bad_input_stops_a_study_before_any_run(fresh: Study, changes: dict[str, str], message: str) -> None:
