@@ -359,9 +359,12 @@ class _Complete:
                     registry.discard_beaten(self._study, cell, work_dir, self._config.selection_split)
         except Exception as error:  # registering tries again, and fails if it must; no cell shall stop for it
             logger.warning("weights of %s-%s are not stored yet: %s", *pair, error)
-        finally:
+        except BaseException:
             if claim is not None:
-                claim.give_up("done")
+                claim.give_up("cut short")
+            raise
+        if claim is not None:
+            claim.end("done")  # however long it takes: left behind, it would keep this very process from registering
 
 
 def make_worker(work: Work, uri: str, name: str, again: bool) -> Callable[[Cell], Outcome]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -24,7 +25,7 @@ from mlflow.exceptions import MlflowException
 from project_scripts import ROOT, load_script
 from tiny import save_tiny_corpora, save_tiny_start
 
-from nertransfer import pool, registry, runner, schema, starts, tracking
+from nertransfer import pool, registry, runner, schema, starts, store, tracking
 from nertransfer import study as studies
 from nertransfer.claims import Claims, Owner
 from nertransfer.commandline import build
@@ -33,7 +34,7 @@ from nertransfer.errors import InputError
 from nertransfer.finetune import History
 from nertransfer.labels import ALL, spans
 from nertransfer.rescoring import evaluate
-from nertransfer.store import Run, Study, all_runs, all_versions, client, open_study
+from nertransfer.store import PatientClient, Run, Study, all_runs, all_versions, client, open_study
 from nertransfer.tracking import (
     LiveCurves,
     bury_the_dead,
@@ -517,6 +518,29 @@ def test_where_weights_are_gone_for_good_the_other_sources_are_registered_and_lo
     outcome = studies.run_study(configuration(seeds="0", epochs="2"), fresh)
     assert not outcome.failed and outcome.ran == ["tiny-bbb-s0"]
     assert [model.name for model in fresh.client.search_registered_models()] == ["ner-aaa", "ner-bbb"]
+
+
+def test_a_store_that_is_away_when_weights_are_stored_does_not_keep_a_study_from_registering(
+    fresh: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    usual = MlflowClient.log_param
+
+    def away_once(self: MlflowClient, run_id: str, key: str, value: str) -> object:
+        if key == f"{studies.REGISTRY}/1/end" and not asked:
+            asked.append(key)
+            raise MlflowException("API request to somewhere failed with exception nobody answers")
+        return usual(self, run_id, key, value)
+
+    config = configuration(sources="aaa", seeds="0")
+    plan, _ = studies._prepare(config, studies.Timing())
+    made = MlflowClient(tracking_uri=fresh.uri, registry_uri=fresh.uri)
+    patient: Any = PatientClient(lambda: made, fresh.uri, patience=60, pause=0.02)
+    monkeypatch.setattr(MlflowClient, "log_param", away_once)
+    monkeypatch.setattr(store, "HURRY_SECONDS", 0.0)
+    study = dataclasses.replace(fresh, client=patient)
+    studies._Complete(config, study, plan.cells)(plan.cells[0])
+    assert asked and not Claims(study, Owner.this_process()).is_taken(studies.REGISTRY)
 
 
 @pytest.mark.parametrize(
