@@ -92,11 +92,29 @@ def _convert(parameter: Parameter, text: str) -> object:
         if text.lower() not in ("true", "false"):
             raise InputError(f"{parameter.name}={text!r} is not allowed: true or false", parameter.name)
         return text.lower() == "true"
+    if annotation is str:
+        _check_text(parameter.name, text)
     try:
         return typing.cast(Callable[[str], object], annotation)(text)
     except ValueError:
         kind = "a whole number" if annotation is int else "a number"
         raise InputError(f"{parameter.name}={text!r} is not {kind}", parameter.name, text) from None
+
+
+LONGEST_NAME, LONGEST_PATH = 255, 4095
+"""Bytes that file systems take."""
+
+
+def _check_text(name: str, text: str) -> None:
+    """Raise InputError for what can be neither tracked nor the name of a file."""
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise InputError(f"{name}={text!r} is not allowed: text in UTF-8, without a zero byte", name, text)
+    data = text.encode()
+    if name != "slurm_setup" and (len(data) > LONGEST_PATH or max(map(len, data.split(b"/"))) > LONGEST_NAME):
+        raise InputError(
+            f"{name}='{text[:40]}...' is not allowed: a name has at most {LONGEST_NAME} bytes, a path {LONGEST_PATH}",
+            name, text,
+        )  # fmt: skip
 
 
 def build(config: type[T], given: dict[str, str]) -> T:
@@ -163,7 +181,8 @@ def command(config: object) -> list[str]:
 
 
 def run(config: type[T], main: Callable[[T], None], description: str, argv: Sequence[str] | None = None) -> None:
-    """Parse, build, call ``main``; bad input ends with one line and status 2, an interrupt or SIGTERM with 130.
+    """Parse, build, call ``main``; bad input ends with one line and status 2, a training that diverges with one
+    and 1, an interrupt or SIGTERM with 130.
 
     Where nobody reads on what it prints, as behind ``| head``, it ends without a word, with 141 as a shell has it.
     """
@@ -197,6 +216,9 @@ def run(config: type[T], main: Callable[[T], None], description: str, argv: Sequ
         place = file.place(error.parameter, error.item) if file is not None and error.parameter else ""
         print(f"error: {place}{': ' if place else ''}{error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except FloatingPointError as error:  # a training that diverged; the message says what to do
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("interrupted; run the same command again to continue", file=sys.stderr)
         raise SystemExit(130) from None

@@ -7,6 +7,7 @@ contradict each other or are out of range raise `InputError` when the object is 
 """
 
 import math
+import unicodedata
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from typing import Any, Literal
 from nertransfer.errors import InputError
 from nertransfer.grid import ADDED, AFTER, NONE, SEPARATOR, is_zero_shot, languages_of
 from nertransfer.languages import check_code
-from nertransfer.schema import SCORED_SPLITS
+from nertransfer.schema import REGISTRY_EXPERIMENT, SCORED_SPLITS
 
 
 def option(default: Any, help: str) -> Any:
@@ -128,6 +129,22 @@ NAME_BYTES = 250
 """A study's name is that of a folder, and file systems take 255."""
 
 
+def check_study(name: str, parameter: str = "study") -> str:
+    """``name`` itself if a study can be called so; raises InputError, for the ``parameter`` it is from, otherwise."""
+    check(
+        name == name.strip()
+        and "/" not in name
+        and not any(unicodedata.category(c) == "Cc" for c in name)
+        and name not in (".", "..", REGISTRY_EXPERIMENT)
+        and len(name.encode()) <= NAME_BYTES,
+        parameter,
+        name,
+        f"a name without '/', control characters and spaces around it, of at most {NAME_BYTES} bytes, and not '.', "
+        f"'..' or {REGISTRY_EXPERIMENT!r}",
+    )
+    return name
+
+
 @dataclass(frozen=True)
 class StoreOptions:
     """Which MLflow store."""
@@ -154,12 +171,7 @@ class TrackingOptions(StoreOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(
-            self.study == self.study.strip() and "/" not in self.study and len(self.study.encode()) <= NAME_BYTES,
-            "study",
-            self.study,
-            f"a name without '/' and without spaces around it, of at most {NAME_BYTES} bytes",
-        )
+        check_study(self.study)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """A file of text or CoNLL columns and a registered model -> the entities of every text, in a file."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from nertransfer.served import Tagged, Tagger, words
 from nertransfer.store import Study, client, resolve_uri
 from nertransfer.text_files import BYTE_ORDER_MARK, decode
 
+LONGEST_OUTPUT = 251
+"""Bytes of the output's name: it is written under one with ``.new`` behind it, and file systems take 255."""
 AT_A_TIME = 128
 """Texts between two steps of the progress bar."""
 
@@ -47,7 +50,11 @@ def predict(config: PredictConfig) -> Outcome:
     Raises InputError when the input cannot be read or the model is not there; says which are.
     """
     source = Path(config.input)
+    if not source.is_file():
+        raise InputError(f"input={config.input!r} is not allowed: a file that exists", "input")
     output = Path(config.output) if config.output else source.with_name(f"{source.stem}.entities.{config.format}")
+    if len(os.fsencode(output.name)) > LONGEST_OUTPUT:
+        raise InputError(f"output: the name {output.name} is too long for a file; give a shorter output", "output")
     if output.is_dir() or output.resolve() == source.resolve():
         raise InputError(f"output={str(output)!r} is not allowed: a file other than the input", "output")
     texts = read_columns(source) if config.input_format == "conll" else read_lines(source)
@@ -80,8 +87,6 @@ def predict(config: PredictConfig) -> Outcome:
 
 
 def _read(path: Path) -> list[str]:
-    if not path.is_file():
-        raise InputError(f"input={str(path)!r} is not allowed: a file that exists", "input")
     text = decode(path.read_bytes(), path, "input").removeprefix(BYTE_ORDER_MARK)
     return [line.removesuffix("\r") for line in text.split("\n")]
 

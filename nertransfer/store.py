@@ -26,7 +26,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from nertransfer import schema
-from nertransfer.config import DataOptions, StoreOptions, TrackingOptions
+from nertransfer.config import DataOptions, StoreOptions, TrackingOptions, check_study
 from nertransfer.errors import InputError
 
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -49,8 +49,8 @@ def resolve_uri(options: StoreOptions) -> str:
 
 
 def study_name(data: DataOptions, tracking: TrackingOptions) -> str:
-    """The study's name: the option, else the name of the data."""
-    return tracking.study or data.name
+    """The study's name: the option, else the name of the data. Raises InputError where that can be no study's."""
+    return tracking.study or check_study(data.name, "study (from data)")
 
 
 def public_uri(uri: str) -> str:

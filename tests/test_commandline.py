@@ -146,7 +146,7 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     (STUDY, {"languages": "swa,hau,swa"}, "languages='swa,hau,swa' is not allowed: swa is named twice"),
     # TrackingOptions
     (STUDY, {"study": "a/b"}, "study='a/b' is not allowed: a name without '/'"),
-    (STUDY, {"study": "ñ" * 126}, "without spaces around it, of at most 250 bytes"),
+    (STUDY, {"study": "ñ" * 126}, "spaces around it, of at most 250 bytes"),
     (config.RegisterConfig, {"study": " a"}, "study=' a' is not allowed: a name without '/'"),
     (STUDY, {"tracking_uri": "./mlruns"}, "tracking_uri='./mlruns' is not allowed: an http(s) address or a database"),
     (STUDY, {"tracking_uri": "mlruns"}, "tracking_uri='mlruns' is not allowed"),
@@ -220,6 +220,14 @@ BAD: list[tuple[type, dict[str, str], str]] = [
         "version=-1 is not allowed: a version's number, or 0",
     ),
     (ADAPT, {"seed": "-3"}, "seed=-3 is not allowed: from 0 to 2147483647"),
+    (TRAIN, {"data": "a\0b"}, "data='a\\x00b' is not allowed: text in UTF-8, without a zero byte"),
+    (TRAIN, {"start": "\udcff"}, "start='\\udcff' is not allowed: text in UTF-8"),
+    (TRAIN, {"data": f"x/{'é' * 128}/y"}, f"data='x/{'é' * 38}...' is not allowed: a name has at most 255 bytes"),
+    (STUDY, {"starts": "base," + "x" * 256}, f"starts='{'x' * 40}...' is not allowed: a name has at most 255 bytes"),
+    (TRAIN, {"work_dir": "x/" * 2048}, f"work_dir='{'x/' * 20}...' is not allowed: a name has at most 255 bytes"),
+    (TRAIN, {"study": ".."}, "study='..' is not allowed: a name without '/', control characters"),
+    (TRAIN, {"study": "a\nb"}, "study='a\\nb' is not allowed: a name without '/', control characters"),
+    (TRAIN, {"study": "nertransfer registry"}, "study='nertransfer registry' is not allowed: a name"),
 ]
 
 
@@ -430,6 +438,16 @@ def test_only_train_runs_in_several_processes_of_a_launcher(
         commandline.run(config.StudyConfig, seen.append, "", [])
     assert [type(one).__name__ for one in seen] == ["TrainConfig", *["StudyConfig"] * (len(launched) == 1)]
     assert ("num_processes" in capsys.readouterr().err) == (len(launched) == 2)
+
+
+def test_run_ends_a_training_that_diverges_with_its_advice(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(_: object) -> None:
+        raise FloatingPointError("the loss is not finite: lower learning_rate")
+
+    with pytest.raises(SystemExit) as stopped:
+        commandline.run(config.DataConfig, main, "", [])
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == "error: the loss is not finite: lower learning_rate\n"
 
 
 def test_run_lets_mistakes_of_the_program_through() -> None:

@@ -122,6 +122,8 @@ def test_the_threshold_counts(store: Path, text: Path) -> None:
         ({"model": "models:/ner-aaa@champion", "start": "tiny"}, "not beside model"),
         ({"threshold": "1.5"}, "threshold=1.5 is not allowed"),
         ({"input": "nowhere.txt"}, "input='nowhere.txt' is not allowed: a file that exists"),
+        ({"input": "."}, r"input='\.' is not allowed: a file that exists"),
+        ({"output": "x" * 252}, "output: the name x+ is too long for a file; give a shorter output"),
         ({"output": "text.txt"}, "a file other than the input"),
         ({"output": "text.txt/found"}, "output: the folder text.txt cannot be made: File exists"),
         ({"input_format": "conll"}, "text.txt:3: no word in the first column of .*running text is input_format=text"),

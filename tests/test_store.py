@@ -32,6 +32,10 @@ def test_study_is_the_option_or_the_name_of_the_data(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     assert store.study_name(DataOptions(data=str(folder)), TrackingOptions()) == "mine"
     assert store.study_name(DataOptions(data=str(folder)), TrackingOptions(study="other")) == "other"
+    odd = DataOptions(data=str(tmp_path / "a\nb"))
+    with pytest.raises(InputError, match=r"study \(from data\)='a.*b' is not allowed"):
+        store.study_name(odd, TrackingOptions())
+    assert store.study_name(odd, TrackingOptions(study="other")) == "other"
 
 
 @pytest.mark.parametrize(
