@@ -195,6 +195,12 @@ def _score_table(card: Card, scores: Sequence[Score], head: str) -> str:
     return table(header, rows, 6)
 
 
+def _categories(card: Card) -> str:
+    if not card.categories:
+        return "It has no entity, and none was found."
+    return _score_table(card, card.categories, "category")
+
+
 def _parts(card: Card) -> str:
     return (
         "Test splits of the languages that it was fine-tuned on together.\n\n"
@@ -362,7 +368,7 @@ def _sections(card: Card, snippet: str) -> list[_Section]:
         _Section("All seeds", _seed_table(card), 1),
         *([_Section("By language", _parts(card), 2)] if card.parts else []),
         _Section("Zero-shot", _zero_shot(card), 2),
-        _Section(f"Categories, test split of {card.source}", _score_table(card, card.categories, "category"), 3),
+        _Section(f"Categories, test split of {card.source}", _categories(card), 3),
         _Section("Known weaknesses", _weaknesses(card), 0),
         _Section("Use", _use(card, snippet), 4),
         _Section("Intended use and limits", _limits(card), 5),

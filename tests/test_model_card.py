@@ -65,6 +65,11 @@ def test_weaknesses_are_computed_and_what_is_not_known_is_said() -> None:
     assert "its predictions are not kept" in model_card.body(dataclasses.replace(CARD, long=None), "")
 
 
+def test_a_test_split_without_entities_says_so() -> None:
+    bare = model_card.body(dataclasses.replace(CARD, categories=[]), "")
+    assert "## Categories, test split of hau\n\nIt has no entity, and none was found.\n" in bare
+
+
 def test_licence_and_resources_are_those_of_the_data_and_the_run() -> None:
     assert "Its licence forbids commercial use." in BODY and "Licence: CC BY-NC 4.0." in BODY
     assert "forbids" not in model_card.body(dataclasses.replace(CARD, data=PLANTED_DATA), "")
