@@ -54,7 +54,7 @@ def rows(
     sources are shown, then by start, `BASE` last, as in the published table.
 
     NaN, and no seed, where no seed has a score on the selection split; NaN also for a test score that is not there, for
-    a category that the gold tags do not have, and for an inflation where one of the splits has no scores.
+    a category that the gold tags do not have, and for an inflation where a split has no scores, or one seed: no choice.
     ``published``: the categories from a report rounded to two decimals, and the published names of the models.
     Raises ValueError when a seed has two scores.
     """
@@ -84,7 +84,10 @@ def rows(
     found = []
     for start, source in _ordered(pairs_of(frame), order):
         pair, seed = (start, source), best(start, source, selection_split)
-        on_test, on_dev = (score(*pair, "test", best(*pair, split)) for split in ("test", "dev"))
+        on_test, on_dev = (
+            score(*pair, "test", best(*pair, split)) if len(seeds.get((*pair, split), [])) > 1 else math.nan
+            for split in ("test", "dev")
+        )
         found.append(
             (published_name(*pair) if published else registered_name(*pair), *pair,
              *(score(*pair, "test", seed, ALL, measure) for measure in OVERALL),

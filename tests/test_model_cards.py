@@ -1,5 +1,6 @@
 """The table of models: the published one from published results, and small studies by hand."""
 
+import math
 import re
 from pathlib import Path
 
@@ -96,7 +97,8 @@ def test_the_seed_is_chosen_on_the_split_that_is_asked_for() -> None:
         rows = model_cards.rows(frame_of(STUDY), ["hau", "amh"], split)
         assert set(rows["selection_split"]) == {split}
         chosen[split] = list(zip(rows["start"], rows["source"], rows["seed"], rows["f1"].round(9), strict=True))
-        assert list(rows["inflation"]) == pytest.approx([0, 3.5, 0, 0])
+        # of one seed there is no choice
+        assert list(rows["inflation"]) == pytest.approx([0, 3.5, math.nan, 0], nan_ok=True)
         assert list(rows["seeds"]) == [2, 3, 1, 2]
         best = {"dev": [90, 82, 60, 70], "test": [85, 73.5, 50, 53]}[split]
         assert list(rows["selection_f1"]) == pytest.approx(best)
@@ -139,7 +141,7 @@ def test_what_is_missing_stays_in_the_table() -> None:
     assert list(rows["start"]) == ["hau", "swa", "zul", "base"]
     assert rows["seed"].isna().tolist() == [False, False, True, True]
     assert rows["f1"].isna().tolist() == [False, True, True, True]
-    assert rows["inflation"].isna().tolist() == [False, True, True, True]
+    assert rows["inflation"].isna().all()
     assert list(rows["seeds"]) == [1, 2, 0, 0]
     body = typeset.markdown(model_cards.table(rows))
     assert "| ner-hau@from-swa | swa | hau | n/a | n/a | n/a | 1 |" in body
@@ -190,7 +192,7 @@ def test_markdown_of_a_study_links_starts_that_have_a_place_and_says_how_seeds_w
     assert cells[4][1] == "[swa](https://huggingface.co/owner/swa%20model)" and cells[4][6] == "n/a"
     assert cells[5][1] == "[base](https://huggingface.co/xlm-roberta-base)"
     assert all(line.count(" | ") == 6 for line in lines[:6]) and lines[6] == ""
-    assert "best F1 on the dev split" in text and "0.88 points of F1 more on average, 3.50 at most" in text
+    assert "best F1 on the dev split" in text and "1.75 points of F1 more on average, 3.50 at most" in text
     assert "mbeukman" not in text
 
 
