@@ -620,6 +620,8 @@ def _categories(computed: Computed) -> Section:
         Column("strict_f1", "strict", "percent", "invalid tags belong to no entity"),
         Column("span_f1", "spans", "percent", "first and last word alone, any category"),
         Column("invalid_percent", "invalid tags, % of words", "number"),
+        Column("n_pairs", "pairs", "count"),
+        Column("n_seeds", "seeds", "count"),
     ]
     return Section(
         "categories",
@@ -641,14 +643,17 @@ def modes_table(computed: Computed) -> pd.DataFrame:
         for setting, pairs in matrices.SETTINGS.items():
             if not pairs(computed.cubes[view.name]):
                 continue
-            averages = {"f1": matrices.pair_average(computed.cubes[view.name], pairs(computed.cubes[view.name])).mean}
+            default = matrices.pair_average(computed.cubes[view.name], pairs(computed.cubes[view.name]))
+            averages = {"f1": default.mean, "n_seeds": default.n, "n_pairs": default.pairs}
             for measure, name in (
                 ("strict_f1", "strict_f1"), ("span_f1", "span_f1"), ("invalid_tag_rate", "invalid_percent"),
             ):  # fmt: skip
                 cube = matrices.cube(overall, view.name, view.rows, view.targets, SPLIT, measure=measure)
                 averages[name] = matrices.pair_average(cube, pairs(cube)).mean
             rows.append({"start": view.name, "setting": setting} | averages)
-    return pd.DataFrame(rows, columns=["start", "setting", "f1", "strict_f1", "span_f1", "invalid_percent"])
+    return pd.DataFrame(
+        rows, columns=["start", "setting", "f1", "strict_f1", "span_f1", "invalid_percent", "n_seeds", "n_pairs"]
+    )
 
 
 def _overlap(computed: Computed, pictures: Mapping[str, str]) -> Section | None:

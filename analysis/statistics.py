@@ -489,7 +489,7 @@ def mixed_model(table: pd.DataFrame) -> MixedModel:
     everything = np.column_stack([design, *effects.values()])
     crossed = everything.T @ everything
     if len(rows) <= np.linalg.matrix_rank(crossed, hermitian=True):
-        return _not_fitted(rows, [*notes, f"not fitted: {len(rows)} rows are too few for the terms of the model"])
+        return _not_fitted(rows, [*notes, f"not fitted: too few rows ({len(rows)}) for the terms of the model"])
     if not effects:
         return _not_fitted(rows, [*notes, "not fitted: no random effect is left"])
     rest = response - everything @ np.linalg.lstsq(crossed, everything.T @ response, rcond=None)[0]

@@ -143,6 +143,12 @@ def test_a_target_that_lacks_a_category_is_not_in_its_matrices(tmp_path: Path) -
         assert "zed" in next(csv.reader(file))
 
 
+def test_other_modes_say_over_how_many_pairs_and_seeds(index: Path) -> None:
+    with (index.parent / "by_mode.csv").open() as file:
+        rows = {(r["start"], r["setting"]): (r["n_pairs"], r["n_seeds"]) for r in csv.DictReader(file)}
+    assert rows["base", "zero-shot"] == ("12", "3") and rows["bbb", "zero-shot"] == ("12", "2")  # one never ran
+
+
 def test_latex_tables_have_no_problem(index: Path) -> None:
     for path in sorted((index.parent / "tables").glob("*.tex")):
         assert check_latex(path.read_text(encoding="utf-8")) == [], path.name

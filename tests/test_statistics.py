@@ -909,7 +909,7 @@ def test_what_cannot_be_estimated_is_named() -> None:
     four = statistics.mixed_model(scores(4, 4, 5))
     assert [text[:24] for text in four.warnings] == ["only 4 values of source:"]
     short = statistics.mixed_model(scores(1, 3, 2).drop(index=4))
-    assert short.warnings[-1] == "not fitted: 5 rows are too few for the terms of the model"
+    assert short.warnings[-1] == "not fitted: too few rows (5) for the terms of the model"
     with pytest.raises(ValueError, match="two rows"):
         statistics.mixed_model(pd.concat([table, table.head(1)]))
     assert statistics.mixed_model(table.head(0)).warnings == ("not fitted: there are no scores",)
