@@ -60,6 +60,7 @@ def audit(
     findings = [
         *missing_cells(found),
         *unplanned_cells(found),
+        *without_entities(found, split),
         *identical_predictions(found),
         *unfit(imports),
         *disagreements(imports),
@@ -129,6 +130,20 @@ def unplanned_cells(found: StudyResults) -> list[Finding]:
         "no start that is not planned is compared as a whole; who does not want them deletes their runs in MLflow"
     )
     return [Finding(Severity.NOTE, "unplanned", f"{count(len(rows), 'cell')} beyond the plan", text, rows)]
+
+
+def without_entities(found: StudyResults, split: str) -> list[Finding]:
+    """Targets whose split has no gold entity: there is nothing to find, and F1 is 0 whatever a model does."""
+    scored = found.frame.loc[(found.frame["split"] == split) & (found.frame["category"] == ALL), "target"]
+    there = matrices.having(found.frame, ALL, split)
+    empty = [target for target in dict.fromkeys(scored) if target not in there]
+    if not empty:
+        return []
+    text = (
+        f"the {split} split of {_some(empty)} has no entity: F1 is 0 there whatever a model does, and averages over "
+        "targets have it, but for those by category"
+    )
+    return [Finding(Severity.WRONG, "", f"{count(len(empty), 'target')} without entities", text)]
 
 
 def identical_predictions(found: StudyResults) -> list[Finding]:

@@ -279,7 +279,7 @@ Axes = Mapping[str, tuple[list[str], list[str]]]
 
 def having(frame: pd.DataFrame, category: str, split: str = "test") -> set[str]:
     """The targets whose gold tags have a category: on others its F1 is no score, though 0 where it was predicted."""
-    rows = frame[(frame["split"] == split) & (frame["category"] == category) & (frame[SUPPORT] > 0)]
+    rows = frame[(frame["split"] == split) & (frame["category"] == category) & (frame[SUPPORT] != 0)]  # or unknown
     return set(rows["target"])
 
 

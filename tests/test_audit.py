@@ -156,6 +156,14 @@ def test_missing_cells_are_counted_by_their_reason_and_listed_by_score() -> None
     assert found.rows[["target", "split", "reason"]].iloc[0].tolist() == ["zed", "test", "not scored"]
 
 
+def test_a_target_without_entities_is_told() -> None:
+    nothing = {cell: valid(cell) | {"test_f1/zed": 0.0, "test_support/zed": 0.0} for cell in CELLS}
+    finding = one(audit.without_entities(with_runs({c: cell_run(c, scores) for c, scores in nothing.items()}), "test"))
+    assert finding.severity == audit.Severity.WRONG and finding.title == "1 target without entities"
+    assert finding.text.startswith("the test split of zed has no entity: F1 is 0 there")
+    assert audit.without_entities(clean(), "test") == []
+
+
 def published(cells: Iterable[Cell], scored: Callable[[str, str, str], bool]) -> list[Run]:
     """Cells with those scores of (source, target, split) alone."""
     runs = []
