@@ -223,7 +223,7 @@ def parse(
     Raises InputError that names file and line (the first few of all problems) for bytes that
     are not UTF-8, a missing tag column, a tag that is not IOB2, a tag without a word (unless
     allowed), a number of columns that changes (unless allowed: a word with a space in it looks
-    like that) and a file without a sentence.
+    like that), a first column that holds no words, and a file without a sentence.
     """
     path = str(path)
     text = decode(data, path)
@@ -284,7 +284,23 @@ def parse(
         raise InputError(_together(path, problems))
     if not sentences:
         raise InputError(f"{path}:1: the file has no sentence; it needs at least one line with a word and its tag")
+    if first and (problem := _not_words(sentences)):
+        raise InputError(f"{path}:{first[0]}: {problem}")
     return tuple(sentences), Findings(path, **{k: Seen(n, tuple(lines[k])) for k, n in counts.items()})
+
+
+def _not_words(sentences: Sequence[Sentence]) -> str:
+    """Why the first column cannot be words, as in CoNLL-U and WikiANN; empty where it can."""
+    longest = max(len(sentence.words) for sentence in sentences)
+    if longest < 2:
+        return ""
+    numbers = tuple(map(str, range(1, longest + 1)))
+    if all(sentence.words == numbers[: len(sentence.words)] for sentence in sentences):
+        return "the first column of every sentence counts 1, 2, ...; the word must stand in the first column"
+    code = re.match("[a-z-]{2,12}:", sentences[0].words[0])
+    if code and all(word.startswith(code[0]) for sentence in sentences for word in sentence.words):
+        return f"every word of the file begins with {code[0]!r}; take that away"
+    return ""
 
 
 def _uneven(line: str, columns: int, first_number: int, first_columns: int) -> str:

@@ -47,6 +47,23 @@ def message(text: str | bytes, **rules: bool) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1\tSani\tB-PER\n2\tya\tO\n\n1\tya\tO\n", "f:1: the first column of every sentence counts"),
+        ("\nha:Sani B-PER\nha:ya O\n\nha:ya O\n", "f:2: every word of the file begins with 'ha:'"),
+    ],
+)
+def test_a_first_column_that_holds_no_words_is_refused(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        parse(text.encode(), "f")
+
+
+@pytest.mark.parametrize("text", ["1 O\n\n1 O\n", "1 O\n2 O\n\n3 O\n", ": O\n: O\n", "ha:1 O\nye:2 O\n"])
+def test_numbers_and_colons_are_words(text: str) -> None:
+    parse(text.encode(), "f")
+
+
 # --- real corpora -----------------------------------------------------------------------------
 
 
