@@ -4,13 +4,18 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: more threads only get in each other's way
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from absent import absent
 from warm import PROJECT, Warm
+
+if TYPE_CHECKING:
+    from nertransfer.store import Study  # imports MLflow, which few tests need
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = (
@@ -37,6 +42,26 @@ def _global_addresses_of_mlflow() -> Iterator[None]:
         os.environ.pop(name, None)
         if value is not None:
             os.environ[name] = value
+
+
+@pytest.fixture
+def here(finished: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> "Study":
+    """The study of a module whose ``finished`` is the folder of one, opened in there, to be read only."""
+    from folder_store import opened
+
+    monkeypatch.chdir(finished)
+    return opened(finished, request.module.SETTINGS["study"])
+
+
+@pytest.fixture
+def fresh(finished: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> "Study":
+    """An empty study beside the start and data of the finished one."""
+    from folder_store import opened
+
+    for name in ("tiny", "data"):
+        shutil.copytree(finished / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return opened(tmp_path, request.module.SETTINGS["study"])
 
 
 @pytest.fixture(scope="session")

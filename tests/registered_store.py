@@ -10,20 +10,17 @@ from nertransfer.commandline import build
 from nertransfer.config import TrainConfig
 from nertransfer.corpus import load
 from nertransfer.registry import Change
-from nertransfer.store import Study, client, open_study
+from nertransfer.store import Study
 
 SETTINGS = {"epochs": "6", "learning_rate": "5e-3", "batch_size": "8", "max_length": "32", "device": "cpu",
             "start": "tiny=tiny", "data": "data", "source": "aaa", "keep_weights": "true"}  # fmt: skip
+FIRST = "first"
 
 
 def make_data(folder: Path) -> None:
     """A start, ``tiny``, and corpora, ``data``; the tests work in their folder."""
     save_tiny_start(folder / "tiny")
     save_tiny_corpora(folder / "data")
-
-
-def opened(folder: Path, name: str = "first") -> Study:
-    return open_study(client(f"sqlite:///{folder}/mlflow.db"), name)
 
 
 def train(study: Study, seed: int, **changes: str) -> None:

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from folder_store import opened
 from tiny import save_tiny_corpora, save_tiny_start, tiny_tokenizer
 
 from nertransfer import adaptation, folders, starts
@@ -12,7 +13,7 @@ from nertransfer.commandline import build
 from nertransfer.config import AdaptConfig
 from nertransfer.errors import InputError
 from nertransfer.language_modelling import encode_text, masked_batches
-from nertransfer.store import Study, all_runs, client, open_study
+from nertransfer.store import Study, all_runs
 
 SETTINGS = {"language": "aaa", "text": "text.txt", "start": "tiny=tiny", "data": "data", "device": "cpu", "epochs": "8",
             "learning_rate": "1e-2", "batch_size": "8", "output": "adapted"}  # fmt: skip
@@ -24,7 +25,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     save_tiny_corpora(tmp_path / "data")
     (tmp_path / "text.txt").write_text("abc abd abe\n\nbca bcb abc abd\n" * 20, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    return open_study(client(f"sqlite:///{tmp_path}/mlflow.db"), "adapting")
+    return opened(tmp_path, "adapting")
 
 
 def test_an_adapted_start_has_learned_its_text_and_is_used_like_any_start(study: Study) -> None:

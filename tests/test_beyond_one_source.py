@@ -1,12 +1,12 @@
 """A tiny study with a source of two languages and a few sentences of a third, from grid to report."""
 
 import hashlib
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from folder_store import opened
 from tiny import save_tiny_corpora, save_tiny_start
 
 from analysis import audit, report, results
@@ -20,7 +20,7 @@ from nertransfer.errors import InputError
 from nertransfer.finetune import History
 from nertransfer.model_card import Card
 from nertransfer.planning import load_corpora, make_plan
-from nertransfer.store import Run, Study, client, open_study
+from nertransfer.store import Run, Study
 from nertransfer.tracking import cell_runs
 
 SETTINGS = {"epochs": "3", "learning_rate": "5e-3", "batch_size": "8", "max_length": "32", "device": "cpu",
@@ -28,10 +28,6 @@ SETTINGS = {"epochs": "3", "learning_rate": "5e-3", "batch_size": "8", "max_leng
 GRID = {"starts": "tiny=tiny", "sources": "aaa,bbb+aaa", "seeds": "0,1", "few_shot_languages": "ccc",
         "few_shot_sentences": "0,6"}  # fmt: skip
 AFTER = {"few_shot_language": "ccc", "few_shot_sentences": "6", "few_shot_mode": "after"}
-
-
-def open_here(folder: Path) -> Study:
-    return open_study(client(f"sqlite:///{folder}/mlflow.db"), "few")
 
 
 def configuration(**changes: str) -> StudyConfig:
@@ -46,7 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_tiny_corpora(folder / "data", ("aaa", "bbb", "ccc"), 24)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        study = open_here(folder)
+        study = opened(folder, SETTINGS["study"])
         first = studies.run_study(configuration(few_shot_mode="added", sources="aaa"), study)
         assert [name.rpartition("-")[0] for name in first.ran[::2]] == ["tiny-aaa", "tiny-aaa+6ccc", "tiny-none+6ccc"]
         outcome = studies.run_study(configuration(few_shot_mode="after"), study)
@@ -55,22 +51,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert len(outcome.ran) == 6 and len(outcome.found) == 4
         report.write(build(AnalyseConfig, {"data": "data", "study": "few", "tracking_uri": study.uri}))
     return folder
-
-
-@pytest.fixture
-def here(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    """The finished study, to be read only."""
-    monkeypatch.chdir(finished)
-    return open_here(finished)
-
-
-@pytest.fixture
-def fresh(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    """An empty study beside the same start and data."""
-    for name in ("tiny", "data"):
-        shutil.copytree(finished / name, tmp_path / name)
-    monkeypatch.chdir(tmp_path)
-    return open_here(tmp_path)
 
 
 def train(study: Study, **changes: str) -> runner.Outcome:

@@ -13,7 +13,8 @@ import pytest
 import stub_hub
 import yaml
 from absent import absent
-from registered_store import make_data, opened, register, train
+from folder_store import opened
+from registered_store import FIRST, make_data, register, train
 
 from nertransfer import export as exports
 from nertransfer import onnx_graph, registry, schema, starts
@@ -34,15 +35,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(made)
         make_data(made)
         for seed in (0, 1):
-            train(opened(made), seed)
-        register(opened(made))
+            train(opened(made, FIRST), seed)
+        register(opened(made, FIRST))
     return made
 
 
 @pytest.fixture
 def study(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.chdir(folder)
-    return opened(folder)
+    return opened(folder, FIRST)
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def own(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """The same in a store of the test's own."""
     shutil.copytree(folder, tmp_path / "own")
     monkeypatch.chdir(tmp_path / "own")
-    return opened(Path.cwd())
+    return opened(Path.cwd(), FIRST)
 
 
 def export(study: Study, output: Path, **given: str) -> Path:

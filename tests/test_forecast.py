@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from folder_store import opened
 from tiny import save_tiny_corpora, save_tiny_start
 
 from nertransfer import corpus, schema, starts, studyfile
@@ -13,7 +14,7 @@ from nertransfer.commandline import build, parameters
 from nertransfer.config import DataOptions, StudyConfig
 from nertransfer.errors import InputError
 from nertransfer.forecast import BASE_BYTES, foresee, text
-from nertransfer.store import Study, client, open_study
+from nertransfer.store import Study
 from nertransfer.tracking import cell_tags
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -149,7 +150,7 @@ def test_cells_that_run_at_the_same_time_take_less_of_it() -> None:
 @pytest.fixture(scope="module")
 def study(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A study in which tiny is finished on aaa with seeds 0 and 2, 20 s each, and on bbb with seed 1, 40 s."""
-    study = open_study(client(f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"), "forecast")
+    study = opened(tmp_path_factory.mktemp("store"), "forecast")
     corpora = corpus.load(DataOptions(data=str(folder / "data")))
     start, config = starts.Start("tiny", str(folder / "tiny")), configuration()
     identity = starts.identify(start)

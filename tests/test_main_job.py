@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from folder_store import opened
 from tiny import save_tiny_corpora, save_tiny_start
 
 from analysis import embeddings, overlap, recommendation, results
@@ -15,7 +16,7 @@ from analysis.embeddings import AFTER, BEFORE, Representations
 from nertransfer import corpus, planted, schema
 from nertransfer.config import DataOptions, EmbedConfig, RankConfig
 from nertransfer.representations import embed
-from nertransfer.store import Study, all_runs, client, open_study
+from nertransfer.store import all_runs
 from nertransfer.text_vectors import TextEncoder
 from nertransfer.tracking import cell_runs
 
@@ -31,10 +32,6 @@ def start(folder: Path, *arguments: str, python: str = sys.executable) -> subpro
     return subprocess.run(
         [python, *arguments], cwd=folder, env=environment, timeout=900, check=False, capture_output=True, text=True
     )  # fmt: skip
-
-
-def opened(folder: Path, name: str) -> Study:
-    return open_study(client(f"sqlite:///{folder}/mlflow.db"), name)
 
 
 @pytest.fixture(scope="module")
@@ -172,9 +169,7 @@ def test_mlflow_run_on_real_corpora_with_a_real_encoder(shared_data: Path, tmp_p
     assert run.data.metrics["test_support/luo"] == 405  # B- tags in the file
     results = pd.read_csv(tmp_path / "reports" / "real" / "results.csv")
     assert set(results.target) == {"luo", "pcm"} and set(results.category) == {"ALL", "DATE", "LOC", "ORG", "PER"}
-    assert open_study(client(f"sqlite:///{tmp_path}/mlflow.db"), "real").client.get_model_version_by_alias(
-        "ner-luo", "from-minilm"
-    )
+    assert opened(tmp_path, "real").client.get_model_version_by_alias("ner-luo", "from-minilm")
 
 
 def test_train_with_two_processes_tracks_one_run_and_scores_every_word(tmp_path: Path, python: str) -> None:

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
+from folder_store import opened
 from tiny import save_tiny_corpora, save_tiny_start
 
 from analysis import report, results
@@ -13,7 +14,7 @@ from nertransfer.commandline import build
 from nertransfer.config import AnalyseConfig, EmbedConfig, Recipe, RunOptions, TrainConfig
 from nertransfer.errors import InputError
 from nertransfer.representations import embed
-from nertransfer.store import Run, Study, client, open_study
+from nertransfer.store import Run, Study
 from nertransfer.study import train
 from nertransfer.tracking import cell_runs, kind_runs
 
@@ -31,7 +32,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
         patch.chdir(folder)
         save_tiny_start(folder / "tiny")
         save_tiny_corpora(folder / "data", LANGUAGES)
-        here = open_study(client(f"sqlite:///{folder}/mlflow.db"), "data")
+        here = opened(folder, "data")
         accelerator = make_accelerator(Recipe(), RunOptions(device="cpu"))
         for source, seed, keep in (("aaa", "1", "true"), ("aaa", "2", "true"), ("bbb", "1", "true")):
             given = {"source": source, "seed": seed, "keep_weights": keep}

@@ -13,11 +13,12 @@ from typing import TypeVar
 import psutil
 import pytest
 from absent import absent
+from folder_store import opened
 from slurm_cluster import SlurmCluster, missing_programs
 from tiny import save_tiny_corpora, save_tiny_start
 
 from nertransfer import schema
-from nertransfer.store import Study, client, open_study
+from nertransfer.store import Study
 from nertransfer.tracking import cell_runs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,10 +66,6 @@ def finish(running: subprocess.Popen[str], status: int = 0) -> str:
     return said
 
 
-def opened(folder: Path, name: str = "array") -> Study:
-    return open_study(client(f"sqlite:///{folder}/mlflow.db"), name)
-
-
 Found = TypeVar("Found")
 
 
@@ -92,7 +89,7 @@ def test_an_array_of_six_cells_finishes_and_a_failing_one_is_reported(
     slurm: SlurmCluster, folder: Path, python: str
 ) -> None:
     said = finish(begin(folder, slurm, python))
-    study = opened(folder)
+    study = opened(folder, "array")
     runs = cell_runs(study, "FINISHED")
     assert len(runs) == 6 and "6 tasks submitted as job" in said and "6 cells run, 0 were done, 0 failed" in said
     tasks = {run.data.tags[schema.SLURM_JOB] for run in runs}
@@ -118,7 +115,7 @@ def test_a_cell_at_its_time_limit_is_requeued_and_ends_with_the_same_numbers(
     finish(begin(folder, slurm, python, **cell, executor="local", study="whole"))
     running = begin(folder, slurm, **cell, slurm_minutes="10", slurm_signal_seconds="270")
     wait_until(lambda: list((folder / "work" / "cells").glob("*/checkpoint/state.json")))
-    study = opened(folder)
+    study = opened(folder, "array")
     (run,) = cell_runs(study, "RUNNING")
     process, task = psutil.Process(int(run.data.tags[schema.PID])), run.data.tags[schema.SLURM_JOB]
     process.suspend()
@@ -138,7 +135,7 @@ def test_a_cell_at_its_time_limit_is_requeued_and_ends_with_the_same_numbers(
 def test_a_cancelled_task_is_noticed_and_its_cell_listed(slurm: SlurmCluster, folder: Path) -> None:
     cell = {"epochs": "100000", "sources": "aaa", "seeds": "0", "targets": "aaa"}
     running = begin(folder, slurm, **cell)
-    study = opened(folder)
+    study = opened(folder, "array")
     cancelled: set[str] = set()
     for _ in range(2):  # it is tried twice
 
@@ -173,7 +170,7 @@ def test_plain_scripts_run_the_cells_and_the_study_then_finds_them(
     assert str(script) in said
     subprocess.run(["bash", "-n", str(script)], check=True)
     job = slurm.call("sbatch", str(script)).split()[-1]
-    study = opened(folder)
+    study = opened(folder, "array")
     wait_until(lambda: list((folder / "work" / "cells").glob("*/checkpoint/state.json")))
     slurm.call("scancel", "--batch", "--signal=USR1", job)  # as shortly before the time limit
     wait_until(lambda: not slurm.call("squeue", "--noheader", "--jobs", job).strip())

@@ -20,6 +20,7 @@ import pytest
 import transformers
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from folder_store import opened
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from project_scripts import ROOT, load_script
@@ -34,7 +35,7 @@ from nertransfer.errors import InputError
 from nertransfer.finetune import History
 from nertransfer.labels import ALL, spans
 from nertransfer.rescoring import evaluate
-from nertransfer.store import PatientClient, Run, Study, all_runs, all_versions, client, open_study
+from nertransfer.store import PatientClient, Run, Study, all_runs, all_versions, open_study
 from nertransfer.tracking import (
     LiveCurves,
     bury_the_dead,
@@ -47,11 +48,7 @@ from nertransfer.tracking import (
 
 SETTINGS = {"epochs": "6", "learning_rate": "5e-3", "batch_size": "8", "max_length": "32", "device": "cpu",
             "starts": "tiny=tiny", "seeds": "0,1", "data": "data", "study": "tiny-study"}  # fmt: skip
-
-
-def open_here(folder: Path) -> Study:
-    """The study in the folder's own store; MLflow keeps stores by address, so the address is absolute."""
-    return open_study(client(f"sqlite:///{folder}/mlflow.db"), "tiny-study")
+STUDY = SETTINGS["study"]
 
 
 def configuration(**changes: str) -> StudyConfig:
@@ -66,25 +63,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_tiny_corpora(folder / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        outcome = studies.run_study(configuration(), open_here(folder))
+        outcome = studies.run_study(configuration(), opened(folder, STUDY))
     assert len(outcome.ran) == 4 and not outcome.failed
     return folder
-
-
-@pytest.fixture
-def here(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    """The finished study, opened in its folder, to be read only."""
-    monkeypatch.chdir(finished)
-    return open_here(finished)
-
-
-@pytest.fixture
-def fresh(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    """An empty study beside the same start and data."""
-    for name in ("tiny", "data"):
-        shutil.copytree(finished / name, tmp_path / name)
-    monkeypatch.chdir(tmp_path)
-    return open_here(tmp_path)
 
 
 def test_the_report_of_a_study_shows_the_seeds_that_its_registry_chose(fresh: Study) -> None:
@@ -224,7 +205,7 @@ def test_a_better_seed_moves_the_alias_and_says_so(
 ) -> None:
     shutil.copytree(finished, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
-    study = open_here(tmp_path / "copy")
+    study = opened(tmp_path / "copy", STUDY)
     shared = {name: value for name, value in SETTINGS.items() if name not in ("starts", "seeds")}
     config = build(TrainConfig, shared | {"start": "tiny=tiny", "source": "aaa", "seed": "7", "keep_weights": "true"})
     studies.train(config, study, studies.make_accelerator(config.recipe, config.run))
@@ -460,7 +441,7 @@ def test_only_a_study_that_runs_cells_here_asks_what_this_machine_can(
     assert fresh.existing_id is None  # nothing was begun
     studies.write_study_scripts(configuration(executor="script"), fresh)
     monkeypatch.chdir(finished)
-    outcome = studies.run_study(configuration(), open_here(finished))  # all is done
+    outcome = studies.run_study(configuration(), opened(finished, STUDY))  # all is done
     assert len(outcome.found) == 4 and not outcome.ran
 
 
@@ -477,7 +458,7 @@ def test_planted_starts_are_the_same_wherever_cells_run(
     monkeypatch.chdir(tmp_path)
     changes = {"data": "planted", "starts": "base", "precision": "bf16", "executor": executor}
     with pytest.raises(NotHere):
-        studies.write_study_scripts(configuration(**changes), open_here(tmp_path))
+        studies.write_study_scripts(configuration(**changes), opened(tmp_path, STUDY))
     AcceleratorState._reset_state()
 
 

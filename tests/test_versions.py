@@ -8,10 +8,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from folder_store import opened
 from hypothesis import given
 from hypothesis import strategies as st
 from project_scripts import ROOT, load_script
-from registered_store import make_data, opened, register, train
+from registered_store import FIRST, make_data, register, train
 
 from nertransfer import champion_history, claims, commandline, lineage, model_card, registry, schema, versions
 from nertransfer.claims import Claims, Owner
@@ -30,9 +31,9 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         make_data(folder)
-        train(opened(folder), 0, epochs="2")
-        set_dev_f1(opened(folder), 0, 0.25)
-        register(opened(folder))
+        train(opened(folder, FIRST), 0, epochs="2")
+        set_dev_f1(opened(folder, FIRST), 0, 0.25)
+        register(opened(folder, FIRST))
     return folder
 
 
@@ -42,7 +43,7 @@ def study(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     folder = tmp_path / "copy"
     shutil.copytree(registered, folder)
     monkeypatch.chdir(folder)
-    return opened(folder)
+    return opened(folder, FIRST)
 
 
 def champion(study: Study) -> int:

@@ -1,0 +1,24 @@
+"""The store that lies in a folder of a test."""
+
+import functools
+import tempfile
+from pathlib import Path
+
+from nertransfer.store import Study, client, open_study
+
+
+def opened(folder: Path, name: str) -> Study:
+    """A study in the folder's store; MLflow keeps stores by address, so the folder is absolute."""
+    database = folder / "mlflow.db"
+    if not database.exists():
+        database.write_bytes(_empty())
+    return open_study(client(f"sqlite:///{database}"), name)
+
+
+@functools.cache
+def _empty() -> bytes:
+    """A database without runs, which takes MLflow a second of computing to make."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder) / "mlflow.db"
+        client(f"sqlite:///{database}").search_experiments()
+        return database.read_bytes()
