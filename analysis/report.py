@@ -50,6 +50,7 @@ from nertransfer import corpus, pages, schema
 from nertransfer.config import AnalyseConfig, DataOptions, RankConfig
 from nertransfer.corpus import Corpus
 from nertransfer.errors import InputError
+from nertransfer.folders import make_folder
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
 from nertransfer.nouns import count
@@ -71,6 +72,8 @@ def write(config: AnalyseConfig) -> Path:
     found = results.read(uri, study)
     found = results.in_order(found, _languages(found, config.order))
     corpora, without = _corpora(config.data, found)
+    folder = Path(config.output) / safe_name(study)
+    make_folder(folder, "output")
     shown = views(found.frame, found.plan, found.languages)
     reference = computed.reference_of(found, shown)
     errors = _errors(found, uri, corpora, computed.error_groups(shown), reference)
@@ -85,8 +88,6 @@ def write(config: AnalyseConfig) -> Path:
     drawn, captions = figures(done)  # they are drawn while the rest is computed and written
     done = replace(done, errors=errors.result())
     files = compose(done, drawn, captions, uri, published)
-    folder = Path(config.output) / safe_name(study)
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         new = Path(temporary) / "new"
         for name, content in files.items():
@@ -126,7 +127,7 @@ def recommend(config: RankConfig) -> Path:
     path = (
         Path(config.output) / safe_name(study) / "recommended" / f"{safe_name(f'{config.target}-{config.start}')}.csv"
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, "output")
     for place, frame in ((path, done.table), (path.with_suffix(".judged.csv"), done.judged.table)):
         new = place.with_name(f".{place.name}.{os.getpid()}")
         new.write_text(tables.csv_text(frame), encoding="utf-8")

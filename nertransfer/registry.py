@@ -35,6 +35,7 @@ from nertransfer.corpus import Corpus
 from nertransfer.current import Place, current_cells, last_asked
 from nertransfer.errors import InputError
 from nertransfer.fluent import fluent
+from nertransfer.folders import make_folder
 from nertransfer.grid import languages_of
 from nertransfer.lineage import CORPUS, PIN, Lineage, differences, lineage
 from nertransfer.progress import progress_bar
@@ -395,7 +396,7 @@ def tidy(work_dir: Path, runs: Iterable[Run], keep_weights: bool) -> None:
 def cell_lock(work_dir: Path, key: str, timeout: float = -1) -> FileLock:
     """The right to work in a cell's folder: two studies may have a cell in common, and one ``work_dir``."""
     path = cell_folder(work_dir, key).with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, "work_dir")
     return FileLock(path, timeout)
 
 

@@ -217,7 +217,7 @@ def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
 
 
 def _prepare(config: StudyConfig, timing: Timing) -> tuple[Plan, Grid]:
-    """Read corpora and starts, lay the cells out, and see to a place for them. Raises InputError as these do."""
+    """Read corpora and starts, lay the cells out, and see to a place for them and their report. Raises InputError as these do."""
     grid = lay_out(config)
     with timing.phase("reading corpora"):
         corpora = load_corpora(config.data, grid.languages)
@@ -227,6 +227,7 @@ def _prepare(config: StudyConfig, timing: Timing) -> tuple[Plan, Grid]:
         )
     with timing.phase("planning"):
         plan = make_plan(grid, corpora, resolved, config.recipe)
+    make_folder(Path(config.output), "output")  # of the report, which comes when all cells have run
     make_folder(Path(config.data.work_dir), "work_dir")
     return plan, grid
 

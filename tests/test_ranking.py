@@ -20,7 +20,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import ndcg_score
 from sklearn.preprocessing import StandardScaler
 
-from analysis import rankers, ranking, ranking_pairs, recommendation
+from analysis import rankers, ranking, ranking_pairs, recommendation, report
 from analysis.matrices import ISOLATE
 from analysis.ranking_features import FEATURES, MEAN_TRANSFER, facts, genetic_distance, great_circle, of_pair, profile
 from analysis.ranking_pairs import Pairs
@@ -620,6 +620,12 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and message in done.stderr and "Traceback" not in done.stderr
     assert done.stdout == "" and not (store / "nothing").exists()
+
+
+def test_a_ranking_that_cannot_be_written_is_bad_input(store: Path) -> None:
+    tracking = config.TrackingOptions(f"sqlite:///{store}/mlflow.db", "few")
+    with pytest.raises(InputError, match=r"output: the folder .* cannot be made"):
+        report.recommend(config.RankConfig("zul", tracking=tracking, output=str(store / "mlflow.db")))
 
 
 def test_few_targets_are_ranked_and_what_is_unknown_is_said(store: Path) -> None:

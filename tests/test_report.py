@@ -300,6 +300,8 @@ def test_a_failed_analysis_changes_nothing(uri: str, tmp_path: Path, monkeypatch
     for study in ("empty", "unknown"):
         with pytest.raises(InputError):
             write(uri, study, tmp_path)
+    with pytest.raises(InputError, match=r"output: the folder .* cannot be made"):
+        write(uri, HOSTILE, next(tmp_path.rglob("index.html")))
 
     def fail(drawings: object) -> dict:
         raise RuntimeError("no ink")

@@ -693,6 +693,7 @@ def test_two_names_for_the_same_weights_are_noticed(fresh: Study, caplog: pytest
         ({"starts": "tiny=pickled"}, "weights must be safetensors"),
         ({"max_length": "512"}, "max_length=512 is not allowed: the start tiny takes at most 64"),
         ({"data": "nothing"}, "data='nothing' does not exist"),
+        ({"output": "data/aaa/dev.txt"}, "output: the folder data/aaa/dev.txt cannot be made: File exists"),
         ({"work_dir": "data/aaa/dev.txt"}, "work_dir: the folder data/aaa/dev.txt cannot be made: File exists"),
     ],
 )
