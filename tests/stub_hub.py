@@ -1,38 +1,27 @@
 """A model hub on this machine that takes uploads as huggingface_hub sends them."""
 
 import base64
-import contextlib
 import http.server
 import json
-import threading
-from collections.abc import Iterator
 from urllib.parse import urlsplit
+
+from loopback import ANY_PORT
 
 
 class Hub(http.server.ThreadingHTTPServer):
-    """``uploaded``: files by repository and path; ``tokens``: what was shown for them."""
+    """``uploaded``: files by repository and path; ``visibility``: of repositories that were made; ``tokens``: what was
+    shown for them; ``refuses``: whether it answers uploads with a message that has the token in it."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(ANY_PORT, _Handler)
         self.uploaded: dict[str, dict[str, bytes]] = {}
+        self.visibility: dict[str, str] = {}
         self.tokens: set[str] = set()
+        self.refuses = False
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
-
-
-@contextlib.contextmanager
-def serve() -> Iterator[Hub]:
-    hub = Hub()
-    thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield hub
-    finally:
-        hub.shutdown()
-        hub.server_close()
-        thread.join()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -44,17 +33,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 files = self.server.uploaded[f"{owner}/{name}"].items()
                 self._answer([{"type": "file", "path": p, "size": len(c), "oid": "0" * 40} for p, c in files])
             case _:
-                self._answer({"error": "not found"}, 404)
+                self._answer({}, 404, "not found")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.tokens.add(self.headers.get("Authorization", "").removeprefix("Bearer "))
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        self.server.tokens.add(token)
         match urlsplit(self.path).path.strip("/").split("/"):
             case ["api", "repos", "create"]:
                 asked = json.loads(body)
                 name = f"{asked['organization']}/{asked['name']}"
                 self.server.uploaded.setdefault(name, {})
+                self.server.visibility.setdefault(name, asked["visibility"])
                 self._answer({"url": f"{self.server.address}/{name}"})
+            case _ if self.server.refuses:
+                self._answer({}, 403, f"no write access with {token}")
             case ["api", "validate-yaml"]:
                 self._answer({"errors": [], "warnings": []})
             case ["api", "models", _, _, "preupload", _]:
@@ -72,11 +65,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 url = f"{self.server.address}/{owner}/{name}/commit/{commit}"
                 self._answer({"commitUrl": url, "commitOid": commit})
             case _:
-                self._answer({"error": "not found"}, 404)
+                self._answer({}, 404, "not found")
 
-    def _answer(self, value: object, status: int = 200) -> None:
+    def _answer(self, value: object, status: int = 200, error: str = "") -> None:
         content = json.dumps(value).encode()
         self.send_response(status)
+        if error:
+            self.send_header("X-Error-Message", error)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -21,6 +21,7 @@ import pytest
 import stub_hub
 import user_folder
 from documented import PAGES, Command, commands, fenced
+from loopback import serving
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from project_scripts import ROOT
@@ -324,7 +325,7 @@ def problems(tmp_path_factory: pytest.TempPathFactory) -> dict[object, str]:
     folder = tmp_path_factory.mktemp("user")
     port = user_folder.make(folder)
     questions = [command for command in documented() if command.words[0] == "curl"]
-    with stub_hub.serve() as hub, Warm(PROJECT, user_folder.environment(folder), ("mlflow", "uvicorn")) as warm:
+    with serving(stub_hub.Hub()) as hub, Warm(PROJECT, user_folder.environment(folder), ("mlflow", "uvicorn")) as warm:
         user = User(folder, warm, hub, port)
         for command in sorted(documented(), key=turn):
             try:

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import stub_hub
 import yaml
 from absent import absent
 from folder_store import opened
+from loopback import serving
 from registered_store import FIRST, make_data, register, train
 
 from nertransfer import export as exports
@@ -289,52 +291,36 @@ def test_what_cannot_be_exported_writes_nothing(
     assert not (tmp_path / "exports").exists()
 
 
-class Hub:
-    """Stands in for the hub: remembers what it was told."""
-
-    calls: list[tuple] = []  # noqa: RUF012
-    fails = False
-
-    def __init__(self, endpoint: str | None = None, token: str = "") -> None:
-        self.token = token
-
-    def create_repo(self, repo_id: str, **options: object) -> None:
-        self.calls.append(("create", repo_id, options))
-
-    def upload_folder(self, repo_id: str, folder_path: Path, **_: object) -> None:
-        if self.fails:
-            raise OSError(f"403 for {self.token}")
-        self.calls.append(("upload", repo_id, sorted(path.name for path in Path(folder_path).iterdir()), self.token))
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[stub_hub.Hub]:
+    """A hub that exports are uploaded to."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with serving(stub_hub.Hub()) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.address)
+        yield running
 
 
 def test_an_upload_takes_the_whole_folder_and_never_tells_the_token(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    study: Study, tmp_path: Path, hub: stub_hub.Hub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(exports, "HfApi", Hub)
-    monkeypatch.setattr(Hub, "calls", [])
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
     made = export(study, tmp_path, push_to="owner/name")
-    create, upload = Hub.calls
-    assert create == ("create", "owner/name", {"private": True, "exist_ok": True})
-    assert upload == ("upload", "owner/name", sorted(path.name for path in made.iterdir()), "hf_secret")
-    assert 'model="owner/name"' in (made / "README.md").read_text()
-    assert all(b"hf_secret" not in path.read_bytes() for path in made.iterdir())
-    monkeypatch.setattr(Hub, "fails", True)
-    with pytest.raises(InputError, match=r"push_to=owner/name: 403 for \.\.\.; the export itself is whole") as raised:
+    files = {path.name: path.read_bytes() for path in made.iterdir()}
+    assert hub.uploaded == {"owner/name": files} and hub.visibility == {"owner/name": "private"}
+    assert b'model="owner/name"' in files["README.md"]
+    assert hub.tokens == {"hf_secret"} and not any(b"hf_secret" in content for content in files.values())
+    hub.refuses = True
+    with pytest.raises(InputError, match=r"push_to=owner/name: 403 .* with \.\.\.\.; the export itself is whole") as raised:
         export(study, tmp_path, push_to="owner/name")
     assert "hf_secret" not in str(raised.value) + caplog.text
 
 
 def test_an_upload_takes_the_place_of_another_variant_and_of_nothing_else(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: Study, tmp_path: Path, hub: stub_hub.Hub
 ) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    with stub_hub.serve() as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.address)
-        hub.uploaded["owner/name"] = {"onnx/model.onnx": b"old", "notes.md": b"by hand", "README.md": b"old"}
-        made = export(study, tmp_path, push_to="owner/name")
-        files = hub.uploaded["owner/name"]
+    hub.uploaded["owner/name"] = {"onnx/model.onnx": b"old", "notes.md": b"by hand", "README.md": b"old"}
+    made = export(study, tmp_path, push_to="owner/name")
+    files = hub.uploaded["owner/name"]
     assert set(files) == {path.name for path in made.iterdir()} | {"notes.md"}
     assert files["README.md"] == (made / "README.md").read_bytes() and files["notes.md"] == b"by hand"
 

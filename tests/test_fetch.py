@@ -1,16 +1,16 @@
 """Downloads, against a server on this machine: checksums, cache, and failures that say what to do."""
 
-import contextlib
 import functools
 import hashlib
 import http.server
 import re
-import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from loopback import ANY_PORT, serving
 
 from nertransfer import fetch
 from nertransfer.config import DataOptions
@@ -40,18 +40,10 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
-@contextlib.contextmanager
-def serve(folder: Path) -> Iterator[Server]:
-    server = Server(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+def serve(folder: Path) -> AbstractContextManager[Server]:
+    server = Server(ANY_PORT, functools.partial(Handler, directory=str(folder)))
     server.asked = []
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return serving(server)
 
 
 @pytest.fixture
