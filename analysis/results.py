@@ -118,7 +118,7 @@ def read(tracking_uri: str, study: str) -> StudyResults:
     there is no such store or study, or when no cell of it is finished.
     """
     server = client(tracking_uri, must_exist=True)
-    experiment_id = _experiment_id(server, tracking_uri, study)
+    experiment_id = _experiment_id(server, study)
     # MLflow's filters know no "or", and no "in" for tags
     conditions = [f"tags.{schema.KIND} = '{kind}'" for kind in (schema.KIND_CELL, schema.KIND_STUDY)]
     runs = [run for condition in conditions for run in all_runs(server, experiment_id, condition)]
@@ -152,7 +152,7 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
     scores, unions = scores[~several], scores[several]
     planned = _planned_grid(studies)
     families = _families([*cells, *few_shot])
-    order = _Order(planned, kept, scores, families)
+    order = _Order(planned, kept, scores)
     return StudyResults(
         study=study,
         experiment_id=experiment_id,
@@ -179,7 +179,7 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
     )
 
 
-def _experiment_id(server: MlflowClient, uri: str, study: str) -> str:
+def _experiment_id(server: MlflowClient, study: str) -> str:
     experiment = server.get_experiment_by_name(study)
     if experiment is not None and experiment.lifecycle_stage == "active":
         return experiment.experiment_id
@@ -338,7 +338,6 @@ class _Order:
         planned: Mapping[str, list] | None,
         kept: Iterable[tuple[str, str, int]],
         scores: pd.DataFrame,
-        families: Mapping[str, str],
     ) -> None:
         identities = list(kept)
         planned = planned or {}
@@ -593,8 +592,7 @@ def embeddings(found: StudyResults, uri: str) -> tuple[pd.DataFrame, Iterator[Em
 
 def _commonest(values: Iterable[str]) -> str:
     """The value that occurs most, the first of those that do."""
-    counts = Counter(values)
-    return max(counts, key=lambda value: counts[value], default="")
+    return next((value for value, _ in Counter(values).most_common(1)), "")
 
 
 def _embedded_place(run: Run) -> tuple[str, str, str, int]:

@@ -184,7 +184,7 @@ def _seed_table(card: Card) -> str:
     return f"{table(header, rows, 3)}\n\n{mean}{spread}."
 
 
-def _score_table(card: Card, scores: Sequence[Score], head: str) -> str:
+def _score_table(scores: Sequence[Score], head: str) -> str:
     rows = [
         [escape(s.name), *map(_percent, (s.f1, s.precision, s.recall)), _percent(s.mean), _interval(s), str(s.support)]
         for s in scores
@@ -198,14 +198,11 @@ def _score_table(card: Card, scores: Sequence[Score], head: str) -> str:
 def _categories(card: Card) -> str:
     if not card.categories:
         return "It has no entity, and none was found."
-    return _score_table(card, card.categories, "category")
+    return _score_table(card.categories, "category")
 
 
 def _parts(card: Card) -> str:
-    return (
-        "Test splits of the languages that it was fine-tuned on together.\n\n"
-        f"{_score_table(card, card.parts, 'language')}"
-    )
+    return f"Test splits of the languages that it was fine-tuned on together.\n\n{_score_table(card.parts, 'language')}"
 
 
 def _zero_shot(card: Card) -> str:
@@ -213,7 +210,7 @@ def _zero_shot(card: Card) -> str:
         return "Scored on no other language."
     return (
         "Languages that it was not fine-tuned on, test splits. This version, then the mean over the seeds of its "
-        f"configuration with the interval by Student's t.\n\n{_score_table(card, card.targets, 'target')}"
+        f"configuration with the interval by Student's t.\n\n{_score_table(card.targets, 'target')}"
     )
 
 
@@ -254,7 +251,7 @@ def _subset(subset: Subset) -> str:
     return f"F1 {100 * subset.f1:.1f} % ({subset.gold} in the test split, {subset.correct} found)"
 
 
-def _use(card: Card, snippet: str) -> str:
+def _use(snippet: str) -> str:
     return (
         f'```python\n{snippet}\n```\n\n`aggregation_strategy="first"` gives a word the tag of its first sub-token, '
         "which is what it was trained and scored on."
@@ -370,7 +367,7 @@ def _sections(card: Card, snippet: str) -> list[_Section]:
         _Section("Zero-shot", _zero_shot(card), 2),
         _Section(f"Categories, test split of {card.source}", _categories(card), 3),
         _Section("Known weaknesses", _weaknesses(card), 0),
-        _Section("Use", _use(card, snippet), 4),
+        _Section("Use", _use(snippet), 4),
         _Section("Intended use and limits", _limits(card), 5),
         _Section("Data", _data(card), 6),
         _Section("Training", _training(card), 7),

@@ -217,7 +217,7 @@ def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
 
 
 def _prepare(config: StudyConfig, timing: Timing) -> tuple[Plan, Grid]:
-    """Read corpora and starts, lay the cells out, and see to a place for them and their report. Raises InputError as these do."""
+    """Read corpora and starts, lay the cells out, see to a place for them and their report. Raises InputError."""
     grid = lay_out(config)
     with timing.phase("reading corpora"):
         corpora = load_corpora(config.data, grid.languages)

@@ -310,7 +310,9 @@ def test_an_upload_takes_the_whole_folder_and_never_tells_the_token(
     assert b'model="owner/name"' in files["README.md"]
     assert hub.tokens == {"hf_secret"} and not any(b"hf_secret" in content for content in files.values())
     hub.refuses = True
-    with pytest.raises(InputError, match=r"push_to=owner/name: 403 .* with \.\.\.\.; the export itself is whole") as raised:
+    with pytest.raises(
+        InputError, match=r"push_to=owner/name: 403 .* with \.\.\.\.; the export itself is whole"
+    ) as raised:
         export(study, tmp_path, push_to="owner/name")
     assert "hf_secret" not in str(raised.value) + caplog.text
 
