@@ -15,56 +15,36 @@ from nertransfer.markdown import escape as markdown_escape
 from nertransfer.markdown import name_of as _name
 from nertransfer.markdown import plain as _plain
 
-COLOURS = (
-    "black", "blue", "brown", "cyan", "darkgray", "gray", "green", "lightgray", "lime", "magenta", "olive",
-    "orange", "pink", "purple", "red", "teal", "violet", "white", "yellow",
-)  # fmt: skip
-"""Names that xcolor defines without an option (xcolor.sty)."""
-
 
 @dataclass(frozen=True)
 class Entry:
     """One place of a table: plain text, not escaped, and how it stands out.
 
-    ``note`` follows the text in small print, without the bold. ``colours`` are names of `COLOURS`,
-    the outermost first. Raises ValueError on another colour.
+    ``note`` follows the text in small print, without the bold.
     """
 
     text: str
     bold: bool = False
     star: bool = False
-    colours: tuple[str, ...] = ()
     note: str = ""
-
-    def __post_init__(self) -> None:
-        if unknown := [colour for colour in self.colours if colour not in COLOURS]:
-            raise ValueError(f"unknown colour {unknown[0]!r}; known: {', '.join(COLOURS)}")
 
 
 def score_entry(
-    mean: float,
-    sd: float = math.nan,
-    decimals: int = 1,
-    *,
-    bold: bool = False,
-    star: bool = False,
-    colours: tuple[str, ...] = (),
+    mean: float, sd: float = math.nan, decimals: int = 1, *, bold: bool = False, star: bool = False
 ) -> Entry:
     """A number and its sd, where there is one; a missing number is ``n/a`` and never stands out."""
     if math.isnan(mean):
         return Entry(MISSING)
-    return Entry(number(mean, decimals), bold, star, colours, spread(sd, decimals))
+    return Entry(number(mean, decimals), bold, star, spread(sd, decimals))
 
 
 @dataclass(frozen=True)
 class Table:
     """A table of plain text: rows of ``head_names`` heads and ``columns`` entries.
 
-    ``rules`` are the rows, from 0, below which a line stands. ``groups`` are titles over
-    neighbouring columns: (title, first, last), columns from 0, both included.
+    ``rules`` are the rows, from 0, below which a line stands.
 
-    Raises ValueError when a row does not fit, a rule stands after no row or after the last (which
-    has one), or groups overlap, are not in order, or leave the columns.
+    Raises ValueError when a row does not fit, or a rule stands after no row or after the last (which has one).
     """
 
     columns: list[str]
@@ -74,7 +54,6 @@ class Table:
     label: str = ""
     notes: list[str] = field(default_factory=list)
     rules: frozenset[int] | set[int] = frozenset()
-    groups: list[tuple[str, int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.columns and not self.head_names:
@@ -86,10 +65,6 @@ class Table:
                 raise ValueError(f"row {place} has {len(entries)} entries; the table has {len(self.columns)} columns")
         if wrong := [rule for rule in sorted(self.rules) if not 0 <= rule < len(self.rows) - 1]:
             raise ValueError(f"a rule after row {wrong[0]} of {len(self.rows)}")
-        ends = [-1, *(end for _, first, last in self.groups for end in (first, last)), len(self.columns)]
-        for i, (left, right) in enumerate(pairwise(ends)):
-            if left > right or (left == right and i % 2 == 0):
-                raise ValueError(f"groups overlap, are out of order or leave the {len(self.columns)} columns")
 
 
 # --- LaTeX ---------------------------------------------------------------------------------------------
@@ -171,8 +146,6 @@ def _latex_entry(entry: Entry) -> str:
     text = (rf"\textbf{{{text}}}" if entry.bold else text) + (r"$^{*}$" if entry.star else "")
     if note := latex_escape(entry.note):
         text = f"{text} {{\\scriptsize {note}}}"
-    for colour in reversed(entry.colours):
-        text = rf"\textcolor{{{colour}}}{{{text}}}"
     return text
 
 
@@ -186,14 +159,6 @@ def latex(table: Table, document: bool = False) -> str:
     heads = len(table.head_names)
     shrink = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
     tabular = [shrink, rf"\begin{{tabular}}{{{'l' * heads}{'r' * len(table.columns)}}}", r"\toprule"]
-    if table.groups:
-        cells, column = [""] * heads, 0
-        for title, first, last in table.groups:
-            cells += [""] * (first - column) + [rf"\multicolumn{{{last - first + 1}}}{{c}}{{{latex_escape(title)}}}"]
-            column = last + 1
-        cells += [""] * (len(table.columns) - column)
-        ranges = (f"{heads + first + 1}-{heads + last + 1}" for _, first, last in table.groups)
-        tabular += [_latex_row(cells), " ".join(rf"\cmidrule(lr){{{columns}}}" for columns in ranges)]
     tabular += [_latex_row([latex_escape(name) for name in [*table.head_names, *table.columns]]), r"\midrule"]
     for place, (names, entries) in enumerate(table.rows):
         tabular.append(_latex_row([*map(latex_escape, names), *map(_latex_entry, entries)]))
@@ -224,9 +189,8 @@ def _packages(text: str) -> list[str]:
     needs = {
         r"\usepackage[T1]{fontenc}": _T1,
         r"\usepackage{amsmath}": re.compile(r"\\text\{"),
-        r"\usepackage{booktabs}": re.compile(r"\\(top|mid|bottom|cmid)rule"),
+        r"\usepackage{booktabs}": re.compile(r"\\(top|mid|bottom)rule"),
         r"\usepackage{graphicx}": re.compile(r"\\resizebox"),
-        r"\usepackage{xcolor}": re.compile(r"\\textcolor"),
     }
     return [line for line, pattern in needs.items() if pattern.search(text)]
 
@@ -248,15 +212,10 @@ def _markdown_entry(entry: Entry) -> str:
 def markdown(table: Table) -> str:
     """The table as a GitHub pipe table: caption above, notes below.
 
-    Markdown has one header row, no rules and no colours: the title of a group stands before the name
-    of each of its columns, rules and colours are left out.
+    Markdown has no rules within a table: they are left out.
     """
-    titles = [""] * len(table.columns)
-    for title, first, last in table.groups:
-        titles[first : last + 1] = [f"{title}: "] * (last - first + 1)
-    names = [*table.head_names, *(title + name for title, name in zip(titles, table.columns, strict=True))]
     rows = [
-        list(map(markdown_escape, names)),
+        list(map(markdown_escape, [*table.head_names, *table.columns])),
         [":---"] * len(table.head_names) + ["---:"] * len(table.columns),
         *([*map(markdown_escape, heads), *map(_markdown_entry, entries)] for heads, entries in table.rows),
     ]

@@ -18,7 +18,6 @@ from test_pretraining import PUBLISHED_LATEX as IN_LANGUAGE
 
 from analysis.tables import MINUS, MISSING
 from analysis.typeset import (
-    COLOURS,
     Entry,
     Table,
     latex,
@@ -38,16 +37,14 @@ ANY = st.lists(st.sampled_from(HOSTILE) | st.characters(), max_size=5).map("".jo
 
 
 def entries() -> st.SearchStrategy[Entry]:
-    colours = st.lists(st.sampled_from(COLOURS), max_size=2).map(tuple)
-    return st.builds(Entry, ANY, st.booleans(), st.booleans(), colours, ANY)
+    return st.builds(Entry, ANY, st.booleans(), st.booleans(), ANY)
 
 
 @st.composite
 def tables(draw: st.DrawFn) -> Table:
-    """Tables of any text, with and without heads, rows, rules, groups, notes."""
+    """Tables of any text, with and without heads, rows, rules, notes."""
     heads, columns = draw(st.integers(0, 2)), draw(st.integers(1, 4))
     rows = draw(st.integers(0, 3))
-    ends = sorted(draw(st.sets(st.integers(0, columns - 1), max_size=4)))
     return Table(
         columns=draw(st.lists(ANY, min_size=columns, max_size=columns)),
         rows=[
@@ -62,13 +59,12 @@ def tables(draw: st.DrawFn) -> Table:
         label=draw(ANY),
         notes=draw(st.lists(ANY, max_size=2)),
         rules=draw(st.sets(st.integers(0, rows - 2))) if rows > 1 else set(),
-        groups=[(draw(ANY), first, last) for first, last in zip(ends[::2], ends[1::2], strict=False)],
     )
 
 
 def table(**changed: object) -> Table:
     """Two rows with everything a table can have."""
-    best = Entry("66.9", bold=True, star=True, colours=("orange", "red"), note="± 1.7")
+    best = Entry("66.9", bold=True, star=True, note="± 1.7")
     usual = dict(
         columns=["hau", "ibo", "swa"],
         rows=[(["base", "hau"], [best, Entry(f"{MINUS}1.2"), Entry(MISSING)]), (["swa", "yor"], [Entry("3")] * 3)],
@@ -77,7 +73,6 @@ def table(**changed: object) -> Table:
         label="tab:f1",
         notes=["* best"],
         rules={0},
-        groups=[("west", 0, 1)],
     )
     return Table(**{**usual, **changed})  # type: ignore[arg-type]
 
@@ -93,12 +88,7 @@ def table(**changed: object) -> Table:
         {"rows": [(["base"], [Entry("1")] * 3)], "rules": set()},
         {"rules": {1}},
         {"rules": {-1}},
-        {"groups": [("west", 0, 3)]},
-        {"groups": [("west", -1, 0)]},
-        {"groups": [("west", 1, 0)]},
-        {"groups": [("west", 0, 1), ("east", 1, 2)]},
-        {"groups": [("east", 1, 2), ("west", 0, 0)]},
-        {"columns": [], "head_names": [], "rows": [], "rules": set(), "groups": []},
+        {"columns": [], "head_names": [], "rows": [], "rules": set()},
     ],
 )
 def test_a_table_that_does_not_fit_together_is_refused(changed: dict[str, object]) -> None:
@@ -106,15 +96,10 @@ def test_a_table_that_does_not_fit_together_is_refused(changed: dict[str, object
         table(**changed)
 
 
-def test_a_colour_that_latex_does_not_know_is_refused() -> None:
-    with pytest.raises(ValueError, match="reddish"):
-        Entry("1", colours=("red", "reddish"))
-
-
 def test_a_score_is_rounded_with_its_sd_and_a_missing_one_never_stands_out() -> None:
     assert score_entry(66.94, 1.66, bold=True) == Entry("66.9", bold=True, note="± 1.7")
-    assert score_entry(-0.456, decimals=2, star=True, colours=("red",)) == Entry(f"{MINUS}0.46", False, True, ("red",))
-    assert score_entry(math.nan, 1.0, bold=True, star=True, colours=("red",)) == Entry(MISSING)
+    assert score_entry(-0.456, decimals=2, star=True) == Entry(f"{MINUS}0.46", False, True)
+    assert score_entry(math.nan, 1.0, bold=True, star=True) == Entry(MISSING)
 
 
 # --- LaTeX ------------------------------------------------------------------------------------------------
@@ -122,7 +107,7 @@ def test_a_score_is_rounded_with_its_sd_and_a_missing_one_never_stands_out() -> 
 
 def test_latex_of_a_table() -> None:
     assert latex(table()) == (
-        r"""% Preamble: \usepackage{booktabs}\usepackage{graphicx}\usepackage{xcolor}
+        r"""% Preamble: \usepackage{booktabs}\usepackage{graphicx}
 \begin{table}[t]
 \centering
 \caption{F1 in \%}
@@ -130,11 +115,9 @@ def test_latex_of_a_table() -> None:
 \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%
 \begin{tabular}{llrrr}
 \toprule
- &  & \multicolumn{2}{c}{west} &  \\
-\cmidrule(lr){3-4}
 Start & Source & hau & ibo & swa \\
 \midrule
-base & hau & \textcolor{orange}{\textcolor{red}{\textbf{66.9}$^{*}$ {\scriptsize $\pm$ 1.7}}} & $-$1.2 & n/a \\
+base & hau & \textbf{66.9}$^{*}$ {\scriptsize $\pm$ 1.7} & $-$1.2 & n/a \\
 \midrule
 swa & yor & 3 & 3 & 3 \\
 \bottomrule
@@ -149,15 +132,9 @@ swa & yor & 3 & 3 & 3 \\
     )
 
 
-def test_a_group_that_is_not_first_stands_over_its_columns() -> None:
-    lines = latex(table(groups=[("west", 1, 1), ("east", 2, 2)])).splitlines()
-    assert r" &  &  & \multicolumn{1}{c}{west} & \multicolumn{1}{c}{east} \\" in lines
-    assert r"\cmidrule(lr){4-4} \cmidrule(lr){5-5}" in lines
-
-
-def test_a_bare_table_has_no_caption_label_notes_or_groups() -> None:
+def test_a_bare_table_has_no_caption_label_or_notes() -> None:
     text = latex(Table(["a"], [([], [Entry("1")])], []))
-    assert not re.search("caption|label|minipage|cmidrule|multicolumn|xcolor", text)
+    assert not re.search("caption|label|minipage", text)
 
 
 def test_a_document_loads_what_it_needs_and_no_more() -> None:
@@ -167,7 +144,6 @@ def test_a_document_loads_what_it_needs_and_no_more() -> None:
         r"\usepackage[T1]{fontenc}",
         r"\usepackage{booktabs}",
         r"\usepackage{graphicx}",
-        r"\usepackage{xcolor}",
     ]
     assert full.startswith("\\documentclass{article}\n") and full.endswith("\\end{document}\n")
 
@@ -233,7 +209,7 @@ def test_any_text_in_any_place_makes_sound_latex(any_table: Table, document: boo
 
 # --- the check --------------------------------------------------------------------------------------------
 
-GOOD = re.sub("%.*\n", "", latex(table(caption="F1", groups=[("west", 0, 1), ("east", 2, 2)]), document=True))
+GOOD = re.sub("%.*\n", "", latex(table(caption="F1"), document=True))
 DOCUMENT = "\\documentclass{article}\n\\begin{document}\n%s\n\\end{document}\n"
 SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
 ROW = r"\begin{tabular}{lr}" + "\n%s\n" + r"\end{tabular}"
@@ -249,7 +225,7 @@ def test_the_check_misses_no_lost_piece() -> None:
 
 @pytest.mark.parametrize("piece", ["&", r" \\", "$", "{", "}", "#", "^", "~", "_", "%x", "<", '"', "\\", "ቋ", "\x07"])
 def test_the_check_finds_a_stray_piece_in_any_text(piece: str) -> None:
-    texts = ("F1", "west", "Start", "base", "66.9", "1.7", "1.2", "n/a", "yor", "best")
+    texts = ("F1", "Start", "base", "66.9", "1.7", "1.2", "n/a", "yor", "best")
     put_in = [GOOD.replace(text, text + piece, 1) for text in texts]
     assert [text for text in put_in if not check_latex(text)] == []
 
@@ -259,11 +235,8 @@ def test_the_check_finds_a_stray_piece_in_any_text(piece: str) -> None:
     [
         (ROW % r"a & b & c \\", "line 2: a row fills 3 of 2 columns"),
         (ROW % r"a \\", "line 2: a row fills 1 of 2 columns"),
-        (ROW % r"a & \multicolumn{2}{c}{b} \\", "line 2: a row fills 3 of 2 columns"),
-        (ROW % r"a & x\multicolumn{1}{c}{b} \\", r"line 2: \multicolumn does not begin a cell"),
         (ROW % "a & b", r"line 3: the last row has no \\"),
         (ROW % r"a & b \midrule", r"line 2: \midrule is not between rows"),
-        (ROW % r"\cmidrule{1-3}", r"line 2: \cmidrule leaves the 2 columns"),
         (ROW % "a & b \\\\\n[2pt] & c \\\\", r"line 2: \\ is followed by something else than its arguments"),
         (ROW % "a & b \\\\\n* & c \\\\", r"line 2: \\ is followed by something else than its arguments"),
         (ROW % "\\midrule\n[2pt] & b \\\\", r"line 2: \midrule is followed by something else than its arguments"),
@@ -286,11 +259,11 @@ def test_the_check_finds_a_stray_piece_in_any_text(piece: str) -> None:
         ("\\begin{table}\n\\caption{a\\par}\n\\end{table}", r"line 2: \par inside {"),
         ("\\documentclass{article}\nx\\begin{document}\n\\end{document}", "line 2: outside the document"),
         ("\\begin{document}\n\\end{document}", "line 1: document without a class, or inside something"),
-        ("\\usepackage{xcolor}\n\\documentclass{article}", r"line 2: \documentclass does not come first"),
-        (GOOD.replace("\\usepackage{xcolor}", "", 1), r"line 1: \usepackage{xcolor} is missing"),
-        (GOOD.replace("\\usepackage{xcolor}", "% \\usepackage{xcolor}", 1), r"line 1: \usepackage{xcolor} is missing"),
-        (DOCUMENT % r"100\% \textcolor{red}{a}", r"line 1: \usepackage{xcolor} is missing"),
-        (DOCUMENT % r"\usepackage{xcolor}", r"line 3: \usepackage inside the document"),
+        ("\\usepackage{booktabs}\n\\documentclass{article}", r"line 2: \documentclass does not come first"),
+        (GOOD.replace("\\usepackage{booktabs}", "", 1), r"line 1: \usepackage{booktabs} is missing"),
+        (GOOD.replace("\\usepackage{book", "% \\usepackage{book", 1), r"line 1: \usepackage{booktabs} is missing"),
+        (DOCUMENT % r"100\% $\text{a}$", r"line 1: \usepackage{amsmath} is missing"),
+        (DOCUMENT % r"\usepackage{booktabs}", r"line 3: \usepackage inside the document"),
         (GOOD.replace("F1", "ŋ"), r"line 1: \usepackage[T1]{fontenc} is missing"),
         ("a % b", "line 1: % is not escaped"),
         (r"\textbf{$a}$", "line 1: end of { inside $"),
@@ -308,7 +281,6 @@ def test_what_the_check_says(text: str, problem: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        ROW % "a & b \\\\\n\\midrule\n\\multicolumn{2}{c}{x} \\\\",
         ROW % r"a & $\textbf{b (1.0)}^*$ \\",
         ROW % r"a & $x^{2}y^{2}$ \\",
         "% a comment & with $ anything {\n\n" + ROW % r"\toprule",
@@ -326,7 +298,7 @@ def test_markdown_of_a_table() -> None:
     assert markdown(table(notes=["1. best", "- x"])) == (
         f"""F1 in %
 
-| Start | Source | west: hau | west: ibo | swa |
+| Start | Source | hau | ibo | swa |
 | :--- | :--- | ---: | ---: | ---: |
 | base | hau | **66.9**\\* ± 1.7 | {MINUS}1.2 | n/a |
 | swa | yor | 3 | 3 | 3 |
@@ -457,17 +429,15 @@ TYPESET = {
     "letters": table(caption=LETTERS, notes=list(LETTERS)),
     "empty": Table(["a"], [], []),
     "only heads": Table([], [(["a"], [])], ["h"]),
-    "colours": Table(["c"], [([], [Entry(c, colours=(c,))]) for c in COLOURS], []),
     **{
         f"hostile {n}": Table(
             columns=[text] * 2,
-            rows=[([text], [Entry(text, True, True, ("red",), text), Entry(text)])] * 2,
+            rows=[([text], [Entry(text, True, True, text), Entry(text)])] * 2,
             head_names=[text],
             caption=text,
             label=text,
             notes=[text],
             rules={0},
-            groups=[(text, 0, 0), (text, 1, 1)],
         )
         for n, text in enumerate([*("".join(HOSTILE[i::6]) for i in range(6)), string.printable, "".join(HOSTILE)])
     },
