@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from analysis import rankers
 from analysis.rankers import RANKERS
@@ -33,33 +34,28 @@ JUDGED_COLUMNS = [
 # --- how good a ranking is -------------------------------------------------------------------------------
 
 
-def ndcg(gains: np.ndarray, places: np.ndarray, top: int = TOP) -> float:
-    """Normalised discounted cumulative gain of the first ``top`` (Järvelin and Kekäläinen 2002), 0 to 1.
+def ndcg(gains: np.ndarray, places: np.ndarray) -> float:
+    """Normalised discounted cumulative gain of the first `TOP` (Järvelin and Kekäläinen 2002), 0 to 1.
 
     ``gains`` (candidates,); ``places``: candidates in the order of the ranking. NaN where all gains are 0.
     """
-    discounts = 1 / np.log2(np.arange(2, min(top, len(gains)) + 2))
-    ideal = np.sort(gains)[::-1][:top] @ discounts
-    return float(gains[places][:top] @ discounts / ideal) if ideal > 0 else math.nan
-
-
-def kendall_tau_b(f1: np.ndarray, places: np.ndarray) -> float:
-    """Kendall's tau-b (1945) of a ranking without ties and ``f1`` (candidates,); NaN where all F1 are equal."""
-    first, second = np.triu_indices(len(f1), 1)
-    signs = np.sign(f1[places][first] - f1[places][second])  # 1: the one placed higher is better
-    untied = np.abs(signs).sum()
-    return float(signs.sum() / math.sqrt(untied * len(signs))) if untied else math.nan
+    discounts = 1 / np.log2(np.arange(2, min(TOP, len(gains)) + 2))
+    ideal = np.sort(gains)[::-1][:TOP] @ discounts
+    return float(gains[places][:TOP] @ discounts / ideal) if ideal > 0 else math.nan
 
 
 def measures(f1: np.ndarray, places: np.ndarray) -> dict[str, float]:
-    """`MEASURES` of a ranking of candidates with ``f1`` (candidates,) in percent; ``places``: the best first."""
+    """`MEASURES` of a ranking of candidates with ``f1`` (candidates,) in percent; ``places``: the best first.
+
+    Kendall's tau-b (1945) is NaN where all F1 are equal.
+    """
     grades = rankers.grades(f1)
     return {
         "regret": float(f1.max() - f1[places[0]]),
         "regret_top3": float(f1.max() - f1[places[:TOP]].max()),
         "ndcg3_exponential": ndcg(2.0**grades - 1, places),
         "ndcg3_linear": ndcg(grades.astype(float), places),
-        "kendall_tau_b": kendall_tau_b(f1, places),
+        "kendall_tau_b": float(stats.kendalltau(-np.arange(len(places)), f1[places]).statistic),
     }
 
 

@@ -84,7 +84,7 @@ def start_names(starts: Sequence[str], sources: Sequence[str], pivots: Sequence[
 
 
 def configurations(
-    found: Sequence[tuple[str, str]], languages: Sequence[str] = (), sentences: Sequence[int] = (), mode: str = ADDED
+    found: Sequence[tuple[str, str]], languages: Sequence[str], sentences: Sequence[int], mode: str
 ) -> list[Configuration]:
     """Every configuration of a study: each of `pairs`, followed by itself with a few sentences of each language.
 

@@ -62,9 +62,9 @@ def model_language(
     masking: float,
     seed: int,
     accelerator: Accelerator,
-    checkpoint: Path | None = None,
-    key: str = "",
-    title: str = "",
+    checkpoint: Path | None,
+    key: str,
+    title: str,
 ) -> tuple[PreTrainedModel, History]:
     """Train ``model`` to fill in masked sub-tokens of ``lines``; returns it unwrapped with the history."""
     encoded = encode_text(lines, tokenizer, recipe.max_length)

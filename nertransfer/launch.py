@@ -35,7 +35,7 @@ def gpus(device: str) -> int:
     return torch.cuda.device_count() if device == "auto" else 0
 
 
-def relaunch(num_processes: int, script: str, arguments: Sequence[str], device: str = "auto") -> int:
+def relaunch(num_processes: int, script: str, arguments: Sequence[str], device: str) -> int:
     """Run ``script`` in ``num_processes`` processes and return the exit status, of the one that failed first if any.
 
     Raises InputError when there are GPUs but fewer than processes.

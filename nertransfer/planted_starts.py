@@ -68,41 +68,33 @@ NAMES = (BASE, *(language.code for language in planted.LANGUAGES))
 """The starts there are: the base, and its adaptation to each language."""
 
 
-def catalogue(data: DataOptions, precision: str, settings: PlantedStartSettings = SETTINGS) -> dict[str, str]:
+def catalogue(data: DataOptions, precision: str) -> dict[str, str]:
     """Folder of every start by name, whether it is trained yet or not; ``precision`` in accelerate's words."""
-    digest = _digest(planted_folder(data), settings, precision)
+    digest = _digest(planted_folder(data), precision)
     folder = Path(data.work_dir) / "starts" / f"planted-{digest}"
     return {name: str(folder / name) for name in NAMES}
 
 
-def resolve_all(
-    texts: Sequence[str], data: DataOptions, accelerator: Accelerator, settings: PlantedStartSettings = SETTINGS
-) -> list[starts.Start]:
+def resolve_all(texts: Sequence[str], data: DataOptions, accelerator: Accelerator) -> list[starts.Start]:
     """The named starts, trained first where they do not exist yet: ``base``, a planted language, or any other start.
 
     Raises InputError on a name that is none of these.
     """
     corpora = folder_of(data)
-    folders = catalogue(data, str(accelerator.mixed_precision), settings)
+    folders = catalogue(data, str(accelerator.mixed_precision))
     found = starts.resolve_all(texts, folders)
     wanted = {name for name, location in folders.items() if location in {start.location for start in found}}
-    _make(wanted, folders, corpora, settings, accelerator)
+    _make(wanted, folders, corpora, accelerator)
     return found
 
 
-def _digest(corpora: Path, settings: PlantedStartSettings, precision: str) -> str:
+def _digest(corpora: Path, precision: str) -> str:
     versions = {name: version(name).partition("+")[0] for name in ("torch", "tokenizers", "transformers")}
-    text = json.dumps([corpora.name, asdict(settings), precision, versions], sort_keys=True)
+    text = json.dumps([corpora.name, asdict(SETTINGS), precision, versions], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _make(
-    wanted: set[str],
-    folders: Mapping[str, str],
-    corpora: Path,
-    settings: PlantedStartSettings,
-    accelerator: Accelerator,
-) -> None:
+def _make(wanted: set[str], folders: Mapping[str, str], corpora: Path, accelerator: Accelerator) -> None:
     """Train the wanted starts that are not there; an interrupted one goes on from its checkpoint."""
     absent = sorted(name for name in wanted if not Path(folders[name]).is_dir())
     if absent and not Path(folders[BASE]).is_dir():
@@ -112,26 +104,24 @@ def _make(
         make_folder(target.parent, "work_dir")
         with only_maker(target) if accelerator.is_main_process else nullcontext():
             if not broadcast_object_list([target.is_dir()])[0]:  # another study may have made it meanwhile
-                _make_one(name, folders, corpora, settings, accelerator)
+                _make_one(name, folders, corpora, accelerator)
 
 
-def _make_one(
-    name: str, folders: Mapping[str, str], corpora: Path, settings: PlantedStartSettings, accelerator: Accelerator
-) -> None:
+def _make_one(name: str, folders: Mapping[str, str], corpora: Path, accelerator: Accelerator) -> None:
     began = time.monotonic()
     target = Path(folders[name])
     if name == BASE:
         lines = [line for language in planted.LANGUAGES for line in text_of(corpora, language.code)]
-        tokenizer = train_tokenizer(lines, settings.vocabulary)
-        model, recipe = _new_model(tokenizer, settings), settings.pretraining
+        tokenizer = train_tokenizer(lines, SETTINGS.vocabulary)
+        model, recipe = _new_model(tokenizer), SETTINGS.pretraining
     else:
         base = starts.Start(BASE, folders[BASE])
         lines = text_of(corpora, name)
-        tokenizer, model = starts.load_tokenizer(base), starts.load_for_language_modelling(base, settings.seed)
-        recipe = settings.adaptation
+        tokenizer, model = starts.load_tokenizer(base), starts.load_for_language_modelling(base, SETTINGS.seed)
+        recipe = SETTINGS.adaptation
     checkpoint = target.with_name(f"{name}.checkpoint")
     model, history = model_language(
-        model, tokenizer, lines, recipe, RunOptions(checkpoint_minutes=0.5), settings.masking, settings.seed,
+        model, tokenizer, lines, recipe, RunOptions(checkpoint_minutes=0.5), SETTINGS.masking, SETTINGS.seed,
         accelerator, checkpoint, key=str(target), title=f"start {name}",
     )  # fmt: skip
     if accelerator.is_main_process:
@@ -170,17 +160,17 @@ def train_tokenizer(lines: Sequence[str], vocabulary: int) -> PreTrainedTokenize
     )  # fmt: skip
 
 
-def _new_model(tokenizer: PreTrainedTokenizerFast, settings: PlantedStartSettings) -> ModernBertForMaskedLM:
-    torch.manual_seed(settings.seed)
+def _new_model(tokenizer: PreTrainedTokenizerFast) -> ModernBertForMaskedLM:
+    torch.manual_seed(SETTINGS.seed)
     return ModernBertForMaskedLM(
         ModernBertConfig(
             vocab_size=len(tokenizer),
-            hidden_size=settings.hidden_size,
-            num_hidden_layers=settings.layers,
-            num_attention_heads=settings.heads,
-            intermediate_size=settings.feed_forward,
-            mlp_dropout=settings.dropout,
-            classifier_dropout=settings.dropout,
+            hidden_size=SETTINGS.hidden_size,
+            num_hidden_layers=SETTINGS.layers,
+            num_attention_heads=SETTINGS.heads,
+            intermediate_size=SETTINGS.feed_forward,
+            mlp_dropout=SETTINGS.dropout,
+            classifier_dropout=SETTINGS.dropout,
             max_position_embeddings=WINDOW,
             local_attention=16,
             global_attn_every_n_layers=2,

@@ -286,17 +286,17 @@ _WITH_HEART = (schema.KIND_CELL, schema.KIND_STUDY)
 """Kinds of runs whose processes send heartbeats while they work."""
 
 
-def bury_the_dead(study: Study, expiry: float = claims.EXPIRY_SECONDS) -> list[str]:
+def bury_the_dead(study: Study) -> list[str]:
     """Mark as KILLED the runs that dead processes left RUNNING; returns their names.
 
     A process of this machine is asked for by its number; one of another machine is dead when its
-    heartbeat is older than ``expiry`` seconds.
+    heartbeat is older than `claims.EXPIRY_SECONDS`.
     """
     me, buried = Owner.this_process(), []
     beats = claims.heartbeats(claims.claim_runs(study))
     for run in study_runs(study, "attributes.status = 'RUNNING'"):
         owner = Owner.of_run(run)
-        limit = expiry if run.data.tags.get(schema.KIND) in _WITH_HEART else float("inf")
+        limit = claims.EXPIRY_SECONDS if run.data.tags.get(schema.KIND) in _WITH_HEART else float("inf")
         if owner is None or owner.is_alive(beats, me, limit):
             continue
         if study.client.get_run(run.info.run_id).info.status == "RUNNING":  # nor finished since, just before its end

@@ -22,5 +22,5 @@ def test_the_launcher_ends_with_the_status_of_the_process_that_ended_first(
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
     monkeypatch.setattr(launch, "gpus", lambda _device: gpus)
-    assert launch.relaunch(2, str(script), []) == TAKEN_STATUS
+    assert launch.relaunch(2, str(script), [], "auto") == TAKEN_STATUS
     assert "Traceback" not in capfd.readouterr().err

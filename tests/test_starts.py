@@ -164,7 +164,7 @@ def test_a_planted_start_that_another_study_makes_is_waited_for_and_not_made_twi
     (tmp_path / "starts").mkdir()
     wanted = {planted_starts.BASE, planted_starts.NAMES[1]}
     with ThreadPoolExecutor(1) as pool, folders.only_maker(Path(places[planted_starts.BASE])):
-        waiting = pool.submit(planted_starts._make, wanted, places, tmp_path, planted_starts.SETTINGS, Accelerator())
+        waiting = pool.submit(planted_starts._make, wanted, places, tmp_path, Accelerator())
         while "waiting for it" not in caplog.text:
             assert not waiting.done() or waiting.result()
         Path(places[planted_starts.BASE]).mkdir()

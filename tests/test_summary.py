@@ -122,7 +122,10 @@ def test_a_best_source_without_rivals_leads_nobody() -> None:
 def test_a_single_other_source_is_named(sources: str, said: str) -> None:
     best = pd.DataFrame(
         {
-            "start": "base", "target": range(len(sources)), "best_source": list(sources), "difference": np.nan,
+            "start": "base",
+            "target": range(len(sources)),
+            "best_source": list(sources),
+            "difference": np.nan,
             "sources_missing": 0,
         }
     )
