@@ -16,7 +16,7 @@ from nertransfer.corpus import folder_of
 from nertransfer.errors import InputError
 from nertransfer.finetune import clear_checkpoint
 from nertransfer.folders import make_folder, only_maker
-from nertransfer.language_modelling import model_language
+from nertransfer.language_modelling import encode_text, masked_batches, model_language
 from nertransfer.measurements import Measurements
 from nertransfer.schema import KIND_ADAPTATION, START, START_FINGERPRINT
 from nertransfer.store import Study
@@ -42,6 +42,9 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
     if recipe.max_length > tokenizer.model_max_length:
         recipe = replace(recipe, max_length=tokenizer.model_max_length)
     before = starts.identify(start)
+    encoded = encode_text(lines, tokenizer, recipe.max_length)
+    masked_batches(tokenizer, config.masking)  # raises where the start cannot be adapted, as loading it does
+    model = starts.load_for_language_modelling(start, config.seed)
     made_from = [before.digest, digest, recipe.identity, config.masking, config.seed]
     key = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
     checkpoint = output.with_name(output.name + ".checkpoint")
@@ -58,9 +61,8 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
             log(study.client, run_id, params=configuration_params(flat(config)))
             began = time.perf_counter()
             model, history = model_language(
-                starts.load_for_language_modelling(start, config.seed), tokenizer, lines, recipe,
-                RunOptions(**asdict(config.run)), config.masking, config.seed, accelerator, checkpoint, key,
-                f"adapting to {config.language}",
+                model, tokenizer, encoded, recipe, RunOptions(**asdict(config.run)), config.masking, config.seed,
+                accelerator, checkpoint, key, f"adapting to {config.language}",
             )  # fmt: skip
             _check_new(output)
             starts.save(model, tokenizer, output)

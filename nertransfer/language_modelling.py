@@ -56,7 +56,7 @@ def masked_batches(tokenizer: PreTrainedTokenizerBase, masking: float) -> BatchM
 def model_language(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    lines: Sequence[str],
+    encoded: Encoded,
     recipe: Recipe,
     run: RunOptions,
     masking: float,
@@ -66,8 +66,7 @@ def model_language(
     key: str,
     title: str,
 ) -> tuple[PreTrainedModel, History]:
-    """Train ``model`` to fill in masked sub-tokens of ``lines``; returns it unwrapped with the history."""
-    encoded = encode_text(lines, tokenizer, recipe.max_length)
+    """Train ``model`` to fill in masked sub-tokens of a text (`encode_text`); returns it unwrapped with the history."""
     trained, history = fit(
         model, encoded, recipe, run, seed, accelerator,
         make_batch=masked_batches(tokenizer, masking), checkpoint=checkpoint, key=key, title=title,

@@ -28,7 +28,7 @@ from nertransfer.corpus import folder_of, planted_folder
 from nertransfer.errors import InputError
 from nertransfer.finetune import clear_checkpoint
 from nertransfer.folders import make_folder, only_maker
-from nertransfer.language_modelling import model_language
+from nertransfer.language_modelling import encode_text, model_language
 
 logger = logging.getLogger("nertransfer")
 
@@ -121,8 +121,9 @@ def _make_one(name: str, folders: Mapping[str, str], corpora: Path, accelerator:
         recipe = SETTINGS.adaptation
     checkpoint = target.with_name(f"{name}.checkpoint")
     model, history = model_language(
-        model, tokenizer, lines, recipe, RunOptions(checkpoint_minutes=0.5), SETTINGS.masking, SETTINGS.seed,
-        accelerator, checkpoint, key=str(target), title=f"start {name}",
+        model, tokenizer, encode_text(lines, tokenizer, recipe.max_length), recipe,
+        RunOptions(checkpoint_minutes=0.5), SETTINGS.masking, SETTINGS.seed, accelerator, checkpoint,
+        key=str(target), title=f"start {name}",
     )  # fmt: skip
     if accelerator.is_main_process:
         starts.save(model, tokenizer, target)

@@ -1,9 +1,11 @@
 """Adapting a start: a new start whose weights differ, tracked, resumable, never over an old one."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import transformers
 from folder_store import opened
 from tiny import save_tiny_corpora, save_tiny_start, tiny_tokenizer
 
@@ -60,11 +62,21 @@ def test_adapting_twice_gives_the_same_weights(study: Study) -> None:
         ({"output": "tiny"}, "output='tiny' is not allowed: it exists already"),
         ({"output": "text.txt/adapted"}, "output: the folder text.txt cannot be made"),
         ({"start": "nowhere"}, "start 'nowhere' is unknown"),
+        ({"text": "nothing.txt"}, "the text has no line with a word in it"),
+        ({"start": "maskless"}, "the start's tokenizer has no mask token"),
+        ({"start": "gpt"}, "start 'gpt' cannot be loaded .* AutoModelForMaskedLM"),
     ],
 )
 def test_bad_input_writes_nothing(study: Study, changes: dict[str, str], message: str) -> None:
     Path("empty.txt").write_text("\n\n")
     Path("latin.txt").write_bytes(b"abc\n\xe9\n")
+    Path("nothing.txt").write_text("\u200b\n", encoding="utf-8")
+    settings = save_tiny_start(Path("maskless")) / "tokenizer_config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"mask_token": None}))
+    transformers.GPT2Model(
+        transformers.GPT2Config(vocab_size=58, n_positions=66, n_embd=32, n_layer=1, n_head=2)
+    ).save_pretrained("gpt")
+    tiny_tokenizer().save_pretrained("gpt")
     with pytest.raises(InputError, match=message):
         adapt(build(AdaptConfig, SETTINGS | changes), study)
     assert all_runs(study.client, study.experiment_id) == [] and not Path("adapted").exists()
