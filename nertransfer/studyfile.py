@@ -44,6 +44,8 @@ def read(path: Path, known: Collection[str]) -> StudyFile:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except OSError as error:
         raise InputError(f"study_file={str(path)!r} cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise InputError(f"{path}: not a study file: it is nested too deeply") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise InputError(f"{path}:{line}: not YAML: {error.reason}") from None

@@ -160,6 +160,7 @@ BAD_FILES: dict[str, tuple[str, str]] = {
     "comments alone": ("# data: planted\n", "study.yaml:1: a study file is a mapping such as 'data: masakhaner'"),
     "bracket that is not closed": ("data: planted\nseeds: [1, 2\nplan: true\n", "study.yaml:3: not YAML: "),
     "bad indentation": ("data: planted\n  seeds: 1\n", "study.yaml:2: not YAML: "),
+    "nested too deeply": ("seeds: " + "[" * 3000, "study.yaml: not a study file: it is nested too deeply"),
     "tab": ("recipe:\n\tepochs: 3\n", "study.yaml:2: not YAML: "),
     "two documents": ("data: planted\n---\ndata: masakhaner\n", "study.yaml:2: not YAML: "),
     "anchor that is missing": ("data: planted\nseeds: *mine\n", "study.yaml:2: not YAML: "),
