@@ -211,6 +211,12 @@ def load_tagger(start: Start) -> tuple[PreTrainedModel, PreTrainedTokenizerBase,
         model, _ = _load(AutoModelForTokenClassification, start, whole=True, **arguments)
     tokenizer = load_tokenizer(start)
     _check_vocabulary(start, model, tokenizer)
+    length = getattr(config, WINDOW, 1)
+    if not isinstance(length, int) or not 1 <= length <= tokenizer.model_max_length:
+        raise InputError(
+            f"start {start.name!r} cannot be used: {WINDOW}={length!r} in its config.json is no window, a whole number "
+            f"from 1 to {tokenizer.model_max_length}"
+        )
     return model, tokenizer, labels
 
 

@@ -222,6 +222,15 @@ def test_a_tagger_without_its_head_is_refused(tmp_path: Path) -> None:
         starts.load_tagger(resolve(str(tmp_path / "tagger")))
 
 
+@pytest.mark.parametrize("window", ["x", 0, 20.5, 65])
+def test_a_tagger_whose_window_is_none_is_refused(window: object, tmp_path: Path) -> None:
+    start = resolve(str(save_tiny_start(tmp_path / "tiny")))
+    starts.save(starts.load_for_tagging(start, ("O", "B-X"), 0), starts.load_tokenizer(start), tmp_path / "tagger")
+    change_json(tmp_path / "tagger" / "config.json", nertransfer_window=window)
+    with pytest.raises(InputError, match=r"nertransfer_window=.* is no window, a whole number from 1 to 64"):
+        starts.load_tagger(resolve(str(tmp_path / "tagger")))
+
+
 @pytest.mark.parametrize("categories", [2, 3])
 def test_a_classifier_of_sentences_gives_its_encoder_alone(categories: int, tmp_path: Path) -> None:
     torch.manual_seed(0)
