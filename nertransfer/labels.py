@@ -11,14 +11,17 @@ __all__ = ["ALL", "OUTSIDE", "categories_of", "category_of", "is_stray", "label_
 ALL = "ALL"
 """Stands for "all categories together" in keys and result tables; no category may be called so."""
 
-_CATEGORY = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.\-]+")  # a folder's "." and ".." name no metric, either
+LONGEST_CATEGORY = 100
+"""Characters of a category, which is a part of the names of metrics: MLflow takes 250 of those."""
+
+_CATEGORY = re.compile(rf"(?!\.\.?$)[A-Za-z0-9_.\-]{{1,{LONGEST_CATEGORY}}}")  # "." and ".." name no metric, either
 
 
 def category_of(tag: str) -> str | None:
     """The category of ``tag``, or None for ``O``.
 
     Raises InputError unless ``tag`` is ``O``, ``B-<category>`` or ``I-<category>`` with a
-    category of ASCII letters, digits, ``_``, ``.`` and ``-`` other than the reserved ``ALL``.
+    category of at most `LONGEST_CATEGORY` ASCII letters, digits, ``_``, ``.`` and ``-``, not the reserved ``ALL``.
     """
     if tag == OUTSIDE:
         return None
@@ -26,7 +29,7 @@ def category_of(tag: str) -> str | None:
     if tag[:2] not in ("B-", "I-") or not _CATEGORY.fullmatch(category) or category == ALL:
         raise InputError(
             f"tag {tag!r} is not O, B-<category> or I-<category> "
-            f"(category: letters, digits, '_', '.', '-'; not {ALL!r})"
+            f"(category: at most {LONGEST_CATEGORY} letters, digits, '_', '.', '-'; not {ALL!r})"
         )
     return category
 

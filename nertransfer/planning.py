@@ -19,6 +19,9 @@ from nertransfer.planted import LANGUAGES as PLANTED_LANGUAGES
 
 logger = logging.getLogger("nertransfer")
 
+LONGEST_SOURCE = 130
+"""Characters of several languages that are joined: with a category, measure and split, MLflow takes 250 in a metric."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -154,6 +157,11 @@ def pick_sources(parameter: str, names: Sequence[str], data: DataOptions) -> lis
             if parts.count(part) > 1:
                 raise InputError(f"{parameter}={name} is not allowed: {part} is named twice", parameter, name)
         normal = grid.SEPARATOR.join(sorted(parts, key=order.index))
+        if len(normal) > LONGEST_SOURCE:
+            raise InputError(
+                f"{parameter}={name} is not allowed: the joined name has {len(normal)} characters, more than "
+                f"{LONGEST_SOURCE}", parameter, name,
+            )  # fmt: skip
         if normal in found:
             raise InputError(f"{parameter}: {found[normal]} and {name} are the same source", parameter, name)
         found[normal] = name

@@ -15,11 +15,11 @@ from nertransfer import cell as cells
 from nertransfer import study as studies
 from nertransfer.cell import make_accelerator
 from nertransfer.commandline import build
-from nertransfer.config import AnalyseConfig, StudyConfig, TrainConfig
+from nertransfer.config import AnalyseConfig, DataOptions, StudyConfig, TrainConfig
 from nertransfer.errors import InputError
 from nertransfer.finetune import History
 from nertransfer.model_card import Card
-from nertransfer.planning import load_corpora, make_plan
+from nertransfer.planning import load_corpora, make_plan, pick_sources
 from nertransfer.store import Run, Study
 from nertransfer.tracking import cell_runs
 
@@ -299,6 +299,14 @@ def test_bad_input_stops_before_any_run(here: Study, changes: dict[str, str], me
     with pytest.raises(InputError, match=message):
         studies.run_study(configuration(**changes), here)
     assert len(here.client.search_runs([here.experiment_id])) == before
+
+
+def test_a_source_of_more_languages_than_a_name_has_room_for_is_refused(tmp_path: Path) -> None:
+    names = tuple(letter * 32 for letter in "abcd")
+    data = DataOptions(data=str(save_tiny_corpora(tmp_path, names, sentences=2)))
+    assert pick_sources("sources", ("+".join(names[:3]),), data)
+    with pytest.raises(InputError, match="the joined name has 131 characters, more than 130"):
+        pick_sources("sources", ("+".join(names),), data)
 
 
 @pytest.mark.parametrize(

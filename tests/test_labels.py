@@ -4,16 +4,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nertransfer import planning, schema
 from nertransfer.errors import InputError
 from nertransfer.labels import categories_of, category_of, label_list, spans, stray_positions
 
 TAGS = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])
 
 
-@pytest.mark.parametrize("tag", ["", "o", "B", "B-", "I_PER", "E-PER", "B-ALL", "B-A/B", "B-a b", "PER", "B-é"])
+@pytest.mark.parametrize(
+    "tag", ["", "o", "B", "B-", "I_PER", "E-PER", "B-ALL", "B-A/B", "B-a b", "PER", "B-é", "B-" + "C" * 101]
+)
 def test_what_is_not_a_tag_is_refused_with_the_tag_in_the_message(tag: str) -> None:
     with pytest.raises(InputError, match="is not O, B-<category> or I-<category>"):
         category_of(tag)
+
+
+def test_a_category_may_be_as_long_as_the_name_of_a_metric_has_room_for() -> None:
+    longest = schema.ScoreName("test", schema.PRECISION, "l" * planning.LONGEST_SOURCE, category_of("B-" + "C" * 100))
+    assert len(longest.key) <= 250
 
 
 def test_label_list_starts_with_o_and_pairs_b_and_i() -> None:
