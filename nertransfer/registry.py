@@ -358,14 +358,16 @@ def is_beaten(
 
 
 def discard_beaten(study: Study, cell: Cell, work_dir: Path, selection_split: str) -> None:
-    """Delete the local weights of every finished seed of the cell's start and source but the best so far.
+    """Delete the local weights of every finished seed of the cell's start and source but the best so far whose weights
+    are at hand.
 
     Weights that another cell goes on from at this moment stay, for `tidy`, and so do all where the seeds cannot be
     looked up: the cell has finished.
     """
     try:
         rivals = _rivals(study, cell)
-        kept = {choice.key for choice in choose(current_cells(rivals, []), selection_split)}
+        at_hand = [run for run in rivals if has_weights(study, run, work_dir)]
+        kept = {choice.key for choice in choose(current_cells(at_hand, []), selection_split)}
     except (InputError, MlflowException) as error:
         logger.warning("weights of seeds beside that of %s stay for now: %s", cell.name, error)
         return

@@ -501,6 +501,24 @@ def test_where_weights_are_gone_for_good_the_other_sources_are_registered_and_lo
     assert [model.name for model in fresh.client.search_registered_models()] == ["ner-aaa", "ner-bbb"]
 
 
+def test_cells_of_no_plan_whose_weights_are_elsewhere_hold_up_no_model_of_a_study(
+    fresh: Study, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_tiny_start(Path("two"), seed=5)
+    for others in ({"start": "two=two"}, {"source": "bbb"}, {"seed": "7"}):
+        train(fresh, **others)
+    (seed,) = cell_runs(fresh, "FINISHED", " and tags.seed = '7'")
+    fresh.client.log_metric(seed.info.run_id, "dev_f1/aaa", 1.5, step=1)  # the best
+    shutil.rmtree("work")  # they were made on another machine
+    outcome = studies.run_study(configuration(seeds="0", sources="aaa", epochs="2"), fresh)
+    assert outcome.ran == ["tiny-aaa-s0"] and not outcome.failed
+    assert [model.name for model in fresh.client.search_registered_models()] == ["ner-aaa"]
+    version = fresh.client.get_model_version_by_alias("ner-aaa", schema.CHAMPION)
+    assert version.tags[schema.SEEDS_COMPARED] == "0"
+    said = next(m for m in caplog.messages if "not of this study's plan" in m)
+    assert all(name in said for name in ("two-aaa-s0", "tiny-bbb-s0", "tiny-aaa-s7"))
+
+
 def test_a_store_that_is_away_when_weights_are_stored_does_not_keep_a_study_from_registering(
     fresh: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
