@@ -54,6 +54,8 @@ class Owner:
     process_started: float
     task: str
     since: float
+    requeued: int = 0
+    """How often Slurm had put the task into its queue again when the process began."""
 
     @staticmethod
     def this_process() -> "Owner":
@@ -70,6 +72,7 @@ class Owner:
         return Owner(
             tags.get(schema.OWNER, ""), tags[schema.HOST], int(tags[schema.PID]),
             float(tags.get(schema.PROCESS_STARTED, 0)) or began, tags.get(schema.SLURM_JOB, ""), began,
+            int(tags.get(schema.SLURM_REQUEUED, 0)),
         )  # fmt: skip
 
     @property
@@ -77,7 +80,7 @@ class Owner:
         """What every run that this process opens carries."""
         found = {schema.HOST: self.host, schema.PID: str(self.pid), schema.OWNER: self.token,
                  schema.PROCESS_STARTED: repr(self.process_started)}  # fmt: skip
-        return found | ({schema.SLURM_JOB: self.task} if self.task else {})
+        return found | ({schema.SLURM_JOB: self.task, schema.SLURM_REQUEUED: str(self.requeued)} if self.task else {})
 
     def is_alive(self, heartbeats: Mapping[str, float], me: "Owner", expiry: float = EXPIRY_SECONDS) -> bool:
         """Whether the process still works: asked of the machine where that is this one, else by its heartbeat."""
@@ -93,16 +96,17 @@ class Owner:
                 )
             except psutil.NoSuchProcess:
                 return False
-        if self.task and self.task == me.task:
-            return False  # the same task of a Slurm array, requeued on another machine
+        if self.task and self.task == me.task and self.requeued < me.requeued:
+            return False  # of a Slurm task that was requeued on another machine; a job may also have several at once
         return time.time() - heartbeats.get(self.token, self.since) < expiry
 
 
 @functools.cache
 def _owner_of(pid: int) -> Owner:
     return Owner(
-        uuid.uuid4().hex[:16], socket.gethostname(), pid, psutil.Process(pid).create_time(), slurm_task(), time.time()
-    )
+        uuid.uuid4().hex[:16], socket.gethostname(), pid, psutil.Process(pid).create_time(), slurm_task(), time.time(),
+        int(os.environ.get("SLURM_RESTART_COUNT", 0)),
+    )  # fmt: skip
 
 
 def slurm_task() -> str:

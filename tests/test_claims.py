@@ -209,7 +209,12 @@ def test_the_latest_heartbeat_of_all_claims_runs_counts(study: Study) -> None:
 
 
 def test_a_slurm_task_that_is_requeued_on_another_machine_gets_its_claim_back(study: Study) -> None:
-    is_taken_over(study, elsewhere(1, task="77_3"), elsewhere(2, task="77_3"))
+    is_taken_over(study, elsewhere(1, task="77_3"), elsewhere(2, task="77_3", requeued=1))
+
+
+def test_a_slurm_job_may_have_processes_on_several_machines(study: Study) -> None:
+    keeps_it(study, elsewhere(1, task="77"), elsewhere(2, task="77"))
+    keeps_it(study, elsewhere(1, task="78", requeued=1), elsewhere(2, task="78", requeued=1))
 
 
 def test_another_slurm_task_and_no_task_are_no_requeued_task(study: Study) -> None:
@@ -394,7 +399,7 @@ def test_a_process_is_one_owner_and_its_runs_say_so(study: Study) -> None:
     me = Owner.this_process()
     assert me is Owner.this_process() and me.pid == os.getpid()
     assert me.is_alive({}, me) and me.is_alive({}, dataclasses.replace(me, token="another"))
-    owner = elsewhere(1, process_started=1.1 + 1e9, task="7_1")
+    owner = elsewhere(1, process_started=1.1 + 1e9, task="7_1", requeued=2)
     run = study.client.create_run(study.experiment_id, tags=owner.tags)
     found = Owner.of_run(run)
     assert found == dataclasses.replace(owner, since=run.info.start_time / 1000)
