@@ -138,9 +138,9 @@ class Cluster:
                 found.append(_Watched(cell, task, 1))
         return found
 
-    def _runs(self, cells: Sequence[Cell]) -> dict[Cell, Run]:
-        """The newest run of each cell that has any."""
-        runs = [run for run in kind_runs(self.study, schema.KIND_CELL) if run.info.run_id not in self._old]
+    def _runs(self, cells: Sequence[Cell], condition: str = "") -> dict[Cell, Run]:
+        """The newest run of each cell that has any; ``condition`` as for `kind_runs`."""
+        runs = [run for run in kind_runs(self.study, schema.KIND_CELL, condition) if run.info.run_id not in self._old]
         # one that waits or runs is later than one that has failed, whatever its times say
         runs.sort(key=lambda run: (_RANKS.get(run.info.status, 0), run.info.start_time))
         newest = {place_in_store(run): run for run in runs}
@@ -186,7 +186,7 @@ class Cluster:
     def _announce(self, cell: Cell, task: str) -> None:
         """The cell's run, before its task begins: it shows that and where it waits."""
         client = self.study.client
-        run = self._runs([cell]).get(cell)
+        run = self._runs([cell], f" and tags.{schema.CELL_KEY} = '{cell.key}'").get(cell)
         if run is not None and run.info.status in ("KILLED", "SCHEDULED"):
             client.set_tag(run.info.run_id, schema.SLURM_JOB, task)
             client.update_run(run.info.run_id, status="SCHEDULED")
