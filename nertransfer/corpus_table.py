@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nertransfer.corpus import ENTITIES, FINDINGS, Corpus
+from nertransfer.errors import InputError
 from nertransfer.folders import make_folder
 from nertransfer.schema import SPLITS
 
@@ -74,9 +75,12 @@ def _category_findings(corpora: Mapping[str, Corpus]) -> Iterator[str]:
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """All rows and keys as a CSV file; makes its folder. Raises InputError where that cannot be written into."""
+    """All rows and keys as a CSV file; makes its folder. Raises InputError where it cannot be written."""
     make_folder(path.parent, "output")
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    except OSError as error:
+        raise InputError(f"output: {path} cannot be written: {error.strerror}", "output") from error
