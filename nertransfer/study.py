@@ -397,15 +397,19 @@ def _without_holes(cells: dict[Place, Run], plan: Plan, study: Study) -> dict[Pl
     return {place: run for place, run in cells.items() if place[1] not in holes}
 
 
-def _without_strangers(cells: dict[Place, Run], plan: Plan, study: Study, config: StudyConfig) -> dict[Place, Run]:
-    """The cells without those that would be registered, but whose weights are gone and which no cell of the plan is:
-    the study cannot make them again, and its own models shall not wait for them."""
+def _candidates(config: StudyConfig, plan: Plan, study: Study) -> tuple[dict[Place, Run], list[registry.Choice]]:
+    """The finished cells to register from, and the best of them whose weights are gone, all of which are in the plan.
+
+    Others that would be registered but for their weights are left out: the study cannot make them again, and its own
+    models shall not wait for them.
+    """
+    cells = _without_holes(registry.finished_places(study), plan, study)
     planned, work_dir = {cell.key for cell in plan.cells}, Path(config.data.work_dir)
     while True:
         gone = registry.without_weights(study, cells, work_dir, config.selection_split)
         runs = {choice.run.info.run_id: choice.run.info.run_name for choice in gone if choice.key not in planned}
         if not runs:
-            return cells
+            return cells, gone
         logger.warning(
             "not registered, for they are not of this study's plan and their weights are not here: %s",
             ", ".join(runs.values()),
@@ -423,15 +427,14 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
     """
     work_dir = Path(config.data.work_dir)
     with held(study, REGISTRY, "registers models"):
-        cells = _without_strangers(_without_holes(registry.finished_places(study), plan, study), plan, study, config)
-        lost = {c.key for c in registry.without_weights(study, cells, work_dir, config.selection_split)}
+        cells, gone = _candidates(config, plan, study)
+        lost = {choice.key for choice in gone}
         again = [cell for cell in plan.cells if cell.key in lost and cell.name not in outcome.failed]
         if again:
             logger.info("weights of %s are gone; fine-tuning again", ", ".join(cell.name for cell in again))
             _execute(config, plan, study, again, outcome, again=True)
-            cells = _without_holes(registry.finished_places(study), plan, study)
-            cells = _without_strangers(cells, plan, study, config)
-        if gone := registry.without_weights(study, cells, work_dir, config.selection_split):
+            cells, gone = _candidates(config, plan, study)
+        if gone:
             outcome.failed["registry"] = registry.nowhere(gone, work_dir)
             sources = {choice.source for choice in gone}
             cells = {place: run for place, run in cells.items() if place[1] not in sources}

@@ -244,14 +244,14 @@ def place_in_store(run: Run) -> tuple[str, str, str]:
     return tuple(run.data.tags.get(name, "") for name in (schema.CELL_KEY, schema.START, schema.SOURCE))  # type: ignore[return-value]
 
 
-_MADE_FROM = (
+_TOLD_BY = (
     schema.CELL_KEY, schema.START, schema.SOURCE, schema.SEED, schema.START_FINGERPRINT, schema.RECIPE_DIGEST,
 )  # fmt: skip
 
 
 def says_what_it_is(run: Run) -> bool:
     """Whether a cell's run still has the tags without which it counts nowhere: people edit them in MLflow."""
-    return all(run.data.tags.get(name) for name in _MADE_FROM)
+    return all(run.data.tags.get(name) for name in _TOLD_BY)
 
 
 def is_scored(run: Run, targets: Mapping[str, Corpus]) -> bool:
