@@ -14,9 +14,9 @@ from nertransfer.config import TrainConfig
 
 
 def main(config: TrainConfig) -> None:
-    from nertransfer import launch
+    from nertransfer import launch, processes
 
-    if config.num_processes > 1 and not launch.inside():
+    if config.num_processes > 1 and not processes.launched():
         raise SystemExit(launch.relaunch(config.num_processes, __file__, sys.argv[1:], config.run.device))
     launch.check_world(config.num_processes)
 
@@ -41,4 +41,4 @@ def main(config: TrainConfig) -> None:
 
 
 if __name__ == "__main__":
-    run(TrainConfig, main, __doc__)
+    run(TrainConfig, main, __doc__, shared=True)

@@ -17,8 +17,8 @@ import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nertransfer import interrupts
-from nertransfer.config import RECIPES, DataOptions, Recipe, TrainConfig, default_recipe
+from nertransfer import interrupts, processes
+from nertransfer.config import LONGEST_NAME, LONGEST_PATH, RECIPES, DataOptions, Recipe, Script, default_recipe
 from nertransfer.errors import InputError
 
 T = typing.TypeVar("T")
@@ -92,8 +92,8 @@ def _convert(parameter: Parameter, text: str) -> object:
         if text.lower() not in ("true", "false"):
             raise InputError(f"{parameter.name}={text!r} is not allowed: true or false", parameter.name)
         return text.lower() == "true"
-    if annotation is str:
-        _check_text(parameter.name, text)
+    if annotation in (str, Script):
+        _check_text(parameter.name, text, named=annotation is str)
     try:
         return typing.cast(Callable[[str], object], annotation)(text)
     except ValueError:
@@ -101,16 +101,12 @@ def _convert(parameter: Parameter, text: str) -> object:
         raise InputError(f"{parameter.name}={text!r} is not {kind}", parameter.name, text) from None
 
 
-LONGEST_NAME, LONGEST_PATH = 255, 4095
-"""Bytes that file systems take."""
-
-
-def _check_text(name: str, text: str) -> None:
-    """Raise InputError for what can be neither tracked nor the name of a file."""
+def _check_text(name: str, text: str, named: bool) -> None:
+    """Raise InputError for what can be neither tracked nor, if it is ``named``, the name of a file."""
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise InputError(f"{name}={text!r} is not allowed: text in UTF-8, without a zero byte", name, text)
     data = text.encode()
-    if name != "slurm_setup" and (len(data) > LONGEST_PATH or max(map(len, data.split(b"/"))) > LONGEST_NAME):
+    if named and (len(data) > LONGEST_PATH or max(map(len, data.split(b"/"))) > LONGEST_NAME):
         raise InputError(
             f"{name}='{text[:40]}...' is not allowed: a name has at most {LONGEST_NAME} bytes, a path {LONGEST_PATH}",
             name, text,
@@ -180,9 +176,15 @@ def command(config: object) -> list[str]:
     return [text for name, value in flat(config).items() if value for text in (f"--{name}", value)]
 
 
-def run(config: type[T], main: Callable[[T], None], description: str, argv: Sequence[str] | None = None) -> None:
+def run(
+    config: type[T],
+    main: Callable[[T], None],
+    description: str,
+    argv: Sequence[str] | None = None,
+    shared: bool = False,
+) -> None:
     """Parse, build, call ``main``; bad input ends with one line and status 2, a training that diverges with one
-    and 1, an interrupt or SIGTERM with 130.
+    and 1, an interrupt or SIGTERM with 130. ``shared``: several processes of a launcher may share the work.
 
     Where nobody reads on what it prints, as behind ``| head``, it ends without a word, with 141 as a shell has it.
     """
@@ -204,7 +206,7 @@ def run(config: type[T], main: Callable[[T], None], description: str, argv: Sequ
             file = studyfile.read(Path(given["study_file"]), [p.name for p in parameters(config)])
             file.lines = {key: line for key, line in file.lines.items() if key[0] not in given}
             given = file.texts | given
-        if config is not TrainConfig and "LOCAL_RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if not shared and processes.launched() > 1:
             raise InputError(
                 "accelerate launch and torchrun are not allowed here: start it with python, and where cells are to be "
                 "shared by processes, with num_processes, a parameter of study and train"

@@ -10,7 +10,7 @@ import math
 import unicodedata
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NewType
 
 from nertransfer.errors import InputError
 from nertransfer.grid import ADDED, AFTER, NONE, SEPARATOR, is_zero_shot, languages_of
@@ -125,8 +125,12 @@ class DataOptions:
         return self.data if self.data in CORPUS_NAMES else Path(self.data).resolve().name
 
 
-NAME_BYTES = 250
-"""A study's name is that of a folder, and file systems take 255."""
+LONGEST_NAME, LONGEST_PATH = 255, 4095
+"""Bytes that file systems take."""
+NAME_BYTES = LONGEST_NAME - 5
+"""A study's name is that of a folder, beside which temporary ones are made."""
+Script = NewType("Script", str)
+"""Lines of a shell, so neither a name nor a path."""
 
 
 def check_study(name: str, parameter: str = "study") -> str:
@@ -284,7 +288,7 @@ class SlurmOptions:
         "most half a minute where it has left the queue without a result",
     )
     slurm_options: tuple[str, ...] = option((), "further sbatch options, comma-separated: account=abc,qos=long")
-    slurm_setup: str = option("", "shell lines to run before each task, such as module load")
+    slurm_setup: Script = option("", "shell lines to run before each task, such as module load")  # noqa: RUF009
 
     def __post_init__(self) -> None:
         for parameter in ("slurm_minutes", "slurm_cpus", "slurm_parallel", "slurm_signal_seconds"):

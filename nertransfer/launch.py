@@ -15,19 +15,15 @@ import torch
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+from nertransfer import processes
 from nertransfer.errors import InputError
-
-
-def inside() -> bool:
-    """Whether this process was started by a launcher."""
-    return "LOCAL_RANK" in os.environ
 
 
 def check_world(num_processes: int) -> None:
     """Raise InputError when a launcher started another number of processes than was asked for."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if num_processes not in (1, world):
-        raise InputError(f"num_processes={num_processes} is not allowed: the launcher started {world}")
+    launched = processes.launched()
+    if num_processes not in (1, launched):
+        raise InputError(f"num_processes={num_processes} is not allowed: the launcher started {launched}")
 
 
 def gpus(device: str) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from nertransfer import corpus, named_models, rendering, starts
-from nertransfer.config import DataOptions, ModelOptions, PredictConfig, StoreOptions
+from nertransfer.config import LONGEST_NAME, DataOptions, ModelOptions, PredictConfig, StoreOptions
 from nertransfer.errors import InputError
 from nertransfer.folders import make_folder
 from nertransfer.labels import category_of
@@ -21,8 +21,8 @@ from nertransfer.served import Tagged, Tagger, words
 from nertransfer.store import Study, client, resolve_uri
 from nertransfer.text_files import BYTE_ORDER_MARK, decode
 
-LONGEST_OUTPUT = 251
-"""Bytes of the output's name: it is written under one with ``.new`` behind it, and file systems take 255."""
+LONGEST_OUTPUT = LONGEST_NAME - len(".new")
+"""Bytes of the output's name: it is written under one with ``.new`` behind it."""
 AT_A_TIME = 128
 """Texts between two steps of the progress bar."""
 

@@ -1,4 +1,4 @@
-"""Pools of processes that end with the one that made them, also where it was killed."""
+"""Processes: how many there are, and pools of them that end with the one that made them, also where it was killed."""
 
 import multiprocessing
 import os
@@ -12,6 +12,11 @@ from typing import Any
 def cores() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def launched() -> int:
+    """How many processes a launcher (torchrun, accelerate) started this one among; 0 where none did."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 0
 
 
 def process_pool(

@@ -184,6 +184,7 @@ def load_for_tagging(start: Start, labels: Sequence[str], seed: int) -> PreTrain
         drawn, new_head = _load(AutoModelForTokenClassification, start, **names, **arguments)
         config = drawn.config
         if _is_tagger(config) or not new_head:  # it has kept an old head: only the encoder is taken over
+            # loaded once more, for the head is drawn after what that draws: cells keep their numbers
             torch.manual_seed(seed)
             encoder = AutoModel.from_pretrained(start.location, **_WEIGHTS, **arguments)
             tagger = AutoModelForTokenClassification.from_config(config, dtype=torch.float32)

@@ -414,14 +414,28 @@ def test_run_ends_bad_input_with_one_line(
     assert (printed.out, printed.err) == ("", f"error: {message}\n")
 
 
-def test_run_reports_bad_input_found_later_the_same_way(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_of_a_shell_are_no_name_that_can_be_too_long() -> None:
+    lines = "module load " + "x" * 300
+    assert build(config.StudyConfig, {"slurm_setup": lines}).slurm.slurm_setup == lines
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (InputError("swa/train.txt:3: no tag"), 2),
+        (FloatingPointError("the loss is not finite: lower learning_rate"), 1),
+    ],
+)
+def test_run_ends_with_one_line_also_for_what_is_found_later(
+    error: Exception, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     def main(_: object) -> None:
-        raise InputError("swa/train.txt:3: no tag")
+        raise error
 
     with pytest.raises(SystemExit) as stopped:
         commandline.run(config.DataConfig, main, "", [])
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err == "error: swa/train.txt:3: no tag\n"
+    assert stopped.value.code == status
+    assert capsys.readouterr().err == f"error: {error}\n"
 
 
 @pytest.mark.parametrize("launched", [{"WORLD_SIZE": "2", "LOCAL_RANK": "1"}, {"WORLD_SIZE": "2"}, {"LOCAL_RANK": "0"}])
@@ -433,21 +447,11 @@ def test_only_train_runs_in_several_processes_of_a_launcher(
     for name, value in launched.items():
         monkeypatch.setenv(name, value)
     seen: list[object] = []
-    commandline.run(config.TrainConfig, seen.append, "", ["--source", "hau"])
+    commandline.run(config.TrainConfig, seen.append, "", ["--source", "hau"], shared=True)
     with pytest.raises(SystemExit) if len(launched) == 2 else contextlib.nullcontext():
         commandline.run(config.StudyConfig, seen.append, "", [])
     assert [type(one).__name__ for one in seen] == ["TrainConfig", *["StudyConfig"] * (len(launched) == 1)]
     assert ("num_processes" in capsys.readouterr().err) == (len(launched) == 2)
-
-
-def test_run_ends_a_training_that_diverges_with_its_advice(capsys: pytest.CaptureFixture[str]) -> None:
-    def main(_: object) -> None:
-        raise FloatingPointError("the loss is not finite: lower learning_rate")
-
-    with pytest.raises(SystemExit) as stopped:
-        commandline.run(config.DataConfig, main, "", [])
-    assert stopped.value.code == 1
-    assert capsys.readouterr().err == "error: the loss is not finite: lower learning_rate\n"
 
 
 def test_run_lets_mistakes_of_the_program_through() -> None:
