@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from nertransfer import fetch, labels
+from nertransfer import fetch, labels, planted_settings
 from nertransfer.config import PLANTED, DataOptions
 from nertransfer.errors import InputError
 from nertransfer.folders import make_folder
@@ -331,7 +331,7 @@ def folder_of(options: DataOptions) -> Path:
         folder = planted_folder(options)
         if not folder.is_dir():  # those that are there may be read by whoever cannot write
             make_folder(folder.parent, "work_dir")
-        planted.write(folder, planted.PlantedSettings())
+        planted.write(folder)
         return folder
     if options.data in fetch.LANGUAGES:
         return fetch.ensure(options.data, names(options))
@@ -348,9 +348,7 @@ def folder_of(options: DataOptions) -> Path:
 
 def planted_folder(options: DataOptions) -> Path:
     """Where the planted corpora are generated."""
-    from nertransfer import planted
-
-    return Path(options.work_dir) / PLANTED / planted.digest(planted.PlantedSettings())
+    return Path(options.work_dir) / PLANTED / planted_settings.digest(planted_settings.PlantedSettings())
 
 
 def names(options: DataOptions) -> tuple[str, ...]:
@@ -359,9 +357,7 @@ def names(options: DataOptions) -> tuple[str, ...]:
     Raises InputError on a folder that is not there or has no corpora, and on unknown languages.
     """
     if options.data == PLANTED:
-        from nertransfer import planted
-
-        existing: tuple[str, ...] = tuple(sorted(language.code for language in planted.LANGUAGES))
+        existing: tuple[str, ...] = tuple(sorted(language.code for language in planted_settings.LANGUAGES))
     elif options.data in fetch.LANGUAGES:
         existing = fetch.LANGUAGES[options.data]
     else:

@@ -15,7 +15,7 @@ from nertransfer.config import PLANTED, DataOptions, Recipe, StudyConfig
 from nertransfer.corpus import Corpus, Split, union
 from nertransfer.errors import InputError
 from nertransfer.languages import LANGUAGES, Language, check_code
-from nertransfer.planted import LANGUAGES as PLANTED_LANGUAGES
+from nertransfer.planted_settings import LANGUAGES as PLANTED_LANGUAGES
 
 logger = logging.getLogger("nertransfer")
 

@@ -22,13 +22,14 @@ from accelerate.utils import broadcast_object_list
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import ModernBertConfig, ModernBertForMaskedLM, PreTrainedTokenizerFast
 
-from nertransfer import planted, starts
+from nertransfer import starts
 from nertransfer.config import DataOptions, Recipe, RunOptions
 from nertransfer.corpus import folder_of, planted_folder
 from nertransfer.errors import InputError
 from nertransfer.finetune import clear_checkpoint
 from nertransfer.folders import make_folder, only_maker
 from nertransfer.language_modelling import encode_text, model_language
+from nertransfer.planted_settings import LANGUAGES
 
 logger = logging.getLogger("nertransfer")
 
@@ -64,7 +65,7 @@ class PlantedStartSettings:
 
 
 SETTINGS = PlantedStartSettings()
-NAMES = (BASE, *(language.code for language in planted.LANGUAGES))
+NAMES = (BASE, *(language.code for language in LANGUAGES))
 """The starts there are: the base, and its adaptation to each language."""
 
 
@@ -111,7 +112,7 @@ def _make_one(name: str, folders: Mapping[str, str], corpora: Path, accelerator:
     began = time.monotonic()
     target = Path(folders[name])
     if name == BASE:
-        lines = [line for language in planted.LANGUAGES for line in text_of(corpora, language.code)]
+        lines = [line for language in LANGUAGES for line in text_of(corpora, language.code)]
         tokenizer = train_tokenizer(lines, SETTINGS.vocabulary)
         model, recipe = _new_model(tokenizer), SETTINGS.pretraining
     else:

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nertransfer import corpus as corpora
-from nertransfer import labels, planted
+from nertransfer import labels, planted, planted_settings
 from nertransfer.commandline import build
 from nertransfer.config import DataOptions, StudyConfig
 from nertransfer.corpus import Corpus, Sentence, Split, duplicates, load, parse, summary_rows
@@ -430,15 +430,11 @@ def test_categories_come_from_train_and_others_are_listed(tmp_path: Path) -> Non
 
 
 def test_planted_corpora_are_written_into_the_work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = types.SimpleNamespace(
-        LANGUAGES=(types.SimpleNamespace(code="pla"),),
-        PlantedSettings=lambda: "settings",
-        digest=lambda settings: f"digest-of-{settings}",
-        write=lambda folder, settings: make(folder, "pla"),
-    )
-    monkeypatch.setattr("nertransfer.planted", generator, raising=False)
+    monkeypatch.setattr(planted_settings, "LANGUAGES", (types.SimpleNamespace(code="pla"),))
+    monkeypatch.setattr(planted_settings, "digest", lambda settings: f"digest-of-{type(settings).__name__}")
+    monkeypatch.setattr(planted, "write", lambda folder: make(folder, "pla"))
     options = DataOptions(work_dir=str(tmp_path))
-    assert corpora.folder_of(options) == tmp_path / "planted" / "digest-of-settings"
+    assert corpora.folder_of(options) == tmp_path / "planted" / "digest-of-PlantedSettings"
     assert list(load(options)) == ["pla"]
 
 

@@ -15,6 +15,7 @@ from analysis import embeddings, overlap, recommendation, results
 from analysis.embeddings import AFTER, BEFORE, Representations
 from nertransfer import corpus, planted, schema
 from nertransfer.config import DataOptions, EmbedConfig, RankConfig
+from nertransfer.planted_settings import ISOLATE, LANGUAGES
 from nertransfer.representations import embed
 from nertransfer.store import all_runs
 from nertransfer.text_vectors import TextEncoder
@@ -66,7 +67,7 @@ def test_the_planted_study_leaves_report_registry_and_no_loose_weights(planted_s
     assert (report / "index.html").is_file() and (report / "figures" / "base.pdf").is_file()
     assert len(pd.read_csv(report / "missing.csv")) == 0
     study = opened(planted_study, "planted")
-    for language in planted.LANGUAGES:
+    for language in LANGUAGES:
         name = schema.model_name(language.code)
         assert study.client.get_model_version_by_alias(name, "champion").tags["start"] == "base"
     assert not list((planted_study / "work" / "cells").rglob("*.safetensors"))
@@ -76,9 +77,9 @@ def test_the_planted_study_leaves_report_registry_and_no_loose_weights(planted_s
 
 # --- why it transfers: the planted families, found again ------------------------------------------------------------
 
-FAMILY = {language.code: language.family for language in planted.LANGUAGES}
+FAMILY = {language.code: language.family for language in LANGUAGES}
 RELATION = {(row["source"], row["target"]): row["relation"] for row in planted.relatedness()}
-HAVE_KIN = [language for language, family in FAMILY.items() if family != planted.ISOLATE]
+HAVE_KIN = [language for language, family in FAMILY.items() if family != ISOLATE]
 """No choice is right for the isolate: it has no family."""
 
 

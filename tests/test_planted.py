@@ -21,12 +21,14 @@ from seqeval.metrics import f1_score
 from sklearn.feature_extraction import FeatureHasher
 from sklearn.linear_model import SGDClassifier
 
-from nertransfer import planted
+from nertransfer import planted, planted_settings
 from nertransfer.errors import InputError
 from nertransfer.labels import category_of, spans, stray_positions
 from nertransfer.languages import LANGUAGES as REAL_LANGUAGES
 from nertransfer.languages import check_code
-from nertransfer.planted import LANGUAGES, PlantedSettings, Sentence
+from nertransfer.planted_sentences import Sentence
+from nertransfer.planted_settings import CATEGORIES, LANGUAGES, PlantedSettings
+from nertransfer.planted_words import lexicons_of
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT = PlantedSettings()
@@ -79,8 +81,8 @@ def test_the_written_default_corpora_are_golden(tmp_path: Path) -> None:
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_the_order_of_sets_and_hashes_plays_no_part(tmp_path: Path, hash_seed: str) -> None:
     code = (
-        "import sys; from pathlib import Path; from nertransfer import planted\n"
-        f"planted.write(Path(sys.argv[1]), planted.{SMALL!r})"
+        "import sys; from pathlib import Path; from nertransfer import planted, planted_settings\n"
+        f"planted.write(Path(sys.argv[1]), planted_settings.{SMALL!r})"
     )
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=True, env=environment)
@@ -89,14 +91,15 @@ def test_the_order_of_sets_and_hashes_plays_no_part(tmp_path: Path, hash_seed: s
 
 def test_another_seed_gives_another_digest_and_other_words() -> None:
     other = dataclasses.replace(SMALL, seed=1)
-    assert planted.digest(other) != planted.digest(SMALL) == planted.digest(dataclasses.replace(SMALL))
+    digest = planted_settings.digest
+    assert digest(other) != digest(SMALL) == digest(dataclasses.replace(SMALL))
     assert not set(planted.text(other, "qka")) & set(planted.text(SMALL, "qka"))
 
 
 def test_a_new_generator_gives_a_new_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = planted.digest(DEFAULT)
-    monkeypatch.setattr(planted, "GENERATOR_VERSION", planted.GENERATOR_VERSION + 1)
-    assert planted.digest(DEFAULT) != before
+    before = planted_settings.digest(DEFAULT)
+    monkeypatch.setattr(planted_settings, "GENERATOR_VERSION", planted_settings.GENERATOR_VERSION + 1)
+    assert planted_settings.digest(DEFAULT) != before
 
 
 def test_labelled_and_unlabelled_text_are_drawn_apart(sentences: dict[str, list[Sentence]]) -> None:
@@ -199,7 +202,7 @@ def test_any_settings_give_clean_sentences(settings: PlantedSettings) -> None:
             for words, tags in made:
                 assert 1 <= len(words) == len(tags) <= settings.longest
                 assert not stray_positions(tags)
-                assert {category_of(tag) for tag in tags} <= {None, *planted.CATEGORIES}
+                assert {category_of(tag) for tag in tags} <= {None, *CATEGORIES}
                 assert all(1 <= last - first <= 4 for first, last, _ in spans(tags))
                 assert all(word.isprintable() and word and " " not in word for word in words)
                 assert all(unicodedata.is_normalized("NFC", word) for word in words)
@@ -253,7 +256,7 @@ def test_word_order_is_a_trait_of_the_family() -> None:
     """A context word always stands before the entity in one family and after it in the other."""
     settings = dataclasses.replace(DEFAULT, context_share=1, context_noise=0, gap_share=0, context_error=0)
     for code, step in (("qka", -1), ("qse", 1)):
-        context = set(planted._lexicons(settings)[code].tables["context PER"].items)
+        context = set(lexicons_of(settings)[code].tables["context PER"].items)
         beside = [
             words[first - 1 if step == -1 else last].lower()
             for words, tags in planted.corpus(settings, code)["train"]

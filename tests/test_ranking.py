@@ -28,11 +28,13 @@ from nertransfer import config, planted
 from nertransfer.corpus import Sentence, Split
 from nertransfer.errors import InputError
 from nertransfer.languages import LANGUAGES
+from nertransfer.planted_settings import LANGUAGES as PLANTED_LANGUAGES
+from nertransfer.planted_settings import PlantedSettings
 from nertransfer.store import client
 
 ENTRY = Path(__file__).resolve().parents[1] / "entrypoints" / "rank.py"
 EVERY = list(rankers.RANKERS)
-FAMILY = {language.code: language.family for language in planted.LANGUAGES}
+FAMILY = {language.code: language.family for language in PLANTED_LANGUAGES}
 
 
 def planted_matrix(seed: int, noise: float = 3.0) -> pd.DataFrame:
@@ -53,7 +55,7 @@ def planted_matrix(seed: int, noise: float = 3.0) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def planted_features() -> pd.DataFrame:
     """Features from the planted train splits."""
-    texts = {code: planted.corpus(planted.PlantedSettings(), code)["train"] for code in FAMILY}
+    texts = {code: planted.corpus(PlantedSettings(), code)["train"] for code in FAMILY}
     return ranking_pairs.feature_table(
         {code: facts(code, FAMILY[code], text=profile([words for words, _ in texts[code]])) for code in FAMILY}
     )
@@ -557,7 +559,7 @@ def rank(
 
 
 def test_a_target_with_text_is_ranked_printed_and_written(store: Path) -> None:
-    (store / "text.txt").write_text("\n".join(planted.text(planted.PlantedSettings(), "qke")[:50]), encoding="utf-8")
+    (store / "text.txt").write_text("\n".join(planted.text(PlantedSettings(), "qke")[:50]), encoding="utf-8")
     done = rank(store, "--target", "qke", "--text", "text.txt")
     assert done.returncode == 0, done.stderr
     path = store / "reports" / "planted" / "recommended" / "qke-base.csv"
