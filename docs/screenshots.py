@@ -14,7 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from nertransfer import pages, registry  # noqa: E402
+from nertransfer import aliases, pages  # noqa: E402
 from nertransfer.store import client, open_study  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
@@ -32,7 +32,7 @@ def main() -> None:
     given = parser.parse_args()
     study = open_study(client(given.server, must_exist=True), given.study)
     languages = [path.stem for path in sorted((given.report / "errors").glob("*.html"))]
-    champions = registry.champions(study, languages)
+    champions = aliases.champions(study, languages)
     links = dict(pages.listed(given.server, study.experiment_id, champions))
     model = next(iter(champions))
     report = given.report.resolve().as_uri()

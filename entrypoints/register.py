@@ -17,8 +17,9 @@ from nertransfer.config import RegisterConfig
 def main(config: RegisterConfig) -> None:
     from nertransfer.card_facts import corpora_at_hand
     from nertransfer.lineage import REPLACE_ALL
-    from nertransfer.registry import finished_places, register
+    from nertransfer.registry import register
     from nertransfer.store import client, open_study, resolve_uri, study_name
+    from nertransfer.trained_cells import finished_places
     from nertransfer.versions import only, stale_lines
 
     study = open_study(client(resolve_uri(config.tracking), must_exist=True), study_name(config.data, config.tracking))

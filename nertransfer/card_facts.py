@@ -20,7 +20,7 @@ from nertransfer.errors import InputError
 from nertransfer.grid import ALONE, FewShot, is_several, is_zero_shot, languages_of
 from nertransfer.intervals import interval
 from nertransfer.languages import LANGUAGES
-from nertransfer.lineage import lineage
+from nertransfer.lineage import lineage_of
 from nertransfer.measurements import read_predictions
 from nertransfer.model_card import Card, Data, Resources, Score, SeedScore
 from nertransfer.store import Run, Study
@@ -95,9 +95,9 @@ def rivals_of(study: Study, run: Run) -> list[Run]:
     """The finished seeds of the run's start and source that were made from the same, one run a seed."""
     names = (schema.START, schema.SOURCE, schema.TRAIN_DIGEST)
     condition = "".join(f" and tags.{name} = '{run.data.tags.get(name, '')}'" for name in names)
-    made_from = lineage(run.data.tags, {}, "").made_from
+    made_from = lineage_of(run).made_from
     runs = cell_runs(study, "FINISHED", condition)
-    alike = [one for one in runs if lineage(one.data.tags, {}, "").made_from == made_from]
+    alike = [one for one in runs if lineage_of(one).made_from == made_from]
     if few := _few_shot(run):
         cells = [one for place, one in current_few_shot_cells(alike, []).items() if place[3] == few]
     else:

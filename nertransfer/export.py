@@ -11,7 +11,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HFValidationError, HTTPError  # the latter is its HTTP client's, of every kind
 from huggingface_hub.utils import validate_repo_id
 
-from nertransfer import card_facts, model_card, named_models, onnx_graph, registry, schema, starts
+from nertransfer import card_facts, model_addresses, model_card, named_models, onnx_graph, schema, starts
 from nertransfer.config import ExportConfig
 from nertransfer.errors import InputError
 from nertransfer.folders import make_folder, only_maker
@@ -32,15 +32,16 @@ def export(config: ExportConfig, client: MlflowClient) -> Path:
     token = _token(config.push_to)
     onnx_graph.check(config.variant)
     address = named_models.address(config.which, client)
-    run, version = registry.origin(address, Study(client, "", ""))
-    model = registry.fixed(version) if version else address  # weights and card of one version, if the alias moves
+    run, version = model_addresses.origin(address, Study(client, "", ""))
+    # weights and card of one version, if the alias moves
+    model = model_addresses.fixed(version) if version else address
     study = Study(client, run.info.experiment_id, client.get_experiment(run.info.experiment_id).name)
     folder = Path(config.output) / _folder_name(address, run)
     make_folder(folder.parent, "output")
     with only_maker(folder):
         _recover(folder)
         _check_ours(folder)
-        with registry.local_copy(model, study, Path(config.data.work_dir)) as start:
+        with model_addresses.local_copy(model, study, Path(config.data.work_dir)) as start:
             _write_whole(folder, lambda part: _fill(part, start, config, study, run, version))
     if config.push_to:
         _push(folder, config.push_to, token)

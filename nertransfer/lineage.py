@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from nertransfer import schema
 from nertransfer.config import Recipe
 from nertransfer.grid import SEPARATOR, languages_of
+from nertransfer.store import Run
 
 CORPUS, RECIPE, WEIGHTS, OTHER_STUDY, PIN = "corpus", "recipe", "start weights", "study", "pin"
 REPLACE_ALL = frozenset({CORPUS, RECIPE, WEIGHTS, OTHER_STUDY, PIN})
@@ -69,6 +70,11 @@ def lineage(tags: Mapping[str, str], params: Mapping[str, str], study: str) -> L
         tags.get(schema.TRAIN_DIGEST, ""),
         tags.get(schema.START_FINGERPRINT, ""), tags.get(schema.RECIPE_DIGEST, ""), settings,
     )  # fmt: skip
+
+
+def lineage_of(run: Run, study: str = "") -> Lineage:
+    """The lineage of what a cell's run made."""
+    return lineage(run.data.tags, run.data.params, study)
 
 
 def differences(old: Lineage, new: Lineage, weights: Mapping[str, str]) -> dict[str, str]:

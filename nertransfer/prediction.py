@@ -15,8 +15,8 @@ from nertransfer.config import LONGEST_NAME, DataOptions, ModelOptions, PredictC
 from nertransfer.errors import InputError
 from nertransfer.folders import make_folder
 from nertransfer.labels import category_of
+from nertransfer.model_addresses import local_copy
 from nertransfer.progress import progress_bar
-from nertransfer.registry import local_copy
 from nertransfer.served import Tagged, Tagger, words
 from nertransfer.store import Study, client, resolve_uri
 from nertransfer.text_files import BYTE_ORDER_MARK, decode

@@ -11,8 +11,8 @@ from pathlib import Path
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from nertransfer import cell_weights, embedded_words, model_addresses, schema, starts, trained_cells
 from nertransfer import corpus as corpora_of
-from nertransfer import embedded_words, registry, schema, starts
 from nertransfer.cell import make_accelerator
 from nertransfer.commandline import flat
 from nertransfer.config import PLANTED, EmbedConfig, Recipe
@@ -118,12 +118,12 @@ def embed(config: EmbedConfig, study: Study) -> Outcome:
 def _named(config: EmbedConfig, study: Study, accelerator: Accelerator) -> list[Model]:
     models = []
     for text in config.models:
-        run = registry.run_of(text, study)
+        run = model_addresses.run_of(text, study)
         if run is not None:
             models.append(_cell(run))
         elif text.startswith("models:/"):
-            address = registry.pinned(text, study)  # it is loaded once more, and the alias may move meanwhile
-            with registry.local_copy(address, study, Path(config.data.work_dir)) as start:
+            address = model_addresses.pinned(text, study)  # it is loaded once more, and the alias may move meanwhile
+            with model_addresses.local_copy(address, study, Path(config.data.work_dir)) as start:
                 models.append(Model(text, address, starts.identify(start).digest))
         else:
             models.append(_start(text, config, accelerator))
@@ -141,7 +141,7 @@ def _start(text: str, config: EmbedConfig, accelerator: Accelerator) -> Model:
 
 def _all(config: EmbedConfig, study: Study, accelerator: Accelerator, outcome: Outcome) -> list[Model]:
     """The starts of the study and its cells; those that are not at hand are told to ``outcome``."""
-    cells = registry.finished_places(study)
+    cells = trained_cells.finished_places(study)
     if not cells:
         raise InputError(f"study {study.name!r} has no finished cell: name the models to embed", "models")
     models = []
@@ -152,7 +152,7 @@ def _all(config: EmbedConfig, study: Study, accelerator: Accelerator, outcome: O
             outcome.absent[name] = str(error)
     for place in sorted(cells):
         run = cells[place]
-        if registry.has_weights(study, run, Path(config.data.work_dir)):
+        if cell_weights.has_weights(study, run, Path(config.data.work_dir)):
             models.append(_cell(run))
         else:
             outcome.absent[run.info.run_name] = GONE
@@ -191,7 +191,7 @@ def _loaded(model: Model, config: EmbedConfig, study: Study) -> Iterator[starts.
     if model.start is not None:
         yield model.start
         return
-    with registry.local_copy(model.text, study, Path(config.data.work_dir)) as start:
+    with model_addresses.local_copy(model.text, study, Path(config.data.work_dir)) as start:
         yield start
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
-from nertransfer import cell_measurements, measurements, registry, schema, starts
+from nertransfer import cell_folders, cell_measurements, cell_weights, measurements, schema, starts
 from nertransfer.cell import Cell, CellResult, Encoder, checkpoint_folder, run_cell
 from nertransfer.claims import Claims, Heart, Owner, claim_runs, heartbeats
 from nertransfer.config import DataOptions, RunOptions
@@ -119,7 +119,7 @@ class Runner:
             return Outcome(cell.name, TAKEN)
         how = "cut short"
         try:
-            with registry.cell_lock(Path(self.work.data.work_dir), cell.key):
+            with cell_folders.cell_lock(Path(self.work.data.work_dir), cell.key):
                 earlier = runs_of(self.study, cell)
                 finished = [r for r in earlier if r.info.status == "FINISHED" and is_scored(r, self.work.plan.targets)]
                 if finished and not even_if_finished:
@@ -196,13 +196,13 @@ class Runner:
         waiting.unlink()
         clear_checkpoint(checkpoint_folder(self._folder(cell)))
         work_dir = Path(work.data.work_dir)
-        kept = self._keeps_beaten(cell) or not registry.weights_folder(work_dir, cell.key).is_dir()
+        kept = self._keeps_beaten(cell) or not cell_folders.weights_folder(work_dir, cell.key).is_dir()
         if not kept and cell.few_shot is None:
-            registry.discard_beaten(study, cell, work_dir, work.selection_split)
+            cell_weights.discard_beaten(study, cell, work_dir, work.selection_split)
         return outcome
 
     def _keeps_beaten(self, cell: Cell) -> bool:
-        return self.work.keep_weights or self.work.plan.is_gone_on_from(cell)  # `registry.tidy` removes the latter
+        return self.work.keep_weights or self.work.plan.is_gone_on_from(cell)  # `cell_folders.tidy` removes the latter
 
     def _wants_weights(self, cell: Cell, for_weights: bool, scored: Sequence[Scored]) -> bool:
         """Whether to save the weights: not of a seed that is beaten already, for that takes as long as scoring."""
@@ -214,7 +214,7 @@ class Runner:
         chosen_by = (s for s in scored if (s.split.language, s.split.name) == (cell.source, work.selection_split))
         f1 = next(chosen_by).scores.default[ALL].f1
         work_dir = Path(work.data.work_dir)
-        return not registry.is_beaten(self.study, cell, tags_of(work, cell), f1, work_dir, work.selection_split)
+        return not cell_weights.is_beaten(self.study, cell, tags_of(work, cell), f1, work_dir, work.selection_split)
 
     def flush_curves(self) -> None:
         """Show how far the cell has come."""
@@ -222,7 +222,7 @@ class Runner:
             self._curves.flush()
 
     def _folder(self, cell: Cell) -> Path:
-        return registry.cell_folder(Path(self.work.data.work_dir), cell.key)
+        return cell_folders.cell_folder(Path(self.work.data.work_dir), cell.key)
 
     def _splits(self, cell: Cell) -> list[Split]:
         return self.work.plan.splits_of(cell)
@@ -256,9 +256,9 @@ class Runner:
         While the block lasts nobody else works in its folder. All processes of a cell come here together.
         """
         folder = self._folder(cell)
-        weights, seconds = registry.weights_folder(Path(self.work.data.work_dir), cell.key), 0.0
+        weights, seconds = cell_folders.weights_folder(Path(self.work.data.work_dir), cell.key), 0.0
         main = self.study is not None
-        with registry.cell_lock(Path(self.work.data.work_dir), cell.key) if main else nullcontext():
+        with cell_folders.cell_lock(Path(self.work.data.work_dir), cell.key) if main else nullcontext():
             if not self._from_main(int(weights.is_dir())):
                 corpus, _ = self.work.plan.corpora_of(cell)
                 try:

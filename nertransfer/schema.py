@@ -167,6 +167,11 @@ MODEL_CARD_FOLDER, MODEL_CARD_FILE = "model_card", "README.md"
 """Artifact of a cell's run: the whole card of the version made of it."""
 
 
+def f1_tag(split: str) -> str:
+    """The tag of a version that holds its source F1 on a split, as a fraction at full precision."""
+    return f"{split}_f1"
+
+
 def model_name(language: str) -> str:
     """Name of the registered model of a source language."""
     return f"ner-{language}"

@@ -15,8 +15,12 @@ import torch
 from accelerate import Accelerator
 
 from nertransfer import corpus as corpora_of
-from nertransfer import launch, pages, planted_starts, pool, registry, schema, starts
+from nertransfer import launch, pages, planted_starts, pool, registry, schema, starts, trained_cells
+from nertransfer.aliases import Change, champions
+from nertransfer.best_seeds import Choice
 from nertransfer.cell import Cell, make_accelerator, make_training_accelerator, recipe_digest
+from nertransfer.cell_folders import tidy
+from nertransfer.cell_weights import discard_beaten, store_best
 from nertransfer.claims import Claims, Heart, Owner, held
 from nertransfer.cluster import Cluster, train_script, write_scripts
 from nertransfer.commandline import command, flat
@@ -187,7 +191,7 @@ class StudyOutcome:
     ran: list[str] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    changes: list[registry.Change] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     timing: Timing = field(default_factory=Timing.since_process_began)
 
@@ -355,9 +359,9 @@ class _Complete:
         try:
             if claim := Claims(self._study, Owner.this_process()).take(REGISTRY):
                 work_dir = Path(self._config.data.work_dir)
-                registry.store_best(self._study, cell, self._config.seeds, work_dir, self._config.selection_split)
+                store_best(self._study, cell, self._config.seeds, work_dir, self._config.selection_split)
                 if not self._config.keep_weights:
-                    registry.discard_beaten(self._study, cell, work_dir, self._config.selection_split)
+                    discard_beaten(self._study, cell, work_dir, self._config.selection_split)
         except Exception as error:  # registering tries again, and fails if it must; no cell shall stop for it
             logger.warning("weights of %s-%s are not stored yet: %s", *pair, error)
         except BaseException:
@@ -381,7 +385,7 @@ def links(study: Study, sources: Sequence[str]) -> str:
     served = study.uri.startswith(("http://", "https://"))
     start = "" if served else f" (start it with: mlflow ui --backend-store-uri {public_uri(study.uri)})"
     server = public_uri(study.uri) if served else pages.LOCAL
-    found = pages.listed(server, study.experiment_id, registry.champions(study, sources))
+    found = pages.listed(server, study.experiment_id, champions(study, sources))
     return "\n".join([f"in MLflow{start}:", *(f"  {title:<20} {address}" for title, address in found)])
 
 
@@ -397,13 +401,13 @@ def _without_holes(cells: dict[Place, Run], plan: Plan, study: Study) -> dict[Pl
     return {place: run for place, run in cells.items() if place[1] not in holes}
 
 
-def _candidates(config: StudyConfig, plan: Plan, study: Study) -> tuple[dict[Place, Run], list[registry.Choice]]:
+def _candidates(config: StudyConfig, plan: Plan, study: Study) -> tuple[dict[Place, Run], list[Choice]]:
     """The finished cells to register from, and the best of them whose weights are gone, all of which are in the plan.
 
     Others that would be registered but for their weights are left out: the study cannot make them again, and its own
     models shall not wait for them.
     """
-    cells = _without_holes(registry.finished_places(study), plan, study)
+    cells = _without_holes(trained_cells.finished_places(study), plan, study)
     planned, work_dir = {cell.key for cell in plan.cells}, Path(config.data.work_dir)
     while True:
         gone = registry.without_weights(study, cells, work_dir, config.selection_split)
@@ -447,4 +451,5 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
             except InputError as error:  # the cells are there all the same, and what is not stored is kept
                 outcome.failed["registry"] = "; ".join([*filter(None, [outcome.failed.get("registry")]), str(error)])
                 return
-        registry.tidy(work_dir, [*cells.values(), *registry.few_shot_runs(study)], config.keep_weights)
+        ended = [*cells.values(), *trained_cells.few_shot_runs(study)]
+        tidy(work_dir, (run.data.tags[schema.CELL_KEY] for run in ended), config.keep_weights)

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from nertransfer import champion_history, named_models, registry, schema
+from nertransfer import champion_history, named_models, registry, schema, trained_cells
+from nertransfer.aliases import Change, move_alias, version_lineage
 from nertransfer.current import Place, last_asked
 from nertransfer.errors import InputError
 from nertransfer.grid import languages_of
-from nertransfer.lineage import CORPUS, OTHER_STUDY, Lineage, corpus_digest, differences, lineage
-from nertransfer.registry import Change
+from nertransfer.lineage import CORPUS, OTHER_STUDY, Lineage, corpus_digest, differences, lineage_of
 from nertransfer.store import MlflowClient, ModelVersion, Run, Study, all_versions, find_study
 
 NO_ALIAS = "superseded: no alias points to it"
@@ -67,13 +67,13 @@ class _Studies:
                 found = find_study(self.client, study)
             except InputError:  # its versions are there all the same
                 found, self.deleted = None, self.deleted | {study}
-            self._known[study] = registry.finished_places(found) if found else {}
+            self._known[study] = trained_cells.finished_places(found) if found else {}
         cells = sorted(self._known[study].items(), key=lambda item: last_asked(item[1]))
         weights = {start: run.data.tags.get(schema.START_FINGERPRINT, "") for (start, _, _), run in cells}
         same = [run for (start, source, _), run in cells if (start, source) == (old.start, old.source)]
         if not same:
             return None, weights
-        return lineage(same[-1].data.tags, same[-1].data.params, study), weights
+        return lineage_of(same[-1], study), weights
 
 
 def _row(
@@ -81,7 +81,7 @@ def _row(
 ) -> Row:
     tags = version.tags
     study = tags.get(schema.STUDY, "")
-    old = registry.version_lineage(Study(studies.client, "", study), version)
+    old = version_lineage(Study(studies.client, "", study), version)
     new, weights = studies.now(study, old)
     reasons = differences(old, new, weights) if new else {}
     if study in studies.deleted:
@@ -90,7 +90,7 @@ def _row(
     known = digests.keys() >= set(languages_of(old.source))
     if known and corpus_digest(digests, old.source) != old.corpus:
         reasons.setdefault(CORPUS, f"the corpus of {old.source} at hand is another one")
-    scores = [float(tags[name]) if (name := registry.f1_tag(split)) in tags else None for split in schema.SCORED_SPLITS]
+    scores = [float(tags[name]) if (name := schema.f1_tag(split)) in tags else None for split in schema.SCORED_SPLITS]
     stale = ([] if aliases else [NO_ALIAS]) + list(reasons.values())
     return Row(
         version.name, int(version.version), tuple(aliases), old.start, old.source, tags.get(schema.SEED, ""),
@@ -169,7 +169,7 @@ def _roll_back(study: Study, name: str, language: str, version: int) -> Change:
     reason = f"at version {target}{back}"
     client.set_registered_model_tag(name, schema.CHAMPION_PINNED, reason)
     if target != current:
-        registry.move_alias(study, name, schema.CHAMPION, target, back=bool(current))
+        move_alias(study, name, schema.CHAMPION, target, back=bool(current))
     moved = f"moved from version {current} to" if back else "stays at" if current else "points to"
     release = f"until register --sources {language} --replace true"
     return Change(name, f"alias {schema.CHAMPION} {moved} version {target}; pinned there {release}")

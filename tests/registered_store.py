@@ -4,12 +4,12 @@ from pathlib import Path
 
 from tiny import save_tiny_corpora, save_tiny_start
 
-from nertransfer import registry
+from nertransfer import registry, trained_cells
 from nertransfer import study as studies
+from nertransfer.aliases import Change
 from nertransfer.commandline import build
 from nertransfer.config import TrainConfig
 from nertransfer.corpus import load
-from nertransfer.registry import Change
 from nertransfer.store import Study
 
 SETTINGS = {"epochs": "6", "learning_rate": "5e-3", "batch_size": "8", "max_length": "32", "device": "cpu",
@@ -31,5 +31,5 @@ def train(study: Study, seed: int, **changes: str) -> None:
 def register(study: Study, *replace: str) -> list[Change]:
     """What registering changes; with the corpora at hand."""
     corpora = load(build(TrainConfig, SETTINGS).data)
-    cells = registry.finished_places(study)
+    cells = trained_cells.finished_places(study)
     return registry.register(study, cells, Path("work"), replace=replace, corpora=corpora)

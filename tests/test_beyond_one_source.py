@@ -10,7 +10,7 @@ from folder_store import opened
 from tiny import save_tiny_corpora, save_tiny_start
 
 from analysis import audit, report, results
-from nertransfer import card_facts, fetch, forecast, model_card, registry, runner, schema, starts
+from nertransfer import card_facts, cell_folders, fetch, forecast, model_addresses, model_card, runner, schema, starts
 from nertransfer import cell as cells
 from nertransfer import study as studies
 from nertransfer.cell import make_accelerator
@@ -91,7 +91,7 @@ def test_tags_say_what_a_cell_is_made_of(here: Study) -> None:
 def test_a_source_of_several_is_registered_and_no_cell_with_sentences_is(here: Study, finished: Path) -> None:
     models = {model.name for model in here.client.search_registered_models()}
     assert models == {"ner-aaa", "ner-aaa+bbb"}
-    with registry.local_copy("models:/ner-aaa+bbb@champion", here, finished / "work") as start:
+    with model_addresses.local_copy("models:/ner-aaa+bbb@champion", here, finished / "work") as start:
         assert starts.load_tagger(start)[2] == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
     version = here.client.get_model_version_by_alias("ner-aaa+bbb", "champion")
     scores = {s: named(here, f"tiny-aaa+bbb-s{s}").data.metrics["dev_f1/aaa.bbb"] for s in (0, 1)}
@@ -263,10 +263,10 @@ def test_cut_short_in_either_stage_it_ends_as_if_nothing_had_happened(
     assert [run.info.run_name for run in runs] == ["tiny-aaa-then-6ccc-s0"]
     assert numbers(fresh, runs[0]) == numbers(here, named(here, "tiny-aaa-then-6ccc-s0"))
     assert not list(Path("work").rglob("checkpoint"))
-    first = (registry.weights_folder(Path("work"), ordinary) / "model.safetensors").read_bytes()
+    first = (cell_folders.weights_folder(Path("work"), ordinary) / "model.safetensors").read_bytes()
     if stage == 1:
         train(fresh, source="aaa", keep_weights="true")
-        assert (registry.weights_folder(Path("work"), ordinary) / "model.safetensors").read_bytes() == first
+        assert (cell_folders.weights_folder(Path("work"), ordinary) / "model.safetensors").read_bytes() == first
 
 
 def test_a_category_that_the_source_lacks_is_learnt_after_it(fresh: Study) -> None:
@@ -278,7 +278,8 @@ def test_a_category_that_the_source_lacks_is_learnt_after_it(fresh: Study) -> No
     outcome = train(fresh, source="aaa", **AFTER | {"few_shot_sentences": "24"}, keep_weights="true", epochs="6")
     assert outcome.state == runner.RAN
     key = cell_runs(fresh, "FINISHED")[0].data
-    labels = starts.load_tagger(starts.Start("x", str(registry.weights_folder(Path("work"), key.tags["cell_key"]))))[2]
+    weights = cell_folders.weights_folder(Path("work"), key.tags["cell_key"])
+    labels = starts.load_tagger(starts.Start("x", str(weights)))[2]
     assert labels == ("O", "B-DATE", "I-DATE", "B-LOC", "I-LOC", "B-PER", "I-PER")
     assert key.metrics["test_f1/ccc/DATE"] > 0.5
 

@@ -19,7 +19,7 @@ from loopback import serving
 from registered_store import FIRST, make_data, register, train
 
 from nertransfer import export as exports
-from nertransfer import onnx_graph, registry, schema, starts
+from nertransfer import model_addresses, onnx_graph, schema, starts
 from nertransfer.commandline import build
 from nertransfer.config import ExportConfig
 from nertransfer.errors import InputError
@@ -234,14 +234,14 @@ def test_an_alias_that_moves_meanwhile_does_not_mix_two_versions(
     register(own, *REPLACE_ALL)
     own.client.set_registered_model_alias("ner-aaa", "champion", "1")
     first = export(own, tmp_path, model="models:/ner-aaa/1")
-    real = registry.origin
+    real = model_addresses.origin
 
     def then_moved(model: str, study: Study) -> object:
         found = real(model, study)
         study.client.set_registered_model_alias("ner-aaa", "champion", "2")
         return found
 
-    monkeypatch.setattr(registry, "origin", then_moved)
+    monkeypatch.setattr(model_addresses, "origin", then_moved)
     made = export(own, tmp_path)
     manifests = [json.loads((folder / "nertransfer_export.json").read_text()) for folder in (first, made)]
     assert made.name == "ner-aaa-champion" and manifests[0] == manifests[1]

@@ -26,7 +26,19 @@ MODEL_LIBRARIES = ("torch", "transformers", "accelerate")
 # Who may import what: a library, and the only modules inside the package that may import it.
 ALLOWED = {
     "nertransfer": {
-        "mlflow": {"tracking", "claims", "registry", "packaging", "served", "store", "current", "fluent"},
+        "mlflow": {
+            "tracking",
+            "claims",
+            "registry",
+            "aliases",
+            "cell_weights",
+            "model_addresses",
+            "packaging",
+            "served",
+            "store",
+            "current",
+            "fluent",
+        },
         "seqeval": {"scoring"},
         "matplotlib": set(),
         "analysis": set(),

@@ -26,14 +26,17 @@ from mlflow.exceptions import MlflowException
 from project_scripts import ROOT, load_script
 from tiny import save_tiny_corpora, save_tiny_start
 
-from nertransfer import pool, registry, runner, schema, starts, store, tracking
+from nertransfer import cell_weights, pool, registry, runner, schema, starts, store, tracking, trained_cells
 from nertransfer import study as studies
+from nertransfer.best_seeds import choose
+from nertransfer.cell_folders import weights_folder
 from nertransfer.claims import Claims, Owner
 from nertransfer.commandline import build
 from nertransfer.config import EvaluateConfig, Recipe, StudyConfig, TrainConfig
 from nertransfer.errors import InputError
 from nertransfer.finetune import History
 from nertransfer.labels import ALL, spans
+from nertransfer.model_addresses import local_copy
 from nertransfer.rescoring import evaluate
 from nertransfer.store import PatientClient, Run, Study, all_runs, all_versions, open_study
 from nertransfer.tracking import (
@@ -45,6 +48,7 @@ from nertransfer.tracking import (
     open_run,
     place_in_store,
 )
+from nertransfer.trained_cells import finished_places
 
 SETTINGS = {"epochs": "6", "learning_rate": "5e-3", "batch_size": "8", "max_length": "32", "device": "cpu",
             "starts": "tiny=tiny", "seeds": "0,1", "data": "data", "study": "tiny-study"}  # fmt: skip
@@ -146,7 +150,7 @@ def test_a_second_study_runs_nothing_and_changes_nothing(here: Study) -> None:
 
 def test_only_the_best_seeds_have_weights_and_none_are_left_in_the_work_folder(here: Study, finished: Path) -> None:
     stored = sorted(path.parent.parent.parent.name for path in (finished / "mlruns").rglob("model.safetensors"))
-    chosen = {c.run.data.tags[schema.MODEL_URI] for c in registry.choose(registry.finished_places(here))}
+    chosen = {c.run.data.tags[schema.MODEL_URI] for c in choose(finished_places(here))}
     assert len(stored) == 2 and set(stored) == chosen
     assert not list((finished / "work").rglob("*.safetensors"))
 
@@ -159,7 +163,7 @@ def test_registered_models_give_entity_spans_through_mlflow_and_transformers(her
     found = pipeline(text)
     assert found and set(found[0]) >= {"entity_group", "score", "word", "start", "end"}
     assert found[0]["entity_group"] in ("PER", "LOC")
-    with registry.local_copy("models:/ner-aaa@champion", here, Path("work")) as start:
+    with local_copy("models:/ner-aaa@champion", here, Path("work")) as start:
         plain = transformers.pipeline("token-classification", start.location, aggregation_strategy="first")
     assert plain(text) == found
     (row, *_) = mlflow.pyfunc.load_model("models:/ner-aaa@champion").predict([text]).to_dict("records")
@@ -214,30 +218,30 @@ def test_a_better_seed_moves_the_alias_and_says_so(
     for run in cell_runs(study, "FINISHED"):  # make the new one the best, whatever chance said
         value = 0.99 if run.info.run_id == newest.info.run_id else 0.5
         study.client.log_metric(run.info.run_id, "dev_f1/aaa", value, step=1)
-    changes = [change.text for change in registry.register(study, registry.finished_places(study), Path("work"))]
+    changes = [change.text for change in registry.register(study, finished_places(study), Path("work"))]
     assert any(text.startswith("version 2 is tiny-aaa-s7") for text in changes)
     assert any(text.startswith("alias champion moved from version 1 to version 2") for text in changes)
-    assert registry.register(study, registry.finished_places(study), Path("work")) == []
+    assert registry.register(study, finished_places(study), Path("work")) == []
 
 
 def test_selection_never_looks_at_test_unless_told_to(here: Study) -> None:
-    cells = registry.finished_places(here)
+    cells = finished_places(here)
     for run in cells.values():
         seed = int(run.data.tags["seed"])
         for target in ("aaa", "bbb"):
             run.data.metrics[f"dev_f1/{target}"], run.data.metrics[f"test_f1/{target}"] = (
                 (0.9, 0.1) if seed else (0.8, 0.7)
             )
-    assert {c.run.data.tags["seed"] for c in registry.choose(cells)} == {"1"}
-    assert {c.run.data.tags["seed"] for c in registry.choose(cells, "test")} == {"0"}
+    assert {c.run.data.tags["seed"] for c in choose(cells)} == {"1"}
+    assert {c.run.data.tags["seed"] for c in choose(cells, "test")} == {"0"}
 
 
 @pytest.mark.parametrize("which", ["registered", "run", "folder"])
 def test_a_model_that_exists_scores_as_it_did_when_it_was_trained(here: Study, tmp_path: Path, which: str) -> None:
-    chosen = next(c for c in registry.choose(registry.finished_places(here)) if c.source == "aaa")
+    chosen = next(c for c in choose(finished_places(here)) if c.source == "aaa")
     model = {"registered": "models:/ner-aaa@champion", "run": f"runs:/{chosen.run.info.run_id}", "folder": ""}[which]
     if which == "folder":
-        with registry.local_copy("models:/ner-aaa@champion", here, Path("work")) as start:
+        with local_copy("models:/ner-aaa@champion", here, Path("work")) as start:
             shutil.copytree(start.location, tmp_path / "weights")
         model = str(tmp_path / "weights")
     config = build(EvaluateConfig, {"model": model, "data": "data", "max_length": "32", "device": "cpu"})
@@ -248,7 +252,7 @@ def test_a_model_that_exists_scores_as_it_did_when_it_was_trained(here: Study, t
 
 def test_a_model_is_rescored_with_the_window_it_was_trained_with(here: Study) -> None:
     model = {"model": "models:/ner-aaa@champion", "data": "data", "device": "cpu", "targets": "bbb", "splits": "test"}
-    chosen = next(c for c in registry.choose(registry.finished_places(here)) if c.source == "aaa")
+    chosen = next(c for c in choose(finished_places(here)) if c.source == "aaa")
     (one,) = evaluate(build(EvaluateConfig, model), here)
     assert one.scores.default[ALL].f1 == chosen.run.data.metrics["test_f1/bbb"]
     before = len(all_runs(here.client, here.experiment_id))
@@ -260,12 +264,12 @@ def test_a_model_is_rescored_with_the_window_it_was_trained_with(here: Study) ->
 def test_the_study_asked_for_last_counts_and_recipes_never_mix(fresh: Study) -> None:
     long, short = configuration(sources="aaa"), configuration(sources="aaa", epochs="1")
     studies.run_study(long, fresh)
-    first = {place: run.info.run_id for place, run in registry.finished_places(fresh).items()}
+    first = {place: run.info.run_id for place, run in finished_places(fresh).items()}
     studies.run_study(short, fresh)
-    second = {place: run.info.run_id for place, run in registry.finished_places(fresh).items()}
+    second = {place: run.info.run_id for place, run in finished_places(fresh).items()}
     assert first.keys() == second.keys() and not set(first.values()) & set(second.values())
     outcome = studies.run_study(long, fresh)
-    assert outcome.ran == [] and {p: r.info.run_id for p, r in registry.finished_places(fresh).items()} == first
+    assert outcome.ran == [] and {p: r.info.run_id for p, r in finished_places(fresh).items()} == first
     champion = fresh.client.get_model_version_by_alias("ner-aaa", "champion")
     assert champion.run_id in first.values()
 
@@ -289,7 +293,7 @@ def test_weights_that_are_gone_are_trained_again_when_another_selection_needs_th
 def test_a_version_says_how_it_was_chosen_also_when_it_is_chosen_again(fresh: Study) -> None:
     studies.run_study(configuration(sources="aaa", epochs="1", seeds="0"), fresh)
     assert fresh.client.get_model_version("ner-aaa", "1").tags["seeds_compared"] == "0"
-    changes = registry.register(fresh, registry.finished_places(fresh), Path("work"), "test")
+    changes = registry.register(fresh, finished_places(fresh), Path("work"), "test")
     assert [change.text.split(":")[0] for change in changes] == ["version 1 now says"]
     version = fresh.client.get_model_version("ner-aaa", "1")
     assert version.tags["selection_split"] == "test" and "test F1" in version.description
@@ -301,7 +305,7 @@ def test_a_start_under_another_name_is_another_place_in_the_grid(fresh: Study) -
     assert outcome.ran == ["mine-aaa-s0"]
     versions = {v.tags[schema.START]: v for v in all_versions(fresh.client, "ner-aaa")}
     assert versions.keys() == {"tiny", "mine"} and "mine-aaa-s0" in versions["mine"].description
-    assert registry.register(fresh, registry.finished_places(fresh), Path("work")) == []
+    assert registry.register(fresh, finished_places(fresh), Path("work")) == []
 
 
 def test_studies_with_a_cell_in_common_do_not_rewrite_each_others_cards(fresh: Study) -> None:
@@ -312,7 +316,7 @@ def test_studies_with_a_cell_in_common_do_not_rewrite_each_others_cards(fresh: S
     (mine,) = (v for v in all_versions(fresh.client, "ner-aaa") if v.tags["study"] == fresh.name)
     assert mine.tags["seeds_compared"] == "0"
     for study in (fresh, other):
-        held = registry.register(study, registry.finished_places(study), Path("work"))
+        held = registry.register(study, finished_places(study), Path("work"))
         assert not any("now says" in change.text for change in held)
 
 
@@ -478,7 +482,7 @@ def test_a_cell_that_another_process_has_is_left_to_it(fresh: Study) -> None:
 def test_weights_of_beaten_seeds_go_as_soon_as_they_are_beaten_unless_all_are_kept(fresh: Study) -> None:
     for seed in ("0", "1", "2"):
         train(fresh, seed=seed)
-    best = registry.choose(registry.finished_places(fresh))[0]
+    best = choose(finished_places(fresh))[0]
     assert [path.parent.parent.name for path in Path("work").rglob("model.safetensors")] == [best.key]
     train(fresh, seed="3", keep_weights="true")
     assert len(list(Path("work").rglob("model.safetensors"))) == 2
@@ -490,7 +494,7 @@ def test_where_weights_are_gone_for_good_the_other_sources_are_registered_and_lo
     for source in ("aaa", "bbb"):
         train(fresh, source=source)
     (lost,) = cell_runs(fresh, "FINISHED", " and tags.source = 'bbb'")
-    shutil.rmtree(registry.weights_folder(Path("work"), lost.data.tags["cell_key"]))
+    shutil.rmtree(weights_folder(Path("work"), lost.data.tags["cell_key"]))
     with monkeypatch.context() as patch:
         patch.setattr(studies, "_execute", lambda *_, **__: None)  # training again fails, say
         outcome = studies.run_study(configuration(seeds="0", epochs="2"), fresh)
@@ -552,11 +556,11 @@ def test_a_run_without_the_tags_that_say_what_it_is_counts_nowhere_and_its_cell_
     train(fresh)
     (edited,) = cell_runs(fresh, "FINISHED")
     fresh.client.delete_tag(edited.info.run_id, tag)
-    assert registry.finished_places(fresh) == {}
+    assert finished_places(fresh) == {}
     assert train(fresh).state == runner.RAN
-    (run,) = registry.finished_places(fresh).values()
+    (run,) = finished_places(fresh).values()
     assert run.info.run_id != edited.info.run_id
-    assert registry.register(fresh, registry.finished_places(fresh), Path("work"))
+    assert registry.register(fresh, finished_places(fresh), Path("work"))
     plan, _ = studies._prepare(configuration(seeds="0", sources="aaa", epochs="2"), studies.Timing())
     assert [one.info.run_id for one in finished_cells(fresh, plan.targets).values()] == [run.info.run_id]
 
@@ -577,7 +581,7 @@ def test_a_store_that_falls_silent_when_a_cell_has_finished_makes_it_no_failure(
     def silent(*_: object) -> list[Run]:
         raise MlflowException("the store is silent")
 
-    monkeypatch.setattr(registry, "_rivals", silent)
+    monkeypatch.setattr(trained_cells, "rivals", silent)
     assert train(fresh).state == runner.RAN
     assert caplog.text.count("the store is silent") == 2  # is it beaten, and whom does it beat
     assert len(list(Path("work").rglob("model.safetensors"))) == 1
@@ -620,7 +624,7 @@ def test_weights_of_a_seed_that_is_beaten_when_it_ends_are_not_written(fresh: St
     expected: list[str] = []
     for seed in ("3", "2", "1", "0"):
         train(fresh, seed=seed)
-        best = registry.choose(registry.finished_places(fresh))[0]
+        best = choose(finished_places(fresh))[0]
         expected += [best.key] if best.seed == int(seed) else []
     assert saved == expected and len(saved) < 4
     loser = next(s for s in "3210" if int(s) != best.seed)
@@ -631,13 +635,13 @@ def test_weights_of_a_seed_that_is_beaten_when_it_ends_are_not_written(fresh: St
 def test_a_seed_on_other_sentences_is_beaten_by_none_of_those_before(fresh: Study, saved: list[str]) -> None:
     for seed in ("0", "1"):
         train(fresh, seed=seed)
-    best = registry.choose(registry.finished_places(fresh))[0]
-    registry.register(fresh, registry.finished_places(fresh), Path("work"))
+    best = choose(finished_places(fresh))[0]
+    registry.register(fresh, finished_places(fresh), Path("work"))
     with Path("data/aaa/dev.txt").open("a", encoding="utf-8") as dev:
         dev.write("word O\n\n")
     loser = 1 - best.seed
     assert train(fresh, seed=str(loser)).state == runner.RAN
-    registry.register(fresh, registry.finished_places(fresh), Path("work"))
+    registry.register(fresh, finished_places(fresh), Path("work"))
     assert {v.tags["seed"] for v in all_versions(fresh.client, "ner-aaa")} == {"0", "1"}
 
 
@@ -650,7 +654,7 @@ def test_weights_are_written_when_it_cannot_be_known_whether_they_are_beaten(
     train(fresh, seed="0")
     (run,) = cell_runs(fresh, "FINISHED")
     fresh.client.log_metric(run.info.run_id, "dev_f1/aaa", 1.0, step=1)  # not to be beaten
-    monkeypatch.setattr(registry, "has_weights", silent)
+    monkeypatch.setattr(cell_weights, "has_weights", silent)
     assert train(fresh, seed="1").state == runner.RAN
     assert len(saved) == 2 and "the store is silent" in caplog.text
 
@@ -746,16 +750,16 @@ def test_registering_without_weights_changes_nothing_and_names_them(fresh: Study
     register: Callable = registry.register
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "register", lambda *_: [])
-        patch.setattr(registry, "store_best", lambda *_: None)
+        patch.setattr(studies, "store_best", lambda *_: None)
         studies.run_study(config, fresh)  # discards the weights, as after a registration elsewhere
     with pytest.raises(InputError, match=r"neither registered nor in work_dir: tiny-aaa-s\d"):
-        register(fresh, registry.finished_places(fresh), Path("work"))
+        register(fresh, finished_places(fresh), Path("work"))
     assert list(fresh.client.search_registered_models()) == []
 
 
 def test_a_study_without_a_finished_cell_cannot_be_registered(fresh: Study) -> None:
     with pytest.raises(InputError, match="no finished cell"):
-        registry.register(fresh, registry.finished_places(fresh), Path("work"))
+        registry.register(fresh, finished_places(fresh), Path("work"))
 
 
 def test_a_deleted_study_is_not_written_to(fresh: Study) -> None:

@@ -14,12 +14,24 @@ from hypothesis import strategies as st
 from project_scripts import ROOT, load_script
 from registered_store import FIRST, make_data, register, train
 
-from nertransfer import champion_history, claims, commandline, lineage, model_card, registry, schema, versions
+from nertransfer import (
+    aliases,
+    cell_folders,
+    champion_history,
+    claims,
+    commandline,
+    lineage,
+    model_addresses,
+    model_card,
+    schema,
+    trained_cells,
+    versions,
+)
+from nertransfer.aliases import Change
 from nertransfer.claims import Claims, Owner
 from nertransfer.config import DataOptions, RegisterConfig
 from nertransfer.corpus import load
 from nertransfer.errors import InputError
-from nertransfer.registry import Change
 from nertransfer.store import Study, all_versions, open_study
 from nertransfer.tracking import cell_runs
 
@@ -138,7 +150,7 @@ def test_a_model_that_was_deleted_by_hand_is_made_anew(study: Study, name: str) 
     assert "moved from version 1 to version 2" in of_champion(register(study)).text
     (run,) = cell_runs(study, "FINISHED", " and tags.seed = '1'")
     assert study.client.get_model_version("ner-aaa", "2").source == f"models:/{run.data.tags[schema.MODEL_URI]}"
-    with registry.local_copy("models:/ner-aaa@champion", study, Path("work")) as start:
+    with model_addresses.local_copy("models:/ner-aaa@champion", study, Path("work")) as start:
         assert (Path(start.location) / "config.json").is_file()
 
 
@@ -148,7 +160,7 @@ def test_a_model_whose_files_are_gone_is_not_registered_again_without_them(study
     files = Path(study.client.get_logged_model(run.data.tags[schema.MODEL_URI]).artifact_location)
     files.rename(files.with_name("away"))
     try:
-        shutil.rmtree(registry.weights_folder(Path("work"), run.data.tags[schema.CELL_KEY]))
+        shutil.rmtree(cell_folders.weights_folder(Path("work"), run.data.tags[schema.CELL_KEY]))
         with pytest.raises(InputError, match="neither registered nor in work_dir: tiny-aaa-s0"):
             register(study)
     finally:
@@ -163,9 +175,9 @@ def test_a_version_made_by_hand_is_no_cells_and_is_not_pinned_unasked(study: Stu
     kept = of_champion(register(study))
     assert kept.held and "stays at version 2: it is not known to be made by a cell. Best now" in kept.text
     with pytest.raises(InputError, match="model='models:/ner-aaa@champion' is not allowed: it was not made by a cell"):
-        registry.origin("models:/ner-aaa@champion", study)
-    assert registry.run_of("models:/ner-aaa@champion", study) is None
-    assert registry.champions(study, ["aaa"]) == {"ner-aaa": ""}
+        model_addresses.origin("models:/ner-aaa@champion", study)
+    assert model_addresses.run_of("models:/ner-aaa@champion", study) is None
+    assert aliases.champions(study, ["aaa"]) == {"ner-aaa": ""}
     assert "moved from version 2 to version 1" in of_champion(register(study, *lineage.REPLACE_ALL)).text
     with pytest.raises(InputError, match="no champion before version 1; name one with version=: 1, 2"):
         versions.roll_back(study.client, "aaa")
@@ -384,5 +396,5 @@ def test_an_imported_cell_is_never_chosen_for_there_are_no_weights_of_it(study: 
     study.client.set_terminated(run_id, "FINISHED")
     assert register(study) == []
     train(study, 1, keep_weights="false")
-    assert [seed for _, _, seed in registry.finished_places(study)] == [0, 1]
+    assert [seed for _, _, seed in trained_cells.finished_places(study)] == [0, 1]
     assert register(study)  # of the two, whichever is better: its weights are there

@@ -1,0 +1,119 @@
+"""The aliases of registered models: where they point, when they move, and why they stay."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mlflow.exceptions import MlflowException
+
+from nertransfer import champion_history, schema
+from nertransfer.best_seeds import Choice
+from nertransfer.lineage import PIN, Lineage, differences, lineage, lineage_of
+from nertransfer.store import ModelVersion, Study
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that registering did, or (``held``) did not do without being told to, in words for people."""
+
+    model: str
+    text: str
+    held: bool = False
+
+
+def champions(study: Study, sources: Iterable[str]) -> dict[str, str]:
+    """The run of the champion of every registered model of these sources, if it has one, by the model's name."""
+    found = {}
+    for name in map(schema.model_name, sources):
+        try:
+            found[name] = study.client.get_model_version_by_alias(name, schema.CHAMPION).run_id or ""
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+    return found
+
+
+def move_aliases(
+    study: Study,
+    name: str,
+    wanted: Mapping[str, tuple[Choice, ModelVersion]],
+    weights: Mapping[str, str],
+    replace: frozenset[str],
+) -> list[Change]:
+    """Point every alias at the version that is wanted there, or say why it stays.
+
+    ``weights``: fingerprints of the starts by name, as they are now.
+    """
+    model = study.client.get_registered_model(name)
+    changes = []
+    for alias, (choice, chosen) in wanted.items():
+        before = model.aliases.get(alias)
+        pin = model.tags.get(schema.CHAMPION_PINNED) if alias == schema.CHAMPION else None
+        if pin and (PIN in replace or before is None):  # what it was pinned to has been deleted
+            study.client.delete_registered_model_tag(name, schema.CHAMPION_PINNED)
+            changes.append(Change(name, f"alias {alias} is no longer pinned ({pin})"))
+        if before is None:
+            move_alias(study, name, alias, chosen.version)
+            changes.append(Change(name, f"alias {alias} points to version {chosen.version}: {choice.words}"))
+        elif int(before) != int(chosen.version):
+            old = study.client.get_model_version(name, str(before))
+            new = lineage_of(choice.run, study.name)
+            reasons = differences(version_lineage(study, old), new, weights)
+            held = ({PIN: f"it is pinned ({pin})"} if pin else {}) | reasons
+            held = {reason: text for reason, text in held.items() if reason not in replace}
+            if held:
+                changes.append(Change(name, _staying(alias, old, choice, chosen, list(held.values())), held=True))
+                continue
+            why = "; ".join(reasons.values()) or _better(old, choice)
+            move_alias(study, name, alias, chosen.version)
+            moved = f"alias {alias} moved from version {before} to version {chosen.version}: {choice.words}"
+            changes.append(Change(name, f"{moved}; {_score_before(old, choice)}; {why}"))
+    return changes
+
+
+def move_alias(study: Study, name: str, alias: str, version: int | str, back: bool = False) -> None:
+    """Point an alias at a version; the champion's history is written first. ``back``: as a rollback."""
+    if alias == schema.CHAMPION:
+        model = study.client.get_registered_model(name)
+        history = model.tags.get(schema.CHAMPION_HISTORY, "")
+        if schema.CHAMPION in model.aliases:  # moved by hand, or before there was a history
+            history = champion_history.appended(history, model.aliases[schema.CHAMPION])
+        history = champion_history.appended(history, version, back)
+        study.client.set_registered_model_tag(name, schema.CHAMPION_HISTORY, history)
+    study.client.set_registered_model_alias(name, alias, str(version))
+
+
+def version_lineage(study: Study, version: ModelVersion) -> Lineage:
+    """What a version was made from, by its tags; older versions have but some of them, and their run the others."""
+    if not version.run_id:
+        return lineage(version.tags, {}, "")
+    try:
+        data = study.client.get_run(version.run_id).data
+    except MlflowException:  # deleted for good
+        return lineage(version.tags, {}, "")
+    return lineage(data.tags | version.tags, data.params, "")
+
+
+def _staying(alias: str, old: ModelVersion, choice: Choice, chosen: ModelVersion, reasons: Sequence[str]) -> str:
+    return (
+        f"alias {alias} stays at version {old.version}: {'; '.join(reasons)}. Best now is version "
+        f"{chosen.version}: {choice.words}; {_score_before(old, choice)}. replace=true moves the alias"
+    )
+
+
+def _score_before(old: ModelVersion, choice: Choice) -> str:
+    f1 = old.tags.get(schema.f1_tag(choice.selection_split))
+    known = f"{100 * float(f1):.2f} %" if f1 else "no score"
+    return f"{choice.selection_split} F1 of version {old.version}: {known}"
+
+
+def _better(old: ModelVersion, choice: Choice) -> str:
+    """Why a choice is preferred to a version that it can be compared with."""
+    split = old.tags.get(schema.SELECTION_SPLIT, choice.selection_split)
+    if split != choice.selection_split:
+        return f"chosen by {choice.selection_split} F1, no longer by {split} F1"
+    f1 = float(old.tags.get(schema.f1_tag(split), "nan"))
+    if choice.f1 > f1:
+        return "a higher score"
+    if choice.f1 == f1:
+        return "an equal score, and the first of equals by seed and start"
+    return f"the cell of version {old.version} is no longer among those that count"

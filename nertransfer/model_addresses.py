@@ -1,0 +1,118 @@
+"""From the address of a model that exists, such as ``models:/ner-hau@champion``, to its version, its run, its files."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from nertransfer import schema, starts
+from nertransfer.cell_folders import weights_folder
+from nertransfer.errors import InputError
+from nertransfer.fluent import fluent
+from nertransfer.store import ModelVersion, Run, Study, all_models
+
+NOT_STORED = "its weights are not stored (only those of the best seeds are)"
+
+
+def origin(model: str, study: Study) -> tuple[Run, ModelVersion | None]:
+    """The cell's run that a model was made by, and its version where it was named as one.
+
+    ``model``: ``runs:/<run id>``, ``models:/<name>@<alias>`` or ``models:/<name>/<version>``. Raises InputError when
+    there is no such thing, or it is not from a cell.
+    """
+    try:
+        version = _version(model, study) if model.startswith("models:/") else None
+        run_id = version.run_id if version else model.partition(":/")[2].strip("/")
+        run = study.client.get_run(run_id) if run_id else None  # a version that was made by hand has none
+    except MlflowException as error:
+        raise InputError(
+            f"model={model!r} is not there: {str(error).splitlines()[0]}; "
+            f"registered models: {', '.join(_registered(study)) or 'none yet'}", "model",
+        ) from error  # fmt: skip
+    if run is None or schema.CELL_KEY not in run.data.tags:
+        raise InputError(f"model={model!r} is not allowed: it was not made by a cell", "model")
+    return run, version
+
+
+def run_of(model: str, study: Study) -> Run | None:
+    """The cell's run behind a model as `origin` takes it; None for any other model, and where the registry does not
+    know. Raises InputError for a run that is not there or no cell."""
+    if not model.startswith(("runs:/", "models:/")):
+        return None
+    try:
+        return origin(model, study)[0]
+    except InputError:
+        if model.startswith("models:/"):  # whoever loads it says what there is
+            return None
+        raise
+
+
+def fixed(version: ModelVersion) -> str:
+    """The address of a version that stays the same when an alias moves."""
+    return f"models:/{version.name}/{version.version}"
+
+
+def pinned(model: str, study: Study) -> str:
+    """A registered model's address by version, also where it was given by alias; as it is where there is none."""
+    try:
+        return fixed(_version(model, study))
+    except MlflowException:  # whoever loads it says what there is
+        return model
+
+
+def _version(model: str, study: Study) -> ModelVersion:
+    name = model.removeprefix("models:/").strip("/")
+    if "@" in name:
+        return study.client.get_model_version_by_alias(*name.split("@", 1))
+    return study.client.get_model_version(*name.partition("/")[::2])
+
+
+@contextmanager
+def local_copy(model: str, study: Study, work_dir: Path) -> Iterator[starts.Start]:
+    """A model as a start that can be loaded; what was downloaded is gone when the block ends.
+
+    ``model``: ``runs:/<run id>`` of a cell, ``models:/<name>@<alias>`` (or ``/<version>``), or whatever
+    `starts.resolve` takes. Raises InputError when it is not there; says which registered models there are.
+    """
+    if not model.startswith(("runs:/", "models:/")):
+        yield starts.resolve(model)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            start = _fetch(model, study, work_dir, Path(folder))
+        except MlflowException as error:
+            raise InputError(
+                f"model={model!r} cannot be loaded: {str(error).splitlines()[0]}; "
+                f"registered models: {', '.join(_registered(study)) or 'none yet'}"
+            ) from error
+        yield start
+
+
+def _fetch(model: str, study: Study, work_dir: Path, folder: Path) -> starts.Start:
+    name = model.partition(":/")[2].strip("/")
+    if model.startswith("runs:/"):
+        run = run_of(model, study)
+        assert run is not None
+        name, folder_of_cell = run.info.run_name, weights_folder(work_dir, run.data.tags[schema.CELL_KEY])
+        if folder_of_cell.is_dir():
+            return starts.Start(name, str(folder_of_cell))
+        if schema.MODEL_URI not in run.data.tags:
+            raise MlflowException(NOT_STORED)
+        model = f"models:/{run.data.tags[schema.MODEL_URI]}"
+    with fluent(study.uri):  # registered models are looked up at the global address, whatever tracking_uri says
+        mlflow.artifacts.download_artifacts(artifact_uri=model, dst_path=str(folder), tracking_uri=study.uri)
+    weights = folder / "model"
+    if not (weights / "config.json").is_file():
+        raise MlflowException(NOT_STORED)
+    # MLflow keeps the tokenizer beside the model; transformers expects both in one folder
+    shutil.copytree(folder / "components" / "tokenizer", weights, dirs_exist_ok=True)
+    return starts.Start(starts.slug(name), str(weights))
+
+
+def _registered(study: Study) -> list[str]:
+    models = [study.client.get_registered_model(name) for name in all_models(study.client)]
+    return [f"models:/{model.name}@{alias}" for model in models for alias in sorted(model.aliases)]
