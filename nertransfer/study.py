@@ -47,12 +47,14 @@ from nertransfer.slurm_task import TAKEN_STATUS
 from nertransfer.store import Run, Study, client, open_study, public_uri
 from nertransfer.tracking import (
     bury_the_dead,
+    cell_runs,
     configuration_params,
     finished_cells,
     log,
     log_values,
     mark_as_asked,
     open_run,
+    scored_cells,
 )
 
 logger = logging.getLogger("nertransfer")
@@ -389,9 +391,9 @@ def links(study: Study, sources: Sequence[str]) -> str:
     return "\n".join([f"in MLflow{start}:", *(f"  {title:<20} {address}" for title, address in found)])
 
 
-def _without_holes(cells: dict[Place, Run], plan: Plan, study: Study) -> dict[Place, Run]:
+def _without_holes(cells: dict[Place, Run], plan: Plan, finished: Sequence[Run]) -> dict[Place, Run]:
     """The finished cells of the sources of which no planned cell is missing."""
-    done = finished_cells(study, plan.targets)
+    done = scored_cells(finished, plan.targets)
     holes = sorted({cell.source for cell in plan.cells if cell.place not in done and cell.few_shot is None})
     if holes:
         logger.warning(
@@ -401,13 +403,16 @@ def _without_holes(cells: dict[Place, Run], plan: Plan, study: Study) -> dict[Pl
     return {place: run for place, run in cells.items() if place[1] not in holes}
 
 
-def _candidates(config: StudyConfig, plan: Plan, study: Study) -> tuple[dict[Place, Run], list[Choice]]:
-    """The finished cells to register from, and the best of them whose weights are gone, all of which are in the plan.
+def _candidates(
+    config: StudyConfig, plan: Plan, study: Study, finished: Sequence[Run]
+) -> tuple[dict[Place, Run], list[Choice]]:
+    """Of all ``finished`` cells those to register from, and the best of these whose weights are gone, all of which are
+    in the plan.
 
     Others that would be registered but for their weights are left out: the study cannot make them again, and its own
     models shall not wait for them.
     """
-    cells = _without_holes(trained_cells.finished_places(study), plan, study)
+    cells = _without_holes(trained_cells.places(study, finished), plan, finished)
     planned, work_dir = {cell.key for cell in plan.cells}, Path(config.data.work_dir)
     while True:
         gone = registry.without_weights(study, cells, work_dir, config.selection_split)
@@ -431,13 +436,15 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
     """
     work_dir = Path(config.data.work_dir)
     with held(study, REGISTRY, "registers models"):
-        cells, gone = _candidates(config, plan, study)
+        finished = cell_runs(study, "FINISHED")
+        cells, gone = _candidates(config, plan, study, finished)
         lost = {choice.key for choice in gone}
         again = [cell for cell in plan.cells if cell.key in lost and cell.name not in outcome.failed]
         if again:
             logger.info("weights of %s are gone; fine-tuning again", ", ".join(cell.name for cell in again))
             _execute(config, plan, study, again, outcome, again=True)
-            cells, gone = _candidates(config, plan, study)
+            finished = cell_runs(study, "FINISHED")
+            cells, gone = _candidates(config, plan, study, finished)
         if gone:
             outcome.failed["registry"] = registry.nowhere(gone, work_dir)
             sources = {choice.source for choice in gone}
@@ -451,5 +458,5 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
             except InputError as error:  # the cells are there all the same, and what is not stored is kept
                 outcome.failed["registry"] = "; ".join([*filter(None, [outcome.failed.get("registry")]), str(error)])
                 return
-        ended = [*cells.values(), *trained_cells.few_shot_runs(study)]
+        ended = [*cells.values(), *trained_cells.few_shot_runs(finished)]
         tidy(work_dir, (run.data.tags[schema.CELL_KEY] for run in ended), config.keep_weights)

@@ -236,7 +236,12 @@ def finished_cells(study: Study, targets: Mapping[str, Corpus]) -> dict[tuple[st
 
     The names are part of it: a start or a source under another name is another place in the grid.
     """
-    return {place_in_store(run): run for run in cell_runs(study, "FINISHED") if is_scored(run, targets)}
+    return scored_cells(cell_runs(study, "FINISHED"), targets)
+
+
+def scored_cells(finished: Iterable[Run], targets: Mapping[str, Corpus]) -> dict[tuple[str, str, str], Run]:
+    """`finished_cells`, of finished runs that are given, oldest first."""
+    return {place_in_store(run): run for run in finished if is_scored(run, targets)}
 
 
 def place_in_store(run: Run) -> tuple[str, str, str]:

@@ -14,12 +14,17 @@ def finished_places(study: Study) -> dict[Place, Run]:
 
     None with sentences of a target, and none that was imported: of those there are no weights.
     """
-    return current_cells(_trained(cell_runs(study, "FINISHED")), kind_runs(study, schema.KIND_STUDY))
+    return places(study, cell_runs(study, "FINISHED"))
 
 
-def few_shot_runs(study: Study) -> list[Run]:
-    """The finished cells with a few sentences of a target; none of them is registered."""
-    return [run for run in _trained(cell_runs(study, "FINISHED")) if schema.FEW_SHOT_LANGUAGE in run.data.tags]
+def places(study: Study, finished: Iterable[Run]) -> dict[Place, Run]:
+    """`finished_places`, of all finished cells of the study: looking them up, with all their scores, takes its time."""
+    return current_cells(_trained(finished), kind_runs(study, schema.KIND_STUDY))
+
+
+def few_shot_runs(finished: Iterable[Run]) -> list[Run]:
+    """Of finished cells those with a few sentences of a target; none of them is registered."""
+    return [run for run in _trained(finished) if schema.FEW_SHOT_LANGUAGE in run.data.tags]
 
 
 def rivals(study: Study, cell: Cell) -> list[Run]:
