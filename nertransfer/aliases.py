@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from nertransfer import champion_history, schema
@@ -52,7 +53,7 @@ def move_aliases(
             study.client.delete_registered_model_tag(name, schema.CHAMPION_PINNED)
             changes.append(Change(name, f"alias {alias} is no longer pinned ({pin})"))
         if before is None:
-            move_alias(study, name, alias, chosen.version)
+            move_alias(study, model, alias, chosen.version)
             changes.append(Change(name, f"alias {alias} points to version {chosen.version}: {choice.words}"))
         elif int(before) != int(chosen.version):
             old = study.client.get_model_version(name, str(before))
@@ -64,22 +65,21 @@ def move_aliases(
                 changes.append(Change(name, _staying(alias, old, choice, chosen, list(held.values())), held=True))
                 continue
             why = "; ".join(reasons.values()) or _better(old, choice)
-            move_alias(study, name, alias, chosen.version)
+            move_alias(study, model, alias, chosen.version)
             moved = f"alias {alias} moved from version {before} to version {chosen.version}: {choice.words}"
             changes.append(Change(name, f"{moved}; {_score_before(old, choice)}; {why}"))
     return changes
 
 
-def move_alias(study: Study, name: str, alias: str, version: int | str, back: bool = False) -> None:
+def move_alias(study: Study, model: RegisteredModel, alias: str, version: int | str, back: bool = False) -> None:
     """Point an alias at a version; the champion's history is written first. ``back``: as a rollback."""
     if alias == schema.CHAMPION:
-        model = study.client.get_registered_model(name)
         history = model.tags.get(schema.CHAMPION_HISTORY, "")
         if schema.CHAMPION in model.aliases:  # moved by hand, or before there was a history
             history = champion_history.appended(history, model.aliases[schema.CHAMPION])
         history = champion_history.appended(history, version, back)
-        study.client.set_registered_model_tag(name, schema.CHAMPION_HISTORY, history)
-    study.client.set_registered_model_alias(name, alias, str(version))
+        study.client.set_registered_model_tag(model.name, schema.CHAMPION_HISTORY, history)
+    study.client.set_registered_model_alias(model.name, alias, str(version))
 
 
 def version_lineage(study: Study, version: ModelVersion) -> Lineage:

@@ -2,15 +2,14 @@
 
 import json
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
+from nertransfer import artifacts, entity_subsets, fetch, schema
 from nertransfer import corpus as corpora_of
-from nertransfer import entity_subsets, fetch, schema
 from nertransfer.catalogue import is_on_hub
 from nertransfer.config import PLANTED, DataOptions, Recipe
 from nertransfer.corpus import Corpus
@@ -216,18 +215,11 @@ def _resources(run: Run, rivals: Sequence[Run]) -> Resources:
     return Resources(*values, run.data.tags.get(schema.DEVICE, ""), sum(seconds))
 
 
-def _artifact(study: Study, run: Run, path: str) -> bytes | None:
-    """One file of a run; None where it is not there."""
-    folder = path.rpartition("/")[0]
-    if path not in [one.path for one in study.client.list_artifacts(run.info.run_id, folder or None)]:
-        return None
-    with tempfile.TemporaryDirectory() as local:
-        return Path(study.client.download_artifacts(run.info.run_id, path, local)).read_bytes()
-
-
 def predictions(study: Study, run: Run, source: str) -> list[Tagged]:
     """Words, gold and predicted tags of the source's test split; empty where they were not kept."""
-    content = _artifact(study, run, f"{schema.PREDICTIONS}/{schema.stored(source)}.test.txt")
+    content = artifacts.read(
+        study.client, run.info.artifact_uri, f"{schema.PREDICTIONS}/{schema.stored(source)}.test.txt"
+    )
     return read_predictions(content.decode()) if content else []
 
 
@@ -253,6 +245,6 @@ def _example(sentences: Sequence[Tagged]) -> tuple[str, ...]:
 
 
 def _versions(study: Study, run: Run) -> dict[str, str]:
-    content = _artifact(study, run, "environment.json")
+    content = artifacts.read(study.client, run.info.artifact_uri, "environment.json")
     found = json.loads(content)["packages"] if content else {}
     return {name: found[name] for name in ("torch", "transformers") if name in found}

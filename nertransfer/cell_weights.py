@@ -13,8 +13,9 @@ import transformers
 from filelock import Timeout
 from mlflow.entities import LoggedModel, LoggedModelStatus
 from mlflow.exceptions import MlflowException
+from mlflow.models.model import MLMODEL_FILE_NAME
 
-from nertransfer import packaging, schema, starts, trained_cells
+from nertransfer import artifacts, packaging, schema, starts, trained_cells
 from nertransfer.best_seeds import Choice, choose
 from nertransfer.cell import Cell
 from nertransfer.cell_folders import cell_lock, weights_folder
@@ -43,7 +44,7 @@ def is_stored(study: Study, run: Run) -> bool:
     model = _model_of(study, run)
     if model is None or model.status != LoggedModelStatus.READY:
         return False
-    return any(one.path == "MLmodel" for one in study.client.list_logged_model_artifacts(model.model_id))
+    return artifacts.exists(study.client, model.artifact_location, MLMODEL_FILE_NAME)
 
 
 def _model_of(study: Study, run: Run) -> LoggedModel | None:

@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from tqdm import tqdm
 
-from nertransfer import card_facts, cell_weights, model_card, schema
+from nertransfer import artifacts, card_facts, cell_weights, model_card, schema
 from nertransfer.aliases import Change, move_aliases
 from nertransfer.best_seeds import Choice, choose, not_compared
 from nertransfer.cell_folders import weights_folder
@@ -115,7 +115,8 @@ def _register_source(
         rivals = [cells[choice.start, choice.source, seed] for seed in choice.compared]
         version = _version_of(choice, existing)
         if version is None:
-            version = _add_version(study, choice, work_dir)
+            version = _add_version(study, choice, work_dir, first=not existing)
+            existing.append(version)
             _describe(study, choice, version, rivals, corpora)
             changes.append(Change(name, f"version {version.version} is {choice.words}"))
         elif _describe(study, choice, version, rivals, corpora):
@@ -155,12 +156,9 @@ def _version_of(choice: Choice, existing: Sequence[ModelVersion]) -> ModelVersio
     return max(versions, key=lambda v: int(v.version), default=None)
 
 
-def _add_version(study: Study, choice: Choice, work_dir: Path) -> ModelVersion:
-    client, name = study.client, schema.model_name(choice.source)
-    languages = " and ".join(languages_of(choice.source))
-    if not cell_weights.is_stored(study, choice.run):
-        cell_weights.store(study, choice, work_dir)
-    model_id = choice.run.data.tags[schema.MODEL_URI]
+def _make_model(client: MlflowClient, name: str, source: str) -> None:
+    """Make the registered model of a source; somebody may have made it by hand, without a version."""
+    languages = " and ".join(languages_of(source))
     try:
         client.create_registered_model(
             name, description=f"Named entity recognition, fine-tuned on {languages}. One version per start: "
@@ -169,7 +167,15 @@ def _add_version(study: Study, choice: Choice, work_dir: Path) -> ModelVersion:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    tags = _version_tags(study, choice, [])
+
+
+def _add_version(study: Study, choice: Choice, work_dir: Path, first: bool) -> ModelVersion:
+    client, name = study.client, schema.model_name(choice.source)
+    if not cell_weights.is_stored(study, choice.run):
+        cell_weights.store(study, choice, work_dir)
+    if first:
+        _make_model(client, name, choice.source)
+    model_id, tags = choice.run.data.tags[schema.MODEL_URI], _version_tags(study, choice)
     with fluent(study.uri):  # the client looks the model up at the global address
         made = client.create_model_version(
             name, source=f"models:/{model_id}", run_id=choice.run.info.run_id, tags=tags,
@@ -187,20 +193,21 @@ def _link(client: MlflowClient, model_id: str, made: ModelVersion) -> None:
         client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*known, own])})
 
 
-def _version_tags(study: Study, choice: Choice, targets: Sequence[str]) -> dict[str, str]:
-    """How a version was chosen, its scores and what it was made from; with ``targets``, also what its card tells."""
+def _version_tags(study: Study, choice: Choice) -> dict[str, str]:
+    """How a version was chosen, its scores and what it was made from."""
     metrics, run_tags = choice.run.data.metrics, choice.run.data.tags
     tags = lineage_of(choice.run, study.name).tags | {
         schema.SEED: run_tags[schema.SEED],
         schema.CELL_KEY: choice.key,
         schema.SEEDS_COMPARED: ",".join(map(str, choice.compared)),
         schema.SELECTION_SPLIT: choice.selection_split,
+        schema.TARGETS: ",".join(card_facts.targets(choice.run)),
     }
     for split in schema.SCORED_SPLITS:
         f1 = metrics.get(schema.ScoreName(split, schema.F1, choice.source).key)
         if f1 is not None:
             tags[schema.f1_tag(split)] = repr(f1)
-    return tags | ({schema.TARGETS: ",".join(targets), schema.CARD_FORMAT: model_card.FORMAT} if targets else {})
+    return tags
 
 
 def _describe(
@@ -214,7 +221,7 @@ def _describe(
 
     The tag of the card's format comes last: a version without it was cut short, and is written again.
     """
-    wanted = _version_tags(study, choice, card_facts.targets(choice.run))
+    wanted = _version_tags(study, choice) | {schema.CARD_FORMAT: model_card.FORMAT}
     known = version.tags
     if known.get(schema.STUDY, study.name) != study.name:
         return False  # the same cell, first registered by another study: the card tells of that one's seeds
@@ -223,9 +230,9 @@ def _describe(
         return False
     card = card_facts.collect(study, choice.run, rivals, choice.selection_split, corpora)
     text = model_card.readme(card, model_card.registry_snippet(card, version.version))
-    study.client.log_text(choice.run.info.run_id, text, f"{schema.MODEL_CARD_FOLDER}/{schema.MODEL_CARD_FILE}")
+    artifacts.write(study.client, choice.run.info.artifact_uri, schema.MODEL_CARD, text)
     study.client.update_model_version(version.name, str(version.version), model_card.description(card, version.version))
-    for key in sorted(changed, key=lambda key: key == schema.CARD_FORMAT):
+    for key in changed:
         study.client.set_model_version_tag(version.name, str(version.version), key, changed[key])
         known[key] = changed[key]
     return True

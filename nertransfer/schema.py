@@ -163,7 +163,7 @@ CHAMPION_HISTORY = "champion_history"
 """Tag of a registered model: the versions that were champion, oldest first (`nertransfer.champion_history`)."""
 CHAMPION_PINNED = "champion_pinned"
 """Tag of a registered model: why registering leaves the champion where it is."""
-MODEL_CARD_FOLDER, MODEL_CARD_FILE = "model_card", "README.md"
+MODEL_CARD = "model_card/README.md"
 """Artifact of a cell's run: the whole card of the version made of it."""
 
 

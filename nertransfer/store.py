@@ -148,6 +148,11 @@ def patiently(call: Callable[[], Any], patience: float = PATIENCE_SECONDS, pause
             return found
 
 
+def as_patiently(client: MlflowClient, call: Callable[[], Any]) -> Any:
+    """`patiently`, for as long as the calls of the client themselves are repeated."""
+    return patiently(call, client._patience, client._pause) if isinstance(client, PatientClient) else patiently(call)
+
+
 def is_away(error: Exception) -> bool:
     """Whether a call failed because nobody answered, or nobody who could do it now, rather than at its content."""
     if isinstance(error, requests.HTTPError):

@@ -169,7 +169,7 @@ def _roll_back(study: Study, name: str, language: str, version: int) -> Change:
     reason = f"at version {target}{back}"
     client.set_registered_model_tag(name, schema.CHAMPION_PINNED, reason)
     if target != current:
-        move_alias(study, name, schema.CHAMPION, target, back=bool(current))
+        move_alias(study, model, schema.CHAMPION, target, back=bool(current))
     moved = f"moved from version {current} to" if back else "stays at" if current else "points to"
     release = f"until register --sources {language} --replace true"
     return Change(name, f"alias {schema.CHAMPION} {moved} version {target}; pinned there {release}")

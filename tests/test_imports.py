@@ -31,6 +31,7 @@ ALLOWED = {
             "claims",
             "registry",
             "aliases",
+            "artifacts",
             "cell_weights",
             "model_addresses",
             "packaging",
