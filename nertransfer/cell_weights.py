@@ -40,16 +40,19 @@ def has_weights(study: Study, run: Run, work_dir: Path) -> bool:
 
 
 def is_stored(study: Study, run: Run) -> bool:
-    """Whether the artifact store has a cell's weights; a model whose upload was cut short is still pending."""
-    model = _model_of(study, run)
-    if model is None or model.status != LoggedModelStatus.READY:
-        return False
-    return artifacts.exists(study.client, model.artifact_location, MLMODEL_FILE_NAME)
+    """Whether the artifact store has a cell's weights."""
+    model = find_model(study, run.data.tags.get(schema.MODEL_URI, ""))
+    return model is not None and has_files(study, model)
 
 
-def _model_of(study: Study, run: Run) -> LoggedModel | None:
-    """The LoggedModel of a cell's run; None of a cell that was imported, and where it was deleted."""
-    model_id = run.data.tags.get(schema.MODEL_URI)
+def has_files(study: Study, model: LoggedModel) -> bool:
+    """Whether the files of a LoggedModel are there; one whose upload was cut short is still pending."""
+    ready = model.status == LoggedModelStatus.READY
+    return ready and artifacts.exists(study.client, model.artifact_location, MLMODEL_FILE_NAME)
+
+
+def find_model(study: Study, model_id: str) -> LoggedModel | None:
+    """A LoggedModel; None for no id, as that of a cell that was imported, and where it was deleted."""
     try:
         return study.client.get_logged_model(model_id) if model_id else None
     except MlflowException as error:
@@ -80,7 +83,7 @@ def store(study: Study, choice: Choice, work_dir: Path) -> None:
         "token-classification", model=model, tokenizer=tokenizer, aggregation_strategy=AGGREGATION
     )
     tags, name = choice.run.data.tags, f"{choice.start}-{choice.source}-s{choice.seed}"
-    if _model_of(study, choice.run) is None:
+    if find_model(study, tags.get(schema.MODEL_URI, "")) is None:
         own = {key: value for key, value in tags.items() if not key.startswith("mlflow.")}
         tags[schema.MODEL_URI] = logged_model(study, choice.run.info.run_id, name, own, fresh=False)
         study.client.set_tag(choice.run.info.run_id, schema.MODEL_URI, tags[schema.MODEL_URI])

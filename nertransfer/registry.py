@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from tqdm import tqdm
@@ -114,6 +115,9 @@ def _register_source(
         changes += [Change(name, text, held=True) for text in not_compared(choice)]
         rivals = [cells[choice.start, choice.source, seed] for seed in choice.compared]
         version = _version_of(choice, existing)
+        if version is not None:
+            version, said = _looked_after(study, choice, version, work_dir)
+            changes += said
         if version is None:
             version = _add_version(study, choice, work_dir, first=not existing)
             existing.append(version)
@@ -156,6 +160,30 @@ def _version_of(choice: Choice, existing: Sequence[ModelVersion]) -> ModelVersio
     return max(versions, key=lambda v: int(v.version), default=None)
 
 
+def _looked_after(
+    study: Study, choice: Choice, version: ModelVersion, work_dir: Path
+) -> tuple[ModelVersion | None, list[Change]]:
+    """A version of the chosen cell, of which somebody may have deleted the files: they are stored again where the
+    weights are at hand. None where it takes another version to have them, for the LoggedModel of this one is gone or
+    another run's."""
+    prefix, _, model_id = version.source.partition("models:/")
+    if prefix or not model_id:  # made by hand, from whatever it was
+        return version, []
+    name, which = version.name, f"version {version.version}"
+    model = cell_weights.find_model(study, model_id)
+    if model is not None and cell_weights.has_files(study, model):
+        _link(study.client, model, version)
+        return version, []
+    if not cell_weights.has_weights(study, choice.run, work_dir):
+        way = "delete the version, and the study entry point with the same parameters trains its cell again"
+        lost = f"the files of {which} are gone, and so are the weights in {weights_folder(work_dir, choice.key)}: {way}"
+        return version, [Change(name, lost, held=True)]
+    if model is None or model_id != choice.run.data.tags[schema.MODEL_URI]:
+        return None, [Change(name, f"the files of {which} are gone; another version has them")]
+    cell_weights.store(study, choice, work_dir)
+    return version, [Change(name, f"the files of {which} were gone, and are stored again")]
+
+
 def _make_model(client: MlflowClient, name: str, source: str) -> None:
     """Make the registered model of a source; somebody may have made it by hand, without a version."""
     languages = " and ".join(languages_of(source))
@@ -181,16 +209,16 @@ def _add_version(study: Study, choice: Choice, work_dir: Path, first: bool) -> M
             name, source=f"models:/{model_id}", run_id=choice.run.info.run_id, tags=tags,
             model_id=model_id, description=f"{choice.words}.",
         )  # fmt: skip
-    _link(client, model_id, made)
+    _link(client, client.get_logged_model(model_id), made)
     return made
 
 
-def _link(client: MlflowClient, model_id: str, made: ModelVersion) -> None:
-    """Tell the LoggedModel its version, for MLflow's pages of models; a server does so itself, a database does not."""
-    own = {"name": made.name, "version": str(made.version)}
-    known = json.loads(client.get_logged_model(model_id).tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+def _link(client: MlflowClient, model: LoggedModel, version: ModelVersion) -> None:
+    """Tell a LoggedModel its version, for MLflow's pages of models; a server does so itself, a database does not."""
+    own = {"name": version.name, "version": str(version.version)}
+    known = json.loads(model.tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
     if own not in [one | {"version": str(one["version"])} for one in known]:
-        client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*known, own])})
+        client.set_logged_model_tags(model.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*known, own])})
 
 
 def _version_tags(study: Study, choice: Choice) -> dict[str, str]:

@@ -2,8 +2,10 @@
 
 import dataclasses
 import itertools
+import json
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -166,6 +168,62 @@ def test_a_model_whose_files_are_gone_is_not_registered_again_without_them(study
     finally:
         files.with_name("away").rename(files)  # other tests have this store's files, too
     assert register(study)[0].text.startswith("version 2 is tiny-aaa-s0")
+
+
+@pytest.fixture
+def files(study: Study) -> Iterator[Path]:
+    """The files of the registered version, which are other tests', too: put back in the end."""
+    (run,) = cell_runs(study, "FINISHED")
+    folder = Path(study.client.get_logged_model(run.data.tags[schema.MODEL_URI]).artifact_location)
+    shutil.copytree(folder, folder.with_name("kept"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.with_name("kept").rename(folder)
+
+
+def discard_weights(study: Study) -> None:
+    for run in cell_runs(study, "FINISHED"):
+        shutil.rmtree(cell_folders.weights_folder(Path("work"), run.data.tags[schema.CELL_KEY]))
+
+
+def test_a_version_whose_files_are_gone_has_them_again_while_its_weights_are_at_hand(study: Study, files: Path) -> None:
+    shutil.rmtree(files)
+    (change,) = register(study)
+    assert change.text == "the files of version 1 were gone, and are stored again" and not change.held
+    with model_addresses.local_copy("models:/ner-aaa@champion", study, Path("work")) as start:
+        assert (Path(start.location) / "config.json").is_file()
+    assert register(study) == []
+
+
+def test_a_version_whose_files_and_weights_are_gone_is_named_with_what_to_do(study: Study, files: Path) -> None:
+    shutil.rmtree(files)
+    discard_weights(study)
+    (change,) = register(study)
+    assert change.held and "the files of version 1 are gone, and so are the weights in work/cells/" in change.text
+    assert "delete the version, and the study entry point with the same parameters trains its cell again" in change.text
+    assert champion(study) == 1
+
+
+def test_a_version_whose_model_was_deleted_is_followed_by_one_that_has_its_files(study: Study) -> None:
+    (run,) = cell_runs(study, "FINISHED")
+    study.client.delete_logged_model(run.data.tags[schema.MODEL_URI])
+    said = register(study)
+    assert said[0].text == "the files of version 1 are gone; another version has them"
+    assert of_champion(said).text.endswith("of the same cell, and the files of version 1 are gone")
+    with model_addresses.local_copy("models:/ner-aaa@champion", study, Path("work")) as start:
+        assert (Path(start.location) / "config.json").is_file()
+    assert champion(study) == 2 and register(study) == []
+
+
+def test_a_version_that_mlflows_page_of_models_does_not_show_is_shown_from_the_next_registering_on(
+    study: Study,
+) -> None:
+    (run,) = cell_runs(study, "FINISHED")
+    model_id = run.data.tags[schema.MODEL_URI]
+    study.client.delete_logged_model_tag(model_id, "mlflow.modelVersions")  # as versions of long ago have none
+    assert register(study) == []
+    shown = study.client.get_logged_model(model_id).tags["mlflow.modelVersions"]
+    assert json.loads(shown) == [{"name": "ner-aaa", "version": "1"}]
 
 
 def test_a_version_made_by_hand_is_no_cells_and_is_not_pinned_unasked(study: Study) -> None:
