@@ -17,6 +17,7 @@ from nertransfer.config import ImportConfig
 
 def main(config: ImportConfig) -> None:
     from nertransfer import importing, schema
+    from nertransfer.nouns import count
     from nertransfer.store import client, open_study, resolve_uri, study_name
 
     found = importing.read(config)
@@ -24,10 +25,10 @@ def main(config: ImportConfig) -> None:
     outcome = importing.import_results(found, study)
     for one in outcome.unfit:
         print(f"not imported: {one.path!r}: {one.reason}", file=sys.stderr)
-    print(f"{len(outcome.added)} cells added to study {study.name}, {len(outcome.present)} were there")
+    print(f"{count(len(outcome.added), 'cell')} added to study {study.name}, {len(outcome.present)} there before")
     remarks = [one for one in outcome.disagreements if not one.measure]
     values = [one for one in outcome.disagreements if one.measure]
-    print(f"{len(values)} reported values differ from what the predictions give")
+    print(f"{count(len(values), 'reported value')} that the predictions do not give")
     for one in [*remarks, *values][:20]:
         place = " ".join(part for part in (one.cell, one.target, one.split, one.category) if part)
         difference = f"{one.measure} reported {one.reported}, counted {one.rescored}" if one.measure else ""

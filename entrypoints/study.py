@@ -34,13 +34,13 @@ def main(config: StudyConfig) -> None:
     if config.executor == "script":
         scripts, number = write_study_scripts(config, study)
         then = "run this command with --executor local: it registers the best seeds and writes the report"
-        print(f"{number} cells in {len(scripts)} arrays; {'submit with sbatch, and then ' if scripts else ''}{then}")
-        print(*scripts, sep="\n")
+        submit = "submit with sbatch, and then " if scripts else ""
+        print(f"{count(number, 'cell')} in {count(len(scripts), 'array')}; {submit}{then}", *scripts, sep="\n")
         return
     outcome = run_study(config, study)
     for change in outcome.changes:
         print(f"{change.model}: {change.text}")
-    print(f"{count(len(outcome.ran), 'cell')} run, {len(outcome.found)} were done, {len(outcome.failed)} failed")
+    print(f"{count(len(outcome.ran), 'cell')} run, {len(outcome.found)} done before, {len(outcome.failed)} failed")
     for cell, error in outcome.failed.items():
         print(f"failed: {cell}: {error}", file=sys.stderr)
     if outcome.ran or outcome.found:

@@ -16,6 +16,7 @@ from nertransfer.errors import InputError
 from nertransfer.folders import make_folder
 from nertransfer.labels import category_of
 from nertransfer.model_addresses import local_copy
+from nertransfer.nouns import count
 from nertransfer.progress import progress_bar
 from nertransfer.served import Tagged, Tagger, words
 from nertransfer.store import Study, client, resolve_uri
@@ -132,9 +133,8 @@ def read_columns(path: Path) -> list[Text]:
         if not columns[0] or "\r" in columns[0]:
             raise InputError(f"{path}:{number}: no word in the first column of {line!r}; {_HINT}", "input")
         if columns_before and len(columns) != columns_before:
-            raise InputError(
-                f"{path}:{number}: {len(columns)} columns in {line!r}, but {columns_before} before; {_HINT}", "input"
-            )
+            there = count(len(columns), "column")
+            raise InputError(f"{path}:{number}: {there} in {line!r}, but {columns_before} before; {_HINT}", "input")
         columns_before = len(columns)
         first = first if sentence else number
         sentence.append(columns[0])

@@ -13,6 +13,7 @@ from nertransfer.corpus import Split
 from nertransfer.errors import InputError
 from nertransfer.labels import ALL, OUTSIDE
 from nertransfer.measurements import Dataset, Measurements, Point, milliseconds, of_scores
+from nertransfer.nouns import count
 from nertransfer.scored import Scored
 
 FORMAT = 1
@@ -150,7 +151,8 @@ def _scored(path: Path, target: str, gold: Gold, found: Imported) -> Scored | No
     first = 0
     ends = read.sentence_ends
     if len(ends) != len(split.sentences):
-        return _unfit(found, target, f"{path.name} has {len(ends)} sentences, the corpus {len(split.sentences)}")
+        there = count(len(ends), "sentence")
+        return _unfit(found, target, f"{path.name} has {there}, the corpus {len(split.sentences)}")
     for number, (sentence, end) in enumerate(zip(split.sentences, ends, strict=True), start=1):
         words, tags = read.words[first:end], read.tags[first:end]
         if tuple(words) != sentence.words[: len(words)]:
@@ -161,7 +163,7 @@ def _scored(path: Path, target: str, gold: Gold, found: Imported) -> Scored | No
         predicted.append(tags + [OUTSIDE] * missing)
         first = end
     if untagged:
-        remark = f"{untagged} words have no predicted tag; taken as {OUTSIDE}"
+        remark = f"no predicted tag of {count(untagged, 'word')}; taken as {OUTSIDE}"
         found.disagreements.append(Disagreement(name_of(found.files.cell), target, "test", remark=remark))
     entities = counts.entities(predicted)
     counted = counts.count(gold.entities(target), entities)

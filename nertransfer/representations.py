@@ -24,6 +24,7 @@ from nertransfer.encoding import encode
 from nertransfer.errors import InputError
 from nertransfer.grid import BASE
 from nertransfer.measurements import Measurements
+from nertransfer.nouns import count
 from nertransfer.planning import catalogue_names, languages_to_load, pick
 from nertransfer.progress import progress_bar
 from nertransfer.store import Run, Study
@@ -67,7 +68,8 @@ class Outcome:
 
     def text(self) -> str:
         """For people: what was done, and what could not be, and how it could."""
-        lines = [f"{len(self.embedded)} models embedded, {len(self.found)} were done, {len(self.absent)} not at hand"]
+        embedded = count(len(self.embedded), "model")
+        lines = [f"{embedded} embedded, {len(self.found)} done before, {len(self.absent)} not at hand"]
         by_reason: dict[str, list[str]] = {}
         for name, reason in self.absent.items():
             by_reason.setdefault(reason, []).append(name)

@@ -31,6 +31,7 @@ from nertransfer.errors import InputError
 from nertransfer.folders import make_folder
 from nertransfer.grid import ALONE, NONE, FewShot, languages_of
 from nertransfer.lineage import REPLACE_ALL, STUDY_REPLACES
+from nertransfer.nouns import count
 from nertransfer.planning import (
     Grid,
     Plan,
@@ -250,7 +251,7 @@ def _run_missing(
     outcome.found = [cell.name for cell in plan.cells if cell.place in done]
     mark_as_asked(study, (done[cell.place] for cell in plan.cells if cell.place in done))
     missing = [cell for cell in plan.cells if cell.place not in done]
-    logger.info("%d cells: %d done, %d to run", len(plan.cells), len(outcome.found), len(missing))
+    logger.info("%s: %d done, %d to run", count(len(plan.cells), "cell"), len(outcome.found), len(missing))
     _execute(config, plan, study, missing, outcome)
 
 

@@ -682,7 +682,7 @@ def test_the_command_line_names_what_was_left_out(shared_data: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[:2] == [
-        "1 cells added to study published, 0 were there", "1 reported values differ from what the predictions give",
+        "1 cell added to study published, 0 there before", "1 reported value that the predictions do not give",
     ]  # fmt: skip
     assert len(lines) == 3 and lines[2].startswith("  base-wol-s0 swa test ALL: recall reported 0.25, counted 0.")
     told = [line for line in done.stderr.splitlines() if "not imported" in line]
@@ -837,7 +837,7 @@ def test_words_without_a_tag_at_a_sentences_end_are_outside(models: Path, gold: 
     assert tags == ["O"] * 3
     path.write_text("\n".join(line for i, line in enumerate(lines) if i not in dropped))
     found = measured(models, gold)
-    assert found.disagreements == [odd("swa", remark="3 words have no predicted tag; taken as O")]
+    assert found.disagreements == [odd("swa", remark="no predicted tag of 3 words; taken as O")]
     assert metrics_of(found) == before
     text = found.measured.files["predictions/swa.test.txt"]
     assert isinstance(text, str)

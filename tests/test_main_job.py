@@ -199,7 +199,7 @@ def test_a_study_whose_cells_are_shared_by_two_processes(tmp_path: Path, python:
     done = start(tmp_path, str(ROOT / "entrypoints" / "study.py"), *given, python=python)
     assert done.returncode == 0, done.stderr[-3000:]
     (run,) = cell_runs(opened(tmp_path, "data"), "FINISHED")
-    assert run.data.metrics["processes"] == 2 and "1 cell run, 0 were done, 0 failed" in done.stdout
+    assert run.data.metrics["processes"] == 2 and "1 cell run, 0 done before, 0 failed" in done.stdout
 
 
 def test_mixed_precision_trains_and_scores_every_word(tmp_path: Path, python: str) -> None:

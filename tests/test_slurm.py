@@ -91,7 +91,7 @@ def test_an_array_of_six_cells_finishes_and_a_failing_one_is_reported(
     said = finish(begin(folder, slurm, python))
     study = opened(folder, "array")
     runs = cell_runs(study, "FINISHED")
-    assert len(runs) == 6 and "6 tasks submitted as job" in said and "6 cells run, 0 were done, 0 failed" in said
+    assert len(runs) == 6 and "6 tasks submitted as job" in said and "6 cells run, 0 done before, 0 failed" in said
     tasks = {run.data.tags[schema.SLURM_JOB] for run in runs}
     assert len(tasks) == 6 and len({task.partition("_")[0] for task in tasks}) == 1  # one array
     assert (folder / "reports" / "array" / "index.html").is_file()
@@ -157,7 +157,7 @@ def test_a_cancelled_task_is_noticed_and_its_cell_listed(slurm: SlurmCluster, fo
 def test_what_cells_need_this_machine_need_not_have(slurm: SlurmCluster, folder: Path, python: str) -> None:
     for needs in ({"precision": "fp16"}, {"compile": "true"}):
         said = finish(begin(folder, slurm, python, device="auto", sources="aaa", executor="script", **needs))
-        assert re.search(r"\d cells in 1 arrays", said), said
+        assert re.search(r"\d cells in 1 array;", said), said
 
 
 def test_plain_scripts_run_the_cells_and_the_study_then_finds_them(
@@ -165,7 +165,7 @@ def test_plain_scripts_run_the_cells_and_the_study_then_finds_them(
 ) -> None:
     cell = {"sources": "aaa", "seeds": "0,1", "targets": "aaa", "epochs": "150", "checkpoint_minutes": "0"}
     said = finish(begin(folder, slurm, python, **cell, executor="script"))
-    assert "2 cells in 1 arrays" in said
+    assert "2 cells in 1 array;" in said
     (script,) = (folder / "work" / "slurm" / "array").glob("cells-*.sbatch")
     assert str(script) in said
     subprocess.run(["bash", "-n", str(script)], check=True)
@@ -177,4 +177,4 @@ def test_plain_scripts_run_the_cells_and_the_study_then_finds_them(
     attempts = [int(run.data.tags[schema.ATTEMPTS]) for run in cell_runs(study, "FINISHED")]
     assert len(attempts) == 2 and max(attempts) > 1  # requeued, in the same run
     said = finish(begin(folder, slurm, python, **cell, executor="local"))
-    assert "0 cells run, 2 were done, 0 failed" in said
+    assert "0 cells run, 2 done before, 0 failed" in said
