@@ -47,8 +47,8 @@ def main(config: StudyConfig) -> None:
         with outcome.timing.phase(REPORT):
             from analysis import report
 
-            place, split = config.output, config.selection_split
-            report.write(AnalyseConfig(data=config.data, tracking=config.tracking, output=place, selection_split=split))
+            where, by = config.output, config.selection_split
+            report.write(AnalyseConfig(data=config.data, tracking=outcome.tracking, output=where, selection_split=by))
     print(outcome.timing.table())
     if outcome.ran or outcome.found:
         print(links(study, outcome.sources))

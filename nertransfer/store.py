@@ -219,6 +219,15 @@ def find_study(client: MlflowClient, name: str) -> Study | None:
     return Study(client, experiment.experiment_id, name)
 
 
+def as_called_now(study: Study) -> Study:
+    """The same study under its present name: people rename experiments in MLflow, also while cells run."""
+    name = study.client.get_experiment(study.experiment_id).name
+    if name == study.name:
+        return study
+    logger.warning("study %s is called %s now, in MLflow", study.name, name)
+    return Study(study.client, study.experiment_id, name)
+
+
 def open_study(client: MlflowClient, name: str) -> Study:
     """The study called ``name``, made where it does not exist. Raises InputError when it was deleted."""
     found = find_study(client, name) if exists(client.tracking_uri) else None

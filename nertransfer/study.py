@@ -45,7 +45,7 @@ from nertransfer.planning import (
 )
 from nertransfer.runner import FOUND, RAN, TAKEN, Outcome, Runner, Work, claim_name, tags_of
 from nertransfer.slurm_task import TAKEN_STATUS
-from nertransfer.store import Run, Study, client, open_study, public_uri
+from nertransfer.store import Run, Study, as_called_now, client, public_uri
 from nertransfer.tracking import (
     bury_the_dead,
     cell_runs,
@@ -189,13 +189,14 @@ class Timing:
 @dataclass
 class StudyOutcome:
     """What a study did: cells run now, cells found done, errors of those that failed, what the registry changed;
-    ``sources`` of all cells."""
+    ``sources`` of all cells; ``tracking`` has the name that the study has in the end."""
 
     ran: list[str] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
     timing: Timing = field(default_factory=Timing.since_process_began)
 
 
@@ -218,7 +219,9 @@ def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
         with outcome.timing.phase(CELLS):
             _run_missing(config, plan, study, done, outcome)
         with outcome.timing.phase(REGISTRY):
+            study = as_called_now(study)
             _register(config, plan, study, outcome)
+            outcome.tracking = replace(config.tracking, study=as_called_now(study).name)
         log_values(study.client, run_id, {f"seconds/{k}": v for k, v in outcome.timing.parts.items()})
     return outcome
 
@@ -269,7 +272,7 @@ def _execute(
         places = pool.seats(config.workers, config.num_processes, gpus, torch.get_num_threads())[: max(1, len(cells))]
     told = bool(places) and config.num_processes == 1
     logs = Path(config.data.work_dir) / "logs" / study.name
-    make: Callable = partial(make_worker, work, study.uri, study.name, again)
+    make: Callable = partial(make_worker, work, study.uri, study.experiment_id, study.name, again)
     commands: dict[str, list[str]] = {}
     if config.executor == "slurm" or config.num_processes > 1:
         commands = {cell.name: _command(config, plan, cell, study, again) for cell in cells}
@@ -375,9 +378,9 @@ class _Complete:
             claim.end("done")  # however long it takes: left behind, it would keep this very process from registering
 
 
-def make_worker(work: Work, uri: str, name: str, again: bool) -> Callable[[Cell], Outcome]:
-    """In a worker: what runs its cells."""
-    study = open_study(client(uri, patient=True), name)
+def make_worker(work: Work, uri: str, experiment_id: str, name: str, again: bool) -> Callable[[Cell], Outcome]:
+    """In a worker: what runs its cells. By the experiment's id, for it may be renamed before the worker begins."""
+    study = Study(client(uri, patient=True), experiment_id, name)
     runner = Runner(work, study, make_accelerator(work.plan.cells[0].recipe, work.run))
     Heart(study, Owner.this_process(), runner.flush_curves).start()
     return partial(runner.run, even_if_finished=again)

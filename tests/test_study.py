@@ -81,6 +81,32 @@ def test_the_report_of_a_study_shows_the_seeds_that_its_registry_chose(fresh: St
     assert str(card.seed) == version.tags[schema.SEED]
 
 
+@pytest.mark.parametrize("when", ["_execute", "_register"])
+def test_a_study_that_is_renamed_in_mlflow_while_it_runs_is_registered_and_reported_under_its_new_name(
+    fresh: Study, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Before its workers begin, and when its models are registered."""
+    usual: Callable = getattr(studies, when)
+
+    def renamed(*arguments: Any, **options: Any) -> None:
+        fresh.client.rename_experiment(fresh.experiment_id, "renamed")
+        usual(*arguments, **options)
+
+    monkeypatch.setattr(studies, when, renamed)
+    given = {"epochs": "1", "sources": "aaa", "seeds": "0", "tracking_uri": fresh.uri}
+    load_script(ROOT / "entrypoints" / "study.py").main(configuration(**given))
+    assert [run.info.run_name for run in cell_runs(fresh, "FINISHED")] == ["tiny-aaa-s0"]
+    assert {one.name for one in fresh.client.search_experiments()} == {
+        "renamed",
+        "Default",
+        schema.REGISTRY_EXPERIMENT,
+    }
+    assert [path.name for path in Path("reports").iterdir()] == ["renamed"]
+    if when == "_execute":
+        (version,) = all_versions(fresh.client, "ner-aaa")
+        assert version.tags[schema.STUDY] == "renamed"
+
+
 def test_a_language_that_has_a_test_set_alone_is_a_target(fresh: Study) -> None:
     for split in ("train", "dev"):
         Path(f"data/bbb/{split}.txt").write_text("x O\n")
