@@ -32,7 +32,7 @@ def main() -> None:
     given = parser.parse_args()
     study = open_study(client(given.server, must_exist=True), given.study)
     languages = [path.stem for path in sorted((given.report / "errors").glob("*.html"))]
-    champions = aliases.champions(study, languages)
+    champions = aliases.champions(study.client, languages)
     links = dict(pages.listed(given.server, study.experiment_id, champions))
     model = next(iter(champions))
     report = given.report.resolve().as_uri()

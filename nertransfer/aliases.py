@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from nertransfer import champion_history, schema
 from nertransfer.best_seeds import Choice
 from nertransfer.lineage import PIN, Lineage, differences, lineage, lineage_of
-from nertransfer.store import ModelVersion, Study
+from nertransfer.store import MlflowClient, ModelVersion, Study
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Change:
     held: bool = False
 
 
-def champions(study: Study, sources: Iterable[str]) -> dict[str, str]:
+def champions(client: MlflowClient, sources: Iterable[str]) -> dict[str, str]:
     """The run of the champion of every registered model of these sources, if it has one, by the model's name."""
     found = {}
     for name in map(schema.model_name, sources):
         try:
-            found[name] = study.client.get_model_version_by_alias(name, schema.CHAMPION).run_id or ""
+            found[name] = client.get_model_version_by_alias(name, schema.CHAMPION).run_id or ""
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
@@ -44,50 +44,53 @@ def move_aliases(
 
     ``weights``: fingerprints of the starts by name, as they are now.
     """
-    model = study.client.get_registered_model(name)
+    client = study.client
+    model = client.get_registered_model(name)
     changes = []
     for alias, (choice, chosen) in wanted.items():
         before = model.aliases.get(alias)
         pin = model.tags.get(schema.CHAMPION_PINNED) if alias == schema.CHAMPION else None
         if pin and (PIN in replace or before is None):  # what it was pinned to has been deleted
-            study.client.delete_registered_model_tag(name, schema.CHAMPION_PINNED)
+            client.delete_registered_model_tag(name, schema.CHAMPION_PINNED)
             changes.append(Change(name, f"alias {alias} is no longer pinned ({pin})"))
         if before is None:
-            move_alias(study, model, alias, chosen.version)
+            move_alias(client, model, alias, chosen.version)
             changes.append(Change(name, f"alias {alias} points to version {chosen.version}: {choice.words}"))
         elif int(before) != int(chosen.version):
-            old = study.client.get_model_version(name, str(before))
+            old = client.get_model_version(name, str(before))
             new = lineage_of(choice.run, study.name)
-            reasons = differences(version_lineage(study, old), new, weights)
+            reasons = differences(version_lineage(client, old), new, weights)
             held = ({PIN: f"it is pinned ({pin})"} if pin else {}) | reasons
             held = {reason: text for reason, text in held.items() if reason not in replace}
             if held:
                 changes.append(Change(name, _staying(alias, old, choice, chosen, list(held.values())), held=True))
                 continue
             why = "; ".join(reasons.values()) or _better(old, choice)
-            move_alias(study, model, alias, chosen.version)
+            move_alias(client, model, alias, chosen.version)
             moved = f"alias {alias} moved from version {before} to version {chosen.version}: {choice.words}"
             changes.append(Change(name, f"{moved}; {_score_before(old, choice)}; {why}"))
     return changes
 
 
-def move_alias(study: Study, model: RegisteredModel, alias: str, version: int | str, back: bool = False) -> None:
+def move_alias(
+    client: MlflowClient, model: RegisteredModel, alias: str, version: int | str, back: bool = False
+) -> None:
     """Point an alias at a version; the champion's history is written first. ``back``: as a rollback."""
     if alias == schema.CHAMPION:
         history = model.tags.get(schema.CHAMPION_HISTORY, "")
         if schema.CHAMPION in model.aliases:  # moved by hand, or before there was a history
             history = champion_history.appended(history, model.aliases[schema.CHAMPION])
         history = champion_history.appended(history, version, back)
-        study.client.set_registered_model_tag(model.name, schema.CHAMPION_HISTORY, history)
-    study.client.set_registered_model_alias(model.name, alias, str(version))
+        client.set_registered_model_tag(model.name, schema.CHAMPION_HISTORY, history)
+    client.set_registered_model_alias(model.name, alias, str(version))
 
 
-def version_lineage(study: Study, version: ModelVersion) -> Lineage:
+def version_lineage(client: MlflowClient, version: ModelVersion) -> Lineage:
     """What a version was made from, by its tags; older versions have but some of them, and their run the others."""
     if not version.run_id:
         return lineage(version.tags, {}, "")
     try:
-        data = study.client.get_run(version.run_id).data
+        data = client.get_run(version.run_id).data
     except MlflowException:  # deleted for good
         return lineage(version.tags, {}, "")
     return lineage(data.tags | version.tags, data.params, "")

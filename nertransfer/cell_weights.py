@@ -23,7 +23,7 @@ from nertransfer.current import current_cells
 from nertransfer.errors import InputError
 from nertransfer.fluent import fluent
 from nertransfer.lineage import lineage, lineage_of
-from nertransfer.store import Run, Study, impatient, patiently
+from nertransfer.store import MlflowClient, Run, Study, impatient, patiently
 from nertransfer.tracking import logged_model
 
 logger = logging.getLogger("nertransfer")
@@ -41,20 +41,20 @@ def has_weights(study: Study, run: Run, work_dir: Path) -> bool:
 
 def is_stored(study: Study, run: Run) -> bool:
     """Whether the artifact store has a cell's weights."""
-    model = find_model(study, run.data.tags.get(schema.MODEL_URI, ""))
-    return model is not None and has_files(study, model)
+    model = find_model(study.client, run.data.tags.get(schema.MODEL_URI, ""))
+    return model is not None and has_files(study.client, model)
 
 
-def has_files(study: Study, model: LoggedModel) -> bool:
+def has_files(client: MlflowClient, model: LoggedModel) -> bool:
     """Whether the files of a LoggedModel are there; one whose upload was cut short is still pending."""
     ready = model.status == LoggedModelStatus.READY
-    return ready and artifacts.exists(study.client, model.artifact_location, MLMODEL_FILE_NAME)
+    return ready and artifacts.exists(client, model.artifact_location, MLMODEL_FILE_NAME)
 
 
-def find_model(study: Study, model_id: str) -> LoggedModel | None:
+def find_model(client: MlflowClient, model_id: str) -> LoggedModel | None:
     """A LoggedModel; None for no id, as that of a cell that was imported, and where it was deleted."""
     try:
-        return study.client.get_logged_model(model_id) if model_id else None
+        return client.get_logged_model(model_id) if model_id else None
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
@@ -83,7 +83,7 @@ def store(study: Study, choice: Choice, work_dir: Path) -> None:
         "token-classification", model=model, tokenizer=tokenizer, aggregation_strategy=AGGREGATION
     )
     tags, name = choice.run.data.tags, f"{choice.start}-{choice.source}-s{choice.seed}"
-    if find_model(study, tags.get(schema.MODEL_URI, "")) is None:
+    if find_model(study.client, tags.get(schema.MODEL_URI, "")) is None:
         own = {key: value for key, value in tags.items() if not key.startswith("mlflow.")}
         tags[schema.MODEL_URI] = logged_model(study, choice.run.info.run_id, name, own, fresh=False)
         study.client.set_tag(choice.run.info.run_id, schema.MODEL_URI, tags[schema.MODEL_URI])

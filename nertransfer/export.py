@@ -32,7 +32,7 @@ def export(config: ExportConfig, client: MlflowClient) -> Path:
     token = _token(config.push_to)
     onnx_graph.check(config.variant)
     address = named_models.address(config.which, client)
-    run, version = model_addresses.origin(address, Study(client, "", ""))
+    run, version = model_addresses.origin(address, client)
     # weights and card of one version, if the alias moves
     model = model_addresses.fixed(version) if version else address
     study = Study(client, run.info.experiment_id, client.get_experiment(run.info.experiment_id).name)
@@ -41,7 +41,7 @@ def export(config: ExportConfig, client: MlflowClient) -> Path:
     with only_maker(folder):
         _recover(folder)
         _check_ours(folder)
-        with model_addresses.local_copy(model, study, Path(config.data.work_dir)) as start:
+        with model_addresses.local_copy(model, client, Path(config.data.work_dir)) as start:
             _write_whole(folder, lambda part: _fill(part, start, config, study, run, version))
     if config.push_to:
         _push(folder, config.push_to, token)

@@ -13,38 +13,38 @@ from nertransfer import schema, starts
 from nertransfer.cell_folders import weights_folder
 from nertransfer.errors import InputError
 from nertransfer.fluent import fluent
-from nertransfer.store import ModelVersion, Run, Study, all_models
+from nertransfer.store import MlflowClient, ModelVersion, Run, all_models
 
 NOT_STORED = "its weights are not stored (only those of the best seeds are)"
 
 
-def origin(model: str, study: Study) -> tuple[Run, ModelVersion | None]:
+def origin(model: str, client: MlflowClient) -> tuple[Run, ModelVersion | None]:
     """The cell's run that a model was made by, and its version where it was named as one.
 
     ``model``: ``runs:/<run id>``, ``models:/<name>@<alias>`` or ``models:/<name>/<version>``. Raises InputError when
     there is no such thing, or it is not from a cell.
     """
     try:
-        version = _version(model, study) if model.startswith("models:/") else None
+        version = _version(model, client) if model.startswith("models:/") else None
         run_id = version.run_id if version else model.partition(":/")[2].strip("/")
-        run = study.client.get_run(run_id) if run_id else None  # a version that was made by hand has none
+        run = client.get_run(run_id) if run_id else None  # a version that was made by hand has none
     except MlflowException as error:
         raise InputError(
             f"model={model!r} is not there: {str(error).splitlines()[0]}; "
-            f"registered models: {', '.join(_registered(study)) or 'none yet'}", "model",
+            f"registered models: {', '.join(_registered(client)) or 'none yet'}", "model",
         ) from error  # fmt: skip
     if run is None or schema.CELL_KEY not in run.data.tags:
         raise InputError(f"model={model!r} is not allowed: it was not made by a cell", "model")
     return run, version
 
 
-def run_of(model: str, study: Study) -> Run | None:
+def run_of(model: str, client: MlflowClient) -> Run | None:
     """The cell's run behind a model as `origin` takes it; None for any other model, and where the registry does not
     know. Raises InputError for a run that is not there or no cell."""
     if not model.startswith(("runs:/", "models:/")):
         return None
     try:
-        return origin(model, study)[0]
+        return origin(model, client)[0]
     except InputError:
         if model.startswith("models:/"):  # whoever loads it says what there is
             return None
@@ -56,23 +56,23 @@ def fixed(version: ModelVersion) -> str:
     return f"models:/{version.name}/{version.version}"
 
 
-def pinned(model: str, study: Study) -> str:
+def pinned(model: str, client: MlflowClient) -> str:
     """A registered model's address by version, also where it was given by alias; as it is where there is none."""
     try:
-        return fixed(_version(model, study))
+        return fixed(_version(model, client))
     except MlflowException:  # whoever loads it says what there is
         return model
 
 
-def _version(model: str, study: Study) -> ModelVersion:
+def _version(model: str, client: MlflowClient) -> ModelVersion:
     name = model.removeprefix("models:/").strip("/")
     if "@" in name:
-        return study.client.get_model_version_by_alias(*name.split("@", 1))
-    return study.client.get_model_version(*name.partition("/")[::2])
+        return client.get_model_version_by_alias(*name.split("@", 1))
+    return client.get_model_version(*name.partition("/")[::2])
 
 
 @contextmanager
-def local_copy(model: str, study: Study, work_dir: Path) -> Iterator[starts.Start]:
+def local_copy(model: str, client: MlflowClient, work_dir: Path) -> Iterator[starts.Start]:
     """A model as a start that can be loaded; what was downloaded is gone when the block ends.
 
     ``model``: ``runs:/<run id>`` of a cell, ``models:/<name>@<alias>`` (or ``/<version>``), or whatever
@@ -83,19 +83,19 @@ def local_copy(model: str, study: Study, work_dir: Path) -> Iterator[starts.Star
         return
     with tempfile.TemporaryDirectory() as folder:
         try:
-            start = _fetch(model, study, work_dir, Path(folder))
+            start = _fetch(model, client, work_dir, Path(folder))
         except MlflowException as error:
             raise InputError(
                 f"model={model!r} cannot be loaded: {str(error).splitlines()[0]}; "
-                f"registered models: {', '.join(_registered(study)) or 'none yet'}"
+                f"registered models: {', '.join(_registered(client)) or 'none yet'}"
             ) from error
         yield start
 
 
-def _fetch(model: str, study: Study, work_dir: Path, folder: Path) -> starts.Start:
+def _fetch(model: str, client: MlflowClient, work_dir: Path, folder: Path) -> starts.Start:
     name = model.partition(":/")[2].strip("/")
     if model.startswith("runs:/"):
-        run = run_of(model, study)
+        run = run_of(model, client)
         assert run is not None
         name, folder_of_cell = run.info.run_name, weights_folder(work_dir, run.data.tags[schema.CELL_KEY])
         if folder_of_cell.is_dir():
@@ -103,8 +103,9 @@ def _fetch(model: str, study: Study, work_dir: Path, folder: Path) -> starts.Sta
         if schema.MODEL_URI not in run.data.tags:
             raise MlflowException(NOT_STORED)
         model = f"models:/{run.data.tags[schema.MODEL_URI]}"
-    with fluent(study.uri):  # registered models are looked up at the global address, whatever tracking_uri says
-        mlflow.artifacts.download_artifacts(artifact_uri=model, dst_path=str(folder), tracking_uri=study.uri)
+    # registered models are looked up at the global address, whatever tracking_uri says
+    with fluent(client.tracking_uri):
+        mlflow.artifacts.download_artifacts(artifact_uri=model, dst_path=str(folder), tracking_uri=client.tracking_uri)
     weights = folder / "model"
     if not (weights / "config.json").is_file():
         raise MlflowException(NOT_STORED)
@@ -113,6 +114,6 @@ def _fetch(model: str, study: Study, work_dir: Path, folder: Path) -> starts.Sta
     return starts.Start(starts.slug(name), str(weights))
 
 
-def _registered(study: Study) -> list[str]:
-    models = [study.client.get_registered_model(name) for name in all_models(study.client)]
+def _registered(client: MlflowClient) -> list[str]:
+    models = [client.get_registered_model(name) for name in all_models(client)]
     return [f"models:/{model.name}@{alias}" for model in models for alias in sorted(model.aliases)]

@@ -19,7 +19,7 @@ from nertransfer.model_addresses import local_copy
 from nertransfer.nouns import count
 from nertransfer.progress import progress_bar
 from nertransfer.served import Tagged, Tagger, words
-from nertransfer.store import Study, client, resolve_uri
+from nertransfer.store import client, resolve_uri
 from nertransfer.text_files import BYTE_ORDER_MARK, decode
 
 LONGEST_OUTPUT = LONGEST_NAME - len(".new")
@@ -161,7 +161,7 @@ def load_tagger(which: ModelOptions, tracking: StoreOptions, device: str) -> tup
         else:
             store = client(resolve_uri(tracking), must_exist=True)
             name = named_models.address(which, store)
-            start = stack.enter_context(local_copy(name, Study(store, "", ""), Path(DataOptions().work_dir)))
+            start = stack.enter_context(local_copy(name, store, Path(DataOptions().work_dir)))
         model, tokenizer, _ = starts.load_tagger(start)
     try:
         return Tagger(model, tokenizer, "cuda" if device == "auto" and torch.cuda.is_available() else "cpu"), name

@@ -170,8 +170,8 @@ def _looked_after(
     if prefix or not model_id:  # made by hand, from whatever it was
         return version, []
     name, which = version.name, f"version {version.version}"
-    model = cell_weights.find_model(study, model_id)
-    if model is not None and cell_weights.has_files(study, model):
+    model = cell_weights.find_model(study.client, model_id)
+    if model is not None and cell_weights.has_files(study.client, model):
         _link(study.client, model, version)
         return version, []
     if not cell_weights.has_weights(study, choice.run, work_dir):

@@ -120,12 +120,13 @@ def embed(config: EmbedConfig, study: Study) -> Outcome:
 def _named(config: EmbedConfig, study: Study, accelerator: Accelerator) -> list[Model]:
     models = []
     for text in config.models:
-        run = model_addresses.run_of(text, study)
+        run = model_addresses.run_of(text, study.client)
         if run is not None:
             models.append(_cell(run))
         elif text.startswith("models:/"):
-            address = model_addresses.pinned(text, study)  # it is loaded once more, and the alias may move meanwhile
-            with model_addresses.local_copy(address, study, Path(config.data.work_dir)) as start:
+            # it is loaded once more, and the alias may move meanwhile
+            address = model_addresses.pinned(text, study.client)
+            with model_addresses.local_copy(address, study.client, Path(config.data.work_dir)) as start:
                 models.append(Model(text, address, starts.identify(start).digest))
         else:
             models.append(_start(text, config, accelerator))
@@ -193,7 +194,7 @@ def _loaded(model: Model, config: EmbedConfig, study: Study) -> Iterator[starts.
     if model.start is not None:
         yield model.start
         return
-    with model_addresses.local_copy(model.text, study, Path(config.data.work_dir)) as start:
+    with model_addresses.local_copy(model.text, study.client, Path(config.data.work_dir)) as start:
         yield start
 
 

@@ -22,7 +22,7 @@ def evaluate(config: EvaluateConfig, study: Study) -> list[Scored]:
     corpora = corpora_of.load(languages_to_load(config.data, config.targets))
     targets = pick("targets", config.targets, corpora)
     accelerator = make_accelerator(Recipe(), config.run)
-    with model_addresses.local_copy(config.model, study, Path(config.data.work_dir)) as start:
+    with model_addresses.local_copy(config.model, study.client, Path(config.data.work_dir)) as start:
         model, tokenizer, labels = starts.load_tagger(start)
     window = config.max_length or getattr(model.config, starts.WINDOW, None)
     encoder = Encoder(tokenizer, window or min(Recipe.max_length, tokenizer.model_max_length))

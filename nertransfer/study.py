@@ -391,7 +391,7 @@ def links(study: Study, sources: Sequence[str]) -> str:
     served = study.uri.startswith(("http://", "https://"))
     start = "" if served else f" (start it with: mlflow ui --backend-store-uri {public_uri(study.uri)})"
     server = public_uri(study.uri) if served else pages.LOCAL
-    found = pages.listed(server, study.experiment_id, champions(study, sources))
+    found = pages.listed(server, study.experiment_id, champions(study.client, sources))
     return "\n".join([f"in MLflow{start}:", *(f"  {title:<20} {address}" for title, address in found)])
 
 

@@ -81,7 +81,7 @@ def _row(
 ) -> Row:
     tags = version.tags
     study = tags.get(schema.STUDY, "")
-    old = version_lineage(Study(studies.client, "", study), version)
+    old = version_lineage(studies.client, version)
     new, weights = studies.now(study, old)
     reasons = differences(old, new, weights) if new else {}
     if study in studies.deleted:
@@ -145,11 +145,10 @@ def roll_back(client: MlflowClient, language: str, version: int = 0) -> Change:
         known = ", ".join(models) or "none yet"
         raise InputError(f"language={language} has no registered model; registered are: {known}", "language")
     with registry.sole(client, name):
-        return _roll_back(Study(client, "", ""), name, language, version)
+        return _roll_back(client, name, language, version)
 
 
-def _roll_back(study: Study, name: str, language: str, version: int) -> Change:
-    client = study.client
+def _roll_back(client: MlflowClient, name: str, language: str, version: int) -> Change:
     model = client.get_registered_model(name)
     there = {int(one.version): one for one in all_versions(client, name)}
     existing = sorted(there)
@@ -169,7 +168,7 @@ def _roll_back(study: Study, name: str, language: str, version: int) -> Change:
     reason = f"at version {target}{back}"
     client.set_registered_model_tag(name, schema.CHAMPION_PINNED, reason)
     if target != current:
-        move_alias(study, model, schema.CHAMPION, target, back=bool(current))
+        move_alias(client, model, schema.CHAMPION, target, back=bool(current))
     moved = f"moved from version {current} to" if back else "stays at" if current else "points to"
     release = f"until register --sources {language} --replace true"
     return Change(name, f"alias {schema.CHAMPION} {moved} version {target}; pinned there {release}")

@@ -91,7 +91,7 @@ def test_tags_say_what_a_cell_is_made_of(here: Study) -> None:
 def test_a_source_of_several_is_registered_and_no_cell_with_sentences_is(here: Study, finished: Path) -> None:
     models = {model.name for model in here.client.search_registered_models()}
     assert models == {"ner-aaa", "ner-aaa+bbb"}
-    with model_addresses.local_copy("models:/ner-aaa+bbb@champion", here, finished / "work") as start:
+    with model_addresses.local_copy("models:/ner-aaa+bbb@champion", here.client, finished / "work") as start:
         assert starts.load_tagger(start)[2] == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
     version = here.client.get_model_version_by_alias("ner-aaa+bbb", "champion")
     scores = {s: named(here, f"tiny-aaa+bbb-s{s}").data.metrics["dev_f1/aaa.bbb"] for s in (0, 1)}

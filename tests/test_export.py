@@ -25,7 +25,7 @@ from nertransfer.config import ExportConfig
 from nertransfer.errors import InputError
 from nertransfer.lineage import REPLACE_ALL
 from nertransfer.measurements import read_predictions
-from nertransfer.store import Study
+from nertransfer.store import MlflowClient, Study
 from nertransfer.tracking import cell_runs
 
 
@@ -236,9 +236,9 @@ def test_an_alias_that_moves_meanwhile_does_not_mix_two_versions(
     first = export(own, tmp_path, model="models:/ner-aaa/1")
     real = model_addresses.origin
 
-    def then_moved(model: str, study: Study) -> object:
-        found = real(model, study)
-        study.client.set_registered_model_alias("ner-aaa", "champion", "2")
+    def then_moved(model: str, client: MlflowClient) -> object:
+        found = real(model, client)
+        client.set_registered_model_alias("ner-aaa", "champion", "2")
         return found
 
     monkeypatch.setattr(model_addresses, "origin", then_moved)

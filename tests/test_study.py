@@ -189,7 +189,7 @@ def test_registered_models_give_entity_spans_through_mlflow_and_transformers(her
     found = pipeline(text)
     assert found and set(found[0]) >= {"entity_group", "score", "word", "start", "end"}
     assert found[0]["entity_group"] in ("PER", "LOC")
-    with local_copy("models:/ner-aaa@champion", here, Path("work")) as start:
+    with local_copy("models:/ner-aaa@champion", here.client, Path("work")) as start:
         plain = transformers.pipeline("token-classification", start.location, aggregation_strategy="first")
     assert plain(text) == found
     (row, *_) = mlflow.pyfunc.load_model("models:/ner-aaa@champion").predict([text]).to_dict("records")
@@ -267,7 +267,7 @@ def test_a_model_that_exists_scores_as_it_did_when_it_was_trained(here: Study, t
     chosen = next(c for c in choose(finished_places(here)) if c.source == "aaa")
     model = {"registered": "models:/ner-aaa@champion", "run": f"runs:/{chosen.run.info.run_id}", "folder": ""}[which]
     if which == "folder":
-        with local_copy("models:/ner-aaa@champion", here, Path("work")) as start:
+        with local_copy("models:/ner-aaa@champion", here.client, Path("work")) as start:
             shutil.copytree(start.location, tmp_path / "weights")
         model = str(tmp_path / "weights")
     config = build(EvaluateConfig, {"model": model, "data": "data", "max_length": "32", "device": "cpu"})

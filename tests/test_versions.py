@@ -152,7 +152,7 @@ def test_a_model_that_was_deleted_by_hand_is_made_anew(study: Study, name: str) 
     assert "moved from version 1 to version 2" in of_champion(register(study)).text
     (run,) = cell_runs(study, "FINISHED", " and tags.seed = '1'")
     assert study.client.get_model_version("ner-aaa", "2").source == f"models:/{run.data.tags[schema.MODEL_URI]}"
-    with model_addresses.local_copy("models:/ner-aaa@champion", study, Path("work")) as start:
+    with model_addresses.local_copy("models:/ner-aaa@champion", study.client, Path("work")) as start:
         assert (Path(start.location) / "config.json").is_file()
 
 
@@ -190,7 +190,7 @@ def test_a_version_whose_files_are_gone_has_them_again_while_its_weights_are_at_
     shutil.rmtree(files)
     (change,) = register(study)
     assert change.text == "the files of version 1 were gone, and are stored again" and not change.held
-    with model_addresses.local_copy("models:/ner-aaa@champion", study, Path("work")) as start:
+    with model_addresses.local_copy("models:/ner-aaa@champion", study.client, Path("work")) as start:
         assert (Path(start.location) / "config.json").is_file()
     assert register(study) == []
 
@@ -210,7 +210,7 @@ def test_a_version_whose_model_was_deleted_is_followed_by_one_that_has_its_files
     said = register(study)
     assert said[0].text == "the files of version 1 are gone; another version has them"
     assert of_champion(said).text.endswith("of the same cell, and the files of version 1 are gone")
-    with model_addresses.local_copy("models:/ner-aaa@champion", study, Path("work")) as start:
+    with model_addresses.local_copy("models:/ner-aaa@champion", study.client, Path("work")) as start:
         assert (Path(start.location) / "config.json").is_file()
     assert champion(study) == 2 and register(study) == []
 
@@ -233,9 +233,9 @@ def test_a_version_made_by_hand_is_no_cells_and_is_not_pinned_unasked(study: Stu
     kept = of_champion(register(study))
     assert kept.held and "stays at version 2: it is not known to be made by a cell. Best now" in kept.text
     with pytest.raises(InputError, match="model='models:/ner-aaa@champion' is not allowed: it was not made by a cell"):
-        model_addresses.origin("models:/ner-aaa@champion", study)
-    assert model_addresses.run_of("models:/ner-aaa@champion", study) is None
-    assert aliases.champions(study, ["aaa"]) == {"ner-aaa": ""}
+        model_addresses.origin("models:/ner-aaa@champion", study.client)
+    assert model_addresses.run_of("models:/ner-aaa@champion", study.client) is None
+    assert aliases.champions(study.client, ["aaa"]) == {"ner-aaa": ""}
     assert "moved from version 2 to version 1" in of_champion(register(study, *lineage.REPLACE_ALL)).text
     with pytest.raises(InputError, match="no champion before version 1; name one with version=: 1, 2"):
         versions.roll_back(study.client, "aaa")
