@@ -115,7 +115,7 @@ def _better(old: ModelVersion, choice: Choice) -> str:
     if split != choice.selection_split:
         return f"chosen by {choice.selection_split} F1, no longer by {split} F1"
     if old.tags.get(schema.CELL_KEY) == choice.key and old.tags.get(schema.START) == choice.start:
-        return f"of the same cell, and the files of version {old.version} are gone"
+        return "a later version of the same cell"
     f1 = float(old.tags.get(schema.f1_tag(split), "nan"))
     if choice.f1 > f1:
         return "a higher score"

@@ -166,8 +166,8 @@ def _looked_after(
     """A version of the chosen cell, of which somebody may have deleted the files: they are stored again where the
     weights are at hand. None where it takes another version to have them, for the LoggedModel of this one is gone or
     another run's."""
-    prefix, _, model_id = version.source.partition("models:/")
-    if prefix or not model_id:  # made by hand, from whatever it was
+    model_id = version.source.removeprefix("models:/")
+    if "/" in model_id:  # a copy of another version, or made from files
         return version, []
     name, which = version.name, f"version {version.version}"
     model = cell_weights.find_model(study.client, model_id)
@@ -178,7 +178,7 @@ def _looked_after(
         way = "delete the version, and the study entry point with the same parameters trains its cell again"
         lost = f"the files of {which} are gone, and so are the weights in {weights_folder(work_dir, choice.key)}: {way}"
         return version, [Change(name, lost, held=True)]
-    if model is None or model_id != choice.run.data.tags[schema.MODEL_URI]:
+    if model is None or model_id != choice.run.data.tags.get(schema.MODEL_URI):
         return None, [Change(name, f"the files of {which} are gone; another version has them")]
     cell_weights.store(study, choice, work_dir)
     return version, [Change(name, f"the files of {which} were gone, and are stored again")]
@@ -199,17 +199,18 @@ def _make_model(client: MlflowClient, name: str, source: str) -> None:
 
 def _add_version(study: Study, choice: Choice, work_dir: Path, first: bool) -> ModelVersion:
     client, name = study.client, schema.model_name(choice.source)
-    if not cell_weights.is_stored(study, choice.run):
+    model = cell_weights.find_model(client, choice.run.data.tags.get(schema.MODEL_URI, ""))
+    if model is None or not cell_weights.has_files(client, model):
         cell_weights.store(study, choice, work_dir)
+        model = client.get_logged_model(choice.run.data.tags[schema.MODEL_URI])
     if first:
         _make_model(client, name, choice.source)
-    model_id, tags = choice.run.data.tags[schema.MODEL_URI], _version_tags(study, choice)
     with fluent(study.uri):  # the client looks the model up at the global address
         made = client.create_model_version(
-            name, source=f"models:/{model_id}", run_id=choice.run.info.run_id, tags=tags,
-            model_id=model_id, description=f"{choice.words}.",
+            name, source=f"models:/{model.model_id}", run_id=choice.run.info.run_id,
+            tags=_version_tags(study, choice), model_id=model.model_id, description=f"{choice.words}.",
         )  # fmt: skip
-    _link(client, client.get_logged_model(model_id), made)
+    _link(client, model, made)
     return made
 
 

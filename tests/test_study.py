@@ -316,6 +316,21 @@ def test_weights_that_are_gone_are_trained_again_when_another_selection_needs_th
     assert len(outcome.ran) == 1 and not outcome.failed
 
 
+def test_a_version_whose_files_were_deleted_is_named_and_made_again_once_it_is_deleted_too(fresh: Study) -> None:
+    config = configuration(sources="aaa", epochs="1", seeds="0")
+    studies.run_study(config, fresh)
+    (run,) = cell_runs(fresh, "FINISHED")
+    shutil.rmtree(fresh.client.get_logged_model(run.data.tags[schema.MODEL_URI]).artifact_location)
+    outcome = studies.run_study(config, fresh)
+    (change,) = outcome.changes
+    assert change.held and "delete the version, and the study entry point" in change.text and outcome.ran == []
+    fresh.client.delete_model_version("ner-aaa", "1")
+    outcome = studies.run_study(config, fresh)
+    assert outcome.ran == ["tiny-aaa-s0"] and not outcome.failed
+    with local_copy("models:/ner-aaa@champion", fresh.client, Path("work")) as start:
+        assert (Path(start.location) / "config.json").is_file()
+
+
 def test_a_version_says_how_it_was_chosen_also_when_it_is_chosen_again(fresh: Study) -> None:
     studies.run_study(configuration(sources="aaa", epochs="1", seeds="0"), fresh)
     assert fresh.client.get_model_version("ner-aaa", "1").tags["seeds_compared"] == "0"

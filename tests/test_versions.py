@@ -209,9 +209,15 @@ def test_a_version_whose_model_was_deleted_is_followed_by_one_that_has_its_files
     study.client.delete_logged_model(run.data.tags[schema.MODEL_URI])
     said = register(study)
     assert said[0].text == "the files of version 1 are gone; another version has them"
-    assert of_champion(said).text.endswith("of the same cell, and the files of version 1 are gone")
+    assert of_champion(said).text.endswith("; a later version of the same cell")
     with model_addresses.local_copy("models:/ner-aaa@champion", study.client, Path("work")) as start:
         assert (Path(start.location) / "config.json").is_file()
+    assert champion(study) == 2 and register(study) == []
+
+
+def test_a_version_that_was_copied_by_hand_is_one_of_its_cell(study: Study) -> None:
+    study.client.copy_model_version("models:/ner-aaa/1", "ner-aaa")  # "promote" in MLflow's pages
+    assert of_champion(register(study)).text.endswith("; a later version of the same cell")
     assert champion(study) == 2 and register(study) == []
 
 
