@@ -36,10 +36,10 @@ REQUIREMENTS = ("mlflow", "torch", "transformers", "accelerate", "safetensors", 
 
 def has_weights(study: Study, run: Run, work_dir: Path) -> bool:
     """Whether the weights of a finished cell are at hand: in the artifact store, or still in ``work_dir``."""
-    return weights_folder(work_dir, run.data.tags[schema.CELL_KEY]).is_dir() or is_stored(study, run)
+    return weights_folder(work_dir, run.data.tags[schema.CELL_KEY]).is_dir() or _is_stored(study, run)
 
 
-def is_stored(study: Study, run: Run) -> bool:
+def _is_stored(study: Study, run: Run) -> bool:
     """Whether the artifact store has a cell's weights."""
     model = find_model(study.client, run.data.tags.get(schema.MODEL_URI, ""))
     return model is not None and has_files(study.client, model)
@@ -71,7 +71,7 @@ def store_best(study: Study, cell: Cell, seeds: Sequence[int], work_dir: Path, s
     if not set(seeds) <= {seed for _, _, seed in rivals}:
         return
     for choice in choose(rivals, selection_split):
-        if weights_folder(work_dir, choice.key).is_dir() and not is_stored(study, choice.run):
+        if weights_folder(work_dir, choice.key).is_dir() and not _is_stored(study, choice.run):
             store(study, choice, work_dir)
 
 
