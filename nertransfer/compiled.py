@@ -1,9 +1,11 @@
 """The repeated layers of an encoder with their small kernels fused by torch.compile, while training needs them so."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
+from torch.fx.experimental import _config as shapes
 
 from nertransfer.replaced import forwards_replaced
 
@@ -16,6 +18,9 @@ class CompiledLayers:
         layers = [layer for stack in stacks if len(stack) > 1 for layer in stack]
         self.compiled = {layer: torch.compile(layer.forward, dynamic=True) for layer in layers}
 
-    def in_use(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
         """Inside, the layers run compiled; scoring and saving, outside, see them as they are."""
-        return forwards_replaced(self.compiled)
+        # else a first batch of as many rows as columns compiles for squares alone, and the next one once more
+        with shapes.patch(use_duck_shape=False), forwards_replaced(self.compiled):
+            yield

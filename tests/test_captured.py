@@ -1,18 +1,21 @@
 """Steps with everything on the device: the same training as step by step, whatever records them."""
 
+import functools
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from tiny import save_tiny_corpora, save_tiny_start
 
-from nertransfer import corpus, finetune, starts
-from nertransfer.captured import STRIDE, CapturedSteps
+from nertransfer import captured, corpus, finetune, starts
+from nertransfer.captured import STRIDE, CapturedSteps, CudaGraphs
 from nertransfer.cell import Encoder, make_accelerator
+from nertransfer.compiled import CompiledLayers
 from nertransfer.config import DataOptions, Recipe, RunOptions
 from nertransfer.encoding import Encoded, Window
 from nertransfer.labels import label_list
@@ -135,18 +138,64 @@ def test_where_nothing_can_be_recorded_compiling_is_said_to_change_nothing(
     assert caplog.messages == ["a cell: compile=true changes nothing here, for these steps cannot be recorded"]
 
 
-def test_layers_are_compiled_once_and_only_for_training(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled: list[int] = []
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """An entry for everything that is compiled from now on."""
+    found: list[int] = []
 
     def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
-        compiled.append(len(inputs))
+        found.append(len(inputs))
         return graph.forward
 
     usual = torch.compile
-    plain = trained(made, monkeypatch, Repeats())
     monkeypatch.setattr(torch, "compile", lambda work, **options: usual(work, backend=backend, **options))
+    torch.compiler.reset()
+    return found
+
+
+def test_layers_are_compiled_once_and_only_for_training(
+    made: Made, monkeypatch: pytest.MonkeyPatch, compiled: list[int]
+) -> None:
+    plain = trained(made, monkeypatch, Repeats())
+    assert not compiled
     for _ in range(2):  # two models of two layers, several lengths
         found = trained(made, monkeypatch, Repeats(), run=replace(RUN, compile=True))
         assert found[0] == pytest.approx(plain[0], abs=1e-5)
         assert found[1].keys() == plain[1].keys()
     assert len(compiled) == 1
+
+
+def test_a_first_batch_that_is_square_compiles_for_all(made: Made, compiled: list[int]) -> None:
+    """As many rows as sub-tokens, which torch would take for one and the same number."""
+    start, _, labels = made
+    model = starts.load_for_tagging(start, labels, 3)
+    layers = CompiledLayers(model)
+    for length in (STRIDE, 2 * STRIDE, 3 * STRIDE):
+        ids = torch.full((STRIDE, length), 5)
+        with layers.in_use():
+            model(input_ids=ids, attention_mask=(torch.arange(length) < length - 1).expand(STRIDE, -1).long())
+    assert len(compiled) == 1
+
+
+def test_cells_share_a_stream_and_what_fails_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stream costs memory for good, and the memory of what has failed is used again."""
+    waits: list[object] = []
+    usual = SimpleNamespace(wait_stream=waits.append)
+    made: list[SimpleNamespace] = []
+
+    def stream(device: torch.device) -> SimpleNamespace:
+        made.append(SimpleNamespace(device=device, wait_stream=lambda _: None))
+        return made[-1]
+
+    monkeypatch.setattr(captured, "_stream", functools.cache(captured._stream.__wrapped__))
+    monkeypatch.setattr(torch.cuda, "Stream", stream)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: usual)
+    monkeypatch.setattr(torch.cuda, "stream", nullcontext)
+    first, second = (CudaGraphs(torch.device("cuda", 0)) for _ in range(2))
+    assert len(made) == 1
+    with first.around():
+        pass
+    with pytest.raises(RuntimeError, match="out of memory"), second.around():
+        raise RuntimeError("out of memory")
+    assert waits == made * 2
