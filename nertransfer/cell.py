@@ -9,7 +9,9 @@ import itertools
 import json
 import os
 import shutil
+import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -360,5 +362,14 @@ def check_can_compile(device: torch.device) -> None:
     """Raise InputError where layers cannot be compiled for a device."""
     if device.type != "cuda":
         raise InputError(f"compile=true is not allowed on {device}: it is for a GPU", "compile")
-    if not any(map(shutil.which, (os.environ.get("CC", ""), "gcc", "clang"))):
+    compiler = next(filter(None, map(shutil.which, (os.environ.get("CC", ""), "gcc", "clang"))), None)
+    if compiler is None:
         raise InputError("compile=true is not allowed here: it needs a C compiler, gcc or clang on the PATH", "compile")
+    headers = sysconfig.get_path("include", "posix_prefix")
+    reading = [compiler, "-I", headers, "-include", "Python.h", "-E", "-xc", os.devnull]
+    if subprocess.run(reading, capture_output=True).returncode:
+        raise InputError(
+            f"compile=true is not allowed here: it needs Python's headers, but {compiler} finds no Python.h in "
+            f"{headers} (the system's package python3-dev has it)",
+            "compile",
+        )

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -281,7 +282,21 @@ def test_what_cannot_compile_says_why(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.delenv("CC", raising=False)
     with pytest.raises(InputError, match="needs a C compiler"):
         check_can_compile(torch.device("cuda"))
-    (tmp_path / "clang").touch(mode=0o755)
+    clang = tmp_path / "clang"
+    for status, names in ((1, "needs Python's headers, but .* finds no Python.h"), (0, "")):
+        clang.write_text(f"#!/bin/sh\nexit {status}\n")
+        clang.chmod(0o755)
+        with pytest.raises(InputError, match=names) if names else contextlib.nullcontext():
+            check_can_compile(torch.device("cuda"))
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="no gcc here")
+def test_where_python_h_is_a_real_compiler_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "gcc")
+    monkeypatch.setattr(sysconfig, "get_path", lambda *_: str(tmp_path))
+    with pytest.raises(InputError, match="needs Python's headers"):
+        check_can_compile(torch.device("cuda"))
+    (tmp_path / "Python.h").touch()
     check_can_compile(torch.device("cuda"))
 
 
