@@ -77,20 +77,6 @@ def trained(
     return history.losses, found.state_dict()
 
 
-def test_training_is_that_of_ordinary_steps_but_for_float_order(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clipping, warm-up, trimmed embeddings and a last batch that is not full included."""
-    assert len(made[1].windows) % RECIPE.batch_size
-    losses, weights = trained(made, monkeypatch, None)
-    recorder = Repeats()
-    found, others = trained(made, monkeypatch, recorder)
-    assert found == pytest.approx(losses, abs=1e-5) and len(set(found)) == len(found)
-    for name, tensor in weights.items():
-        torch.testing.assert_close(others[name], tensor, rtol=0, atol=2e-4)
-    lengths = {-(-len(w.ids) // STRIDE) * STRIDE for w in made[1].windows}
-    assert 1 <= recorder.recorded <= len(lengths)
-    assert recorder.replayed >= len(losses) - 2 * len(lengths)
-
-
 def test_batches_without_padding_are_recorded_too(made: Made) -> None:
     """Their mask would be left out: another way through the model, and one that cannot be recorded."""
     rows = [Window(tuple(range(length)), (1,), (2,), (n,)) for n, length in enumerate((STRIDE,) * 4 + (3 * STRIDE,))]
