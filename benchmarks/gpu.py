@@ -2,6 +2,7 @@
 
     python benchmarks/gpu.py                                        # every stage; about five minutes on an H200
     python benchmarks/gpu.py --stages agreement,steps --output gpu.json
+    python benchmarks/gpu.py --small                                # whether all of it runs, on any machine
 
 The encoder has xlm-roberta-base's architecture and random weights, the vocabulary is trained on the corpora so that it
 cuts them about as finely as XLM-R's; both are made in ``--work`` the first time. Nothing is downloaded, and neither
@@ -17,6 +18,7 @@ benchmarks/speed.py) and ``embedding`` (as benchmarks/embedding.py), all three o
 
 import argparse
 import functools
+import gc
 import json
 import os
 import subprocess
@@ -39,6 +41,7 @@ import speed_workloads as workloads  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
+from torch._dynamo.utils import counters  # noqa: E402
 from transformers import PreTrainedTokenizerFast  # noqa: E402
 
 from nertransfer import corpus, finetune, starts  # noqa: E402
@@ -52,6 +55,9 @@ VOCABULARY = 14_000
 """An epoch of a MasakhaNER language is 79 thousand sub-tokens with it, on average over the ten."""
 CELLS = 190
 """Of the published study: 38 configurations, five seeds."""
+SEEDS = 5
+WRITTEN = sum(1 / n for n in range(1, SEEDS + 1)) / SEEDS
+"""Share of cells whose weights are written: those that are better than the seeds before them, in any order."""
 EPOCHS = 50
 PRECISIONS = ("bf16", "fp32")
 MINILM = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
@@ -66,15 +72,15 @@ class Setting:
     def __init__(self, data: Path, work: Path, small: bool) -> None:
         self.corpora: dict[str, Corpus] = corpus.load(DataOptions(data=str(data)))
         self.work, self.small = work, small
+        self.epochs, self.rounds = (3, 1) if small else (EPOCHS, 5)
         self.start = starts.Start("xlmr", str(self._start("start")))
         self.encoder = Encoder(starts.load_tokenizer(self.start), RECIPES["published"].max_length)
 
     def _start(self, name: str, **sizes: Any) -> Path:
         folder = self.work / name
         if not (folder / "tokenizer.json").is_file():
-            workloads.save_xlm_roberta(
-                folder, **sizes | (workloads.SMALL | {"num_hidden_layers": 4} if self.small else {})
-            )
+            small = workloads.SMALL | {"num_hidden_layers": 4, "vocab_size": VOCABULARY} if self.small else {}
+            workloads.save_xlm_roberta(folder, **sizes | small)
             _tokenizer(self.corpora, self.work / "tokenizer.json").save_pretrained(folder)
         return folder
 
@@ -134,17 +140,17 @@ def without_capture(work: Callable[[], History]) -> History:
         finetune.can_capture = usual
 
 
-def peak(dtype: torch.dtype, size: int = 8192, repeats: int = 10) -> float:
+def peak(dtype: torch.dtype, size: int, repeats: int = 10) -> float:
     """Operations a second of a product of square matrices of random numbers."""
-    a, b = (torch.randn(size, size, device="cuda", dtype=dtype) for _ in range(2))
-    for _ in range(3):
-        a @ b
-    torch.cuda.synchronize()
-    began = time.perf_counter()
-    for _ in range(repeats):
-        a @ b
-    torch.cuda.synchronize()
-    return 2 * size**3 * repeats / (time.perf_counter() - began)
+    a, b = (torch.randn(size, size, device=device(), dtype=dtype) for _ in range(2))
+
+    def products(number: int) -> None:
+        for _ in range(number):
+            a @ b
+
+    products(3)
+    wait()
+    return 2 * size**3 * repeats / measures.timed("", lambda: products(repeats))[0]["wall_seconds"]
 
 
 def agreement(setting: Setting) -> Found:
@@ -162,7 +168,8 @@ def agreement(setting: Setting) -> Found:
 
 
 def steps(setting: Setting) -> Found:
-    peaks = {"fp32": peak(torch.float32, 4096), "bf16": peak(torch.bfloat16)}
+    sizes = {"fp32": 128, "bf16": 128} if setting.small else {"fp32": 4096, "bf16": 8192}
+    peaks = {"fp32": peak(torch.float32, sizes["fp32"]), "bf16": peak(torch.bfloat16, sizes["bf16"])}
     found: Found = {"matrix_product_tflops": {name: value / 1e12 for name, value in peaks.items()}}
     one = setting.corpora["hau"]
     train = setting.encoder.with_labels(one.train, label_list(one.categories))
@@ -176,7 +183,8 @@ def steps(setting: Setting) -> Found:
             def work(precision: str = precision, run: RunOptions = run) -> History:
                 return setting.fit("hau", precision, 4, run=run)
 
-            torch.cuda.reset_peak_memory_stats()
+            if torch.cuda.is_available():
+                torch.cuda.reset_peak_memory_stats()
             history = work() if way != "ordinary" else without_capture(work)
             seconds = min(history.seconds[2:])
             found[f"{precision} {way}"] = {
@@ -185,7 +193,7 @@ def steps(setting: Setting) -> Found:
                 "sub_tokens_s": history.tokens / seconds,
                 "tflops": operations / seconds / 1e12,
                 "share_of_peak": operations / seconds / peaks[precision],
-                "peak_gb": torch.cuda.max_memory_allocated() / 1e9,
+                "peak_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None,
             }
     return found | {"steps": history.steps_per_epoch, "sub_tokens": history.tokens}
 
@@ -199,19 +207,29 @@ def whole_cell(setting: Setting, language: str, seed: int, epochs: int, run: Run
         setting.encoder(split)
     identity = starts.Identity("", "", "", 512)  # that of a start is computed once a study
     cell = make_cell(setting.start, identity, one, seed, recipe)
+    scored: list[float] = []
+
+    def wants_weights(_: object) -> bool:
+        scored.append(time.perf_counter())
+        return True
+
+    compiled = counters["stats"]["unique_graphs"]
     began = time.perf_counter()
     folder = setting.work / f"cell-{os.getpid()}"
     accelerator = workloads.fresh_accelerator(recipe, run)
-    result = run_cell(cell, one, splits, run, accelerator, folder, setting.encoder)
+    result = run_cell(cell, one, splits, run, accelerator, folder, setting.encoder, wants_weights=wants_weights)
+    ended = time.perf_counter()
     return {
         "language": language,
         "epochs": epochs,
-        "seconds": time.perf_counter() - began,
+        "seconds": ended - began,
         "train_s": result.resources.train_seconds,
         "score_s": result.resources.score_seconds,
+        "save_s": ended - scored[0],
+        "compilations": counters["stats"]["unique_graphs"] - compiled,
         "steps": len(result.history.losses),
         "sub_tokens": result.history.tokens,
-        "words_scored": sum(scored.scores.words for scored in result.scored),
+        "words_scored": sum(one.scores.words for one in result.scored),
         "peak_gb": result.resources.peak_memory / 1e9,
         "epochs_s": result.history.seconds[:10],
         "loss": [result.history.losses[0], result.history.losses[-1]],
@@ -220,7 +238,7 @@ def whole_cell(setting: Setting, language: str, seed: int, epochs: int, run: Run
 
 def cell(setting: Setting) -> Found:
     first = whole_cell(setting, "luo", 0, 1)  # also loads libraries and compiles
-    return {"first": first, "hau": whole_cell(setting, "hau", 0, EPOCHS)}
+    return {"first": first, "hau": whole_cell(setting, "hau", 0, setting.epochs)}
 
 
 def languages(setting: Setting) -> Found:
@@ -233,19 +251,27 @@ def languages(setting: Setting) -> Found:
         few["train_and_score_s"] = few["all_epochs_s"] + few["score_s"]
         few["cell_s"] = few["seconds"] - few["train_s"] + few["all_epochs_s"]
         found[language] = few
-    mean = {key: float(np.mean([few[key] for few in found.values()])) for key in ("train_and_score_s", "cell_s")}
-    return found | {"mean": mean, "grid_minutes_one_after_another": CELLS * mean["cell_s"] / 60}
+    keys = ("train_and_score_s", "cell_s", "save_s")
+    mean = {key: float(np.mean([few[key] for few in found.values()])) for key in keys}
+    usual = mean["cell_s"] - (1 - WRITTEN) * mean["save_s"]
+    return found | {"mean": mean, "grid_minutes_one_after_another": CELLS * usual / 60}
 
 
 def embedding_words(setting: Setting, data: Path) -> Found:
-    return embedding.run(setting.minilm(), data, rounds=3, sample=200, device=device())
+    return embedding.run(setting.minilm(), data, min(setting.rounds, 3), sample=200, device=device())
 
 
 def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def race(setting: Setting, rounds: int = 5) -> Found:
+def wait() -> None:
+    """For the GPU, where there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def race(setting: Setting) -> Found:
     """An epoch of hau by an encoder of MiniLM's size, against the other ways of benchmarks/speed.py, which are in fp32.
 
     Ours is an epoch of the fifty of a published fine-tuning, what is done only once shared out among them. First, in
@@ -274,7 +300,7 @@ def race(setting: Setting, rounds: int = 5) -> Found:
 
     ours = {f"ours, {p}": lambda p=p: lambda: setting.fit("hau", p, 5, start) for p in PRECISIONS}
     contenders = {name: functools.partial(other, name) for name in workloads.REFERENCES} | ours
-    found = raced("race", contenders, rounds, measure)[0]
+    found = raced("race", contenders, setting.rounds, measure)[0]
     return found | {"differences": agreed["differences"], "losses": agreed["losses"]["ours"]}
 
 
@@ -293,11 +319,11 @@ def all_epochs(seconds: Sequence[float]) -> float:
     return sum(seconds[:2]) + (EPOCHS - 2) * float(np.median(seconds[2:]))
 
 
-def scoring(setting: Setting, data: Path, rounds: int = 5, batches: int = 8) -> Found:
+def scoring(setting: Setting, data: Path, batches: int = 8) -> Found:
     """The race of benchmarks/speed.py on so many batches of eight sentences of each test set."""
     config = workloads.Config(data, setting.minilm(), setting.minilm(), batches=batches, device="auto")
     workload = workloads.scoring(workloads.Setting(config))
-    found, outputs = raced("scoring", workload.contenders, rounds)
+    found, outputs = raced("scoring", workload.contenders, setting.rounds)
     assert workload.compare is not None
     return found | {"facts": workload.facts, "agreement": workload.compare(outputs)}
 
@@ -309,8 +335,8 @@ def side_by_side(setting: Setting, data: Path, counts: Sequence[int]) -> Found:
         gate = setting.work / f"gate-{count}"
         gate.unlink(missing_ok=True)
         command = [
-            sys.executable, __file__, "--data", str(data), "--work", str(setting.work), "--worker", str(gate),
-            *(["--small"] if setting.small else []),
+            sys.executable, __file__, "--data", str(data), "--work", str(setting.work),
+            *(["--small"] if setting.small else []), "--worker", str(gate),
         ]  # fmt: skip
         running = [
             subprocess.Popen([*command, str(number)], stdout=subprocess.PIPE, text=True) for number in range(count)
@@ -318,11 +344,14 @@ def side_by_side(setting: Setting, data: Path, counts: Sequence[int]) -> Found:
         try:
             for one in running:
                 assert one.stdout is not None
-                assert one.stdout.readline().strip() == "ready"
+                if one.stdout.readline().strip() != "ready":
+                    raise RuntimeError("a worker failed before its cell began; what it said is above")
             began = time.perf_counter()
             gate.touch()
             said = [one.communicate()[0] for one in running]
             seconds = time.perf_counter() - began
+            if any(one.returncode for one in running):
+                raise RuntimeError("a worker failed in its cell; what it said is above")
         finally:
             for one in running:  # those that still wait for one that failed
                 one.kill()
@@ -331,15 +360,12 @@ def side_by_side(setting: Setting, data: Path, counts: Sequence[int]) -> Found:
     return found
 
 
-SIDE_BY_SIDE_EPOCHS = 10
-
-
 def worker(setting: Setting, gate: Path, number: int) -> None:
     whole_cell(setting, "luo", 0, 1)
     print("ready", flush=True)
     while not gate.exists():
         time.sleep(0.01)
-    print(json.dumps(whole_cell(setting, "hau", number, SIDE_BY_SIDE_EPOCHS)), flush=True)
+    print(json.dumps(whole_cell(setting, "hau", number, min(setting.epochs, 10))), flush=True)
 
 
 STAGES = ("cell", "languages", "steps", "agreement", "race", "scoring", "embedding", "side by side")
@@ -355,16 +381,21 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON file for everything measured")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if not given.small and not torch.cuda.is_available():
+        parser.error("there is no GPU here; --small tries the program out without one")
+    if unknown := [name for name in given.stages.split(",") if name not in STAGES]:
+        parser.error(f"--stages: {', '.join(unknown)}: one of {', '.join(STAGES)}")
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
     transformers.logging.set_verbosity_error()
     given.work.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
     setting = Setting(given.data, given.work, given.small)
+    gc.freeze()  # as the workers of a study do, whose cells begin and end with a collection
     if given.worker:
         worker(setting, Path(given.worker[0]), int(given.worker[1]))
         return
     found: Found = {
-        "gpu": torch.cuda.get_device_name(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "set_up_s": time.perf_counter() - began,
     }

@@ -1,5 +1,6 @@
 """The race of benchmarks/speed.py: all contenders do the same work, and the file has what it promises. Never times."""
 
+import gc
 import itertools
 import json
 import sys
@@ -14,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import embedding  # noqa: E402
+import gpu  # noqa: E402
 import speed  # noqa: E402
 import speed_measures as measures  # noqa: E402
 import speed_workloads as workloads  # noqa: E402
@@ -147,3 +149,38 @@ def test_embedding_words_at_once_gives_the_vectors_of_one_pass_a_word(
     assert (result["facts"]["words"] == 80) == (words == "entity") and result["agreement"]["compared"] == 10
     assert result["agreement"]["greatest_difference"] < 1e-5
     assert all(name in embedding.table(result) for name in contenders)
+
+
+def test_the_program_for_gpus_runs_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a tiny encoder, and without a GPU where there is none."""
+    data, output = save_tiny_corpora(tmp_path / "data", ("hau", "luo")), tmp_path / "gpu.json"
+    for name in ("TOKENIZERS_PARALLELISM", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    arguments = ["--data", data, "--work", tmp_path / "work", "--processes", "1", "--output", output]
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--small", *map(str, arguments)])
+    try:
+        gpu.main()
+    finally:
+        gc.unfreeze()
+    found = json.loads(output.read_text(encoding="utf-8"))
+    assert set(gpu.STAGES) < set(found)
+    assert not {name: found[name]["failed"] for name in gpu.STAGES if "failed" in found[name]}
+    assert found["cell"]["hau"]["words_scored"] == found["languages"]["luo"]["words_scored"] > 100
+    assert found["agreement"]["fp32"] | {"losses": 4, "greatest_difference": 0.0} == found["agreement"]["fp32"]
+    assert max(found["race"]["differences"].values()) < 1e-5
+    assert set(found["scoring"]["agreement"]["differing"].values()) == {0}
+    assert len(found["side by side"]["1"]["cells"]) == 1
+    mean = found["languages"]["mean"]
+    assert 0 < mean["save_s"] < mean["cell_s"] and mean["train_and_score_s"] < mean["cell_s"]
+
+
+def test_the_program_for_gpus_says_what_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for arguments, message in (([], "there is no GPU here"), (["--small", "--stages", "cell,race2"], "race2: one of")):
+        monkeypatch.setattr(sys, "argv", ["gpu.py", "--work", str(tmp_path / "work"), *arguments])
+        with pytest.raises(SystemExit):
+            gpu.main()
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "work").exists()
