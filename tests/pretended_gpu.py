@@ -9,6 +9,7 @@ several streams. Models are to be loaded outside.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -226,13 +227,19 @@ class _Calls(TorchFunctionMode):
 def pretended_gpu() -> Iterator[None]:
     """Inside, there is a `DEVICE`, and accelerators are on it."""
     state = {"device": DEVICE}
+
+    def recording() -> bool:
+        return _Recording.current is not None
+
     swapping = torch.__future__.get_swap_module_params_on_conversion()
     torch.__future__.set_swap_module_params_on_conversion(True)
     try:
         with (
             mock.patch.dict(PartialState._shared_state, state),
             mock.patch.dict(AcceleratorState._shared_state, state),
-            mock.patch("torch.cuda.is_current_stream_capturing", lambda: _Recording.current is not None),
+            mock.patch("torch.cuda.is_current_stream_capturing", recording),
+            mock.patch("torch.accelerator.current_accelerator", lambda check_available=False: DEVICE),
+            mock.patch("torch.accelerator.current_stream", lambda: SimpleNamespace(is_capturing=recording)),
             torch.serialization.safe_globals([from_values]),
             _Calls(),
             _Operations(),

@@ -1,5 +1,7 @@
 """The way of a cell on a GPU, on a pretended one: same numbers as on a CPU, and nothing that a recording forbids."""
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ from tiny import save_tiny_corpora, save_tiny_start
 from transformers import AutoConfig, AutoModelForTokenClassification
 
 from nertransfer import captured, corpus, finetune, starts
-from nertransfer.captured import RECORDABLE
+from nertransfer.captured import RECORDABLE, CapturedSteps
 from nertransfer.cell import Encoder, make_accelerator
 from nertransfer.config import DataOptions, Recipe, RunOptions
 from nertransfer.embedding import word_vectors
@@ -82,6 +84,25 @@ def test_steps_that_are_replayed_train_as_on_a_cpu(inputs: Inputs, tape: Tape) -
     found = fitted(inputs)
     check_alike(found, fitted(inputs, gpu=False))
     assert tape.recorded > 1 and tape.replayed > len(found[0].losses) / 2
+
+
+def test_what_was_recorded_is_freed_with_the_training(
+    inputs: Inputs, tape: Tape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, for a GPU's memory cannot wait until Python looks for garbage."""
+    made: list[weakref.ref[CapturedSteps]] = []
+
+    def steps(*arguments: object) -> CapturedSteps:
+        made.append(weakref.ref(found := CapturedSteps(*arguments)))
+        return found
+
+    monkeypatch.setattr(finetune, "CapturedSteps", steps)
+    gc.disable()
+    try:
+        fitted(inputs)
+        assert [one() for one in made] == [None]
+    finally:
+        gc.enable()
 
 
 def test_steps_that_are_not_recorded_too(inputs: Inputs, tape: Tape) -> None:
