@@ -25,7 +25,7 @@ from nertransfer.encoding import IGNORED, Batch, Encoded, collate, epoch_batches
 from nertransfer.progress import progress_bar
 from nertransfer.randomness import mixed
 from nertransfer.trimming import Trimming, can_trim
-from nertransfer.unpadded import CPU_TOKENS, logits_at
+from nertransfer.unpadded import CPU_TOKENS, first_position, logits_at
 
 logger = logging.getLogger("nertransfer")
 
@@ -271,9 +271,9 @@ def capture(training: Training, recorder: Recorder) -> CapturedSteps:
         return loss.detach()
 
     inner = accelerator.unwrap_model(model)
-    # XLM-R and its kin count positions from behind the padding's, which padding itself does not move away from
-    padding = getattr(inner.base_model.embeddings, "padding_idx", training.train.pad_id)
-    limit = inner.config.max_position_embeddings - (0 if padding == training.train.pad_id else padding + 1)
+    first = first_position(inner)
+    # padding takes the position before the first one, but only where the model knows it as padding
+    limit = inner.config.max_position_embeddings - (0 if first == training.train.pad_id + 1 else first)
     return CapturedSteps(training.train, recipe.batch_size, step, rate, recorder, limit)
 
 

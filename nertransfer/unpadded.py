@@ -138,11 +138,14 @@ def hidden_states(
     return tuple(states[:, :length][there] for states in output.hidden_states)  # BigBird pads once more
 
 
+def first_position(model: PreTrainedModel) -> int:
+    """The position of a row's first sub-token: XLM-R and its kin count from behind the padding's."""
+    return getattr(model.base_model.embeddings, "padding_idx", -1) + 1
+
+
 def _places(model: PreTrainedModel, input_ids: torch.Tensor, packing: Packing) -> dict[str, Any]:
     """Arguments that tell an encoder where the sub-tokens of the row stand."""
-    # XLM-R and its kin count positions from behind the padding's
-    first = getattr(model.base_model.embeddings, "padding_idx", -1) + 1
-    position_ids = packing.position_ids.to(input_ids.device, non_blocking=True) + first
+    position_ids = packing.position_ids.to(input_ids.device, non_blocking=True) + first_position(model)
     return {"position_ids": position_ids[None], "packing": packing}
 
 
