@@ -166,7 +166,7 @@ def test_the_program_for_gpus_runs_as_a_whole(tmp_path: Path, monkeypatch: pytes
     assert set(gpu.STAGES) < set(found)
     assert not {name: found[name]["failed"] for name in gpu.STAGES if "failed" in found[name]}
     assert found["cell"]["hau"]["words_scored"] == found["languages"]["luo"]["words_scored"] > 100
-    assert found["agreement"]["fp32"] | {"losses": 4, "greatest_difference": 0.0} == found["agreement"]["fp32"]
+    assert found["agreement"]["fp32"]["losses"] == 4 and found["agreement"]["fp32"]["greatest_difference"] < 1e-4
     assert max(found["race"]["differences"].values()) < 1e-5
     assert set(found["scoring"]["agreement"]["differing"].values()) == {0}
     assert len(found["side by side"]["1"]["cells"]) == 1

@@ -25,7 +25,7 @@ from nertransfer.language_modelling import masked_batches
 from nertransfer.scoring import score
 
 RECIPE = Recipe(epochs=3, batch_size=7, learning_rate=5e-3, warmup_ratio=0.2, max_length=32, max_grad_norm=0.5)
-RUN = RunOptions(checkpoint_minutes=-1)
+RUN = RunOptions(device="cpu", checkpoint_minutes=-1)
 Weights = dict[str, torch.Tensor]
 
 
