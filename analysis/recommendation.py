@@ -24,7 +24,7 @@ from nertransfer import uriel
 from nertransfer.config import RankConfig
 from nertransfer.corpus import Corpus, read_split
 from nertransfer.errors import InputError
-from nertransfer.grid import is_several
+from nertransfer.grid import BASE, is_several
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
 from nertransfer.nouns import count
@@ -56,6 +56,12 @@ class Encoder(Protocol):
     subtokens: Subtokens | None
 
     def vectors(self, sentences: Sequence[Sequence[str]]) -> np.ndarray: ...
+
+
+def usual_start(found: StudyResults) -> str:
+    """The start that is meant where none is named: the only one of the study, of several the base."""
+    names = set(found.frame["start"])
+    return names.pop() if len(names) == 1 else BASE
 
 
 def compute(

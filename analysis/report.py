@@ -117,6 +117,7 @@ def recommend(config: RankConfig) -> Path:
     """
     study = study_name(config.data, config.tracking)
     found = results.read(resolve_uri(config.tracking), study)
+    config = replace(config, start=config.start or recommendation.usual_start(found))
     corpora, without = _corpora(config.data, found)
     encoder = None
     if config.encoder and corpora:  # without the sources' texts it had nothing to compare

@@ -688,7 +688,7 @@ class RankConfig:
     """Rank the sources of a study for a target that has no labelled train data."""
 
     target: str = required("code of the language to find a source for; one of the study's is treated as if it were new")
-    start: str = option("base", "start of the study whose sources are ranked")
+    start: str = option("", "start of the study whose sources are ranked; empty: its only one, of several base")
     text: str = option(
         "", "unlabelled text of the target: a UTF-8 file with one sentence a line, or a folder of such *.txt files"
     )
@@ -711,7 +711,6 @@ class RankConfig:
 
     def __post_init__(self) -> None:
         check_code(self.target, "target")
-        check(bool(self.start.strip()), "start", self.start, "the name of a start of the study")
 
 
 @dataclass(frozen=True)

@@ -252,8 +252,9 @@ def analyse(user: User, config: AnalyseConfig) -> None:
 
 
 def rank(user: User, config: RankConfig) -> None:
-    path = user.fresh(config.output, config.tracking.study, "recommended", f"{config.target}-{config.start}.csv")
-    assert set(pd.read_csv(path)["source"]) >= {"hau", "swa"}
+    study = study_name(config.data, config.tracking)
+    path = user.fresh(config.output, study, "recommended", f"{config.target}-{config.start or 'base'}.csv")
+    assert set(pd.read_csv(path)["source"]) >= ({"hau", "new"} if study == "mydata" else {"hau", "swa"})
 
 
 ENTRY_POINTS: dict[str, Callable[[User, Any], None]] = {

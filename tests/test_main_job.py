@@ -139,7 +139,9 @@ def test_the_source_that_is_chosen_is_of_the_targets_family(planted_study: Path)
         corpora, encoder = corpus.load(data), TextEncoder("base", data)
     right: dict[str, list[bool]] = {}
     for target in HAVE_KIN:
-        done = recommendation.compute(found, RankConfig(target=target, data=data), corpora, encoder=encoder)
+        done = recommendation.compute(
+            found, RankConfig(target=target, start="base", data=data), corpora, encoder=encoder
+        )
         right.setdefault("chosen", []).append(FAMILY[done.table["source"][0]] == FAMILY[target])
         assert "genetic_distance" not in done.table and "centre_similarity" in done.table
         left_out = done.judged.left_out

@@ -548,6 +548,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             row = planted_matrix(seed).loc[source, languages] / 100
             metrics = {f"{split}_f1/{target}": value for target, value in row.items() for split in ("test", "dev")}
             made.log_cell(opened, experiment, ("base", source, seed), languages, metrics=metrics, families=FAMILY)
+    for study, starts in (("one", ["mine"]), ("several", ["mine", "swa"])):
+        experiment = opened.create_experiment(study, artifact_location=(folder / "artifacts").as_uri())
+        for start, source in itertools.product(starts, ("hau", "swa")):
+            metrics = {"test_f1/hau": 0.3, "test_f1/swa": 0.4}
+            made.log_cell(opened, experiment, (start, source, 0), ["hau", "swa"], metrics=metrics)
     return folder
 
 
@@ -590,6 +595,7 @@ def test_a_ranker_and_a_new_language_of_a_known_family_by_its_code(store: Path, 
             "target='xxx': nothing is known of this language; give text or labelled, or one of amh, ",
         ),
         (("--target", "qka", "--start", "swa"), "start='swa' has no scores in this study; it has base"),
+        (("--target", "zul", "--study", "several"), "start='base' has no scores in this study; it has mine, swa"),
         (
             ("--target", "qka", "--study", "two"),
             "ranking sources needs at least two other than qka with scores; there is 1 source (qke)",
@@ -622,6 +628,12 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and message in done.stderr and "Traceback" not in done.stderr
     assert done.stdout == "" and not (store / "nothing").exists()
+
+
+def test_the_only_start_of_a_study_need_not_be_named(store: Path) -> None:
+    tracking = config.TrackingOptions(f"sqlite:///{store}/mlflow.db", "one")
+    path = report.recommend(config.RankConfig("zul", tracking=tracking, output=str(store / "only")))
+    assert path.name == "zul-mine.csv" and len(pd.read_csv(path)) == 2
 
 
 def test_a_ranking_that_cannot_be_written_is_bad_input(store: Path) -> None:
