@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from nertransfer.config import ScoringOptions
 from nertransfer.encoding import Encoded, collate, token_budget_batches
 from nertransfer.errors import InputError
-from nertransfer.unpadded import CPU_TOKENS, hidden_states
+from nertransfer.unpadded import CPU_TOKENS, hidden_states, sees_padding
 
 
 def check_layers(model: PreTrainedModel, layers: Sequence[int]) -> None:
@@ -53,7 +53,8 @@ def word_vectors(
     was_training = model.training
     model.eval()
     with torch.inference_mode():
-        for indices in token_budget_batches(encoded, tokens, [i for i, there in enumerate(wanted) if there]):
+        some = [i for i, there in enumerate(wanted) if there]
+        for indices in token_budget_batches(encoded, tokens, some, sees_padding(model)):
             batch = collate(encoded, indices)
             begin = np.cumsum([0, *(len(encoded.windows[i].ids) for i in indices)])
             # where the sub-tokens of the words stand in the row of real sub-tokens, and whose they are

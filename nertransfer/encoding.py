@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from nertransfer.errors import InputError
-from nertransfer.words import window_bounds
+from nertransfer.words import window_batches, window_bounds
 
 IGNORED = -100
 """Label of positions that carry none; the default ``ignore_index`` of torch's cross-entropy."""
@@ -195,18 +195,16 @@ def collate(encoded: Encoded, indices: Sequence[int]) -> Batch:
     return Batch(*map(torch.from_numpy, (ids, mask, labels, rows, columns, words)))
 
 
-def token_budget_batches(encoded: Encoded, tokens: int, some: Sequence[int] | None = None) -> Iterator[list[int]]:
+def token_budget_batches(
+    encoded: Encoded, tokens: int, some: Sequence[int] | None = None, one_length: bool = False
+) -> Iterator[list[int]]:
     """Indices of windows, longest first, in batches of at most ``tokens`` slots, padding included.
 
-    Of ``some`` windows, None: of all.
+    Of ``some`` windows, None: of all. ``one_length``: without any padding.
     """
     indices = range(len(encoded.windows)) if some is None else some
-    order = sorted(indices, key=lambda i: (-len(encoded.windows[i].ids), i))
-    begin = 0
-    while begin < len(order):
-        count = max(1, tokens // len(encoded.windows[order[begin]].ids))
-        yield order[begin : begin + count]
-        begin += count
+    for batch in window_batches([len(encoded.windows[i].ids) for i in indices], tokens, one_length):
+        yield [indices[i] for i in batch]
 
 
 MEGABATCH = 20

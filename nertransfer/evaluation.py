@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from nertransfer.config import ScoringOptions
 from nertransfer.encoding import Encoded, collate, token_budget_batches
-from nertransfer.unpadded import CPU_TOKENS, logits_at
+from nertransfer.unpadded import CPU_TOKENS, logits_at, sees_padding
 
 
 def predict(
@@ -35,7 +35,7 @@ def predict(
     filled = torch.zeros((2, encoded.number_of_words), dtype=torch.int64, device=accelerator.device)
     if accelerator.device.type == "cpu":
         tokens = min(tokens, CPU_TOKENS)
-    batches = list(token_budget_batches(encoded, tokens))
+    batches = list(token_budget_batches(encoded, tokens, one_length=sees_padding(model)))
     with torch.inference_mode():
         for indices in batches[accelerator.process_index :: accelerator.num_processes]:
             batch = collate(encoded, indices)

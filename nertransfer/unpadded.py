@@ -15,6 +15,7 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from nertransfer.dropout import drop
 from nertransfer.errors import InputError
+from nertransfer.words import SEES_PADDING
 
 ATTENTION = "nertransfer_unpadded"
 """Name of the attention function; no mask function has it, so models build no mask."""
@@ -74,6 +75,11 @@ def supports(model: torch.nn.Module) -> bool:
         and not getattr(inner.config, "is_decoder", False)
         and not inner.is_activation_checkpointing
     )
+
+
+def sees_padding(model: torch.nn.Module) -> bool:
+    """Whether words of this model change with the padding behind their window (`words.SEES_PADDING`)."""
+    return getattr(getattr(_unwrapped(model), "config", None), "model_type", "") in SEES_PADDING
 
 
 def forward(

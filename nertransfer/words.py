@@ -1,4 +1,4 @@
-"""Words of a text, windows over them, entities among their tags. Pure, standard library only.
+"""Words of a text, windows over them and their batches, entities among tags. Pure, standard library only.
 
 The file also travels with every registered model (`nertransfer.served` loads it from beside itself), so it
 imports nothing of ours: what a registered model reads and returns is what training and scoring mean by it.
@@ -6,9 +6,13 @@ imports nothing of ours: what a registered model reads and returns is what train
 
 import functools
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 OUTSIDE = "O"
+
+SEES_PADDING = frozenset({"convbert", "funnel", "nystromformer"})
+"""Model types that let the padding behind a window into its words, by convolutions or pooling, whatever the mask says:
+their windows are tagged in batches of one length, so that what a text gets does not depend on its neighbours."""
 
 APOSTROPHES = frozenset("'`´‘’ʼʻ")
 """Part of the word they touch, at its edges too: Luo *ng'*, Hausa *'yan*, Igbo *n'ime*."""
@@ -113,6 +117,22 @@ def window_bounds(lengths: Sequence[int], room: int) -> list[tuple[int, int, int
 
 def _fits_one_more(lengths: Sequence[int], begin: int, end: int, room: int) -> bool:
     return sum(lengths[begin : end + 1]) <= room
+
+
+def window_batches(lengths: Sequence[int], slots: int, one_length: bool = False) -> Iterator[list[int]]:
+    """Indices of windows of the given lengths (sub-tokens), longest first, in batches of at most ``slots``.
+
+    Padding counts, and a window that is longer is a batch of its own. ``one_length``: without any padding.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    begin = 0
+    while begin < len(order):
+        longest = lengths[order[begin]]
+        end = min(len(order), begin + max(1, slots // longest))
+        if one_length:
+            end = next((i for i in range(begin, end) if lengths[order[i]] != longest), end)
+        yield order[begin:end]
+        begin = end
 
 
 def is_stray(previous: str, tag: str) -> bool:

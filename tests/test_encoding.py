@@ -99,6 +99,9 @@ def test_batches_hold_every_window_once(lengths: list[int], batch_size: int, bud
     for batch in token_budget_batches(encoded, budget):
         longest = max(len(encoded.windows[i].ids) for i in batch)
         assert len(batch) == 1 or longest * len(batch) <= budget
+    alike = list(token_budget_batches(encoded, budget, one_length=True))
+    assert sorted(i for batch in alike for i in batch) == list(range(len(encoded.windows)))
+    assert all(len({len(encoded.windows[i].ids) for i in batch}) == 1 for batch in alike)
 
 
 def test_the_order_of_batches_depends_on_the_seed_alone() -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
+import torch
 import transformers
 from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
+from tiny import tiny_tokenizer
 from tiny_models import save_tiny_mlflow_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForTokenClassification
@@ -78,6 +80,41 @@ def served_entities(model: PyFuncModel, sentences: list[list[str]]) -> list[tupl
 @given(st.lists(st.lists(st.one_of(LETTERS, WORD), max_size=25), min_size=1, max_size=5))
 def test_spans_are_the_entities_that_scoring_counts(model: PyFuncModel, tagger: tuple, sentences: list) -> None:
     assert served_entities(model, sentences) == scored_entities(tagger, sentences)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("ConvBert", {"embedding_size": 32}),
+        ("Funnel", {"block_sizes": [1, 1], "d_model": 32, "n_head": 2, "d_head": 16, "d_inner": 64}),
+        ("Nystromformer", {}),
+        ("XLMRoberta", {}),
+    ],
+)
+def test_what_a_text_gets_does_not_depend_on_its_neighbours(kind: str, settings: dict) -> None:
+    """Not even where the model lets padding into words: scoring and serving tag such windows by length."""
+    if kind != "Funnel":
+        settings = settings | {
+            "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64,
+        }  # fmt: skip
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=len(tiny_tokenizer()), pad_token_id=1, max_position_embeddings=66, num_labels=9, **settings
+    )
+    torch.manual_seed(0)
+    network = getattr(transformers, f"{kind}ForTokenClassification")(config).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter *= 4 if parameter.dim() > 1 else 1
+    sentences = [["ab", "cde", "f"][: 1 + i % 3] * (1 + i % 4) for i in range(12)]
+    labels = [f"B-{i}" for i in range(9)]
+    network.config.id2label = dict(enumerate(labels))
+    tagger = Tagger(network, tiny_tokenizer())
+    together = tagger.tag(sentences)
+    for sentence, (tags, probabilities) in zip(sentences, together, strict=True):
+        ((tags_alone, alone),) = tagger.tag([sentence])
+        assert tags_alone == tags and alone == pytest.approx(probabilities, abs=1e-4)
+    scored = predict(network, encode(sentences, tiny_tokenizer(), 32), labels, Accelerator(cpu=True))
+    assert scored == [tags for tags, _ in together]
 
 
 def test_long_texts_are_read_to_their_end(model: PyFuncModel, tagger: tuple) -> None:
