@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nertransfer.corpus import ENTITIES, FINDINGS, Corpus
+from nertransfer import labels
+from nertransfer.corpus import ENTITIES, FINDINGS, Corpus, duplicates
 from nertransfer.errors import InputError
 from nertransfer.folders import make_folder
+from nertransfer.nouns import count
 from nertransfer.schema import SPLITS
 
 _ODD = tuple(kind for kind in FINDINGS if kind not in ("stray_tags", "document_starts"))
@@ -46,9 +48,9 @@ def findings_text(corpora: Mapping[str, Corpus]) -> str:
         for kind, means in FINDINGS.items()
         if (examples := list(_examples(corpora, kind)))
     ]
-    categories = list(_category_findings(corpora))
-    if categories:
-        paragraphs.append(["categories:", *categories])
+    for kind, examples in (("categories", _category_findings(corpora)), ("in train", _repeated_findings(corpora))):
+        if found := list(examples):
+            paragraphs.append([f"{kind}:", *found])
     if not paragraphs:
         return "Findings: none"
     return "\n".join(["Findings, read as they stand:", *("\n".join(p) for p in paragraphs)])
@@ -69,9 +71,20 @@ def _category_findings(corpora: Mapping[str, Corpus]) -> Iterator[str]:
     for language, corpus in corpora.items():
         if not corpus.categories:
             yield f"  {language}: the train split has no entity; a model of it can predict none"
+        for name in ("dev", "test"):
+            if not labels.categories_of(corpus.splits[name].tags):
+                yield f"  {language}: {name} has no entity; every F1 on it is 0"
         for name, unseen in corpus.unseen_categories.items():
             if unseen:
                 yield f"  {language}: {name} has {', '.join(unseen)}, which train lacks; these score 0 from this source"
+
+
+def _repeated_findings(corpora: Mapping[str, Corpus]) -> Iterator[str]:
+    for language, corpus in corpora.items():
+        for name, number in duplicates(corpus).items():
+            if number:
+                total = count(len(corpus.splits[name].sentences), "sentence")
+                yield f"  {language}: {number:,} of {total} of {name} stand in train; F1 there overstates new text's"
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

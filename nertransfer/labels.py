@@ -16,6 +16,8 @@ LONGEST_CATEGORY = 100
 
 _CATEGORY = re.compile(rf"(?!\.\.?$)[A-Za-z0-9_.\-]{{1,{LONGEST_CATEGORY}}}")  # "." and ".." name no metric, either
 
+_OTHER_SCHEMES = ("S-", "E-", "U-", "L-")
+
 
 def category_of(tag: str) -> str | None:
     """The category of ``tag``, or None for ``O``.
@@ -27,9 +29,10 @@ def category_of(tag: str) -> str | None:
         return None
     category = tag[2:]
     if tag[:2] not in ("B-", "I-") or not _CATEGORY.fullmatch(category) or category == ALL:
+        other = "; of BIOES and BILOU, write S- and U- as B-, E- and L- as I-" if tag[:2] in _OTHER_SCHEMES else ""
         raise InputError(
             f"tag {tag!r} is not O, B-<category> or I-<category> "
-            f"(category: at most {LONGEST_CATEGORY} letters, digits, '_', '.', '-'; not {ALL!r})"
+            f"(category: at most {LONGEST_CATEGORY} letters, digits, '_', '.', '-'; not {ALL!r}){other}"
         )
     return category
 

@@ -281,6 +281,7 @@ def test_any_bytes_are_read_in_full_or_refused(data: bytes) -> None:
         ("a O\nb\u00a0O\n", 2, "another kind of space"),
         ("a O\n\u200b\n", 2, "no tag column in '\\u200b'"),
         ("a O\n\nb PER\n", 3, "tag 'PER' is not O, B-<category> or I-<category>"),
+        ("a S-PER\n", 1, "of BIOES and BILOU, write S- and U- as B-, E- and L- as I-"),
         ("a O\nb B-\n", 2, "tag 'B-'"),
         ("a b-PER\n", 1, "tag 'b-PER'"),
         ("a S-PER\n", 1, "tag 'S-PER'"),

@@ -42,6 +42,8 @@ def test_prints_a_table_with_findings_and_writes_all_rows(data: Path) -> None:
     assert f"  {Path('mine', 'swa', 'dev.txt')}:4 (1 in all)" in findings  # the stray tag
     assert f"  {Path('mine', 'swa', 'train.txt')}:3 (1 in all)" in findings  # the zero-width space
     assert "swa: dev has DATE, which train lacks" in findings
+    assert "swa: 2 of 3 sentences of dev stand in train" in findings
+    assert "swa: 2 of 2 sentences of test stand in train" in findings
     path = data / "reports" / "mine" / "data.csv"
     assert written == f"Written: {path.relative_to(data)}"
     with path.open(encoding="utf-8", newline="") as file:
@@ -56,8 +58,13 @@ def test_prints_a_table_with_findings_and_writes_all_rows(data: Path) -> None:
 def test_nothing_odd_says_none(tmp_path: Path) -> None:
     (tmp_path / "swa").mkdir()
     for split in ("train", "dev", "test"):
-        (tmp_path / "swa" / f"{split}.txt").write_text("a B-PER\n")
+        (tmp_path / "swa" / f"{split}.txt").write_text(f"{split} B-PER\n")
     assert "Findings: none" in describe(tmp_path, "--data", str(tmp_path), "--output", "out").stdout
+
+
+def test_a_split_without_entities_is_told(data: Path) -> None:
+    (data / "mine" / "swa" / "test.txt").write_text("new O\n")
+    assert "swa: test has no entity; every F1 on it is 0" in describe(data, "--data", "mine").stdout
 
 
 def test_bad_data_ends_with_one_message_and_writes_nothing(data: Path) -> None:
