@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from nertransfer.errors import InputError
-from nertransfer.words import window_batches, window_bounds
+from nertransfer.words import window_batches, window_bounds, word_pieces
 
 IGNORED = -100
 """Label of positions that carry none; the default ``ignore_index`` of torch's cross-entropy."""
@@ -66,8 +66,8 @@ def encode(
 ) -> Encoded:
     """Encode the words of each sentence; with ``tags`` and ``label_ids`` also their labels.
 
-    Each distinct word is tokenised once, in one batched call, as
-    ``tokenizer(words, is_split_into_words=True)`` would tokenise it inside the sentence.
+    Each distinct word is tokenised once, in one batched call, as it would be inside the sentence
+    (`words.word_pieces`).
     Raises InputError when ``max_length`` is beyond what the tokenizer's model takes or leaves
     no room for words.
     """
@@ -130,22 +130,19 @@ def joined(parts: Sequence[Encoded]) -> Encoded:
 
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Ids the tokenizer puts before and after one sequence, such as <s> and </s>."""
-    bare = _tokenise([["a"]], tokenizer, special=False)[0]
-    full = _tokenise([["a"]], tokenizer, special=True)[0]
+    (bare,), (full,) = (_tokenise(["a"], tokenizer, special) for special in (False, True))
     for offset in range(len(full) - len(bare) + 1):
         if full[offset : offset + len(bare)] == bare:
             return tuple(full[:offset]), tuple(full[offset + len(bare) :])
     raise InputError("the start's tokenizer changes words when it adds special tokens; it cannot be used for tagging")
 
 
-def _tokenise(words: list[list[str]], tokenizer: PreTrainedTokenizerBase, special: bool) -> list[list[int]]:
+def _tokenise(words: Sequence[str], tokenizer: PreTrainedTokenizerBase, special: bool) -> list[list[int]]:
     try:
-        return tokenizer(
-            words, is_split_into_words=True, add_special_tokens=special,
-            return_attention_mask=False, return_token_type_ids=False,
-        )["input_ids"]  # fmt: skip
+        return word_pieces(tokenizer, words, special)
     except (AssertionError, ValueError) as error:
-        raise InputError(f"the start's tokenizer cannot read sentences that are split into words: {error}") from None
+        kind = type(tokenizer).__name__
+        raise InputError(f"the start's tokenizer, {kind}, cannot read sentences split into words: {error}") from None
 
 
 def _pieces_of_words(
@@ -155,7 +152,7 @@ def _pieces_of_words(
     known = [word for word in words if word]  # some tokenizers refuse the empty string
     pieces: dict[str, tuple[int, ...]] = dict.fromkeys(words, ())
     if known:
-        ids = _tokenise([[word] for word in known], tokenizer, special=False)
+        ids = _tokenise(known, tokenizer, special=False)
         pieces |= {word: tuple(i) for word, i in zip(known, ids, strict=True)}
     return pieces
 

@@ -158,12 +158,12 @@ class Tagger:
             probability, best = logits.softmax(-1).max(-1)
         return best.tolist(), probability.tolist()
 
-    def _tokenise(self, lists: list[list[str]], special: bool) -> list[list[int]]:
+    def _tokenise(self, some: Sequence[str], special: bool) -> list[list[int]]:
         with self._lock:
-            return self.tokenizer(lists, is_split_into_words=True, add_special_tokens=special)["input_ids"]
+            return words.word_pieces(self.tokenizer, some, special)
 
     def _special_ids(self) -> tuple[list[int], list[int]]:
-        bare, full = self._tokenise([["a"]], special=False)[0], self._tokenise([["a"]], special=True)[0]
+        (bare,), (full,) = (self._tokenise(["a"], special) for special in (False, True))
         for offset in range(len(full) - len(bare) + 1):
             if full[offset : offset + len(bare)] == bare:
                 return full[:offset], full[offset + len(bare) :]
@@ -173,7 +173,7 @@ class Tagger:
         """Sub-tokens of each distinct word, at least one, at most a window full."""
         distinct = list(dict.fromkeys(word for sentence in sentences for word in sentence))
         known = [word for word in distinct if word]  # some tokenizers refuse the empty string
-        ids = dict(zip(known, self._tokenise([[word] for word in known], special=False) if known else [], strict=True))
+        ids = dict(zip(known, self._tokenise(known, special=False) if known else [], strict=True))
         unknown = self.tokenizer.unk_token_id
         if unknown is None and not all(ids.get(word) for word in distinct):
             raise ValueError("some words tokenise to nothing, and the tokenizer has no unknown token")

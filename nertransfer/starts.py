@@ -128,7 +128,7 @@ _LIKE_ROBERTA = ("camembert", "data2vec-text", "ibert", "longformer", "luke", "m
 
 
 def load_tokenizer(start: Start, local_only: bool = False) -> PreTrainedTokenizerBase:
-    """The start's tokenizer; byte-level ones are told to expect a space before each word."""
+    """The start's tokenizer; byte-level ones that can be told expect a space before each word."""
     with _loading(start, local_only) as arguments:
         tokenizer = AutoTokenizer.from_pretrained(start.location, **arguments)
         if getattr(tokenizer, "add_prefix_space", None) is False:
@@ -228,8 +228,14 @@ def load_encoder(start: Start, local_only: bool = False) -> PreTrainedModel:
 
 
 def _check_vocabulary(start: Start, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raise InputError where the tokenizer has sub-tokens that the model has no embedding of."""
-    rows = model.get_input_embeddings().weight.shape[0]
+    """Raise InputError where the tokenizer has sub-tokens that the model has no embedding of, as CANINE of all."""
+    try:
+        rows = model.get_input_embeddings().weight.shape[0]
+    except (AttributeError, NotImplementedError):
+        raise InputError(
+            f"start {start.name!r} cannot be used: {model.config.model_type} has no table of embeddings, with a row "
+            "for each sub-token"
+        ) from None
     if tokenizer.vocab_size > rows:  # without what was added: some have more special tokens than they use
         raise InputError(
             f"start {start.name!r} cannot be used: its tokenizer has {tokenizer.vocab_size} sub-tokens, its weights "

@@ -6,7 +6,8 @@ imports nothing of ours: what a registered model reads and returns is what train
 
 import functools
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 OUTSIDE = "O"
 
@@ -75,6 +76,24 @@ def split_words(text: str) -> list[Place]:
     if begin >= 0:
         places.append((begin, len(text)))
     return places
+
+
+def word_pieces(tokenizer: Callable[..., Any], words: Sequence[str], special: bool = False) -> list[list[int]]:
+    """Sub-tokens of each word as it stands behind another one in a text; ``special``: with the special ones.
+
+    Where the tokenizer runs words together that it is given one by one, for the space before a word is a part of it
+    (ModernBERT's and Gemma's byte pairs), each is given with a space before it.
+    """
+
+    def ids(text: Any, split: bool = False, special: bool = False) -> Any:
+        return tokenizer(
+            text, is_split_into_words=split, add_special_tokens=special,
+            return_attention_mask=False, return_token_type_ids=False,
+        )["input_ids"]  # fmt: skip
+
+    if ids(["a", "a"], split=True) != ids("a a") == ids("a") + ids(" a"):
+        return ids([f" {word}" for word in words], special=special)
+    return ids([[word] for word in words], split=True, special=special)
 
 
 def window_bounds(lengths: Sequence[int], room: int) -> list[tuple[int, int, int, int]]:

@@ -178,14 +178,16 @@ def test_what_cannot_be_read_is_refused_as_the_callers_mistake(
     assert raised.value.get_http_status_code() == 400
 
 
-def test_words_are_cut_into_the_same_sub_tokens_where_spaces_belong_to_words(tmp_path: Path) -> None:
-    """A byte-level tokenizer that was saved without the space before each word."""
+@pytest.mark.parametrize("told", [True, False])
+def test_words_are_cut_into_the_same_sub_tokens_where_spaces_belong_to_words(tmp_path: Path, told: bool) -> None:
+    """A byte-level tokenizer that was saved without the space before each word, and says so, or not (ModernBERT's)."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     backend = Tokenizer(models.BPE({c: i for i, c in enumerate(["<s>", "<pad>", "</s>", "<unk>", *alphabet])}, []))
     backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token="<pad>", unk_token="<unk>", add_prefix_space=False, model_max_length=40
-    ).save_pretrained(tmp_path)
+        tokenizer_object=backend, pad_token="<pad>", unk_token="<unk>", model_max_length=40,
+        **({"add_prefix_space": False} if told else {}),
+    ).save_pretrained(tmp_path)  # fmt: skip
     config = RobertaConfig(
         vocab_size=len(alphabet) + 4, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
         max_position_embeddings=42, pad_token_id=1, id2label={0: "O", 1: "B-PER", 2: "I-PER"},
@@ -196,7 +198,9 @@ def test_words_are_cut_into_the_same_sub_tokens_where_spaces_belong_to_words(tmp
     network = transformers.AutoModelForTokenClassification.from_pretrained(tmp_path / "saved", use_safetensors=True)
     again = Tagger(network, transformers.AutoTokenizer.from_pretrained(tmp_path / "saved"))
     sentences = [["da", "\u0301e", "ọ̀rọ̀", "\N{GRINNING FACE}"] * 5]
-    expected = predict(network, encode(sentences, tokenizer, 40), labels, Accelerator(cpu=True))
+    encoded = encode(sentences, tokenizer, 40)
+    assert encoded.windows[0].ids[:8] == tuple(tokenizer(" da \u0301e ọ")["input_ids"][:8])  # words stay apart
+    expected = predict(network, encoded, labels, Accelerator(cpu=True))
     assert [tags for tags, _ in again.tag(sentences)] == expected
 
 

@@ -273,6 +273,16 @@ def test_a_model_that_cannot_be_a_tagger_is_no_start(tmp_path: Path) -> None:
         starts.identify(resolve(str(tmp_path / "bart")))
 
 
+def test_a_model_of_characters_without_embeddings_of_sub_tokens_is_no_start(tmp_path: Path) -> None:
+    config = transformers.CanineConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, num_hash_buckets=64
+    )
+    transformers.CanineModel(config).save_pretrained(tmp_path / "canine")
+    transformers.CanineTokenizer().save_pretrained(tmp_path / "canine")
+    with pytest.raises(InputError, match="start 'canine' cannot be used: canine has no table of embeddings"):
+        starts.identify(resolve(str(tmp_path / "canine")))
+
+
 @pytest.mark.parametrize(
     ("kind", "settings", "limit"),
     [
