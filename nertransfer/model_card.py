@@ -148,13 +148,13 @@ def _what(card: Card) -> str:
     named = f"**{escape(f'{card.source} ({card.source_name})' if card.source_name else card.source)}**"
     told = card.few_shot.after(named) if card.few_shot else named
     return (
-        f"Named entity recognition: tags the words of a text with IOB2 tags of {_categories(card)}. The start "
+        f"Named entity recognition: tags the words of a text with IOB2 tags of {_category_names(card)}. The start "
         f"**{card.start}**, fine-tuned on {told}, seed {card.seed}, in study {escape(card.study)}. On the "
         f"test split of {card.source}: F1 **{_percent(card.own.f1)}** %. {_choice(card)}"
     )
 
 
-def _categories(card: Card) -> str:
+def _category_names(card: Card) -> str:
     return ", ".join(escape(score.name) for score in card.categories) or "no category"
 
 

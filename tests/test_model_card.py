@@ -45,6 +45,10 @@ def test_the_card_names_the_rule_and_shows_all_seeds_and_intervals() -> None:
     assert "Mean test F1 over 3 seeds: 86.0 %, 95 % interval 84.0 to 88.0." in BODY
 
 
+def test_the_card_begins_with_what_the_model_tags() -> None:
+    assert "tags the words of a text with IOB2 tags of DATE, LOC, MISC. The start **base**, fine-tuned on" in BODY
+
+
 def test_the_rule_is_said_plainly_where_it_was_another() -> None:
     on_test = dataclasses.replace(CARD, selection_split="test")
     assert "too high an estimate for new text" in model_card.body(on_test, "")
