@@ -30,7 +30,7 @@ from nertransfer.languages import LANGUAGES
 from nertransfer.nouns import count
 from nertransfer.schema import F1
 from nertransfer.subtokens import of_words
-from nertransfer.text_files import BYTE_ORDER_MARK, decode
+from nertransfer.text_files import BYTE_ORDER_MARK, decode, running_lines
 from nertransfer.uriel import Typology
 
 BEST = "best"
@@ -197,7 +197,8 @@ def read_text(path: Path) -> list[list[str]]:
             text = decode(file.read_bytes(), file, "text").removeprefix(BYTE_ORDER_MARK)
         except OSError as error:
             raise InputError(f"{file}: cannot be read: {error.strerror}", "text") from error
-        sentences += [words for line in text.split("\n") if (words := line.split())]
+        lines = running_lines(text, file, "text", "give columns as labelled")
+        sentences += [line.split() for _, line in lines]
     if not sentences:
         raise InputError(
             f"text={str(path)!r} has no word; it needs a UTF-8 text file, or *.txt files in a folder", "text"

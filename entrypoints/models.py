@@ -22,7 +22,8 @@ def main(config: ModelsConfig) -> None:
     digests = {name: corpus.digest for name, corpus in corpora_at_hand(config.data).items()}
     sources = config.sources or config.data.languages
     rows = read(store, sources, {study_name(config.data, config.tracking): digests})
-    print(table(rows) if rows else "no model is registered in this store; the study entry point registers them")
+    whose = f" of {', '.join(sources)}" if sources else ""
+    print(table(rows) if rows else f"no model{whose} is registered in this store; the study entry point registers them")
 
 
 if __name__ == "__main__":

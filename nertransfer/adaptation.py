@@ -21,7 +21,7 @@ from nertransfer.measurements import Measurements
 from nertransfer.schema import KIND_ADAPTATION, START, START_FINGERPRINT
 from nertransfer.store import Study
 from nertransfer.study import resolve_starts
-from nertransfer.text_files import BYTE_ORDER_MARK, decode
+from nertransfer.text_files import BYTE_ORDER_MARK, decode, running_lines
 from nertransfer.tracking import configuration_params, deliver, log, open_run
 
 
@@ -95,7 +95,7 @@ def _read_text(config: AdaptConfig) -> tuple[list[str], str]:
         raise InputError("text is missing: a UTF-8 file with one sentence a line")
     raw = path.read_bytes()
     text = decode(raw, path, "text").removeprefix(BYTE_ORDER_MARK)
-    lines = [line for line in text.split("\n") if line.strip()]
+    lines = running_lines(text, path, "text", "give the words alone, a sentence a line")
     if not lines:
-        raise InputError(f"{path}: the text is empty")
-    return lines, hashlib.sha256(raw).hexdigest()
+        raise InputError(f"{path}: the text is empty", "text")
+    return [line for _, line in lines], hashlib.sha256(raw).hexdigest()

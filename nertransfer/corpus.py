@@ -23,7 +23,7 @@ from nertransfer.folders import make_folder
 from nertransfer.grid import is_several, languages_of
 from nertransfer.languages import check_code
 from nertransfer.schema import SPLITS
-from nertransfer.text_files import BYTE_ORDER_MARK, decode
+from nertransfer.text_files import BYTE_ORDER_MARK, SEPARATORS, decode
 
 LAYOUT = "<language>/{train,dev,test}.txt"
 DOCUMENT_START = "-DOCSTART-"
@@ -31,9 +31,6 @@ PROBLEMS_SHOWN = 5
 LINES_KEPT = 5
 """Of every kind of finding, so many line numbers are kept as examples."""
 
-# Python's own str.split() and str.splitlines() also cut at U+00A0, U+0085, U+2028 and others,
-# which occur inside words; only these are separators here.
-SEPARATORS = re.compile(r"[ \t]+")
 _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 """Unicode categories: controls, format and zero-width characters, and spaces other than U+0020."""
 

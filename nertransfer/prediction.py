@@ -14,13 +14,12 @@ from nertransfer import corpus, named_models, rendering, starts
 from nertransfer.config import LONGEST_NAME, DataOptions, ModelOptions, PredictConfig, StoreOptions
 from nertransfer.errors import InputError
 from nertransfer.folders import make_folder
-from nertransfer.labels import category_of
 from nertransfer.model_addresses import local_copy
 from nertransfer.nouns import count
 from nertransfer.progress import progress_bar
 from nertransfer.served import Tagged, Tagger, words
 from nertransfer.store import client, resolve_uri
-from nertransfer.text_files import BYTE_ORDER_MARK, decode
+from nertransfer.text_files import BYTE_ORDER_MARK, SEPARATORS, decode, running_lines
 
 LONGEST_OUTPUT = LONGEST_NAME - len(".new")
 """Bytes of the output's name: it is written under one with ``.new`` behind it."""
@@ -87,9 +86,8 @@ def predict(config: PredictConfig) -> Outcome:
 # --- the input ---------------------------------------------------------------------------------
 
 
-def _read(path: Path) -> list[str]:
-    text = decode(path.read_bytes(), path, "input").removeprefix(BYTE_ORDER_MARK)
-    return [line.removesuffix("\r") for line in text.split("\n")]
+def _read(path: Path) -> str:
+    return decode(path.read_bytes(), path, "input").removeprefix(BYTE_ORDER_MARK)
 
 
 def read_lines(path: Path) -> list[Text]:
@@ -97,21 +95,10 @@ def read_lines(path: Path) -> list[Text]:
 
     Raises InputError when there is none, or when every line ends in an IOB2 tag: those are columns.
     """
-    texts = [Text(number, line) for number, line in enumerate(_read(path), start=1) if line.strip()]
-    if not texts:
+    lines = running_lines(_read(path), path, "input", "give input_format=conll")
+    if not lines:
         raise InputError(f"{path}:1: the file has no text", "input")
-    if all(_ends_in_tag(text.text) for text in texts):
-        raise InputError(f"{path}:{texts[0].line}: every line ends in an IOB2 tag; give input_format=conll", "input")
-    return texts
-
-
-def _ends_in_tag(line: str) -> bool:
-    columns = corpus.SEPARATORS.split(line.strip())
-    try:
-        category_of(columns[-1])
-    except InputError:
-        return False
-    return len(columns) > 1
+    return [Text(number, line.removesuffix("\r")) for number, line in lines]
 
 
 def read_columns(path: Path) -> list[Text]:
@@ -123,8 +110,9 @@ def read_columns(path: Path) -> list[Text]:
     texts: list[Text] = []
     sentence: list[str] = []
     first = columns_before = 0
-    for number, line in enumerate([*_read(path), ""], start=1):
-        columns = corpus.SEPARATORS.split(line.rstrip(" \t"))
+    for number, raw in enumerate([*_read(path).split("\n"), ""], start=1):
+        line = raw.removesuffix("\r")
+        columns = SEPARATORS.split(line.rstrip(" \t"))
         if columns == [""] or columns[0] == corpus.DOCUMENT_START:
             if sentence:
                 texts.append(Text(first, " ".join(sentence)))

@@ -204,7 +204,8 @@ def entity_table(tagger: Tagger, texts: Any, params: Mapping[str, Any]) -> pd.Da
         raise Refused("no text is given: inputs is a list of at least one string")
     for number, text in enumerate(texts):
         if not isinstance(text, str):
-            raise Refused(f"text {number} is not a string")
+            way_out = ": join its words by spaces, with the parameter words=true" if isinstance(text, list) else ""
+            raise Refused(f"text {number} is not a string{way_out}")
         if len(text) > LONGEST_TEXT:
             raise Refused(f"text {number} has {len(text)} characters, more than {LONGEST_TEXT}: send it in paragraphs")
         if any("\ud800" <= character <= "\udfff" for character in text):

@@ -59,6 +59,7 @@ def test_adapting_twice_gives_the_same_weights(study: Study) -> None:
         ({"text": "empty.txt"}, "empty.txt: the text is empty"),
         ({"text": "latin.txt"}, "latin.txt:2: not UTF-8: byte 0xe9 at byte offset 4"),
         ({"text": ""}, "text is missing"),
+        ({"text": "columns.txt"}, "columns.txt:1: every line ends in an IOB2 tag; give the words alone"),
         ({"output": "tiny"}, "output='tiny' is not allowed: it exists already"),
         ({"output": "text.txt/adapted"}, "output: the folder text.txt cannot be made"),
         ({"start": "nowhere"}, "start 'nowhere' is unknown"),
@@ -68,6 +69,7 @@ def test_adapting_twice_gives_the_same_weights(study: Study) -> None:
     ],
 )
 def test_bad_input_writes_nothing(study: Study, changes: dict[str, str], message: str) -> None:
+    Path("columns.txt").write_text("abc B-PER\nde O\n")
     Path("empty.txt").write_text("\n\n")
     Path("latin.txt").write_bytes(b"abc\n\xe9\n")
     Path("nothing.txt").write_text("\u200b\n", encoding="utf-8")

@@ -548,6 +548,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             row = planted_matrix(seed).loc[source, languages] / 100
             metrics = {f"{split}_f1/{target}": value for target, value in row.items() for split in ("test", "dev")}
             made.log_cell(opened, experiment, ("base", source, seed), languages, metrics=metrics, families=FAMILY)
+    (folder / "columns.conll").write_text("a B-PER\nb O\n")
     for study, starts in (("one", ["mine"]), ("several", ["mine", "swa"])):
         experiment = opened.create_experiment(study, artifact_location=(folder / "artifacts").as_uri())
         for start, source in itertools.product(starts, ("hau", "swa")):
@@ -616,6 +617,10 @@ def test_a_ranker_and_a_new_language_of_a_known_family_by_its_code(store: Path, 
         ),
         (("--target", "qka", "--ranker", "oracle"), "ranker='oracle' is not allowed: one of best, average"),
         (("--target", "qka", "--text", "none.txt"), "none.txt: cannot be read"),
+        (
+            ("--target", "qka", "--text", "columns.conll"),
+            "columns.conll:1: every line ends in an IOB2 tag; give columns as labelled",
+        ),
         (("--target", "qka", "--tokenizer", "none"), "tokenizer='none' has no tokenizer.json"),
         (("--target", "qka", "--labelled", "mlflow.db"), "mlflow.db:"),
         (("--target", "qka", "--study", "unheard"), "study 'unheard' does not exist"),

@@ -178,6 +178,11 @@ def test_what_cannot_be_read_is_refused_as_the_callers_mistake(
     assert raised.value.get_http_status_code() == 400
 
 
+def test_words_in_a_list_are_refused_with_how_to_give_them(tagger: tuple) -> None:
+    with pytest.raises(served.Refused, match=r"text 1 is not a string: join its words by spaces, with .* words=true"):
+        served.entity_table(Tagger(*tagger[:2]), ["da", ["da", "xo"]], {})
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_words_are_cut_into_the_same_sub_tokens_where_spaces_belong_to_words(tmp_path: Path, told: bool) -> None:
     """A byte-level tokenizer that was saved without the space before each word, and says so, or not (ModernBERT's)."""

@@ -31,7 +31,7 @@ from nertransfer import (
 )
 from nertransfer.aliases import Change
 from nertransfer.claims import Claims, Owner
-from nertransfer.config import DataOptions, RegisterConfig
+from nertransfer.config import DataOptions, ModelsConfig, RegisterConfig
 from nertransfer.corpus import load
 from nertransfer.errors import InputError
 from nertransfer.store import Study, all_versions, open_study
@@ -462,3 +462,11 @@ def test_an_imported_cell_is_never_chosen_for_there_are_no_weights_of_it(study: 
     train(study, 1, keep_weights="false")
     assert [seed for _, _, seed in trained_cells.finished_places(study)] == [0, 1]
     assert register(study)  # of the two, whichever is better: its weights are there
+
+
+def test_a_source_without_a_model_is_told_apart_from_an_empty_store(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = load_script(ROOT / "entrypoints" / "models.py").main
+    main(commandline.build(ModelsConfig, {"sources": "zzz", "data": "data"}))
+    assert "no model of zzz is registered in this store" in capsys.readouterr().out
