@@ -115,10 +115,10 @@ def _loading(start: Start, local_only: bool = False) -> Iterator[dict[str, Any]]
             yield {"revision": start.revision, "trust_remote_code": False, "local_files_only": local_only}
     except Exception as error:  # the libraries raise what they like: TypeError, their own kinds, Exception itself
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(
-            f"start {start.name!r} cannot be loaded from {start.location!r}: {first} "
-            "(weights must be safetensors; without a network give a folder saved by save_pretrained)"
-        ) from error
+        way_out = ""
+        if isinstance(error, OSError):  # a file that is not there, or nowhere to download it from
+            way_out = " (weights must be safetensors; without a network give a folder saved by save_pretrained)"
+        raise InputError(f"start {start.name!r} cannot be loaded from {start.location!r}: {first}{way_out}") from error
 
 
 _WEIGHTS: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32}

@@ -776,7 +776,7 @@ def test_bad_input_stops_a_study_before_any_run(fresh: Study, changes: dict[str,
         ("models:/ner-aaa@nobody", "models:/ner-aaa@champion"),
         ("models:/ner-zzz@champion", "registered models: "),
         ("runs:/0123456789abcdef0123456789abcdef", "is not there"),
-        ("tiny", "not a token classifier but XLMRobertaForMaskedLM"),
+        ("tiny", "not a token classifier but XLMRobertaForMaskedLM$"),
         ("no-such-model", "unknown"),
     ],
 )
