@@ -19,7 +19,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 
@@ -41,6 +41,8 @@ EXPIRY_SECONDS = PATIENCE_SECONDS + 300.0
 than a process waits for a server that is away, or all would seem dead when it is back."""
 CLOCK_SECONDS = 30.0
 """A clock that was set forward by less does not make a process another one."""
+FINISHED = "finished"
+"""How a claim ends whose work is done."""
 NOTE = "Which process works on which cell: see nertransfer/claims.py. Do not delete while a study runs."
 
 
@@ -132,6 +134,12 @@ class Claim:
     number: int
     runs: tuple[str, ...]
 
+    def end_before(self) -> str:
+        """How the claim on ``name`` before this one ended; empty where there was none, or where two disagreed on it."""
+        records = [_record(run, self.name) for run in claim_runs(self.claims.study)]
+        ends = {record.ends.get(self.number - 1) for record in records if self.number - 1 in record.owners}
+        return (ends.pop() if len(ends) == 1 else None) or ""
+
     def give_up(self, how: str) -> None:
         """Give it back after a failure, without much patience: a claim whose owner is dead expires anyway."""
         study = replace(self.claims.study, client=impatient(self.claims.study.client))
@@ -171,13 +179,19 @@ class Claims:
 
     def is_taken(self, name: str) -> bool:
         """Whether a living process holds the claim on ``name`` now."""
+        return bool(self.taken([name]))
+
+    def taken(self, names: Iterable[str]) -> set[str]:
+        """Those of the names that living processes hold the claims on now."""
         runs = claim_runs(self.study)
         beats = heartbeats(runs)
-        for record in (_record(run, name) for run in runs):
-            last = max(record.owners, default=0)
-            if last and last not in record.ends and _owner(record.owners[last]).is_alive(beats, self.me, self.expiry):
-                return True
-        return False
+        return {name for name in names if any(self._is_held(_record(run, name), beats) for run in runs)}
+
+    def _is_held(self, record: _Record, beats: Mapping[str, float]) -> bool:
+        last = max(record.owners, default=0)
+        if not last or last in record.ends:
+            return False
+        return _owner(record.owners[last]).is_alive(beats, self.me, self.expiry)
 
     def abandon(self, name: str, task: str) -> None:
         """End the claim of a Slurm task on ``name``, of which Slurm says that it is gone."""

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 
 from nertransfer import cell_folders, cell_measurements, cell_weights, measurements, schema, starts
 from nertransfer.cell import Cell, CellResult, Encoder, checkpoint_folder, run_cell
-from nertransfer.claims import Claims, Heart, Owner, claim_runs, heartbeats
+from nertransfer.claims import FINISHED, Claim, Claims, Heart, Owner
 from nertransfer.config import DataOptions, RunOptions
 from nertransfer.corpus import Split
 from nertransfer.finetune import History, clear_checkpoint
@@ -120,35 +120,36 @@ class Runner:
         how = "cut short"
         try:
             with cell_folders.cell_lock(Path(self.work.data.work_dir), cell.key):
-                earlier = runs_of(self.study, cell)
+                earlier = self._marked(runs_of(self.study, cell), claim)
                 finished = [r for r in earlier if r.info.status == "FINISHED" and is_scored(r, self.work.plan.targets)]
                 if finished and not even_if_finished:
                     self._from_main(0)
                     mark_as_asked(self.study, finished[-1:])
                     how = "found finished"
                     return Outcome(cell.name, FOUND)
-                running = [run for run in earlier if run.info.status == "RUNNING"]
-                if running and self._is_at_work(running[-1]):  # it has ended its claim and is about to finish
-                    how = "given back"
-                    self._from_main(0)
-                    return Outcome(cell.name, TAKEN)
                 # a run that was cut short goes on; one that waits in a queue is this one's
                 cut = [run for run in earlier if run.info.status in ("KILLED", "SCHEDULED", "RUNNING")]
                 again = cut[-1].info.run_id if cut else None
                 attempts = int(cut[-1].data.tags.get(schema.ATTEMPTS, 0)) + 1 if cut else 1
-                outcome = self._tracked(cell, again, attempts, even_if_finished, lambda: claim.end("finished"))
-                how = "finished"
+                outcome = self._tracked(cell, again, attempts, even_if_finished, lambda: claim.end(FINISHED))
+                how = FINISHED
                 return outcome
         finally:
-            if how != "finished":
+            if how != FINISHED:
                 claim.give_up(how)
 
-    def _is_at_work(self, run: Run) -> bool:
-        """Whether another process works on a run that has no claim."""
+    def _marked(self, runs: list[Run], claim: Claim) -> list[Run]:
+        """The runs of a cell, now that this process has the claim on it, one of them marked as finished if need be.
+
+        All is delivered before a claim ends as finished; then the run is marked, unless its process ends in between.
+        """
         assert self.study is not None
-        owner, me = Owner.of_run(run), Owner.this_process()
-        beats = heartbeats(claim_runs(self.study))
-        return owner is not None and owner.token != me.token and owner.is_alive(beats, me)
+        delivered = [r for r in runs if r.info.status == "RUNNING" and is_scored(r, self.work.plan.targets)]
+        if not delivered or claim.end_before() != FINISHED:
+            return runs
+        last = delivered[-1].info.run_id
+        self.study.client.set_terminated(last, "FINISHED")
+        return [self.study.client.get_run(last) if run.info.run_id == last else run for run in runs]
 
     def _from_main(self, code: int) -> int:
         """The main process's number on every process."""

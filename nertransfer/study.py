@@ -304,7 +304,8 @@ def _execute(
 def _wait_for_one_of(cells: Sequence[Cell], study: Study) -> None:
     """Until somebody gives up the claim on one of the cells, finished or not."""
     claims, pause = Claims(study, Owner.this_process()), FIRST_PAUSE_SECONDS
-    while all(claims.is_taken(claim_name(cell)) for cell in cells):
+    names = {claim_name(cell) for cell in cells}
+    while claims.taken(names) == names:
         time.sleep(pause)
         pause = min(1.5 * pause, PAUSE_SECONDS)
 

@@ -507,17 +507,48 @@ def test_planted_starts_are_the_same_wherever_cells_run(
     AcceleratorState._reset_state()
 
 
+def claim_name(run: Run) -> str:
+    return sha256("/".join(place_in_store(run)).encode()).hexdigest()[:24]
+
+
 def test_a_cell_that_another_process_has_is_left_to_it(fresh: Study) -> None:
     train(fresh)
     other = dataclasses.replace(Owner.this_process(), token="other", host="elsewhere", since=time.time())
-    cell = next(iter(cell_runs(fresh, "FINISHED")))
-    name = sha256("/".join(place_in_store(cell)).encode()).hexdigest()[:24]
+    name = claim_name(cell_runs(fresh, "FINISHED")[0])
     claim = Claims(fresh, other).take(name)
     assert claim is not None and Claims(fresh, Owner.this_process()).is_taken(name)
     assert train(fresh, again="true").state == runner.TAKEN
     assert claim.end("finished") and not Claims(fresh, Owner.this_process()).is_taken(name)
     assert train(fresh).state == runner.FOUND
     assert len(cell_runs(fresh, "FINISHED")) == 1
+
+
+def left_running(study: Study, how: str) -> str:
+    """Has a living process of another machine end its claim on the finished cell in this way, its run unmarked."""
+    (run,) = cell_runs(study, "FINISHED")
+    other = dataclasses.replace(Owner.this_process(), token="other", host="elsewhere", since=time.time())
+    claim = Claims(study, other).take(claim_name(run))
+    assert claim is not None
+    tracking.log(study.client, run.info.run_id, tags=other.tags)
+    study.client.update_run(run.info.run_id, status="RUNNING")
+    claim.end(how)
+    return run.info.run_id
+
+
+def test_a_cell_whose_process_ended_before_it_could_mark_its_run_as_finished_is_found(fresh: Study) -> None:
+    train(fresh)
+    run_id = left_running(fresh, "finished")
+    assert train(fresh).state == runner.FOUND
+    assert [run.info.run_id for run in cell_runs(fresh, "FINISHED")] == [run_id]
+    assert cell_runs(fresh, "RUNNING") == []
+
+
+def test_a_run_that_its_process_gave_up_but_could_not_mark_goes_on(fresh: Study) -> None:
+    train(fresh)
+    run_id = left_running(fresh, "cut short")
+    assert train(fresh).state == runner.RAN
+    (run,) = cell_runs(fresh, "FINISHED")
+    assert run.info.run_id == run_id and run.data.tags[schema.ATTEMPTS] == "2"
 
 
 def test_weights_of_beaten_seeds_go_as_soon_as_they_are_beaten_unless_all_are_kept(fresh: Study) -> None:
