@@ -22,6 +22,8 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
 
 import psutil
 from mlflow.entities import Run
@@ -43,6 +45,8 @@ CLOCK_SECONDS = 30.0
 """A clock that was set forward by less does not make a process another one."""
 FINISHED = "finished"
 """How a claim ends whose work is done."""
+_OF_MACHINE = "pid:[4026531836]"
+"""The first PID namespace of every Linux: PROC_PID_INIT_INO of its include/linux/proc_ns.h."""
 NOTE = "Which process works on which cell: see nertransfer/claims.py. Do not delete while a study runs."
 
 
@@ -58,6 +62,8 @@ class Owner:
     since: float
     requeued: int = 0
     """How often Slurm had put the task into its queue again when the process began."""
+    namespace: str = ""
+    """Where, beside the host's name, the number means one process: see `pid_namespace`."""
 
     @staticmethod
     def this_process() -> "Owner":
@@ -74,7 +80,7 @@ class Owner:
         return Owner(
             tags.get(schema.OWNER, ""), tags[schema.HOST], int(tags[schema.PID]),
             float(tags.get(schema.PROCESS_STARTED, 0)) or began, tags.get(schema.SLURM_JOB, ""), began,
-            int(tags.get(schema.SLURM_REQUEUED, 0)),
+            int(tags.get(schema.SLURM_REQUEUED, 0)), tags.get(schema.PID_NAMESPACE, ""),
         )  # fmt: skip
 
     @property
@@ -82,13 +88,14 @@ class Owner:
         """What every run that this process opens carries."""
         found = {schema.HOST: self.host, schema.PID: str(self.pid), schema.OWNER: self.token,
                  schema.PROCESS_STARTED: repr(self.process_started)}  # fmt: skip
+        found |= {schema.PID_NAMESPACE: self.namespace} if self.namespace else {}
         return found | ({schema.SLURM_JOB: self.task, schema.SLURM_REQUEUED: str(self.requeued)} if self.task else {})
 
     def is_alive(self, heartbeats: Mapping[str, float], me: "Owner", expiry: float = EXPIRY_SECONDS) -> bool:
         """Whether the process still works: asked of the machine where that is this one, else by its heartbeat."""
         if self.token == me.token:
             return True
-        if self.host == me.host:
+        if (self.host, self.namespace) == (me.host, me.namespace):
             try:
                 process = psutil.Process(self.pid)
                 # a younger process has only inherited the number; a zombie has ended, unnoticed by its parent
@@ -107,8 +114,24 @@ class Owner:
 def _owner_of(pid: int) -> Owner:
     return Owner(
         uuid.uuid4().hex[:16], socket.gethostname(), pid, psutil.Process(pid).create_time(), slurm_task(), time.time(),
-        int(os.environ.get("SLURM_RESTART_COUNT", 0)),
+        int(os.environ.get("SLURM_RESTART_COUNT", 0)), pid_namespace(),
     )  # fmt: skip
+
+
+def pid_namespace(root: Path = Path("/")) -> str:
+    """Sixteen hexadecimal digits, equal for processes that see each other by their numbers; empty outside Linux.
+
+    Containers of one name, on one machine or on several, each count their own processes. A machine's own namespace has
+    the same number on all machines, and is told by the machine's id, which stays when it starts anew: what ran before
+    is then known to be gone. A container's does not outlive the machine's start, and is told by that.
+    """
+    try:
+        namespace = os.readlink(root / "proc/self/ns/pid")
+    except OSError:
+        return ""
+    told = root / ("etc/machine-id" if namespace == _OF_MACHINE else "proc/sys/kernel/random/boot_id")
+    machine = told.read_text(encoding="utf-8") if told.is_file() else ""
+    return sha256(f"{namespace} {machine}".encode()).hexdigest()[:16]  # the id of a machine is not to be shown
 
 
 def slurm_task() -> str:

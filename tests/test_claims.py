@@ -55,7 +55,7 @@ def elsewhere(number: int = 1, **changes: Any) -> Owner:
 def here(number: int, pid: int, process_started: float) -> Owner:
     """A process with that number on this machine, begun long ago: no heartbeat is asked for."""
     me = Owner.this_process()
-    return Owner(f"here{number}", me.host, pid, process_started, "", 0.0)
+    return Owner(f"here{number}", me.host, pid, process_started, "", 0.0, namespace=me.namespace)
 
 
 def taken(study: Study, owner: Owner, name: str = NAME) -> Claim:
@@ -171,6 +171,39 @@ def test_a_process_that_only_inherited_the_number_is_another_one(study: Study) -
 def test_a_living_process_of_this_machine_needs_no_heartbeat(study: Study) -> None:
     started = psutil.Process().create_time()
     keeps_it(study, here(1, os.getpid(), started), Owner.this_process())
+
+
+def test_a_process_of_another_container_with_the_name_of_this_one_lives_while_its_heart_beats(study: Study) -> None:
+    """A number of no process here, and one of a process here, say nothing of one there."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    for pid in (process.pid, os.getpid()):
+        there = dataclasses.replace(here(pid, pid, psutil.Process().create_time()), namespace="another")
+        keeps_it(study, dataclasses.replace(there, since=time.time()), Owner.this_process())
+        assert not there.is_alive({}, Owner.this_process())  # silent for long
+
+
+def linux(root: Path, namespace: str, boot: str = "", machine: str = "") -> Path:
+    """The root folder of a system that says so of itself."""
+    for name, text in (("proc/sys/kernel/random/boot_id", boot), ("etc/machine-id", machine)):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        if text:
+            (root / name).write_text(text)
+    (root / "proc/self/ns").mkdir(parents=True)
+    (root / "proc/self/ns/pid").symlink_to(f"pid:[{namespace}]")
+    return root
+
+
+def test_containers_are_told_apart_and_a_machine_that_starts_anew_is_the_same(tmp_path: Path) -> None:
+    own = "4026531836"  # that of every machine outside containers
+    systems = [
+        (own, "boot1", "machine1"), (own, "boot1", "machine2"), (own, "boot1", ""),
+        ("7", "boot1", "image"), ("7", "boot2", "image"), ("8", "boot1", "image"), ("8", "", ""),
+    ]  # fmt: skip
+    names = [claims.pid_namespace(linux(tmp_path / str(n), *system)) for n, system in enumerate(systems)]
+    assert len(set(names)) == len(names)
+    assert claims.pid_namespace(linux(tmp_path / "again", own, "boot2", "machine1")) == names[0]
+    assert claims.pid_namespace(tmp_path) == ""  # no Linux
 
 
 def test_a_process_on_another_machine_lives_while_its_heart_beats(study: Study) -> None:
@@ -399,7 +432,7 @@ def test_a_process_is_one_owner_and_its_runs_say_so(study: Study) -> None:
     me = Owner.this_process()
     assert me is Owner.this_process() and me.pid == os.getpid()
     assert me.is_alive({}, me) and me.is_alive({}, dataclasses.replace(me, token="another"))
-    owner = elsewhere(1, process_started=1.1 + 1e9, task="7_1", requeued=2)
+    owner = elsewhere(1, process_started=1.1 + 1e9, task="7_1", requeued=2, namespace="container")
     run = study.client.create_run(study.experiment_id, tags=owner.tags)
     found = Owner.of_run(run)
     assert found == dataclasses.replace(owner, since=run.info.start_time / 1000)

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -731,14 +730,16 @@ def test_weights_are_written_when_it_cannot_be_known_whether_they_are_beaten(
     assert len(saved) == 2 and "the store is silent" in caplog.text
 
 
+def tags_of_process(pid: int) -> dict[str, str]:
+    """Of a cell's run that a process of this machine has opened."""
+    return dataclasses.replace(Owner.this_process(), token=f"of {pid}", pid=pid).tags | {"kind": "cell"}
+
+
 def test_runs_of_dead_processes_are_buried_and_those_of_the_living_left_alone(fresh: Study) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     for name, pid in (("dead", dead.pid), ("living", os.getpid())):
-        fresh.client.create_run(
-            fresh.experiment_id, run_name=name,
-            tags={"kind": "cell", "host": socket.gethostname(), "pid": str(pid)},
-        )  # fmt: skip
+        fresh.client.create_run(fresh.experiment_id, run_name=name, tags=tags_of_process(pid))
     assert bury_the_dead(fresh) == ["dead"]
     assert [run.info.run_name for run in cell_runs(fresh, "RUNNING")] == ["living"]
 
@@ -748,8 +749,7 @@ def test_a_run_that_its_process_finished_just_before_it_ended_is_not_buried(
 ) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    tags = {"kind": "cell", "host": socket.gethostname(), "pid": str(dead.pid)}
-    run = fresh.client.create_run(fresh.experiment_id, run_name="quick", tags=tags)
+    run = fresh.client.create_run(fresh.experiment_id, run_name="quick", tags=tags_of_process(dead.pid))
     seen = all_runs(fresh.client, fresh.experiment_id)
     fresh.client.set_terminated(run.info.run_id, "FINISHED")
     monkeypatch.setattr(tracking, "study_runs", lambda *_: seen)
