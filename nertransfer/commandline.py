@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import sys
+import time
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from nertransfer import interrupts, processes
 from nertransfer.config import LONGEST_NAME, LONGEST_PATH, RECIPES, DataOptions, Recipe, Script, default_recipe
 from nertransfer.errors import InputError
 
+MAIN_SECONDS = 10.0
+"""What goes wrong in several processes of a launcher at once is told by the main one within so long."""
 T = typing.TypeVar("T")
 
 RECIPE_HELP = (
@@ -216,19 +219,34 @@ def run(
         gc.freeze()  # the exit does not look for garbage among what is there: saves a second after a large report
     except InputError as error:
         place = file.place(error.parameter, error.item) if file is not None and error.parameter else ""
-        print(f"error: {place}{': ' if place else ''}{error}", file=sys.stderr)
+        _tell(f"error: {place}{': ' if place else ''}{error}")
         raise SystemExit(2) from None
     except FloatingPointError as error:  # a training that diverged; the message says what to do
-        print(f"error: {error}", file=sys.stderr)
+        _tell(f"error: {error}")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        print("interrupted; run the same command again to continue", file=sys.stderr)
+        if processes.is_main():
+            print("interrupted; run the same command again to continue", file=sys.stderr)
         raise SystemExit(130) from None
     except BrokenPipeError:
         if not _nobody_reads(sys.stdout):
             raise  # of another pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still writes at the exit
         raise SystemExit(128 + signal.SIGPIPE) from None
+
+
+def _tell(line: str) -> None:
+    """Print what went wrong; where several processes share the work, mostly in all of them, once.
+
+    The main one speaks at once, and then its launcher ends the others. One of those that is still there after
+    `MAIN_SECONDS` speaks, too: what went wrong went wrong with it alone.
+    """
+    if not processes.is_main():
+        try:
+            time.sleep(MAIN_SECONDS)
+        except KeyboardInterrupt:
+            return
+    print(line, file=sys.stderr)
 
 
 def _nobody_reads(stream: typing.TextIO) -> bool:

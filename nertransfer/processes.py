@@ -19,6 +19,11 @@ def launched() -> int:
     return int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 0
 
 
+def is_main() -> bool:
+    """Whether this is the main process of those that a launcher started; a process that none started is."""
+    return not launched() or int(os.environ.get("RANK", os.environ["LOCAL_RANK"])) == 0
+
+
 def process_pool(
     processes: int,
     begin: Callable[..., None] | None = None,

@@ -438,11 +438,11 @@ def test_run_ends_with_one_line_also_for_what_is_found_later(
     assert capsys.readouterr().err == f"error: {error}\n"
 
 
-@pytest.mark.parametrize("launched", [{"WORLD_SIZE": "2", "LOCAL_RANK": "1"}, {"WORLD_SIZE": "2"}, {"LOCAL_RANK": "0"}])
+@pytest.mark.parametrize("launched", [{"WORLD_SIZE": "2", "LOCAL_RANK": "0"}, {"WORLD_SIZE": "2"}, {"LOCAL_RANK": "0"}])
 def test_only_train_runs_in_several_processes_of_a_launcher(
     launched: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("WORLD_SIZE", "LOCAL_RANK"):
+    for name in ("WORLD_SIZE", "LOCAL_RANK", "RANK"):
         monkeypatch.delenv(name, raising=False)
     for name, value in launched.items():
         monkeypatch.setenv(name, value)
