@@ -22,6 +22,7 @@ from nertransfer.compiled import CompiledLayers
 from nertransfer.config import Recipe, RunOptions
 from nertransfer.dropout import quick_dropout
 from nertransfer.encoding import IGNORED, Batch, Encoded, collate, epoch_batches
+from nertransfer.folders import flush
 from nertransfer.progress import progress_bar
 from nertransfer.randomness import mixed
 from nertransfer.trimming import Trimming, can_trim
@@ -329,19 +330,25 @@ def _agree(accelerator: Accelerator, due: bool) -> bool:
 def _save(
     accelerator: Accelerator, checkpoint: Path, key: str, history: History, best: dict[str, torch.Tensor]
 ) -> None:
-    """Write beside the old checkpoint, then swap: at every moment one whole checkpoint exists."""
+    """Write beside the old checkpoint, then swap: at every moment one whole checkpoint exists, on a full disk too."""
     fresh = _beside(checkpoint, "new")
     if accelerator.is_main_process:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
     accelerator.wait_for_everyone()
-    accelerator.save_state(str(fresh))
-    accelerator.wait_for_everyone()  # each process writes a file of its own into the folder that is moved next
+    try:
+        accelerator.save_state(str(fresh))
+        accelerator.wait_for_everyone()  # each process writes a file of its own into the folder that is moved next
+        if accelerator.is_main_process:
+            if best:
+                save_file(best, fresh / "best.safetensors")
+            state = {"key": key, "processes": accelerator.num_processes, "history": asdict(history)}
+            (fresh / "state.json").write_text(json.dumps(state))
+            flush(fresh)
+    except Exception:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
     if accelerator.is_main_process:
-        if best:
-            save_file(best, fresh / "best.safetensors")
-        state = {"key": key, "processes": accelerator.num_processes, "history": asdict(history)}
-        (fresh / "state.json").write_text(json.dumps(state))
         old = _beside(checkpoint, "old")
         shutil.rmtree(old, ignore_errors=True)
         if checkpoint.exists():
@@ -352,7 +359,10 @@ def _save(
 
 
 def _restore(accelerator: Accelerator, checkpoint: Path, key: str) -> tuple[History, dict[str, torch.Tensor]] | None:
-    """Load weights, optimiser and random states in place; None where nothing fits."""
+    """Load weights, optimiser and random states in place; None where nothing fits.
+
+    Raises RuntimeError where a checkpoint cannot be read; it is gone then, and the next attempt begins anew.
+    """
     for folder in (checkpoint, _beside(checkpoint, "old")):
         try:
             state = json.loads((folder / "state.json").read_text())
@@ -360,7 +370,12 @@ def _restore(accelerator: Accelerator, checkpoint: Path, key: str) -> tuple[Hist
             continue
         if state["key"] != key or state["processes"] != accelerator.num_processes:
             continue
-        accelerator.load_state(str(folder))
-        best = load_file(folder / "best.safetensors") if (folder / "best.safetensors").exists() else {}
+        try:
+            accelerator.load_state(str(folder))
+            best = load_file(folder / "best.safetensors") if (folder / "best.safetensors").exists() else {}
+        except Exception as error:
+            if accelerator.is_main_process:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise RuntimeError(f"the checkpoint {folder} cannot be read, and was removed: {error}") from error
         return History(**state["history"]), best
     return None

@@ -24,6 +24,14 @@ def make_folder(folder: Path, parameter: str) -> None:
         raise InputError(f"{parameter}: nothing can be written into {folder}", parameter)
 
 
+def flush(folder: Path) -> None:
+    """Returns when every file in a folder is on the disk: what is renamed then is whole also after a loss of power."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+
+
 @contextmanager
 def only_maker(path: Path) -> Iterator[None]:
     """While the block lasts no other process makes ``path``, whose folder exists; waits for who does, and says so."""

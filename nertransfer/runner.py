@@ -181,8 +181,8 @@ class Runner:
                 try:
                     self._curves = curves
                     result = self._measure(cell, curves, for_weights)
-                except Exception:
-                    clear_checkpoint(checkpoint_folder(self._folder(cell)))  # the next attempt starts clean
+                except FloatingPointError:
+                    clear_checkpoint(checkpoint_folder(self._folder(cell)))  # it may hold what the loss came from
                     raise
                 finally:
                     self._curves = None
@@ -266,7 +266,7 @@ class Runner:
                     result = run_cell(
                         cell, corpus, [], self.work.run, self.accelerator, folder, self._encoder_of(cell)
                     )  # fmt: skip
-                except Exception:
+                except FloatingPointError:
                     clear_checkpoint(checkpoint_folder(folder))
                     raise
                 seconds = result.resources.train_seconds

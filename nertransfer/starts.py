@@ -27,6 +27,7 @@ from transformers import (
 from nertransfer.catalogue import CATALOGUE
 from nertransfer.config import Recipe
 from nertransfer.errors import InputError
+from nertransfer.folders import flush
 from nertransfer.labels import category_of
 
 WINDOW = "nertransfer_window"
@@ -330,8 +331,13 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Pat
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    with quiet():
-        model.save_pretrained(fresh)
-        tokenizer.save_pretrained(fresh)
+    try:
+        with quiet():
+            model.save_pretrained(fresh)
+            tokenizer.save_pretrained(fresh)
+        flush(fresh)
+    except Exception:
+        shutil.rmtree(fresh, ignore_errors=True)  # half of it would fill a full disk further
+        raise
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)

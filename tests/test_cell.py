@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -97,6 +98,16 @@ def test_a_checkpoint_that_was_being_replaced_when_the_power_went_is_found(
     shutil.move(tmp_path / "checkpoint", tmp_path / "checkpoint.old")
     assert in_process(inputs, tmp_path, python) == 0
     assert json.loads((tmp_path / "result.json").read_text()) == undisturbed
+
+
+def test_a_checkpoint_that_cannot_be_read_stops_one_attempt_alone(
+    inputs: tuple[Path, Path], tmp_path: Path, python: str, undisturbed: dict
+) -> None:
+    assert in_process(inputs, tmp_path, python, kill_after=2) == KILLED
+    os.truncate(tmp_path / "checkpoint" / "model.safetensors", 100)
+    with pytest.raises(RuntimeError, match="cannot be read, and was removed"):
+        measure(*inputs, tmp_path)
+    assert as_json(measure(*inputs, tmp_path)) == undisturbed
 
 
 @pytest.fixture(scope="module")

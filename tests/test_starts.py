@@ -94,6 +94,24 @@ def test_weights_are_saved_as_safetensors_and_nothing_else(tmp_path: Path) -> No
     assert labels == ("O", "B-X", "I-X")
 
 
+def test_weights_that_are_half_written_take_no_place_of_whole_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Start("tiny", str(save_tiny_start(tmp_path / "tiny")))
+    tokenizer, folder = starts.load_tokenizer(start), tmp_path / "kept"
+    starts.save(starts.load_for_tagging(start, ("O", "B-X"), 0), tokenizer, folder)
+    before = (folder / "model.safetensors").read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(type(tokenizer), "save_pretrained", full)
+    with pytest.raises(OSError, match="No space left"):
+        starts.save(starts.load_for_tagging(start, ("O", "B-X"), 1), tokenizer, folder)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "tiny"]
+
+
 def test_the_head_depends_on_the_seed_alone(tmp_path: Path) -> None:
     start = resolve(str(save_tiny_start(tmp_path / "tiny")))
     heads = [starts.load_for_tagging(start, ("O", "B-X"), seed).classifier.weight for seed in (1, 1, 2)]

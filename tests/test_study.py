@@ -1,6 +1,8 @@
 """A study on a tiny start and tiny corpora: tracked, repeated, interrupted, registered, rescored."""
 
 import dataclasses
+import errno
+import itertools
 import json
 import logging
 import os
@@ -25,7 +27,7 @@ from mlflow.exceptions import MlflowException
 from project_scripts import ROOT, load_script
 from tiny import save_tiny_corpora, save_tiny_start
 
-from nertransfer import cell_weights, pool, registry, runner, schema, starts, store, tracking, trained_cells
+from nertransfer import cell_weights, finetune, pool, registry, runner, schema, starts, store, tracking, trained_cells
 from nertransfer import study as studies
 from nertransfer.best_seeds import choose
 from nertransfer.cell_folders import weights_folder
@@ -467,6 +469,25 @@ def test_a_run_that_was_cut_short_goes_on_without_repeating_a_point_of_its_curve
     assert [m.step for m in fresh.client.get_metric_history(run.info.run_id, schema.SPEED)] == [1, 2, 3, 4]
     steps = [m.step for m in fresh.client.get_metric_history(run.info.run_id, "train_loss")]
     assert steps == list(range(1, 21))
+
+
+def test_a_disk_that_is_full_costs_no_checkpoint_that_was_there(fresh: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    written, trained = itertools.count(1), itertools.count()
+
+    def fill(_folder: Path) -> None:
+        if next(written) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetune, "flush", fill)
+        with pytest.raises(OSError, match="No space left"):
+            train(fresh, epochs="4", checkpoint_minutes="0")
+    (kept,) = Path("work/cells").glob("*/*")
+    assert kept.name == "checkpoint"  # and no half one beside it
+    real = finetune._train_epoch
+    monkeypatch.setattr(finetune, "_train_epoch", lambda *given: (next(trained), real(*given))[1])
+    assert train(fresh, epochs="4", checkpoint_minutes="0").state == runner.RAN
+    assert next(trained) == 2  # of four epochs
 
 
 class NotHere(Exception):
