@@ -32,6 +32,7 @@ from nertransfer.folders import make_folder
 from nertransfer.grid import ALONE, NONE, FewShot, languages_of
 from nertransfer.lineage import REPLACE_ALL, STUDY_REPLACES
 from nertransfer.nouns import count
+from nertransfer.measurements import milliseconds
 from nertransfer.planning import (
     Grid,
     Plan,
@@ -56,6 +57,7 @@ from nertransfer.tracking import (
     mark_as_asked,
     open_run,
     scored_cells,
+    was_found,
 )
 
 logger = logging.getLogger("nertransfer")
@@ -277,7 +279,7 @@ def _execute(
     if config.executor == "slurm" or config.num_processes > 1:
         commands = {cell.name: _command(config, plan, cell, study, again) for cell in cells}
         os.environ["MLFLOW_TRACKING_URI"] = study.uri  # workers and tasks inherit it
-        make = partial(make_launcher, config.num_processes, config.run.device, commands)
+        make = partial(make_launcher, config.num_processes, config.run.device, commands, study.uri, study.name)
     while cells:
         if config.executor == "slurm":
             tags = {cell.name: tags_of(work, cell) for cell in cells}
@@ -334,17 +336,21 @@ def _command(config: StudyConfig, plan: Plan, cell: Cell, study: Study, again: b
     return [*train_script(), *command(train)]
 
 
-def make_launcher(num_processes: int, device: str, commands: dict[str, list[str]]) -> Callable[[Cell], Outcome]:
+def make_launcher(
+    num_processes: int, device: str, commands: dict[str, list[str]], uri: str, name: str
+) -> Callable[[Cell], Outcome]:
     """In a worker: what runs cells that several processes share."""
+    study = open_study(client(uri, patient=True), name)
 
     def run(cell: Cell) -> Outcome:
         _, script, *arguments = commands[cell.name]
+        began = milliseconds()
         status = launch.relaunch(num_processes, script, arguments, device)
         if status == TAKEN_STATUS:
             return Outcome(cell.name, TAKEN)
         if status:
             raise RuntimeError(f"the processes of the cell ended with status {status}")
-        return Outcome(cell.name, RAN)
+        return Outcome(cell.name, FOUND if was_found(study, cell, began) else RAN)
 
     return run
 

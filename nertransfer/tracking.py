@@ -7,7 +7,6 @@ inherits nothing by accident.
 
 import json
 import tempfile
-import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,7 +22,7 @@ from nertransfer.claims import Owner
 from nertransfer.corpus import Corpus
 from nertransfer.grid import is_several, languages_of
 from nertransfer.languages import LANGUAGES, Language
-from nertransfer.measurements import Measurements, Point
+from nertransfer.measurements import Measurements, Point, milliseconds
 from nertransfer.store import Study, impatient, inherited_run, public_uri, study_runs
 
 METRICS_PER_BATCH = 1000  # limits of one log_batch call
@@ -85,7 +84,7 @@ def log(
 
 def log_values(client: MlflowClient, run_id: str, values: Mapping[str, float]) -> None:
     """Log metrics that have one value."""
-    now = int(time.time() * 1000)
+    now = milliseconds()
     log(client, run_id, [Metric(name, value, now, 0) for name, value in values.items()])
 
 
@@ -282,9 +281,15 @@ def runs_of(study: Study, cell: Cell) -> list[Run]:
 
 def mark_as_asked(study: Study, runs: Iterable[Run]) -> None:
     """Note that these finished cells were asked for now: they count, whatever ran in between."""
-    now = str(int(time.time() * 1000))
+    now = str(milliseconds())
     for run in runs:
         study.client.set_tag(run.info.run_id, schema.ASKED_AT, now)
+
+
+def was_found(study: Study, cell: Cell, since: int) -> bool:
+    """Whether a cell was not run but only asked for (`mark_as_asked`) since then, in milliseconds since 1970."""
+    finished = [run for run in runs_of(study, cell) if run.info.status == "FINISHED"]
+    return any(int(run.data.tags.get(schema.ASKED_AT, 0)) >= since for run in finished[-1:])
 
 
 _WITH_HEART = (schema.KIND_CELL, schema.KIND_STUDY)

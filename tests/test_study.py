@@ -414,10 +414,13 @@ def test_a_failing_cell_is_tried_twice_and_does_not_stop_the_others(fresh: Study
     assert not list(Path("work/cells").rglob("model.safetensors"))
 
 
+TRAINING = {name: value for name, value in SETTINGS.items() if name not in ("starts", "seeds")} | {
+    "start": "tiny=tiny", "source": "aaa", "seed": "0", "epochs": "2",
+}  # fmt: skip
+
+
 def train(study: Study, **changes: str) -> runner.Outcome:
-    shared = {name: value for name, value in SETTINGS.items() if name not in ("starts", "seeds")}
-    given = shared | {"start": "tiny=tiny", "source": "aaa", "seed": "0", "epochs": "2"} | changes
-    config = build(TrainConfig, given)
+    config = build(TrainConfig, TRAINING | changes)
     return studies.train(config, study, studies.make_accelerator(config.recipe, config.run))
 
 
@@ -541,6 +544,20 @@ def test_a_cell_that_another_process_has_is_left_to_it(fresh: Study) -> None:
     assert claim.end("finished") and not Claims(fresh, Owner.this_process()).is_taken(name)
     assert train(fresh).state == runner.FOUND
     assert len(cell_runs(fresh, "FINISHED")) == 1
+
+
+def test_a_cell_that_several_processes_found_finished_was_not_run_by_them(
+    fresh: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def relaunch(*_: object) -> int:
+        train(fresh)
+        return 0
+
+    monkeypatch.setattr(studies.launch, "relaunch", relaunch)
+    config = build(TrainConfig, TRAINING)
+    (cell,) = studies.train_plan(config, studies.make_accelerator(config.recipe, config.run)).cells
+    run = studies.make_launcher(2, "cpu", {cell.name: ["python", "train.py"]}, fresh.client.tracking_uri, fresh.name)
+    assert [run(cell).state for _ in range(2)] == [runner.RAN, runner.FOUND]
 
 
 def left_running(study: Study, how: str) -> str:
