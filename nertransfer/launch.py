@@ -48,7 +48,7 @@ def relaunch(num_processes: int, script: str, arguments: Sequence[str], device: 
     else:
         # `accelerate launch --cpu` starts a single process whatever number it is given
         launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(num_processes)]
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_processes)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, processes.cores() // num_processes)))
     # after `--` no parameter of ours is taken for an abbreviation of one of the launcher's
     command = [sys.executable, "-m", "nertransfer.launch", *launcher, "--", script, *arguments]
     checkout = str(Path(__file__).resolve().parents[1])  # which need not be installed
