@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from nertransfer import processes
 from nertransfer.display import Display
 from nertransfer.errors import InputError
 
@@ -36,12 +37,8 @@ STOP_SECONDS = 30.0
 
 def prepare() -> None:
     """Start importing for the workers now, beside whatever the parent does first. Costs nothing to call twice."""
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        from multiprocessing import forkserver
-
-        os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # looking for GPUs must not start CUDA there
-        multiprocessing.set_forkserver_preload(PRELOADED)
-        forkserver.ensure_running()
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # looking for GPUs must not start CUDA there
+    processes.start_importing(PRELOADED)
 
 
 @dataclass(frozen=True)
@@ -81,11 +78,10 @@ class Results:
 
 class _Worker:
     def __init__(self, number: int, seat: Seat, make: Callable[[], Callable], logs: Path) -> None:
-        method = "spawn" if seat.gpus or sys.platform == "win32" else "forkserver"
-        context = multiprocessing.get_context(method)
+        context = multiprocessing.get_context("spawn" if seat.gpus else processes.start_method())
         self.connection, theirs = context.Pipe()
         self.number = number
-        with _visible(seat.gpus):
+        with _visible(seat.gpus), processes.deaf_to_interrupts():
             arguments = theirs, make, seat, logs, number, dict(os.environ)
             self.process = context.Process(target=_serve, args=arguments, name=f"worker-{number}", daemon=True)
             self.process.start()

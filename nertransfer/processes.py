@@ -2,9 +2,12 @@
 
 import multiprocessing
 import os
+import signal
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -24,6 +27,42 @@ def is_main() -> bool:
     return not launched() or int(os.environ.get("RANK", os.environ["LOCAL_RANK"])) == 0
 
 
+def start_method() -> str:
+    """How a process is started that this one, which may have threads, is not forked from.
+
+    From a server without threads where there is one. Not on a Mac: its libraries do not survive a fork either, which is
+    why Python itself forks no more there.
+    """
+    return "forkserver" if os.name == "posix" and sys.platform != "darwin" else "spawn"
+
+
+def start_importing(modules: Sequence[str]) -> None:
+    """Start importing now what all processes need, beside whatever comes first here; costs nothing to call twice."""
+    if start_method() != "forkserver":
+        return
+    from multiprocessing import forkserver  # not on every system
+
+    multiprocessing.set_forkserver_preload(list(modules))
+    with deaf_to_interrupts():
+        forkserver.ensure_running()
+
+
+@contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """What is started meanwhile, by the main thread, hears no Ctrl-C until it sets a handler itself.
+
+    A terminal sends it to all; in the middle of an import it would be a stack trace of something that is to end anyway.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def process_pool(
     processes: int,
     begin: Callable[..., None] | None = None,
@@ -34,13 +73,14 @@ def process_pool(
 
     ``begin`` is called in each with ``arguments`` before anything else; ``preload``: modules that all need.
     """
-    context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
-    if os.name == "posix" and preload:
-        context.set_forkserver_preload(list(preload))
-    return ProcessPoolExecutor(processes, context, _begin, (begin, tuple(arguments)))
+    start_importing(preload)
+    return ProcessPoolExecutor(
+        processes, multiprocessing.get_context(start_method()), _begin, (begin, tuple(arguments))
+    )
 
 
 def _begin(begin: Callable[..., None] | None, arguments: Sequence[Any]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends at once, for whoever made the pool waits for what is at work
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if begin is not None:
         begin(*arguments)

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
+from project_scripts import ROOT
 
-from nertransfer.processes import process_pool
+from nertransfer.processes import process_pool, start_method
 
 MADE = """
 import os, signal, sys
@@ -38,3 +40,38 @@ def test_processes_of_a_killed_one_end(tmp_path: Path) -> None:
 def test_each_begins_with_what_it_is_given() -> None:
     with process_pool(1, os.putenv, ("BEGUN", "yes")) as pool:
         assert pool.submit(subprocess.check_output, ["printenv", "BEGUN"]).result() == b"yes\n"
+
+
+IMPORTS = """
+import signal
+from nertransfer.processes import start_importing
+start_importing(["slow"])
+try:
+    signal.pause()
+except KeyboardInterrupt:
+    pass
+"""
+SLOW = """
+import sys
+print("begun", flush=True)
+sys.stdin.read(1)
+print("done", flush=True)
+"""
+
+
+def test_an_interrupt_in_the_middle_of_an_import_leaves_no_stack_trace(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(IMPORTS)
+    (tmp_path / "slow.py").write_text(SLOW)
+    running = subprocess.Popen(
+        [sys.executable, "script.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
+    )  # fmt: skip
+    assert running.stdout is not None and running.stdout.readline() == "begun\n"
+    os.killpg(running.pid, signal.SIGINT)
+    assert running.communicate(".", timeout=60) == ("done\n", "")
+
+
+@pytest.mark.parametrize(("platform", "method"), [("linux", "forkserver"), ("darwin", "spawn")])
+def test_nothing_is_forked_on_a_mac(monkeypatch: pytest.MonkeyPatch, platform: str, method: str) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    assert start_method() == method
