@@ -37,6 +37,7 @@ def open_run(
 ) -> Iterator[str]:
     """A run of the study: FINISHED when the block ends, KILLED on an interrupt, FAILED on an error.
 
+    On both it is left alone where another process has taken it up meanwhile, because this one seemed to be dead.
     ``again`` is a run that was cut short and goes on. Without it, a run that ``mlflow run`` has opened for this
     process is taken up when it is in the study's experiment and nothing has been tracked in it yet; otherwise a
     new one is made. Yields its id.
@@ -54,6 +55,8 @@ def open_run(
     except BaseException as error:
         killed = isinstance(error, KeyboardInterrupt | SystemExit)
         client = impatient(client)
+        if client.get_run(run_id).data.tags.get(schema.OWNER) != tags[schema.OWNER]:
+            raise
         if not killed:
             log(client, run_id, tags={"error": f"{type(error).__name__}: {error}"[:5000]})
         client.set_terminated(run_id, "KILLED" if killed else "FAILED")

@@ -536,7 +536,7 @@ def claim_name(run: Run) -> str:
 
 def test_a_cell_that_another_process_has_is_left_to_it(fresh: Study) -> None:
     train(fresh)
-    other = dataclasses.replace(Owner.this_process(), token="other", host="elsewhere", since=time.time())
+    other = other_process()
     name = claim_name(cell_runs(fresh, "FINISHED")[0])
     claim = Claims(fresh, other).take(name)
     assert claim is not None and Claims(fresh, Owner.this_process()).is_taken(name)
@@ -560,10 +560,35 @@ def test_a_cell_that_several_processes_found_finished_was_not_run_by_them(
     assert [run(cell).state for _ in range(2)] == [runner.RAN, runner.FOUND]
 
 
+def other_process() -> Owner:
+    """A process of another machine that has just begun."""
+    return dataclasses.replace(Owner.this_process(), token="other", host="elsewhere", since=time.time())
+
+
+def test_a_process_that_was_taken_for_dead_leaves_the_run_to_who_has_it_now(
+    fresh: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = runner.deliver
+
+    def late(client: MlflowClient, run_id: str, *rest: Any) -> None:
+        real(client, run_id, *rest)
+        other = other_process()  # had taken the cell over, and is faster
+        claim = Claims(fresh, other, expiry=0).take(claim_name(client.get_run(run_id)))
+        tracking.log(client, run_id, tags=other.tags)
+        assert claim is not None and claim.end("finished")
+        client.set_terminated(run_id, "FINISHED")
+
+    monkeypatch.setattr(runner, "deliver", late)
+    with pytest.raises(RuntimeError, match="taken for dead"):
+        train(fresh)
+    (run,) = cell_runs(fresh, "FINISHED")
+    assert run.data.tags[schema.OWNER] == "other" and "error" not in run.data.tags
+
+
 def left_running(study: Study, how: str) -> str:
     """Has a living process of another machine end its claim on the finished cell in this way, its run unmarked."""
     (run,) = cell_runs(study, "FINISHED")
-    other = dataclasses.replace(Owner.this_process(), token="other", host="elsewhere", since=time.time())
+    other = other_process()
     claim = Claims(study, other).take(claim_name(run))
     assert claim is not None
     tracking.log(study.client, run.info.run_id, tags=other.tags)
