@@ -81,7 +81,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn" if seat.gpus else processes.start_method())
         self.connection, theirs = context.Pipe()
         self.number = number
-        with _visible(seat.gpus), processes.deaf_to_interrupts():
+        with _visible(seat.gpus), processes.deaf_to(signal.SIGINT):
             arguments = theirs, make, seat, logs, number, dict(os.environ)
             self.process = context.Process(target=_serve, args=arguments, name=f"worker-{number}", daemon=True)
             self.process.start()

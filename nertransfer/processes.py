@@ -43,24 +43,26 @@ def start_importing(modules: Sequence[str]) -> None:
     from multiprocessing import forkserver  # not on every system
 
     multiprocessing.set_forkserver_preload(list(modules))
-    with deaf_to_interrupts():
+    # a terminal sends Ctrl-C to all, a cluster SIGTERM: the server ends with the last process it is for, not before
+    with deaf_to(signal.SIGINT, signal.SIGTERM):
         forkserver.ensure_running()
 
 
 @contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
-    """What is started meanwhile, by the main thread, hears no Ctrl-C until it sets a handler itself.
+def deaf_to(*signals: signal.Signals) -> Iterator[None]:
+    """What is started meanwhile, by the main thread, hears no such signals until it sets a handler itself.
 
-    A terminal sends it to all; in the middle of an import it would be a stack trace of something that is to end anyway.
+    In the middle of an import Ctrl-C would be a stack trace of something that is told to end anyway.
     """
     if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in signals}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def process_pool(
@@ -80,7 +82,8 @@ def process_pool(
 
 
 def _begin(begin: Callable[..., None] | None, arguments: Sequence[Any]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends at once, for whoever made the pool waits for what is at work
+    for number in (signal.SIGINT, signal.SIGTERM):  # ends at once: whoever made the pool waits for what is at work
+        signal.signal(number, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if begin is not None:
         begin(*arguments)

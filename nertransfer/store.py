@@ -25,7 +25,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from nertransfer import schema
+from nertransfer import interrupts, schema
 from nertransfer.config import DataOptions, StoreOptions, TrackingOptions, check_study
 from nertransfer.errors import InputError
 
@@ -57,6 +57,11 @@ def public_uri(uri: str) -> str:
     """``uri`` without a user name and password in it, to be shown to people."""
     parts = urlsplit(uri)
     return uri.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else uri
+
+
+def is_served(uri: str) -> bool:
+    """Whether a server has the store; otherwise this process opens the database itself."""
+    return uri.startswith(("http://", "https://"))
 
 
 def client(uri: str, must_exist: bool = False, patient: bool = False) -> MlflowClient:
@@ -104,7 +109,10 @@ def _is_patient(client: object) -> bool:
 
 
 class PatientClient:
-    """An MlflowClient whose calls are repeated while the server is away, for `PATIENCE_SECONDS` each."""
+    """An MlflowClient whose calls are repeated while the server is away, for `PATIENCE_SECONDS` each.
+
+    No interrupt strikes in the middle of a call to a database that this process has open itself: it would stay locked.
+    """
 
     def __init__(
         self,
@@ -121,8 +129,12 @@ class PatientClient:
         return self._patient(found) if callable(found) else found
 
     def _patient(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def once(*arguments: Any, **options: Any) -> Any:
+            with nullcontext() if is_served(self.tracking_uri) else interrupts.put_off():
+                return call(*arguments, **options)
+
         def repeated(*arguments: Any, **options: Any) -> Any:
-            return patiently(lambda: call(*arguments, **options), self._patience, self._pause)
+            return patiently(lambda: once(*arguments, **options), self._patience, self._pause)
 
         return repeated
 
@@ -336,7 +348,7 @@ def _trouble(uri: str, error: Exception) -> str:
     shown = public_uri(uri)
     lines = [line.strip() for line in str(error).replace(uri, shown).splitlines() if line.strip()]
     reason = lines[0] if lines else type(error).__name__
-    if not uri.startswith(("http://", "https://")):
+    if not is_served(uri):
         return f"tracking_uri={shown}: the store cannot be opened: {reason}"
     if "failed with exception" in reason:  # MLflow's words for all trouble below HTTP, a page long
         reason = "no server answers there" if "refused" in reason else reason.rpartition("(Caused by ")[2][:300]

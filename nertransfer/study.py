@@ -31,8 +31,8 @@ from nertransfer.errors import InputError
 from nertransfer.folders import make_folder
 from nertransfer.grid import ALONE, NONE, FewShot, languages_of
 from nertransfer.lineage import REPLACE_ALL, STUDY_REPLACES
-from nertransfer.nouns import count
 from nertransfer.measurements import milliseconds
+from nertransfer.nouns import count
 from nertransfer.planning import (
     Grid,
     Plan,
@@ -46,7 +46,7 @@ from nertransfer.planning import (
 )
 from nertransfer.runner import FOUND, RAN, TAKEN, Outcome, Runner, Work, claim_name, tags_of
 from nertransfer.slurm_task import TAKEN_STATUS
-from nertransfer.store import Run, Study, as_called_now, client, public_uri
+from nertransfer.store import Run, Study, as_called_now, client, is_served, public_uri
 from nertransfer.tracking import (
     bury_the_dead,
     cell_runs,
@@ -279,7 +279,8 @@ def _execute(
     if config.executor == "slurm" or config.num_processes > 1:
         commands = {cell.name: _command(config, plan, cell, study, again) for cell in cells}
         os.environ["MLFLOW_TRACKING_URI"] = study.uri  # workers and tasks inherit it
-        make = partial(make_launcher, config.num_processes, config.run.device, commands, study.uri, study.name)
+        where = study.uri, study.experiment_id, study.name
+        make = partial(make_launcher, config.num_processes, config.run.device, commands, *where)
     while cells:
         if config.executor == "slurm":
             tags = {cell.name: tags_of(work, cell) for cell in cells}
@@ -337,10 +338,10 @@ def _command(config: StudyConfig, plan: Plan, cell: Cell, study: Study, again: b
 
 
 def make_launcher(
-    num_processes: int, device: str, commands: dict[str, list[str]], uri: str, name: str
+    num_processes: int, device: str, commands: dict[str, list[str]], uri: str, experiment_id: str, name: str
 ) -> Callable[[Cell], Outcome]:
     """In a worker: what runs cells that several processes share."""
-    study = open_study(client(uri, patient=True), name)
+    study = Study(client(uri, patient=True), experiment_id, name)
 
     def run(cell: Cell) -> Outcome:
         _, script, *arguments = commands[cell.name]
@@ -395,7 +396,7 @@ def make_worker(work: Work, uri: str, experiment_id: str, name: str, again: bool
 
 def links(study: Study, sources: Sequence[str]) -> str:
     """Where to look at the study in MLflow, a line each."""
-    served = study.uri.startswith(("http://", "https://"))
+    served = is_served(study.uri)
     start = "" if served else f" (start it with: mlflow ui --backend-store-uri {public_uri(study.uri)})"
     server = public_uri(study.uri) if served else pages.LOCAL
     found = pages.listed(server, study.experiment_id, champions(study.client, sources))

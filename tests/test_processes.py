@@ -44,7 +44,9 @@ def test_each_begins_with_what_it_is_given() -> None:
 
 IMPORTS = """
 import signal
+from nertransfer import interrupts
 from nertransfer.processes import start_importing
+signal.signal(signal.SIGTERM, interrupts.handle)
 start_importing(["slow"])
 try:
     signal.pause()
@@ -59,7 +61,9 @@ print("done", flush=True)
 """
 
 
-def test_an_interrupt_in_the_middle_of_an_import_leaves_no_stack_trace(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_starts_processes_goes_on_when_all_are_told_to_end(tmp_path: Path, number: signal.Signals) -> None:
+    """Without it nobody would hear of how those it has started end; an import it is at would end in a stack trace."""
     (tmp_path / "script.py").write_text(IMPORTS)
     (tmp_path / "slow.py").write_text(SLOW)
     running = subprocess.Popen(
@@ -67,7 +71,7 @@ def test_an_interrupt_in_the_middle_of_an_import_leaves_no_stack_trace(tmp_path:
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
     )  # fmt: skip
     assert running.stdout is not None and running.stdout.readline() == "begun\n"
-    os.killpg(running.pid, signal.SIGINT)
+    os.killpg(running.pid, number)
     assert running.communicate(".", timeout=60) == ("done\n", "")
 
 

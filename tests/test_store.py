@@ -2,18 +2,21 @@
 
 import multiprocessing
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
-from nertransfer import store
+from nertransfer import interrupts, store
 from nertransfer.config import DataOptions, TrackingOptions
 from nertransfer.errors import InputError
-from nertransfer.store import client
+from nertransfer.store import PatientClient, client
 
 
 def sqlite(path: Path) -> str:
@@ -186,3 +189,29 @@ def test_only_an_unused_run_of_the_experiment_is_inherited(tmp_path: Path, monke
     assert store.inherited_run(opened, there) is None
     opened.set_tag(run_id, "kind", "study")
     assert store.inherited_run(opened, here) is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "interrupts_sent", "gone_through"),
+    [("sqlite:///mlflow.db", 1, True), ("sqlite:///mlflow.db", 2, False), ("http://127.0.0.1:5000", 1, False)],
+)
+def test_the_first_interrupt_waits_for_the_end_of_a_call_to_a_database(
+    uri: str, interrupts_sent: int, gone_through: bool
+) -> None:
+    """An exception in the middle would leave it locked; a server has its own, and may be silent for minutes."""
+    done: list[str] = []
+
+    class Client:
+        def set_tag(self, name: str) -> None:
+            for _ in range(interrupts_sent):
+                interrupts.handle(signal.SIGINT, None)
+            done.append(name)
+
+    made: Any = Client()
+    with pytest.raises(KeyboardInterrupt):
+        PatientClient(lambda: made, uri).set_tag("whole")
+    assert (done == ["whole"]) == gone_through
+    with pytest.raises(KeyboardInterrupt):  # outside of a call at once
+        interrupts.handle(signal.SIGINT, None)
+    with suppress(KeyboardInterrupt):
+        interrupts.check()

@@ -556,7 +556,8 @@ def test_a_cell_that_several_processes_found_finished_was_not_run_by_them(
     monkeypatch.setattr(studies.launch, "relaunch", relaunch)
     config = build(TrainConfig, TRAINING)
     (cell,) = studies.train_plan(config, studies.make_accelerator(config.recipe, config.run)).cells
-    run = studies.make_launcher(2, "cpu", {cell.name: ["python", "train.py"]}, fresh.client.tracking_uri, fresh.name)
+    where = fresh.client.tracking_uri, fresh.experiment_id, fresh.name
+    run = studies.make_launcher(2, "cpu", {cell.name: ["python", "train.py"]}, *where)
     assert [run(cell).state for _ in range(2)] == [runner.RAN, runner.FOUND]
 
 
