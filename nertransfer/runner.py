@@ -51,8 +51,8 @@ FOUND, TAKEN, RAN, DELIVERED = "found", "taken", "ran", "delivered"
 
 @dataclass(frozen=True)
 class Outcome:
-    """``state`` is one of the above; ``summary`` one line for people; seconds of wall time in training, in
-    scoring, and of the whole from claim to delivery."""
+    """``state`` is one of the above; ``summary`` one line for people; seconds of wall time of this attempt in training,
+    in scoring, and of the whole from claim to delivery."""
 
     cell: str
     state: str
@@ -105,7 +105,10 @@ class Runner:
         """
         began = time.monotonic()
         outcome = self._run(cell, even_if_finished)
-        return replace(outcome, seconds=time.monotonic() - began)
+        seconds = time.monotonic() - began
+        # of a cell that went on, the training that was done before is none of them
+        now = min(outcome.train_seconds, seconds - outcome.score_seconds)
+        return replace(outcome, train_seconds=now, seconds=seconds)
 
     def _run(self, cell: Cell, even_if_finished: bool) -> Outcome:
         if self.study is None:

@@ -493,6 +493,24 @@ def test_a_disk_that_is_full_costs_no_checkpoint_that_was_there(fresh: Study, mo
     assert next(trained) == 2  # of four epochs
 
 
+def test_training_before_a_cell_was_cut_short_is_no_time_of_the_attempt_that_ends_it(
+    fresh: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(history: History, _recipe: Recipe) -> list:
+        history.seconds[:] = [1000.0] * history.epochs
+        if history.epochs == 2:
+            raise KeyboardInterrupt
+        return []
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner.cell_measurements, "curve", cut)
+        with pytest.raises(KeyboardInterrupt):
+            train(fresh, checkpoint_minutes="0")
+    outcome = train(fresh, checkpoint_minutes="0")
+    assert cell_runs(fresh, "FINISHED")[0].data.metrics["train_seconds"] >= 1000
+    assert outcome.train_seconds + outcome.score_seconds <= outcome.seconds
+
+
 class NotHere(Exception):
     """This machine cannot do it."""
 
