@@ -16,6 +16,7 @@ from mlflow.pyfunc.loaders import code_model
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from nertransfer.served import PARAMETERS
+from nertransfer.store import uninterrupted
 
 CODE = ("served.py", "words.py")
 """Files of this package that travel with a model; the first is the one that MLflow runs."""
@@ -56,10 +57,11 @@ def signature() -> ModelSignature:
 def log(pipeline: Any, name: str, model_id: str, requirements: Sequence[str]) -> None:
     """Store a token-classification pipeline under the LoggedModel ``model_id``, at the global tracking address."""
     pipeline.model.name_or_path = f"nertransfer:{name}"  # goes into MLmodel: not the folder of one machine, no hub id
-    Model.log(
-        artifact_path=None, flavor=sys.modules[__name__], name=name, model_id=model_id, transformers_model=pipeline,
-        pip_requirements=list(requirements), validate_serving_input=False,
-    )  # fmt: skip
+    with uninterrupted(mlflow.get_tracking_uri()):
+        Model.log(
+            artifact_path=None, flavor=sys.modules[__name__], name=name, model_id=model_id, transformers_model=pipeline,
+            pip_requirements=list(requirements), validate_serving_input=False,
+        )  # fmt: skip
 
 
 def save_model(

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -108,11 +108,15 @@ def _is_patient(client: object) -> bool:
     return isinstance(client, PatientClient)
 
 
-class PatientClient:
-    """An MlflowClient whose calls are repeated while the server is away, for `PATIENCE_SECONDS` each.
+def uninterrupted(uri: str) -> AbstractContextManager[None]:
+    """Around a call to the store: where this process has the database open itself, an interrupt in the middle would
+    leave it locked, and waits for the end. A server may be silent for minutes."""
+    return nullcontext() if is_served(uri) else interrupts.put_off()
 
-    No interrupt strikes in the middle of a call to a database that this process has open itself: it would stay locked.
-    """
+
+class PatientClient:
+    """An MlflowClient whose calls are repeated while the server is away, for `PATIENCE_SECONDS` each, and are not
+    interrupted (`uninterrupted`)."""
 
     def __init__(
         self,
@@ -130,7 +134,7 @@ class PatientClient:
 
     def _patient(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def once(*arguments: Any, **options: Any) -> Any:
-            with nullcontext() if is_served(self.tracking_uri) else interrupts.put_off():
+            with uninterrupted(self.tracking_uri):
                 return call(*arguments, **options)
 
         def repeated(*arguments: Any, **options: Any) -> Any:

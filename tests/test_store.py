@@ -8,12 +8,13 @@ import sqlite3
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
-from nertransfer import interrupts, store
+from nertransfer import interrupts, packaging, store
 from nertransfer.config import DataOptions, TrackingOptions
 from nertransfer.errors import InputError
 from nertransfer.store import PatientClient, client
@@ -196,7 +197,7 @@ def test_only_an_unused_run_of_the_experiment_is_inherited(tmp_path: Path, monke
     [("sqlite:///mlflow.db", 1, True), ("sqlite:///mlflow.db", 2, False), ("http://127.0.0.1:5000", 1, False)],
 )
 def test_the_first_interrupt_waits_for_the_end_of_a_call_to_a_database(
-    uri: str, interrupts_sent: int, gone_through: bool
+    uri: str, interrupts_sent: int, gone_through: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An exception in the middle would leave it locked; a server has its own, and may be silent for minutes."""
     done: list[str] = []
@@ -210,6 +211,12 @@ def test_the_first_interrupt_waits_for_the_end_of_a_call_to_a_database(
     made: Any = Client()
     with pytest.raises(KeyboardInterrupt):
         PatientClient(lambda: made, uri).set_tag("whole")
+    assert (done == ["whole"]) == gone_through
+    done.clear()
+    monkeypatch.setattr(packaging.Model, "log", lambda **given: made.set_tag("whole"))
+    monkeypatch.setattr(packaging.mlflow, "get_tracking_uri", lambda: uri)
+    with pytest.raises(KeyboardInterrupt):  # weights are stored by MLflow itself
+        packaging.log(SimpleNamespace(model=SimpleNamespace()), "name", "", [])
     assert (done == ["whole"]) == gone_through
     with pytest.raises(KeyboardInterrupt):  # outside of a call at once
         interrupts.handle(signal.SIGINT, None)
