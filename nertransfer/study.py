@@ -274,12 +274,12 @@ def _execute(
         places = pool.seats(config.workers, config.num_processes, gpus, torch.get_num_threads())[: max(1, len(cells))]
     told = bool(places) and config.num_processes == 1
     logs = Path(config.data.work_dir) / "logs" / study.name
-    make: Callable = partial(make_worker, work, study.uri, study.experiment_id, study.name, again)
+    where = study.uri, study.experiment_id, study.name
+    make: Callable = partial(make_worker, work, *where, again)
     commands: dict[str, list[str]] = {}
     if config.executor == "slurm" or config.num_processes > 1:
         commands = {cell.name: _command(config, plan, cell, study, again) for cell in cells}
         os.environ["MLFLOW_TRACKING_URI"] = study.uri  # workers and tasks inherit it
-        where = study.uri, study.experiment_id, study.name
         make = partial(make_launcher, config.num_processes, config.run.device, commands, *where)
     while cells:
         if config.executor == "slurm":
