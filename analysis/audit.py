@@ -1,13 +1,12 @@
 """What a reader should know before believing the numbers, worst first. Pure: frames in, findings out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum
 
 import numpy as np
 import pandas as pd
 
 from analysis import corpus_audit, few_shot, matrices
+from analysis.finding import Finding, Severity
 from analysis.matrices import CELL
 from analysis.results import FEW_SHOT, StudyResults, every_duplicate, with_few_shot
 from analysis.tables import listing, number
@@ -20,28 +19,6 @@ from nertransfer.schema import F1
 FEW_SEEDS = 3
 EXAMPLES = 4
 """At most so many names are spelled out in a sentence; the table has them all."""
-
-
-class Severity(IntEnum):
-    """How much a finding can change what the tables say."""
-
-    WRONG = 3
-    CARE = 2
-    NOTE = 1
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing to know: ``title`` in a few words, ``text`` with its numbers, ``rows`` in full.
-
-    ``kind`` names the file of the rows; empty where there are none.
-    """
-
-    severity: Severity
-    kind: str
-    title: str
-    text: str
-    rows: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
 
 
 def audit(

@@ -22,10 +22,10 @@ from analysis import (
     ranking_pairs,
     statistics,
 )
-from analysis.audit import Finding
 from analysis.embedded import Embedded
 from analysis.embeddings import Representations
 from analysis.error_pages import ErrorReport
+from analysis.finding import Finding
 from analysis.matrices import Cube
 from analysis.resampling import SentenceCounts
 from analysis.results import StudyResults

@@ -11,7 +11,7 @@ from analysis.resampling import columns_of
 from nertransfer import predicted_entities
 from nertransfer.corpus import Corpus, Sentence
 from nertransfer.counts import Entities, entities
-from nertransfer.current import Place
+from nertransfer.grid import Place
 
 
 @dataclass(frozen=True)

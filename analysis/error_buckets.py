@@ -23,8 +23,7 @@ from analysis.entities import Tagged
 from analysis.multi_source import AMONG
 from analysis.statistics import Means
 from nertransfer.corpus import Corpus, Split
-from nertransfer.current import Place
-from nertransfer.grid import BASE, is_zero_shot, languages_of
+from nertransfer.grid import BASE, Place, is_zero_shot, languages_of
 from nertransfer.labels import spans
 
 RESAMPLES = 400
@@ -140,8 +139,8 @@ class _Known:
         named: Counter[tuple[int, int]] = Counter()
         for sentence in train.sentences:
             words = sentence.words
-            for place, word in enumerate(words):
-                for length in lengths.get(word, ()):
+            for place in [place for place, word in enumerate(words) if word in lengths]:  # few begin any form
+                for length in lengths[words[place]]:
                     if (code := codes.get(words[place : place + length])) is not None and place + length <= len(words):
                         there[code] += 1
             for first, end, category in spans(sentence.tags):

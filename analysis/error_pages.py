@@ -17,7 +17,7 @@ from analysis.error_buckets import setting_of
 from analysis.errors import KINDS, MOST, Errors, Wrong, kinds_of_wrong
 from analysis.page_data import Column, Listing
 from nertransfer.corpus import Corpus
-from nertransfer.current import Place
+from nertransfer.grid import Place
 from nertransfer.labels import OUTSIDE
 from nertransfer.languages import LANGUAGES
 

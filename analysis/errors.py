@@ -10,8 +10,7 @@ from analysis.entities import Pairs, Tagged, paired, tagged
 from analysis.error_buckets import SETTINGS, Buckets, buckets, setting_of, stacked
 from analysis.matrices import CELL
 from nertransfer.corpus import Corpus
-from nertransfer.current import Place
-from nertransfer.grid import languages_of
+from nertransfer.grid import Place, languages_of
 from nertransfer.labels import OUTSIDE
 
 KINDS = ("correct", "boundary", "type", "boundary and type", "missing", "spurious")

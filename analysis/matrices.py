@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy.cluster import hierarchy
 
 from nertransfer.grid import is_several, is_zero_shot
 from nertransfer.labels import ALL
@@ -161,6 +160,8 @@ def clustered(matrix: pd.DataFrame, languages: Sequence[str]) -> list[str]:
         return [*there, *(name for name in languages if name not in there)]
     values = values.loc[there, there]
     numbers = values.fillna(np.nanmean(values.to_numpy(float))).to_numpy(float)
+    from scipy.cluster import hierarchy  # slow to import for drawing, which names of this module alone are for
+
     tree = hierarchy.linkage(np.hstack([numbers, numbers.T]), "average", optimal_ordering=True)
     return [there[i] for i in hierarchy.leaves_list(tree)] + [name for name in languages if name not in there]
 

@@ -19,7 +19,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from analysis import matrices, tables
-from analysis.audit import Severity
+from analysis.finding import Severity
 from analysis.page_data import Kind, Listing, Matrix, Page, Picture
 from analysis.statistics import CONFIDENCE
 from analysis.tables import MINUS, MISSING

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pandas as pd
 
-from analysis.audit import Finding
+from analysis.finding import Finding
 
 Kind = Literal["text", "percent", "points", "number", "p", "count", "share", "runs"]
 """How a column is shown: ``percent`` and ``points`` (a signed difference of percents) with one decimal, ``number`` with

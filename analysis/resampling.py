@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from nertransfer import sentence_counts
-from nertransfer.current import Place
+from nertransfer.grid import Place
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,6 @@ from nertransfer.catalogue import is_on_hub
 from nertransfer.counts import Entities
 from nertransfer.current import (
     AnyPlace,
-    FewShotPlace,
-    Place,
     current_cells,
     current_few_shot_cells,
     few_shot_place_of,
@@ -33,6 +31,7 @@ from nertransfer.current import (
     place_of,
 )
 from nertransfer.errors import InputError
+from nertransfer.grid import FewShotPlace, Place
 from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
 from nertransfer.predicted_entities import from_text, to_bytes

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nertransfer import schema
-from nertransfer.current import Place, last_asked
+from nertransfer.current import last_asked
 from nertransfer.errors import InputError
+from nertransfer.grid import Place
 from nertransfer.lineage import differences, lineage_of
 from nertransfer.store import Run
 

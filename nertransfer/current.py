@@ -9,11 +9,8 @@ from typing import TypeVar
 from mlflow.entities import Run
 
 from nertransfer import schema
-from nertransfer.grid import FewShot
+from nertransfer.grid import FewShot, FewShotPlace, Place
 
-Place = tuple[str, str, int]
-"""(start, source, seed): a place in the grid of a study."""
-FewShotPlace = tuple[str, str, int, FewShot]
 AnyPlace = TypeVar("AnyPlace")
 
 

@@ -56,6 +56,9 @@ class FewShot:
         }[self.mode]  # fmt: skip
 
 
+Place = tuple[str, str, int]
+"""(start, source, seed): a place in the grid of a study."""
+FewShotPlace = tuple[str, str, int, FewShot]
 Configuration = tuple[str, str, FewShot | None]
 """Start, source, and the sentences of a target that are used besides, if any."""
 

@@ -23,10 +23,10 @@ from nertransfer.best_seeds import Choice, choose, not_compared
 from nertransfer.cell_folders import weights_folder
 from nertransfer.claims import Heart, Owner, held
 from nertransfer.corpus import Corpus
-from nertransfer.current import Place, last_asked
+from nertransfer.current import last_asked
 from nertransfer.errors import InputError
 from nertransfer.fluent import fluent
-from nertransfer.grid import languages_of
+from nertransfer.grid import Place, languages_of
 from nertransfer.lineage import CORPUS, differences, lineage_of
 from nertransfer.progress import progress_bar
 from nertransfer.store import MlflowClient, ModelVersion, Run, Study, all_versions, open_study

@@ -17,12 +17,11 @@ from nertransfer.cell import make_accelerator
 from nertransfer.commandline import flat
 from nertransfer.config import PLANTED, EmbedConfig, Recipe
 from nertransfer.corpus import Corpus
-from nertransfer.current import Place
 from nertransfer.embedded_words import EntityWords
 from nertransfer.embedding import check_layers, word_vectors
 from nertransfer.encoding import encode
 from nertransfer.errors import InputError
-from nertransfer.grid import BASE
+from nertransfer.grid import BASE, Place
 from nertransfer.measurements import Measurements
 from nertransfer.nouns import count
 from nertransfer.planning import catalogue_names, languages_to_load, pick

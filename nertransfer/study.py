@@ -25,11 +25,10 @@ from nertransfer.claims import Claims, Heart, Owner, held
 from nertransfer.cluster import Cluster, train_script, write_scripts
 from nertransfer.commandline import command, flat
 from nertransfer.config import PLANTED, DataOptions, StudyConfig, TrackingOptions, TrainConfig
-from nertransfer.current import Place
 from nertransfer.display import duration
 from nertransfer.errors import InputError
 from nertransfer.folders import make_folder
-from nertransfer.grid import ALONE, NONE, FewShot, languages_of
+from nertransfer.grid import ALONE, NONE, FewShot, Place, languages_of
 from nertransfer.lineage import REPLACE_ALL, STUDY_REPLACES
 from nertransfer.measurements import milliseconds
 from nertransfer.nouns import count

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from nertransfer import schema
 from nertransfer.cell import Cell, recipe_digest
-from nertransfer.current import Place, current_cells
+from nertransfer.current import current_cells
+from nertransfer.grid import Place
 from nertransfer.store import Run, Study
 from nertransfer.tracking import cell_runs, kind_runs, says_what_it_is
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from nertransfer import champion_history, named_models, registry, schema, trained_cells
 from nertransfer.aliases import Change, move_alias, version_lineage
-from nertransfer.current import Place, last_asked
+from nertransfer.current import last_asked
 from nertransfer.errors import InputError
-from nertransfer.grid import languages_of
+from nertransfer.grid import Place, languages_of
 from nertransfer.lineage import CORPUS, OTHER_STUDY, Lineage, corpus_digest, differences, lineage_of
 from nertransfer.store import MlflowClient, ModelVersion, Run, Study, all_versions, find_study
 

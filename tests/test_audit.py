@@ -12,7 +12,7 @@ from mlflow.entities import Metric, Param, Run, RunData, RunInfo, RunTag
 from test_corpus_audit import corpus_of, parsed
 
 from analysis import audit, model_cards, results, tables
-from analysis.audit import Finding, Severity
+from analysis.finding import Finding, Severity
 from analysis.results import StudyResults
 from nertransfer import schema
 from nertransfer.corpus import Corpus
@@ -159,7 +159,7 @@ def test_missing_cells_are_counted_by_their_reason_and_listed_by_score() -> None
 def test_a_target_without_entities_is_told() -> None:
     nothing = {cell: valid(cell) | {"test_f1/zed": 0.0, "test_support/zed": 0.0} for cell in CELLS}
     finding = one(audit.without_entities(with_runs({c: cell_run(c, scores) for c, scores in nothing.items()}), "test"))
-    assert finding.severity == audit.Severity.WRONG and finding.title == "1 target without entities"
+    assert finding.severity == Severity.WRONG and finding.title == "1 target without entities"
     assert finding.text.startswith("the test split of zed has no entity: F1 is 0 there")
     assert audit.without_entities(clean(), "test") == []
 

@@ -22,7 +22,7 @@ from analysis.entities import Tagged, paired, tagged
 from nertransfer import corpus, counts, predicted_entities, schema
 from nertransfer.config import AnalyseConfig, DataOptions, TrackingOptions
 from nertransfer.corpus import Corpus, Sentence, Split
-from nertransfer.current import Place
+from nertransfer.grid import Place
 from nertransfer.labels import spans
 from nertransfer.store import client
 

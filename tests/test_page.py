@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from analysis import matrices, page, plots, tables
-from analysis.audit import Finding, Severity
+from analysis.finding import Finding, Severity
 from analysis.page_data import Column, Listing, Matrix, Page, Picture, Section, Tile
 
 LANGUAGES = ["hau", "ibo", "swa", "wol"]
