@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from analysis import plots
+from analysis.collection import collect_rarely
 from nertransfer.processes import cores, process_pool
 
 Result = TypeVar("Result")
@@ -67,11 +67,12 @@ def encoded(drawn: "Mapping[str, Future[Encoded]]") -> dict[str, bytes]:
 
 
 def _encode(drawing: Drawing) -> Encoded:
-    figure = getattr(plots, drawing.kind)(*drawing.arguments, **drawing.options)
-    return plots.png(figure), plots.pdf(figure)
+    from analysis import plots  # the processes have it; the one that has figures drawn does without
+
+    return plots.encoded(getattr(plots, drawing.kind)(*drawing.arguments, **drawing.options))
 
 
 @functools.cache
 def _pool() -> ProcessPoolExecutor:
     """One for all reports of this process."""
-    return process_pool(_PROCESSES, preload=["analysis.plots"])
+    return process_pool(_PROCESSES, collect_rarely, preload=["analysis.plots", "analysis.error_pages"])

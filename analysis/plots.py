@@ -17,7 +17,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, offset_copy
 
 from analysis.matrices import AVERAGE
 from analysis.tables import MISSING, number
@@ -313,23 +313,21 @@ def _colour(i: int) -> str:
     return COLOURS[i % len(COLOURS)]
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as PNG; the same bytes for the same figure."""
-    return _encode(figure, "png", {"Software": None})
-
-
-def pdf(figure: Figure) -> bytes:
-    """The figure as PDF with embedded TrueType fonts; the same bytes for the same figure."""
-    return _encode(figure, "pdf", {"CreationDate": None, "ModDate": None})
-
-
-def _encode(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
-    stream = io.BytesIO()
+def encoded(figure: Figure) -> tuple[bytes, bytes]:
+    """The figure as PNG, and as PDF with embedded TrueType fonts; the same bytes for the same figure."""
     with matplotlib.rc_context(_STYLE):
         there = figure.bbox_inches
         needed = Bbox.union([there, figure.get_tightbbox()])  # a long name of a start may reach over the edge
         box = None if np.allclose(needed.bounds, there.bounds, atol=0.01) else needed.padded(0.04)
-        figure.savefig(stream, format=kind, dpi=PNG_DPI, metadata=metadata, bbox_inches=box)
+        return (
+            _encode(figure, "png", {"Software": None}, box),
+            _encode(figure, "pdf", {"CreationDate": None, "ModDate": None}, box),
+        )
+
+
+def _encode(figure: Figure, kind: str, metadata: dict[str, None], box: Bbox | None) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format=kind, dpi=PNG_DPI, metadata=metadata, bbox_inches=box)
     return stream.getvalue()
 
 
@@ -370,19 +368,19 @@ def _cell(
     inset = 0.02
     place = ((x + inset, y + inset), 1 - 2 * inset, 1 - 2 * inset)
     if math.isnan(value):
-        axes.add_patch(Rectangle(*place, facecolor="#f1f1f1", edgecolor="#a0a0a0", hatch="/////", linewidth=0))
+        axes.add_artist(Rectangle(*place, facecolor="#f1f1f1", edgecolor="#a0a0a0", hatch="/////", linewidth=0))
         if languages <= NUMBERS_UP_TO:
             box = {"facecolor": "#f1f1f1", "edgecolor": "none", "pad": 0.8}
             axes.text(x + 0.5, y + 0.5, MISSING, ha="center", va="center", fontsize=_size(languages) - 1, bbox=box)
         return
     colour = colours(norm(value))
-    axes.add_patch(Rectangle(*place, facecolor=colour, edgecolor="none"))
+    axes.add_artist(Rectangle(*place, facecolor=colour, edgecolor="none"))
     ink = _ink(colour)
     if own:
         outline = 0.07
         frame = ((x + outline, y + outline), 1 - 2 * outline, 1 - 2 * outline)
         width = 1.0 if languages <= NUMBERS_UP_TO else 0.6
-        axes.add_patch(Rectangle(*frame, fill=False, edgecolor=ink, linewidth=width))
+        axes.add_artist(Rectangle(*frame, fill=False, edgecolor=ink, linewidth=width))
     if languages > NUMBERS_UP_TO:
         return
     decimals = 1 if languages <= DECIMAL_UP_TO else 0
@@ -390,8 +388,9 @@ def _cell(
     if languages <= SD_UP_TO and not math.isnan(spread):
         lines.append((f"±{number(spread)}", 7))
     for (text, size), up in zip(lines, (4.2, -4.8) if len(lines) == 2 else (0,), strict=True):  # points from the middle
-        axes.annotate(
-            text, (x + 0.5, y + 0.5), (0, up), textcoords="offset points",
+        shifted = offset_copy(axes.transData, axes.figure, y=up, units="points")
+        axes.text(
+            x + 0.5, y + 0.5, text, transform=shifted, in_layout=False,
             ha="center", va="center", fontsize=size, color=ink,
         )  # fmt: skip
 

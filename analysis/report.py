@@ -39,6 +39,7 @@ from analysis import (
     tables,
     typeset,
 )
+from analysis.collection import collected_rarely
 from analysis.computed import SPLIT, Computed, minus_reference, without_averages
 from analysis.drawing import Drawing, Encoded
 from analysis.embedded import Embedded
@@ -61,6 +62,7 @@ INDEX = "index.html"
 PAIRS = "each point is a source and a target, named where there is room"
 
 
+@collected_rarely()
 def write(config: AnalyseConfig) -> Path:
     """Write the report of a study to ``<output>/<study>/`` and log it as artifacts of an analysis run.
 

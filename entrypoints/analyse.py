@@ -16,6 +16,9 @@ from nertransfer.config import AnalyseConfig
 
 
 def main(config: AnalyseConfig) -> None:
+    from analysis import drawing
+
+    drawing.prepare()  # other processes import meanwhile
     from analysis import report
 
     report.write(config)

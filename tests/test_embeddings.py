@@ -237,7 +237,7 @@ def test_every_centre_is_drawn_in_both_panels(found: Representations) -> None:
             assert sorted(map(tuple, drawn.round(9))) == sorted(map(tuple, expected.round(9)))
         texts = {t.get_text() for legend in figure.legends for t in legend.get_texts()}
         assert texts == set(one.points["series"]) | set(one.points["category"])
-        assert plots.png(figure).startswith(b"\x89PNG")
+        assert plots.encoded(figure)[0].startswith(b"\x89PNG")
 
 
 # --- by definition -------------------------------------------------------------------------------------

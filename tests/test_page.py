@@ -118,7 +118,7 @@ def made_up(names: Sequence[str] = LANGUAGES, study: str = "study") -> Page:
         study, f"{study} in short", findings, [f"{names[0]} is best."], [Tile("81.9", f"in {study}", "± 0.3")],
         shown, "base", sections, [(study, f"the meaning of {study}")],
         {name: [(seed, f"{i:02d}{seed}f") for seed in (0, 1, 2)] for i, name in enumerate(configurations)},
-        RUN_URL, f"https://tracking.example/{study}", {"figures/a b": plots.png(Figure(figsize=(2, 1)))},
+        RUN_URL, f"https://tracking.example/{study}", {"figures/a b": plots.encoded(Figure(figsize=(2, 1)))[0]},
         ["results.csv", "t/base 1.csv"], {names[0]: f"Language of {study}", "ibo": "Igbo"},
     )  # fmt: skip
 

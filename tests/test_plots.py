@@ -105,8 +105,9 @@ def test_long_names_of_starts_are_not_cut_off() -> None:
     assert legend.x0 >= 0 and legend.x1 <= figure.bbox.x1
     mean = pd.DataFrame(50.0, index=[*names, "avg"], columns=["hau", "swa", "avg"])
     pixels = [
-        image.imread(io.BytesIO(plots.png(plots.heatmap(m, None, "t", "F1", (0, 100), row_name="start"))), format="png")
+        image.imread(io.BytesIO(plots.encoded(drawn)[0]), format="png")
         for m in (mean, mean.rename(index=lambda name: name[:3]))
+        for drawn in [plots.heatmap(m, None, "t", "F1", (0, 100), row_name="start")]
     ]
     assert pixels[0].shape[1] > pixels[1].shape[1] == plots.WIDTH * plots.PNG_DPI
     assert all((picture[:, edge, :3] == 1).all() for picture in pixels for edge in (0, -1))  # nothing touches an edge
@@ -137,7 +138,7 @@ def test_a_mean_without_interval_has_no_bar_and_a_missing_one_no_point() -> None
     assert own.lines[0].get_ydata().tolist() == table["mean"].iloc[[1, 5]].tolist()
     assert np.round(places(own)).tolist() == [0, 2]
     assert ticks_of(figure) == ["a", "b", "c"]
-    assert plots.png(figure).startswith(b"\x89PNG")
+    assert plots.encoded(figure)[0].startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("lost", [["low", "high"], ["mean", "low", "high"]])
@@ -147,7 +148,7 @@ def test_nothing_but_nan_is_drawn_without_complaint(lost: list[str]) -> None:
     figure = intervals(table)
     assert legend_of(figure) == ["base", "own"] and ticks_of(figure) == ["a", "b"]
     assert len(containers(figure)[1].lines[0].get_ydata()) == (0 if "mean" in lost else 2)
-    assert plots.png(figure).startswith(b"\x89PNG")
+    assert plots.encoded(figure)[0].startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("groups", "turned"), [(1, 0), (14, 0), (40, 90)])
@@ -218,7 +219,7 @@ def test_no_line_through_two_points_or_upright_ones() -> None:
     for some in (points.head(1), points.head(2), points.assign(x=3.0)):
         axes = scatter(some).axes[0]
         assert not axes.lines and sum(len(cloud.get_offsets()) for cloud in clouds(axes)) == len(some)
-        assert plots.png(axes.figure).startswith(b"\x89PNG")  # type: ignore[arg-type]
+        assert plots.encoded(axes.figure)[0].startswith(b"\x89PNG")  # type: ignore[arg-type]
 
 
 def test_one_group_needs_no_legend() -> None:
@@ -226,7 +227,7 @@ def test_one_group_needs_no_legend() -> None:
     figure = scatter(points)
     assert legend_of(figure) == [] and len(clouds(figure.axes[0])) == 1
     assert legend_of(scatter(points_of(["a", "b"]))) == ["b", "a"]  # two do
-    assert plots.png(figure).startswith(b"\x89PNG")
+    assert plots.encoded(figure)[0].startswith(b"\x89PNG")
 
 
 def test_forty_groups_look_different_and_their_points_go_without_names() -> None:
@@ -237,7 +238,7 @@ def test_forty_groups_look_different_and_their_points_go_without_names() -> None
     assert sum(len(cloud.get_offsets()) for cloud in clouds(axes)) == 40 * 39
     looks = {(cloud.get_paths()[0].vertices.tobytes(), to_hex(cloud.get_facecolor()[0])) for cloud in clouds(axes)}
     assert len(looks) == 40
-    assert plots.png(figure).startswith(b"\x89PNG")
+    assert plots.encoded(figure)[0].startswith(b"\x89PNG")
 
 
 def test_names_are_shown_up_to_a_hundred_points() -> None:
@@ -276,11 +277,11 @@ def test_the_point_furthest_from_the_line_is_named_in_a_crowd() -> None:
 def test_the_same_figure_has_the_same_bytes_and_another_number_other_ones() -> None:
     table, points = table_of(["a", "b"], ["base", "own"]), points_of(["a", "b", "c"])
     for draw, given_table, column in ((intervals, table, "high"), (scatter, points, "y")):
-        first = plots.png(draw(given_table))
-        assert first == plots.png(draw(given_table.copy()))
+        first = plots.encoded(draw(given_table))[0]
+        assert first == plots.encoded(draw(given_table.copy()))[0]
         changed = given_table.copy()
         changed.loc[0, column] += 7
-        assert first != plots.png(draw(changed))
+        assert first != plots.encoded(draw(changed))[0]
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
@@ -288,14 +289,14 @@ def test_the_same_figure_has_the_same_bytes_and_another_number_other_ones() -> N
 def test_any_name_is_shown_as_it_stands(name: str) -> None:
     """Names come from a store that others write to: they are text, no formula and no markup."""
     figure = intervals(table_of([name, "b"], [name, "own"]), {name: name}, name)
-    assert plots.png(figure).startswith(b"\x89PNG")
+    assert plots.encoded(figure)[0].startswith(b"\x89PNG")
     assert legend_of(figure) == [name, "own"] and ticks_of(figure) == [f"{name}\n{name}", "b"]
     figure = plots.scatter(points_of([name, "b", "c"]), name, name, name)
-    assert plots.png(figure).startswith(b"\x89PNG")
+    assert plots.encoded(figure)[0].startswith(b"\x89PNG")
     assert name in legend_of(figure) and f"{name}>b" in [text.get_text() for text in figure.axes[0].texts]
     mean = matrices.with_average(pd.DataFrame([[80.0, 30.0], [41.0, 5.0]], [name, "b"], [name, "b"]))
     figure = plots.heatmap(mean, None, name, name, (0, 90), row_name=name)
-    assert plots.png(figure).startswith(b"\x89PNG") and ticks_of(figure)[0] == name
+    assert plots.encoded(figure)[0].startswith(b"\x89PNG") and ticks_of(figure)[0] == name
 
 
 def test_a_dollar_sign_is_a_dollar_sign() -> None:
