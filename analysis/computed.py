@@ -29,6 +29,7 @@ from analysis.finding import Finding
 from analysis.matrices import Cube
 from analysis.resampling import SentenceCounts
 from analysis.results import StudyResults
+from analysis.tables import listing
 from analysis.views import View
 from nertransfer.corpus import Corpus
 from nertransfer.grid import BASE, is_several
@@ -126,6 +127,18 @@ class Computed:
         """What p and the intervals of differences come from, in words."""
         one_seed = self.intervals["n_seeds"].max() == 1
         return ONE_SEED if one_seed else _over(self.intervals, "Welch's t over seeds", "a bootstrap of sentences")
+
+    @property
+    def two_sided(self) -> str:
+        """What p comes from, and that it is two-sided, in words."""
+        return self.test if self.test == ONE_SEED else f"two-sided, {self.test}"
+
+    @property
+    def left_out(self) -> list[str]:
+        """What analyses of pairs of languages say of sources of several."""
+        if not self.several:
+            return []
+        return [f"Sources of several languages ({listing(self.several)}) are left out here: they are no language."]
 
     @property
     def several(self) -> list[str]:

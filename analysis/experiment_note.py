@@ -3,7 +3,7 @@
 import pandas as pd
 
 from analysis.computed import SPLIT, Computed
-from analysis.sections import summary
+from analysis.summary import summary
 from analysis.tables import number
 from nertransfer import markdown, pages
 from nertransfer.labels import ALL

@@ -143,6 +143,12 @@ def source_ranks(found: Mapping[str, Sample], starts: Sequence[str]) -> pd.DataF
     return pd.DataFrame(rows, columns=RANK_COLUMNS)
 
 
+def by_seeds(ranks: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The ranks of `source_ranks` where all sources have several seeds; of how many targets they have not."""
+    vary = ranks["seeds_vary"].astype(bool)
+    return ranks[vary], len(ranks.loc[~vary, ["start", "target"]].drop_duplicates())
+
+
 def rank_agreement(cubes: Mapping[str, Cube]) -> pd.DataFrame:
     """How alike single seeds rank the zero-shot sources of a target: mean Kendall tau-b, by start and target."""
     rows = []

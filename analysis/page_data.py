@@ -44,6 +44,11 @@ class Picture:
     caption: str
 
 
+def pictured(captions: Mapping[str, str], *stems: str) -> list[Picture]:
+    """The figures of these stems that there are, by the captions of all."""
+    return [Picture(stem, captions[stem]) for stem in stems if stem in captions]
+
+
 @dataclass(frozen=True)
 class Section:
     """One part of the page: paragraphs in words, links (text, file), then tables and figures."""

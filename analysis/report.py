@@ -33,9 +33,12 @@ from analysis import (
     model_cards,
     page,
     pretraining,
+    reason_sections,
     recommendation,
     results,
+    score_sections,
     sections,
+    source_sections,
     tables,
     typeset,
 )
@@ -276,7 +279,7 @@ def _frames(done: Computed) -> dict[str, str]:
         "best_source": done.best,
         "by_relation": done.relations,
         "by_category": done.by_category,
-        "by_mode": sections.modes_table(done),
+        "by_mode": score_sections.modes_table(done),
         "pretraining": done.pretraining,
         "categories": done.in_language,
         "model_cards": done.cards,
@@ -354,7 +357,7 @@ def _errors_found(done: Computed) -> dict[str, str]:
         "buckets_summary": found.buckets.summary,
     }  # fmt: skip
     texts = {f"{name}.csv": tables.csv_text(frame) for name, frame in frames.items()} | dict(done.errors.pages)
-    return {f"{sections.ERRORS}/{name}": text for name, text in texts.items()}
+    return {f"{reason_sections.ERRORS}/{name}": text for name, text in texts.items()}
 
 
 def _audit(done: Computed) -> dict[str, str]:
@@ -416,9 +419,9 @@ def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]
         drawn["figures/pretraining"] = Drawing("intervals", arguments)
         captions["figures/pretraining"] = f"In-language F1 by start, with 95 % intervals ({done.interval})"
     for (start, target), part in done.learning_curves.groupby(["start", "target"], sort=False):
-        stem = f"{sections.FEW_SHOT_FIGURE}{safe_name(f'{start}-{target}')}"
+        stem = f"{source_sections.FEW_SHOT_FIGURE}{safe_name(f'{start}-{target}')}"
         title = f"A few labelled sentences of {target}, start {start}"
-        part = part.rename(columns={"f1": "mean"}).assign(series=sections.lines(part))
+        part = part.rename(columns={"f1": "mean"}).assign(series=source_sections.lines(part))
         label = f"F1 (%) on {target}, {SPLIT}, 95 % interval"
         drawn[stem] = Drawing("learning_curves", (part, title, label))
         seeds = _seeds_text(part["n_seeds"].to_numpy())
@@ -442,7 +445,11 @@ def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]
 
 def error_figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]]":
     """As `figures`: the error analysis is the last that is ready."""
-    seen = sections.seen_and_unseen(done.errors.tables.buckets.summary) if done.errors is not None else pd.DataFrame()
+    seen = (
+        reason_sections.seen_and_unseen(done.errors.tables.buckets.summary)
+        if done.errors is not None
+        else pd.DataFrame()
+    )
     if seen.empty or not seen["mean"].notna().any():
         return {}, {}
     stem, title = "figures/seen", "Entities that stand in the source's train split, and others"
@@ -459,7 +466,7 @@ def _representation_figures(done: Computed, found: Representations) -> tuple[dic
     """Drawings and captions by stem: projections, alignment as a matrix, alignment against F1."""
     drawn, captions = {}, {}
     for one in found.arrangements:
-        stem = f"{sections.REPRESENTATIONS}{safe_name(one.name)}"
+        stem = f"{reason_sections.REPRESENTATIONS}{safe_name(one.name)}"
         words = one.points.drop_duplicates(["language", "category"])["words"].sum()
         title = f"{one.title} (n = {words:,} words)"
         arguments = (one.points, title, one.projection.explained, one.projection.stress)
@@ -470,7 +477,7 @@ def _representation_figures(done: Computed, found: Representations) -> tuple[dic
         if matrix.notna().sum(axis=None) < 4:
             continue
         languages = [name for name in matrix.columns if name in matrix.index]
-        stem, what = f"{sections.REPRESENTATIONS}alignment-{safe_name(stage)}", embeddings.STAGES[stage]
+        stem, what = f"{reason_sections.REPRESENTATIONS}alignment-{safe_name(stage)}", embeddings.STAGES[stage]
         title = f"{done.reference}, {what}: do its categories align?"
         label = f"nearest-centre accuracy (%), {found.split}"
         shown = 100 * matrix

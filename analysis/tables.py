@@ -34,3 +34,10 @@ def spread(sd: float, decimals: int = 1) -> str:
 def listing(items: list[str]) -> str:
     """``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
+
+
+def p_text(p: float) -> str:
+    """A p-value for a sentence: ``p = 0.03``."""
+    if p != p:
+        return f"p {MISSING}"
+    return f"p {'<' if p < 0.001 else '='} {max(p, 0.001):{'.2g' if p < 0.1 else '.2f'}}"

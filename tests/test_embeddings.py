@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import silhouette_score
 
-from analysis import arrangements, embeddings, geometry, plots, projections, report, sections, statistics
+from analysis import arrangements, embeddings, geometry, plots, projections, reason_sections, report, statistics, tables
 from analysis.embedded import Embedded, sentence_draws, some_rows
 from analysis.embeddings import AFTER, BEFORE, Representations
 from analysis.matrices import Cube
@@ -107,9 +107,9 @@ def test_p_of_associations_is_corrected_over_all_of_a_method(found: Representati
         assert len(rows) == 4  # before and after, alignment and distance
         np.testing.assert_array_equal(rows["p_holm"], statistics.holm(rows["p"]))
     row = found.associations.query("stage == @BEFORE and measure == @embeddings.ALIGNMENT and method == 'Spearman'")
-    (told,) = sections._alignment_words(found.associations)
+    (told,) = reason_sections._alignment_words(found.associations)
     assert "corrected by Holm" in told and f"base ({BEFORE}) r = " in told
-    assert sections.p_text(row["p_holm"].item()) in told and row["p_holm"].item() > row["p"].item()
+    assert tables.p_text(row["p_holm"].item()) in told and row["p_holm"].item() > row["p"].item()
 
 
 def test_dev_embeddings_are_called_so_everywhere(found: Representations) -> None:
@@ -121,7 +121,7 @@ def test_dev_embeddings_are_called_so_everywhere(found: Representations) -> None
         of_matrix, of_points = ([x for x in each.arguments if isinstance(x, str)] for each in (matrix, against))
         assert label in of_matrix and {label, "zero-shot F1 (%), test"} <= {*of_points}
         apart = "alignment on dev, F1 on test" in captions["figures/embeddings-alignment-start-f1"]
-        words = sections._representation_words(one)[0]
+        words = reason_sections._representation_words(one)[0]
         assert apart == ("F1 is of test: alignment and F1 are of different sentences" in words) == (one is dev)
         assert f"in the sentences of {one.split}," in words
 
@@ -149,9 +149,9 @@ def test_models_that_are_compared_are_spread_over_layers_seeds_and_sources() -> 
 
 
 def test_models_that_are_not_compared_are_counted(found: Representations) -> None:
-    assert sections._not_compared(found) == ""
+    assert reason_sections._not_compared(found) == ""
     more = pd.concat([found.models, table_of([("x", "y", 0, "-1"), ("x", "z", 0, "-1")])])
-    assert sections._not_compared(replace(found, models=more)).startswith(f"; 2 of {len(more)} models left out")
+    assert reason_sections._not_compared(replace(found, models=more)).startswith(f"; 2 of {len(more)} models left out")
 
 
 def test_fine_tuning_lifts_alignment_of_the_sources_family(found: Representations) -> None:

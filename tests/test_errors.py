@@ -17,7 +17,7 @@ from nervaluate import Evaluator
 from test_report import Page
 from test_scoring import published_results, read_columns
 
-from analysis import error_buckets, error_pages, errors, inference, plots, report, sections, statistics
+from analysis import error_buckets, error_pages, errors, inference, plots, reason_sections, report, statistics
 from analysis.entities import Tagged, paired, tagged
 from nertransfer import corpus, counts, predicted_entities, schema
 from nertransfer.config import AnalyseConfig, DataOptions, TrackingOptions
@@ -404,7 +404,7 @@ def test_what_the_errors_leave_out_is_counted() -> None:
     frame = pd.DataFrame(rows, columns=["start", "source", "seed", "target", "split", "category"])
 
     def told(frame: pd.DataFrame) -> str:
-        return sections._without_errors(SimpleNamespace(found=SimpleNamespace(frame=frame), errors=made_of))  # type: ignore[arg-type]
+        return reason_sections._without_errors(SimpleNamespace(found=SimpleNamespace(frame=frame), errors=made_of))  # type: ignore[arg-type]
 
     assert " 2 of 3 scores are left out" in told(frame) and "source hau and hau+zzz; target swa and hau." in told(frame)
     assert told(frame[(frame["target"] == "hau") & (frame["source"] == "hau")]) == ""
@@ -424,12 +424,12 @@ def test_a_start_of_which_no_seed_has_all_pairs_keeps_its_rows() -> None:
         assert rows[["f1", "low", "high"]].isna().all(axis=None) and not rows[["n_seeds", "n_pairs"]].any(axis=None)
         assert set(rows["missing"]) == {"no seed has all its pairs"}
         note = "no seed has all its pairs: swa (zero-shot) and swa (in-language)"
-        assert sections._without_mean(summary) == note
+        assert reason_sections._without_mean(summary) == note
     summary = error_buckets.buckets(tagged(files, data), data, groups, resamples=20).summary
     assert list(dict.fromkeys(summary["start"])) == ["base", "swa"]
     known = summary[(summary["start"] == "base") & (summary["gold"] > 0)]
     assert (known["f1"] == 100).all() and set(known["missing"]) == {""}
-    figure = plots.intervals(sections.seen_and_unseen(summary), "bucket", "start", "a title", "F1 (%)", {})
+    figure = plots.intervals(reason_sections.seen_and_unseen(summary), "bucket", "start", "a title", "F1 (%)", {})
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["base", "swa"]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis import computed, few_shot, matrices, multi_source, plots, report, sections
+from analysis import computed, few_shot, matrices, multi_source, plots, report, source_sections
 from analysis.matrices import Cube
 from nertransfer.grid import FewShot
 
@@ -122,7 +122,7 @@ def told(found: pd.DataFrame, epochs_on_target: bool = False) -> list[str]:
     """What the page says of these scores."""
     study = SimpleNamespace(few_shot=SimpleNamespace(epochs_on_target=epochs_on_target))
     made = SimpleNamespace(learning_curves=few_shot.curves(found), saved=few_shot.saved(found), found=study)
-    section = sections._few_shot(made, {})  # type: ignore[arg-type]
+    section = source_sections.few_shot(made, {})  # type: ignore[arg-type]
     assert section is not None
     return list(section.paragraphs)
 
@@ -218,7 +218,7 @@ def test_the_best_of_several_sources_of_which_one_is_missing_is_told_and_not_cou
 
 def compared_in_words(table: pd.DataFrame) -> list[str]:
     """What the page says of sources of several languages."""
-    section = sections._several(SimpleNamespace(multi_source=table))  # type: ignore[arg-type]
+    section = source_sections.several(SimpleNamespace(multi_source=table))  # type: ignore[arg-type]
     assert section is not None
     return list(section.paragraphs)
 

@@ -15,7 +15,7 @@ import pytest
 from latex_check import check_latex
 from mlflow import MlflowClient
 
-from analysis import report, results, sections, tables
+from analysis import report, results, tables
 from nertransfer.config import AnalyseConfig, DataOptions, TrackingOptions
 from nertransfer.errors import InputError
 from nertransfer.store import all_runs, client
@@ -225,7 +225,7 @@ def test_corpora_of_which_no_run_has_a_digest_are_not_taken_for_those_scored(uri
 
 
 def test_p_in_a_sentence() -> None:
-    found = [sections.p_text(p) for p in (0.0002, 0.001, 0.0234, 0.17, 1.0, float("nan"))]
+    found = [tables.p_text(p) for p in (0.0002, 0.001, 0.0234, 0.17, 1.0, float("nan"))]
     assert found == ["p < 0.001", "p = 0.001", "p = 0.023", "p = 0.17", "p = 1.00", "p n/a"]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import multi_source, sections, statistics
+from analysis import multi_source, score_sections, source_sections, statistics, summary
 from analysis.computed import ONE_SEED, UNKNOWN, Computed
 from analysis.inference import RANK_COLUMNS
 from analysis.matrices import Cube
@@ -62,7 +62,7 @@ def test_that_some_have_one_seed_is_said() -> None:
             intervals=intervals(*((n, True) for n in numbers)), reference="base", differences=pd.DataFrame(),
             seeds=pd.DataFrame(), mixed=statistics._not_fitted(pd.DataFrame(), []), found=SimpleNamespace(languages=[]),
         )  # fmt: skip
-        said.append(" ".join(sections._certainty(found).paragraphs))
+        said.append(" ".join(score_sections.certainty(found).paragraphs))
     assert ["Of one seed" in text for text in said] == [False, True, False]
     assert "p of a difference: not tested: one seed." in said[2]
 
@@ -89,7 +89,7 @@ def ranked(**seeds_vary: bool) -> Computed:
 def test_a_source_without_scores_may_be_the_best() -> None:
     found = ranked(swa=True, wol=True, yor=True)
     found.best.loc[found.best["target"] == "wol", "sources_missing"] = 1
-    told = sections._which_source(found)
+    told = summary._which_source(found)
     assert "In 2 of 2 targets that is sure (95 %)" in told
     assert told.endswith(" In 1 target a source lacks scores and may be the best.")
 
@@ -98,11 +98,11 @@ def test_of_sources_with_the_same_f1_none_is_the_best() -> None:
     """As where no source finds anything: of a script that the encoder does not know, say."""
     found = ranked(swa=True, wol=True)
     found.best.loc[found.best["target"] == "wol", "difference"] = 0.0
-    assert "the best zero-shot source is hau for 1 and shared by several for 1 of 2 targets" in sections._which_source(
+    assert "the best zero-shot source is hau for 1 and shared by several for 1 of 2 targets" in summary._which_source(
         found
     )
     found.best["difference"] = 0.0
-    assert "the best zero-shot source is shared by several for 2 of 2 targets. " in sections._which_source(found)
+    assert "the best zero-shot source is shared by several for 2 of 2 targets. " in summary._which_source(found)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_of_sources_with_the_same_f1_none_is_the_best() -> None:
 )
 def test_several_sources_with_one_seed_have_no_interval(limits: list[tuple[float, float]], told: list[str]) -> None:
     rows = [("base", "hau+ibo", "swa", "zero-shot", 50.0, "hau", 48.0, 2.0, *pair, 1, 0) for pair in limits]
-    section = sections._several(computed(multi_source=pd.DataFrame(rows, columns=multi_source.COLUMNS)))
+    section = source_sections.several(computed(multi_source=pd.DataFrame(rows, columns=multi_source.COLUMNS)))
     assert section is not None
     assert f"+2.0 points on average over {len(limits)} comparisons." in section.paragraphs[-1]
     assert all(text in section.paragraphs[-1] for text in told)
@@ -126,12 +126,12 @@ def test_a_source_of_one_seed_makes_nothing_sure() -> None:
     told = {}
     for name, targets in {"all": (True, True), "some": (True, False), "none": (False, False)}.items():
         found = ranked(**dict(zip(("swa", "wol"), targets, strict=True)))
-        section = sections._best(found)
+        section = source_sections.best(found)
         assert section is not None
         best, *ranks = section.listings
         assert best.frame["best_probability"].notna().tolist() == list(targets)
         assert [len(one.frame) for one in ranks] == ([2 * sum(targets)] if any(targets) else [])
-        told[name] = sections._which_source(found) + " ".join(section.paragraphs)
+        told[name] = summary._which_source(found) + " ".join(section.paragraphs)
     assert "In 2 of 2 targets that is sure (95 %), Student's t over seeds and a bootstrap of sentences." in told["all"]
     assert "one seed" not in told["all"] and "In 1 of 1 targets that is sure" in told["some"]
     assert "In 1 target a source has one seed" in told["some"] and "In 2 targets a source has one" in told["none"]
@@ -180,7 +180,7 @@ def test_only_what_was_tested_is_counted(
 ) -> None:
     found = compared(p_holm)
     monkeypatch.setattr(Computed, "starts", found.views)
-    texts = sections._which_start(found), sections._own_start(found)
+    texts = summary._which_start(found), summary._own_start(found)
     assert start in texts[0] and own in texts[1]
     left = sum(map(math.isnan, p_holm))
     for text, noun in zip(texts, ("pairs", "differences"), strict=True):
@@ -196,5 +196,5 @@ def test_why_tells_the_corrected_p() -> None:
     row |= {"naive_p": 0.0001, "dyads": 90}
     points = pd.DataFrame({"matrix": ["base"]})
     overlap = SimpleNamespace(points=points, measure="share", associations=pd.DataFrame([row]))
-    told = sections._why(computed(overlap=overlap))
+    told = summary._why(computed(overlap=overlap))
     assert "(p = 0.04 by permuting languages, corrected by Holm; p < 0.001 if the 90 pairs" in told

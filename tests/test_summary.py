@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import matrices, sections
+from analysis import matrices, reason_sections, summary
 from analysis.computed import Computed
 from analysis.matrices import Cube
 
@@ -53,7 +53,7 @@ ONE = "base has a mean zero-shot F1 of 40.0 ± 1.4 %."
 def test_starts_with_missing_scores_are_named_and_a_single_one_is_not_called_the_best(
     cubes: dict[str, Cube], text: str
 ) -> None:
-    assert sections._which_start(computed(cubes)) == f"Which start: {text}"
+    assert summary._which_start(computed(cubes)) == f"Which start: {text}"
 
 
 def of_sources(cube: Cube, *sources: str) -> Cube:
@@ -69,27 +69,27 @@ def test_starts_are_compared_on_the_pairs_that_all_have() -> None:
     told = (
         "base transfers best on average, with a mean zero-shot F1 of 40.0 ± 1.4 % over the 4 pairs that all starts have"
     )
-    assert sections._which_start(unequal) == f"Which start: {told}, before aaa 39.0 %."
-    assert sections._tiles(unequal)[0].label == "mean zero-shot F1 from base, 4 pairs, 2 seeds"
+    assert summary._which_start(unequal) == f"Which start: {told}, before aaa 39.0 %."
+    assert summary.tiles(unequal)[0].label == "mean zero-shot F1 from base, 4 pairs, 2 seeds"
     apart = computed({"base": of_sources(cube(40), "hau"), "aaa": of_sources(cube(50), "swa")})
     assert (
-        sections._which_start(apart)
+        summary._which_start(apart)
         == f"Which start: {ONE} aaa not compared: no source and target that all starts have."
     )
-    assert [tile.value for tile in sections._tiles(apart)] == ["40.0 %", "40.0 %"]
+    assert [tile.value for tile in summary.tiles(apart)] == ["40.0 %", "40.0 %"]
 
 
 def test_of_starts_with_the_same_mean_none_is_the_best() -> None:
-    told = sections._which_start(computed({"base": cube(40), "aaa": cube(40), "bbb": cube(30)}))
+    told = summary._which_start(computed({"base": cube(40), "aaa": cube(40), "bbb": cube(30)}))
     assert told == "Which start: base and aaa have the same mean zero-shot F1, 40.0 %, before bbb 30.0 %."
 
 
 def test_a_study_without_zero_shot_targets_says_nothing_of_starts() -> None:
-    assert sections._which_start(computed({"base": Cube([1], ["hau"], ["hau"], np.full((1, 1, 1), 80.0))})) == ""
+    assert summary._which_start(computed({"base": Cube([1], ["hau"], ["hau"], np.full((1, 1, 1), 80.0))})) == ""
 
 
 def test_a_mean_that_is_missing_keeps_its_tile() -> None:
-    tiles = sections._tiles(computed({"base": cube(40, missing=True), "aaa": cube(50)}))
+    tiles = summary.tiles(computed({"base": cube(40, missing=True), "aaa": cube(50)}))
     assert [(tile.value, tile.label) for tile in tiles] == [
         ("n/a", "mean zero-shot F1 from base, 6 pairs, scores missing"),
         ("40.0 %", "mean in-language F1 from base, 3 pairs, 2 seeds"),
@@ -103,7 +103,7 @@ def best_of(sources: list[str]) -> str:
     values = np.tile(np.arange(len(sources), dtype=float)[:, None] * 10 + 40, (2, 1, len(sources)))
     best = matrices.best_sources({"base": Cube([1, 2], sources, sources, values)})
     ranks = pd.DataFrame(columns=["start", "target", "best_probability", "seeds_vary"])
-    return sections._which_source(computed({}, best=best, ranks=ranks))
+    return summary._which_source(computed({}, best=best, ranks=ranks))
 
 
 def test_a_best_source_without_rivals_leads_nobody() -> None:
@@ -130,11 +130,11 @@ def test_a_single_other_source_is_named(sources: str, said: str) -> None:
         }
     )
     ranks = pd.DataFrame(columns=["start", "target", "best_probability", "seeds_vary"])
-    assert f"best zero-shot source is {said} of " in sections._which_source(computed({}, best=best, ranks=ranks))
+    assert f"best zero-shot source is {said} of " in summary._which_source(computed({}, best=best, ranks=ranks))
 
 
 def test_the_words_on_overlap_hold_for_any_number_of_languages() -> None:
     associations = pd.DataFrame(columns=["matrix", "measure", "method", "r", "p", "naive_p", "dyads"])
     found = SimpleNamespace(associations=associations, exposure=pd.DataFrame())
-    section = sections._overlap(computed({}, overlap=found, several=[]), {})
+    section = reason_sections.overlap(computed({}, overlap=found, left_out=[]), {})
     assert section is not None and "Pairs of languages are not as many independent points" in section.paragraphs[0]
