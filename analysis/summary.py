@@ -178,10 +178,13 @@ def _why(computed: Computed) -> str:
     row = chosen.loc["Spearman"]
     if row["r"] != row["r"]:
         return ""
+    sure = row["p_holm"] < SIGNIFICANT
+    goes = ("goes with" if row["r"] > 0 else "is lower with") if sure else "goes with"
     return (
-        f"Why: zero-shot F1 from {first} goes with the share of the target's entity tokens that the source's train "
-        f"split has, Spearman r = {number(row['r'], 2)} ({p_text(row['p_holm'])} by permuting languages, corrected by "
-        f"Holm; {p_text(row['naive_p'])} if the {int(row['dyads'])} pairs were independent, which they are not)."
+        f"Why: {'' if sure else 'no sign that '}zero-shot F1 from {first} {goes} the share of the target's entity "
+        f"tokens that the source's train split has, Spearman r = {number(row['r'], 2)} ({p_text(row['p_holm'])} by "
+        f"permuting languages, corrected by Holm; {p_text(row['naive_p'])} if the {int(row['dyads'])} pairs were "
+        "independent, which they are not)."
     )
 
 

@@ -197,4 +197,24 @@ def test_why_tells_the_corrected_p() -> None:
     points = pd.DataFrame({"matrix": ["base"]})
     overlap = SimpleNamespace(points=points, measure="share", associations=pd.DataFrame([row]))
     told = summary._why(computed(overlap=overlap))
+    assert told.startswith("Why: zero-shot F1 from base goes with the share")
     assert "(p = 0.04 by permuting languages, corrected by Holm; p < 0.001 if the 90 pairs" in told
+
+
+@pytest.mark.parametrize(
+    ("r", "p_holm", "told"),
+    [
+        (0.5, 0.049, "Why: zero-shot F1 from base goes with the share"),
+        (-0.5, 0.01, "Why: zero-shot F1 from base is lower with the share"),
+        (0.5, 0.05, "Why: no sign that zero-shot F1 from base goes with the share"),
+        (0.9, 1.0, "Why: no sign that zero-shot F1 from base goes with the share"),
+        (0.5, math.nan, "Why: no sign that zero-shot F1 from base goes with the share"),
+    ],
+)
+def test_why_claims_no_more_than_the_corrected_p_allows(r: float, p_holm: float, told: str) -> None:
+    row = {"matrix": "base", "measure": "share", "method": "Spearman", "r": r, "p": 0.01, "p_holm": p_holm}
+    row |= {"naive_p": 0.0001, "dyads": 90}
+    overlap = SimpleNamespace(
+        points=pd.DataFrame({"matrix": ["base"]}), measure="share", associations=pd.DataFrame([row])
+    )
+    assert summary._why(computed(overlap=overlap)).startswith(told)
