@@ -36,7 +36,7 @@ from nertransfer.grid import BASE, is_several
 from nertransfer.labels import ALL
 
 SPLIT = "test"
-ONE_SEED = "not tested: one seed"
+ONE_SEED = f"not tested: {inference.ONE_SEED}"
 UNKNOWN = "not known: one seed, and no entities counted by sentence"
 
 

@@ -21,7 +21,9 @@ from nertransfer.schema import F1
 
 RESAMPLES = 2000
 INTERVAL_COLUMNS = ["start", "source", "target", "f1", "n_seeds", "low", "high", "sentences_vary"]
-DIFFERENCE_COLUMNS = ["start", "source", "target", "difference", "low", "high", "p", "p_holm"]
+DIFFERENCE_COLUMNS = ["start", "source", "target", "difference", "low", "high", "p", "p_holm", "untested"]
+ONE_SEED, NOTHING_VARIES = "one seed", "neither seeds nor sentences vary"
+"""Why a difference is not tested."""
 RANK_COLUMNS = ["start", "target", "source", "best_probability", "mean_rank", "rank_low", "rank_high", "seeds_vary"]
 SEEDS_COLUMNS = ["start", "setting", "sd", *(f"seeds_for_{d}_points" for d in (1, 2, 3, 5))]
 
@@ -93,7 +95,8 @@ def intervals(found: Mapping[str, Sample]) -> pd.DataFrame:
 def differences(found: Mapping[str, Sample], reference: str = BASE) -> pd.DataFrame:
     """Every start less the reference on the same source and target, in points, with interval and p.
 
-    ``p_holm`` corrects over all sources and targets of one start. No interval and no p where a side has one seed.
+    ``p_holm`` corrects over all sources and targets of one start. No interval and no p where ``untested`` says why:
+    `ONE_SEED` of a side, or `NOTHING_VARIES` (always the same predictions, say, or 0 and 1 alone).
     """
     rows = []
     for target, sample in found.items():
@@ -112,9 +115,10 @@ def differences(found: Mapping[str, Sample], reference: str = BASE) -> pd.DataFr
         for k, (i, j) in enumerate(pairs):
             known = min(means.seeds[i], means.seeds[j]) > 1  # of a single seed it is not known how it varies
             tested = (100 * there.low[k], 100 * there.high[k], there.p[k]) if known else (np.nan, np.nan, np.nan)
-            rows.append((*sample.configurations[i], target, 100 * there.estimate[k], *tested))
-    table = pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS[:-1])
-    return table.assign(p_holm=statistics.holm_by(table, "start"))
+            reason = "" if not np.isnan(tested[-1]) else NOTHING_VARIES if known else ONE_SEED
+            rows.append((*sample.configurations[i], target, 100 * there.estimate[k], *tested, reason))
+    table = pd.DataFrame(rows, columns=[name for name in DIFFERENCE_COLUMNS if name != "p_holm"])
+    return table.assign(p_holm=statistics.holm_by(table, "start"))[DIFFERENCE_COLUMNS]
 
 
 def source_ranks(found: Mapping[str, Sample], starts: Sequence[str]) -> pd.DataFrame:

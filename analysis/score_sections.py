@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis import matrices, statistics
+from analysis import inference, matrices, statistics
 from analysis.computed import SPLIT, Computed
 from analysis.page_data import Column, Listing, Section
 from analysis.tables import listing, number
@@ -105,6 +105,7 @@ def certainty(computed: Computed) -> Section:
     words = [
         f"Intervals of a mean over seeds: {computed.interval}. Intervals and p of a difference: {computed.test}. "
         f"Resampled sentences are the same for all cells of a target.{single if unequal else ''}",
+        *_nothing_varies(computed.differences),
         *_mixed_words(mixed, computed.several),
     ]
     listings = []
@@ -125,6 +126,19 @@ def certainty(computed: Computed) -> Section:
     if len(mixed.terms):
         listings.append(Listing("mixed", "Mixed model of F1", mixed.terms, terms, "statistics/mixed_model.csv"))
     return Section("certainty", "How sure", words, listings)
+
+
+def _nothing_varies(differences: pd.DataFrame) -> list[str]:
+    """Of how many differences there is no p although both sides have several seeds."""
+    left = int((differences["untested"] == inference.NOTHING_VARIES).sum())
+    return (
+        [
+            f"{left} of {count(len(differences), 'difference')} {'has' if left == 1 else 'have'} no interval and no p: "
+            "neither seeds nor sentences vary there, which says nothing of other seeds and sentences."
+        ]
+        if left
+        else []
+    )
 
 
 def _mixed_words(mixed: statistics.MixedModel, several: Sequence[str]) -> list[str]:

@@ -171,8 +171,9 @@ def differences(
     degrees of freedom of Satterthwaite (1946); without variance over sentences this is Welch's t test (1947).
 
     Where a side has a single seed nothing is known about seeds: interval and p are then over sentences only, and
-    speak of these very models. Only resamples in which both sides have a score count; NaN where those are fewer than
-    `DEFINED` of all.
+    speak of these very models. Where neither seeds nor sentences vary nothing is known of others: NaN, for no finite
+    sample shows that p is 0 (Davison and Hinkley 1997). Only resamples in which both sides have a score count; NaN
+    where those are fewer than `DEFINED` of all.
     """
     first, second = np.asarray(first, int), np.asarray(second, int)
     sides = np.stack([first, second])
@@ -184,14 +185,14 @@ def differences(
     some = np.flatnonzero(np.isnan(sentences) & _defined(apart))
     sentences[some] = np.nanvar(apart[:, some], axis=0, ddof=1)
     variance = between.sum(axis=0) + np.maximum(sentences - own.sum(axis=0), 0)
-    # what rounding leaves of equal scores is no difference
-    error = np.where(variance < 1e-24, 0, np.sqrt(variance))
+    # what rounding leaves of equal scores is no variance, and no difference
+    error = np.where(variance < 1e-24, np.nan, np.sqrt(variance))
     estimate = means.mean[first] - means.mean[second]
     estimate = np.where(np.abs(estimate) < 1e-12, 0, estimate)
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = variance**2 / (between**2 / np.maximum(means.seeds[sides] - 1, 1)).sum(axis=0)
         freedom = np.where((between > 0).any(axis=0), freedom, np.inf)
-        t = np.where(estimate == 0, 0 * error, np.abs(estimate) / error)  # NaN without an error
+        t = np.abs(estimate) / error
     half = special.stdtrit(freedom, (1 + confidence) / 2) * error
     p = 2 * special.stdtr(freedom, -t)
     return Differences(estimate, np.clip(estimate - half, -1, 1), np.clip(estimate + half, -1, 1), p)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import inference, matrices, tables
-from analysis.computed import ONE_SEED, Computed
+from analysis.computed import Computed
 from analysis.matrices import Average, Cube
 from analysis.page_data import Tile
 from analysis.pretraining import SIGNIFICANT
@@ -111,13 +111,16 @@ def _compared_starts(computed: Computed, averages: Mapping[str, Average]) -> str
             f" Of {count(tested, 'pair')} of source and target it is significantly better in {better} and worse in "
             f"{worse} (Holm over the matrix)."
         )
-    return text + _untested(rows, "pair")
+    return text + _untested(rows["untested"], "pair")
 
 
-def _untested(rows: pd.DataFrame, noun: str) -> str:
-    """How many have no p, since a side has a single seed; nothing where all have one."""
-    left = int(rows["p_holm"].isna().sum())
-    return f" {left} of {count(len(rows), noun)} {'is' if left == 1 else 'are'} {ONE_SEED}." if left else ""
+def _untested(reasons: pd.Series, noun: str) -> str:
+    """How many have no p, and why, from the ``untested`` of `inference.differences`; nothing where all have one."""
+    numbers = reasons[reasons != ""].value_counts(sort=False)
+    return "".join(
+        f" {left} of {count(len(reasons), noun)} {'is' if left == 1 else 'are'} not tested: {reason}."
+        for reason, left in numbers.items()
+    )
 
 
 def _which_source(computed: Computed) -> str:
@@ -166,7 +169,8 @@ def _own_start(computed: Computed) -> str:
     if tested:
         text += f" {sure} of {count(tested, 'difference')} {'is' if sure == 1 else 'are'} significant"
         text += f" ({computed.test}, Holm)."
-    return text + _untested(rows, "difference")
+    own = computed.differences[computed.differences["start"] == computed.differences["source"]]
+    return text + _untested(own.loc[own["source"] == own["target"], "untested"], "difference")
 
 
 def _why(computed: Computed) -> str:

@@ -17,7 +17,7 @@ from statsmodels.stats.power import TTestIndPower
 from test_audit import cell_run, plan_run, study
 from test_sentence_counts import file_of
 
-from analysis import inference, matrices, results, statistics, tables
+from analysis import inference, matrices, results, score_sections, statistics, tables
 from analysis.matrices import Cube
 from analysis.resampling import Place, SentenceCounts, gathered
 from nertransfer import schema
@@ -350,6 +350,24 @@ def test_what_has_no_p_is_no_test_of_the_family() -> None:
     assert table.loc["swa", "difference"] == pytest.approx(21)
     welch = stats.ttest_ind([0.6, 0.61], [0.5, 0.52], equal_var=False).pvalue
     assert table.loc["hau", "p"] == pytest.approx(welch) == table.loc["hau", "p_holm"]
+
+
+def test_a_difference_that_is_not_tested_says_why() -> None:
+    values = {
+        (start, source, seed): f1 + 0.01 * seed * (source == "hau")
+        for start, f1 in (("base", 0.5), ("swa", 0.6))
+        for source in ("hau", "ibo")
+        for seed in (0, 1)
+    }
+    values |= {("base", "yor", 0): 0.5, ("swa", "yor", 0): 0.6}  # fmt: skip
+    table = inference.differences(inference.samples(seeds_alone(values), {})).set_index("source")
+    assert table["untested"].to_dict() == {"hau": "", "ibo": inference.NOTHING_VARIES, "yor": inference.ONE_SEED}
+    assert table["p"].notna().to_dict() == {"hau": True, "ibo": False, "yor": False}
+    assert table.loc["hau", "p_holm"] == table.loc["hau", "p"]  # of a family of one test
+    assert score_sections._nothing_varies(table) == [
+        "1 of 3 differences has no interval and no p: neither seeds nor sentences vary there, which says nothing of "
+        "other seeds and sentences."
+    ]
 
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])

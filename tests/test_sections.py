@@ -59,8 +59,9 @@ def test_that_some_have_one_seed_is_said() -> None:
     said = []
     for numbers in ((3, 3), (3, 1), (1, 1)):
         found = computed(
-            intervals=intervals(*((n, True) for n in numbers)), reference="base", differences=pd.DataFrame(),
-            seeds=pd.DataFrame(), mixed=statistics._not_fitted(pd.DataFrame(), []), found=SimpleNamespace(languages=[]),
+            intervals=intervals(*((n, True) for n in numbers)), reference="base",
+            differences=pd.DataFrame({"untested": []}), seeds=pd.DataFrame(),
+            mixed=statistics._not_fitted(pd.DataFrame(), []), found=SimpleNamespace(languages=[]),
         )  # fmt: skip
         said.append(" ".join(score_sections.certainty(found).paragraphs))
     assert ["Of one seed" in text for text in said] == [False, True, False]
@@ -153,9 +154,12 @@ def compared(p_holm: list[float]) -> Computed:
         one.name: Cube([0], ["hau"], [f"t{i}" for i in range(n)], np.full((1, 1, n), mean))
         for one, mean in zip(starts, (50.0, 55.0), strict=True)
     }
+    untested = ["one seed" if math.isnan(p) else "" for p in p_holm]
+    own = differences.assign(**{name: [f"l{i}" for i in range(n)] for name in ("start", "source", "target")})
+    both = pd.concat([one.assign(**numbers, untested=untested) for one in (differences, own)], ignore_index=True)
     return computed(
         reference="base", roles=["base", "own"], intervals=intervals((3, True)), views=starts, cubes=cubes,
-        differences=differences.assign(**numbers), pretraining=differences.assign(role="own", **numbers),
+        differences=both, pretraining=differences.assign(role="own", **numbers),
     )  # fmt: skip
 
 

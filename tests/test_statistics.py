@@ -245,6 +245,14 @@ def test_resamples_without_a_score_do_not_count() -> None:
         np.testing.assert_allclose(getattr(ours, name), getattr(wanted, name))
 
 
+def test_where_nothing_varies_no_difference_is_sure() -> None:
+    """Three seeds that always score the same: neither p = 0 nor an interval without width."""
+    f1, resampled = np.repeat([0.5, 0.4, 0.5], 3), np.tile(np.repeat([0.5, 0.4, 0.5], 3), (50, 1))
+    found = statistics.differences(statistics.means_over_seeds(f1, resampled, np.repeat([0, 1, 2], 3)), [0, 0], [1, 2])
+    np.testing.assert_allclose(found.estimate, [0.1, 0])
+    assert np.isnan([found.p, found.low, found.high]).all()
+
+
 def test_too_few_resamples_with_a_score_give_no_interval() -> None:
     f1, resampled, configuration = several()
     resampled[: len(resampled) // 2 + 1, configuration == 0] = np.nan
@@ -397,7 +405,8 @@ def test_p_and_interval_agree_and_a_and_b_may_be_exchanged(seed: int, a: int, b:
 
 def test_equal_scores_are_no_difference_and_single_seeds_vary_over_sentences_only() -> None:
     same = np.full(5, 0.7), np.full((10, 5), 0.7)
-    assert difference_test(*same, same[0][:3], same[1][:, :3]).p == 1
+    alike = difference_test(*same, same[0][:3], same[1][:, :3])
+    assert alike.estimate == 0 and math.isnan(alike.p)
     moved = generator().normal(0, 0.01, (5000, 1))
     one = difference_test(np.array([0.7]), 0.7 + moved, SCORES, np.tile(SCORES, (5000, 1)))
     assert one.p == pytest.approx(2 * stats.norm.sf((0.7 - SCORES.mean()) / moved.std(ddof=1)))
