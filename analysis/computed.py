@@ -360,6 +360,8 @@ def _ranking(corpora: Mapping[str, Corpus], starts: Mapping[str, Cube], families
             continue
         judged[start] = ranking.judge(found)
         words += [f"{start}: {text}" for text in [ranking_pairs.gaps_in_words(found)] if text]
+        if same := ranking.without_order(judged[start]):
+            words.append(f"{start}: for {listing(same)} all sources have the same F1: there is no order, so no tau-b.")
         features_used = ranking_pairs.features_in_words(found)
         words += [features_used] if features_used not in words else []
     if not judged:

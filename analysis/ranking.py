@@ -27,7 +27,7 @@ MEASURES = ("regret", "regret_top3", "ndcg3_exponential", "ndcg3_linear", "kenda
 LEFT_OUT_COLUMNS = ["ranker", "target", "sources", "first", "first_f1", "best", "best_f1", *MEASURES]
 JUDGED_COLUMNS = [
     "ranker", "label", "targets", "regret", "regret_low", "regret_high", "regret_top3", "regret_top3_low",
-    "regret_top3_high", *MEASURES[2:], "chosen",
+    "regret_top3_high", *MEASURES[2:], "kendall_tau_b_targets", "chosen",
 ]  # fmt: skip
 
 
@@ -65,7 +65,8 @@ class Judged:
 
     ``table``: a row per ranker, `JUDGED_COLUMNS`; ``left_out``: a row per ranker and target, `LEFT_OUT_COLUMNS`.
     ``residuals`` (sources, scored targets): F1 less what `rankers.predicted_f1` had for it with the target left out;
-    NaN where the target is the source. ``chosen``: the ranker with the least mean regret.
+    NaN where the target is the source. ``kendall_tau_b`` is the mean over ``kendall_tau_b_targets`` of the ``targets``:
+    `without_order` names the others. ``chosen``: the ranker with the least mean regret.
     """
 
     table: pd.DataFrame
@@ -133,7 +134,14 @@ def _row(name: str, each: pd.DataFrame) -> dict[str, object]:
     return {
         "ranker": name, "label": label, "targets": len(each), "regret": regret, "regret_low": low, "regret_high": high,
         "regret_top3": top, "regret_top3_low": top_low, "regret_top3_high": top_high,
+        "kendall_tau_b_targets": int(each["kendall_tau_b"].notna().sum()),
     } | {measure: float(each[measure].mean()) for measure in MEASURES[2:]}  # fmt: skip
+
+
+def without_order(judged: Judged) -> list[str]:
+    """The targets for which all sources have the same F1: Kendall's tau-b is not defined and its mean is without."""
+    rows = judged.left_out
+    return list(dict.fromkeys(rows.loc[rows["kendall_tau_b"].isna(), "target"]))
 
 
 def lead(judged: Judged, name: str, other: str) -> tuple[float, float, float]:

@@ -252,6 +252,7 @@ def ranking(computed: Computed) -> Section:
         Column("ndcg3_exponential", "NDCG@3", "number", "gain 2^grade - 1, grade 10 for the best source (LangRank)"),
         Column("ndcg3_linear", "linear", "number", "NDCG@3 with the grade itself as gain"),
         Column("kendall_tau_b", "tau-b", "number", "Kendall's, with the true order of all sources"),
+        Column("kendall_tau_b_targets", "tau-b over", "count", "targets with an order: their sources differ in F1"),
         Column("targets", "targets", "count"),
     ]
     each = [

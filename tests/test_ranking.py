@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import analysis_store as made
@@ -215,6 +216,18 @@ def test_measures_are_those_of_scikit_learn_and_scipy(f1: np.ndarray, chance) ->
     tau = stats.kendalltau(scores, f1).statistic
     assert found["kendall_tau_b"] == pytest.approx(tau, nan_ok=True)
     assert 0 <= found["regret_top3"] <= found["regret"] <= f1.max() - f1.min()
+
+
+def test_targets_without_an_order_are_named_and_not_counted() -> None:
+    found = random_pairs(3)
+    judged = ranking.judge(found)
+    column = found.scored[0]
+    f1 = found.f1.copy()
+    f1[~np.isnan(f1[:, column]), column] = 40.0
+    flat = ranking.judge(replace(found, f1=f1))
+    assert ranking.without_order(judged) == [] and ranking.without_order(flat) == [found.targets[column]]
+    assert (judged.table["kendall_tau_b_targets"] == judged.table["targets"]).all()
+    assert (flat.table["kendall_tau_b_targets"] == flat.table["targets"] - 1).all()
 
 
 def test_intervals_are_students() -> None:
