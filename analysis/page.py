@@ -121,22 +121,42 @@ def numeric(kind: Kind) -> bool:
 
 def listing_rows(listing: Listing, runs: Mapping[str, Sequence[tuple[int, str]]]) -> list[list[Entry]]:
     """The rows of a listing as they are shown. Raises KeyError for a column that its frame does not have."""
-    columns = [[entry(value, column.kind, runs) for value in listing.frame[column.name]] for column in listing.columns]
+    columns = []
+    for column in listing.columns:
+        values = listing.frame[column.name]
+        decimals = decimals_of(values) if column.kind == "number" else None
+        columns.append([entry(value, column.kind, runs, decimals) for value in values])
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def entry(value: object, kind: Kind, runs: Mapping[str, Sequence[tuple[int, str]]]) -> Entry:
-    """A value as it is shown and sorted."""
+def decimals_of(values: Iterable[object]) -> int | None:
+    """Decimals of all numbers of a column, so that the largest has three significant digits; 0 where all are whole.
+
+    None where there is no number, and where all are below 0.0001: then each is shown for itself.
+    """
+    numbers = [abs(float(value)) for value in values if not _missing(value)]  # type: ignore[arg-type]
+    numbers = [x for x in numbers if math.isfinite(x)]
+    if not numbers or max(numbers) < 1e-4:
+        return None
+    if all(x == round(x) for x in numbers):
+        return 0
+    return max(0, 2 - math.floor(math.log10(float(f"{max(numbers):.3g}"))))
+
+
+def entry(
+    value: object, kind: Kind, runs: Mapping[str, Sequence[tuple[int, str]]], decimals: int | None = None
+) -> Entry:
+    """A value as it is shown and sorted; ``decimals``: of numbers, those of its column."""
     if kind == "runs":
         found = [] if _missing(value) else runs.get(str(value), ())
         return Entry("" if found else MISSING, runs=found)
     if numeric(kind):
-        return Entry(shown(value, kind), "" if _missing(value) else repr(float(value)))  # type: ignore[arg-type]
+        return Entry(shown(value, kind, decimals), "" if _missing(value) else repr(float(value)))  # type: ignore[arg-type]
     return Entry(shown(value, kind))
 
 
-def shown(value: object, kind: Kind) -> str:
-    """A value as text: numbers with a true minus sign, n/a where there is none."""
+def shown(value: object, kind: Kind, decimals: int | None = None) -> str:
+    """A value as text: numbers with a true minus sign, n/a where there is none; ``decimals``: of a ``number``."""
     if _missing(value):
         return MISSING
     if not numeric(kind):
@@ -145,7 +165,7 @@ def shown(value: object, kind: Kind) -> str:
     return {
         "percent": lambda: tables.number(x),
         "points": lambda: tables.number(x, signed=True),
-        "number": lambda: significant(x),
+        "number": lambda: significant(x) if decimals is None else _fixed(x, decimals),
         "p": lambda: p_value(x),
         "count": lambda: f"{x:,.0f}".replace("-", MINUS),
         "share": lambda: f"{tables.number(100 * x)} %",
@@ -154,6 +174,10 @@ def shown(value: object, kind: Kind) -> str:
 
 def _missing(value: object) -> bool:
     return bool(pd.isna(value))  # type: ignore[call-overload]
+
+
+def _fixed(value: float, decimals: int) -> str:
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}".replace("-", MINUS)  # no minus before a zero
 
 
 def significant(value: float) -> str:

@@ -10,8 +10,8 @@ from analysis.finding import Finding
 
 Kind = Literal["text", "percent", "points", "number", "p", "count", "share", "runs"]
 """How a column is shown: ``percent`` and ``points`` (a signed difference of percents) with one decimal, ``number`` with
-three significant digits, ``p`` as a p-value, ``share`` a fraction as percent, ``runs`` links to the runs of a
-configuration ``<start>-<source>``."""
+as many decimals in the whole column as give its largest three significant digits, ``p`` as a p-value, ``share`` a
+fraction as percent, ``runs`` links to the runs of a configuration ``<start>-<source>``."""
 
 
 @dataclass(frozen=True)

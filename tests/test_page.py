@@ -286,6 +286,24 @@ def test_values_as_they_are_shown(value: object, kind: str, text: str) -> None:
     assert page.shown(value, kind) == text  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([1.0, 1.49, math.nan, 8.3], ["1.00", "1.49", "n/a", "8.30"]),
+        ([1.0, 2.0, 1234.0], ["1", "2", "1,234"]),
+        ([0.5, 120.25, -0.001], ["0", "120", "0"]),
+        ([1.0, -0.9621, 0.04], ["1.00", "−0.96", "0.04"]),
+        ([0.9996, 0.5], ["1.00", "0.50"]),
+        ([0.00002, 0.0], ["2.00 × 10^−5", "0"]),
+        ([2.5, math.inf], ["2.50", "inf"]),
+        ([math.nan, None], ["n/a", "n/a"]),
+    ],
+)
+def test_numbers_of_a_column_have_as_many_decimals(values: list[float], told: list[str]) -> None:
+    listing = Listing("l", "l", pd.DataFrame({"x": values}), [Column("x", "x", "number")], "x.csv")
+    assert [entry.text for (entry,) in page.listing_rows(listing, {})] == told
+
+
 def test_every_number_of_a_listing_is_on_the_page(study: Page, document: Node) -> None:
     for listing in study.sections[0].listings:
         box = document.by_id(f"listing-{listing.key}")
@@ -294,7 +312,14 @@ def test_every_number_of_a_listing_is_on_the_page(study: Page, document: Node) -
         assert head == [column.label for column in listing.columns]
         assert len(rows) == len(listing.frame)
         for row, record in zip(rows, listing.frame.to_dict("records"), strict=True):
-            expected = [page.shown(record[c.name], c.kind) if c.kind != "runs" else "0 1 2" for c in listing.columns]
+            expected = [
+                page.shown(
+                    record[c.name], c.kind, page.decimals_of(listing.frame[c.name]) if c.kind == "number" else None
+                )
+                if c.kind != "runs"
+                else "0 1 2"
+                for c in listing.columns
+            ]
             assert row == expected
         assert [th.attributes.get("title") for th in table.all("thead")[0].all("th")][2] == "higher is better hau"
         assert "F1 higher is better hau" in box.of_class("legend")[0].text
