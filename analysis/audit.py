@@ -110,17 +110,16 @@ def unplanned_cells(found: StudyResults) -> list[Finding]:
 
 
 def without_entities(found: StudyResults, split: str) -> list[Finding]:
-    """Targets whose split has no gold entity: there is nothing to find, and F1 is 0 whatever a model does."""
-    scored = found.frame.loc[(found.frame["split"] == split) & (found.frame["category"] == ALL), "target"]
-    there = matrices.having(found.frame, ALL, split)
-    empty = [target for target in dict.fromkeys(scored) if target not in there]
+    """Targets whose split has no gold entity: there is nothing to find, and F1 is not defined."""
+    empty = matrices.undefined(found.frame, split)
     if not empty:
         return []
     text = (
-        f"the {split} split of {_some(empty)} has no entity: F1 is 0 there whatever a model does, and averages over "
-        "targets have it, but for those by category"
+        f"the {split} split of {_some(empty)} has no entity: F1 is not defined there, though stored as 0. Matrices, "
+        "averages and tests are without; results.csv has what was stored"
     )
-    return [Finding(Severity.WRONG, "", f"{count(len(empty), 'target')} without entities", text)]
+    rows = pd.DataFrame({"target": empty, "split": split, "f1": "undefined"})
+    return [Finding(Severity.WRONG, "undefined", f"{count(len(empty), 'target')} without entities", text, rows)]
 
 
 def identical_predictions(found: StudyResults) -> list[Finding]:

@@ -1,7 +1,7 @@
 """Everything that the report of a study shows, computed at once from what was read. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ from analysis.results import StudyResults
 from analysis.tables import listing
 from analysis.views import View
 from nertransfer.corpus import Corpus
+from nertransfer.errors import InputError
 from nertransfer.grid import BASE, is_several
 from nertransfer.labels import ALL
 
@@ -166,22 +167,28 @@ def compute(
 
     ``shown``: its `views`; ``reference``: `reference_of` them. ``counts`` by target may lack some or all: intervals are
     then over seeds alone. ``corpora``: or why there are none. ``published``: as the first study did, sd with ddof=0 and
-    best seeds chosen on test. ``embedded``: what `results.embeddings` gives. Whoever calls this
+    best seeds chosen on test. Targets whose F1 is `matrices.undefined` are in nothing but the findings; raises
+    InputError where all are. ``embedded``: what `results.embeddings` gives. Whoever calls this
     fills in ``errors``.
     """
     ddof, selection = (0, "test") if published else (1, selection_split)
-    lacking = _lacking(found.frame)
+    undefined = matrices.undefined(found.frame, SPLIT)
+    frame = matrices.defined(found.frame, SPLIT, undefined)
+    if not (frame["split"] == SPLIT).any() and undefined:
+        raise InputError(f"no target of study {found.study!r} has an entity in its {SPLIT} split: F1 is not defined")
+    shown = [view.less(undefined) for view in shown]
+    lacking = _lacking(frame)
     names = list(lacking)
-    samples = inference.samples(found.frame, counts, SPLIT)
+    samples = inference.samples(frame, counts, SPLIT)
     intervals = inference.intervals(samples)
     differences = inference.differences(samples, reference)
     cubes = {view.name: view.cube(SPLIT) for view in shown}
     starts = {view.name: cubes[view.name] for view in _compared(shown)}
     roles = pretraining.roles(found.plan["pairs"])
     limits = _limits(intervals)
-    every = pd.concat([found.frame, found.unions], ignore_index=True) if len(found.unions) else found.frame
+    every = pd.concat([frame, found.unions], ignore_index=True) if len(found.unions) else frame
     cards = model_cards.rows(every, found.languages, selection, published)
-    few = few_shot.scores(found.frame, found.few_shot.frame, SPLIT)
+    few = few_shot.scores(frame, matrices.defined(found.few_shot.frame, SPLIT, undefined), SPLIT)
     return Computed(
         found=found,
         views=shown,
@@ -196,17 +203,17 @@ def compute(
         best=_best_sources(starts, intervals),
         relations=matrices.by_relation(starts, found.families),
         by_category=matrices.by_category(
-            found.frame, {view.name: (view.rows, view.targets) for view in _compared(shown)}, SPLIT
+            frame, {view.name: (view.rows, view.targets) for view in _compared(shown)}, SPLIT
         ),
         intervals=intervals,
         differences=differences,
         ranks=inference.source_ranks(samples, list(starts)),
         agreement=inference.rank_agreement(starts),
         seeds=inference.seeds_needed(starts),
-        mixed=inference.mixed_model(found.frame, SPLIT),
+        mixed=inference.mixed_model(frame, SPLIT),
         roles=roles,
-        pretraining=_pretraining(found, roles, intervals, differences, reference, ddof),
-        in_language=categories.by_start(found.frame, roles, SPLIT, ddof, _sources(found)),
+        pretraining=_pretraining(replace(found, frame=frame), roles, intervals, differences, reference, ddof),
+        in_language=categories.by_start(frame, roles, SPLIT, ddof, _sources(found)),
         cards=cards,
         overlap=_overlap(corpora, shown, cubes, reference, names)
         if not isinstance(corpora, str) and len(corpora) > 1

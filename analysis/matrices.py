@@ -284,6 +284,23 @@ def having(frame: pd.DataFrame, category: str, split: str = "test") -> set[str]:
     return set(rows["target"])
 
 
+def undefined(frame: pd.DataFrame, split: str = "test") -> list[str]:
+    """The scored targets whose ``split`` has no gold entity, so that F1 is not defined there.
+
+    Recall is 0 / 0. The 0 that is stored says nothing of a model: one that rightly finds nothing has it (0 / 0, taken
+    as 0 by seqeval's ``zero_division``), and one that finds too much. So a target is undefined for all cells alike.
+    Where the number of gold entities is not known, as in imported results, it counts as some.
+    """
+    scored = frame.loc[(frame["split"] == split) & (frame["category"] == ALL), "target"]
+    there = having(frame, ALL, split)
+    return [target for target in dict.fromkeys(scored) if target not in there]
+
+
+def defined(frame: pd.DataFrame, split: str = "test", without: Collection[str] = ()) -> pd.DataFrame:
+    """The frame less the scores of ``split`` on the targets ``without``, for which F1 is `undefined`."""
+    return frame[~((frame["split"] == split) & frame["target"].isin(without))] if without else frame
+
+
 def by_category(frame: pd.DataFrame, axes: Axes, split: str = "test") -> pd.DataFrame:
     """Mean F1 by category, start and setting, in percent.
 

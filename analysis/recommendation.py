@@ -82,6 +82,7 @@ def compute(
         starts = ", ".join(dict.fromkeys(found.frame["start"]))
         raise InputError(f"start={config.start!r} has no scores in this study; it has {starts}", "start")
     sources, targets = matrices.axes(found.frame, found.plan, found.languages)[config.start]
+    targets = [name for name in targets if name not in matrices.undefined(found.frame, SPLIT)]
     several = [name for name in sources if is_several(name)]
     sources = [name for name in sources if name not in several]
     f1 = matrices.cube(frame, config.start, sources, targets, SPLIT, ALL, F1).statistic("mean")

@@ -1,7 +1,7 @@
 """The transfer matrices of a study by name: one for every start, ``own``, and ``source-<pivot>``. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
@@ -50,6 +50,13 @@ class View:
         """Its scores by seed, in percent, on its targets but those in ``without``."""
         targets = [target for target in self.targets if target not in without]
         return matrices.cube(self.frame, self.name, self.rows, targets, split, category, measure)
+
+    def less(self, targets: Collection[str]) -> "View":
+        """The view without these targets."""
+        if not targets:
+            return self
+        kept = [target for target in self.targets if target not in targets]
+        return replace(self, targets=kept, frame=self.frame[~self.frame["target"].isin(targets)])
 
     def is_own(self, row: str, target: str) -> bool:
         """Whether the target is the source that was fine-tuned on, or one of its languages: not zero-shot."""

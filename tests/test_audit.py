@@ -160,7 +160,8 @@ def test_a_target_without_entities_is_told() -> None:
     nothing = {cell: valid(cell) | {"test_f1/zed": 0.0, "test_support/zed": 0.0} for cell in CELLS}
     finding = one(audit.without_entities(with_runs({c: cell_run(c, scores) for c, scores in nothing.items()}), "test"))
     assert finding.severity == Severity.WRONG and finding.title == "1 target without entities"
-    assert finding.text.startswith("the test split of zed has no entity: F1 is 0 there")
+    assert finding.text.startswith("the test split of zed has no entity: F1 is not defined there")
+    assert finding.rows["target"].tolist() == ["zed"]
     assert audit.without_entities(clean(), "test") == []
 
 
