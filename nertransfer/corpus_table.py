@@ -73,7 +73,7 @@ def _category_findings(corpora: Mapping[str, Corpus]) -> Iterator[str]:
             yield f"  {language}: the train split has no entity; a model of it can predict none"
         for name in ("dev", "test"):
             if not labels.categories_of(corpus.splits[name].tags):
-                yield f"  {language}: {name} has no entity; every F1 on it is 0"
+                yield f"  {language}: {name} has no entity; F1 on it is not defined"
         for name, unseen in corpus.unseen_categories.items():
             if unseen:
                 yield f"  {language}: {name} has {', '.join(unseen)}, which train lacks; these score 0 from this source"

@@ -64,7 +64,7 @@ def test_nothing_odd_says_none(tmp_path: Path) -> None:
 
 def test_a_split_without_entities_is_told(data: Path) -> None:
     (data / "mine" / "swa" / "test.txt").write_text("new O\n")
-    assert "swa: test has no entity; every F1 on it is 0" in describe(data, "--data", "mine").stdout
+    assert "swa: test has no entity; F1 on it is not defined" in describe(data, "--data", "mine").stdout
 
 
 def test_bad_data_ends_with_one_message_and_writes_nothing(data: Path) -> None:
