@@ -88,8 +88,9 @@ def summary(sample: np.ndarray | None, ddof: int) -> tuple[float, float, int]:
 
 
 def highest(frame: pd.DataFrame, by: str | list[str]) -> pd.Series:
-    """Whether a row has the highest mean of its group; ties all have it, a missing mean never."""
-    return frame["mean"] == frame.groupby(by)["mean"].transform("max")
+    """Whether a row has the highest mean of its group; ties all have it, a missing mean or the only one never."""
+    means = frame.groupby(by)["mean"]
+    return (frame["mean"] == means.transform("max")) & (means.transform("count") > 1)
 
 
 def effect(

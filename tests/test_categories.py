@@ -214,6 +214,8 @@ def test_a_table_marks_the_best_start_of_every_language_and_category() -> None:
     ]  # fmt: skip
     assert (table.rows[0][1][2].text, table.rows[0][1][2].note) == ("62.1", "± 1.5")
     assert table.rules == {2, 5} and "with n - 1 in the denominator" in table.notes[0]
+    alone = categories.table(categories.by_start(frame, ["base"]))
+    assert not any(entry.bold for _, row in alone.rows for entry in row)  # nothing to be better than
     published = categories.table(categories.by_start(frame, ROLES, ddof=0), ddof=0)
     assert "with n in the denominator" in published.notes[0]
     assert check_latex(typeset.latex(table, document=True)) == []
