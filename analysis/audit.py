@@ -38,6 +38,7 @@ def audit(
         *missing_cells(found),
         *unplanned_cells(found),
         *without_entities(found, split),
+        *nothing_found(found),
         *identical_predictions(found),
         *unfit(imports),
         *disagreements(imports),
@@ -122,13 +123,35 @@ def without_entities(found: StudyResults, split: str) -> list[Finding]:
     return [Finding(Severity.WRONG, "undefined", f"{count(len(empty), 'target')} without entities", text, rows)]
 
 
+def nothing_found(found: StudyResults) -> list[Finding]:
+    """Cells that find no entity right on any target, their own source included."""
+    rows = _that_learnt_nothing(found.frame)
+    if not len(rows):
+        return []
+    named = [f"{start}-{source} seed {seed}" for start, source, seed in rows.itertuples(index=False, name=None)]
+    text = (
+        f"{_some(named)}: F1 is 0 on every target, on the source itself, too, so nothing was learnt that could be "
+        "transferred: too few steps (epochs, train sentences), or a learning_rate that is too low or too high"
+    )
+    return [Finding(Severity.WRONG, "nothing_found", f"{count(len(rows), 'cell')} without any F1", text, rows)]
+
+
+def _that_learnt_nothing(frame: pd.DataFrame) -> pd.DataFrame:
+    """The cells whose F1 is 0 on every target and split, one row each."""
+    best = frame[frame["category"] == ALL].groupby(CELL, sort=False)[F1].max()
+    return best[best == 0].index.to_frame(index=False)
+
+
 def identical_predictions(found: StudyResults) -> list[Finding]:
     """Different cells whose predicted tags are the same, on all their targets or on some.
 
-    Cells with a few sentences of a target are among them, their sources named as those of their runs.
+    Cells with a few sentences of a target are among them, their sources named as those of their runs. Those that learnt
+    nothing are not: `nothing_found` has them.
     """
     scored = _with_named(found.digests, found.few_shot.digests).dropna()
-    known = pd.MultiIndex.from_frame(scored[CELL])
+    idle = pd.MultiIndex.from_frame(_that_learnt_nothing(found.frame))
+    scored = scored[~pd.MultiIndex.from_frame(scored[CELL]).isin(idle)]
+    known = pd.MultiIndex.from_frame(scored[CELL]).union(idle)
     findings = []
     groups = matrices.identical_cells(found.frame[~pd.MultiIndex.from_frame(found.frame[CELL]).isin(known)])
     if groups:
@@ -177,8 +200,8 @@ def _twins(groups: Sequence[Sequence[tuple[str, str, int]]], what: str, found: S
     )
     told = f"; configurations {listing(wide)} are the same models, seed by seed" if wide else ""
     text = (
-        f"{_some(named)} have equal {what} on every target{told}: one was copied, the seed seeds nothing, or the "
-        "models find no entity. Counted twice, they make a difference look surer than it is"
+        f"{_some(named)} have equal {what} on every target{told}: one was copied, or the seed seeds nothing. "
+        "Counted twice, they make a difference look surer than it is"
     )
     rows = [(i, *cell) for i, cells in enumerate(groups, start=1) for cell in cells]
     table = pd.DataFrame(rows, columns=["group", *CELL])

@@ -294,6 +294,18 @@ def test_without_digests_equal_scores_are_told_instead() -> None:
     assert audited(unequal) == []
 
 
+def test_cells_that_learnt_nothing_are_told_as_that_and_not_as_copies() -> None:
+    idle = (("base", "nya", 0), ("base", "zed", 1))
+    nothing = {cell: dict.fromkeys(valid(cell), 0.0) for cell in idle}
+    runs = {cell: cell_run(cell, nothing[cell], tags=digests(cell, said="all outside")) for cell in idle}
+    found = one(audited(with_runs(runs)))
+    assert (found.severity, found.kind) == (Severity.WRONG, "nothing_found")
+    assert found.title == "2 cells without any F1" and cells_of(found.rows) == list(idle)
+    assert found.text.startswith("base-nya seed 0 and base-zed seed 1: F1 is 0 on every target, on the source itself")
+    unscored = {cell: without_digests(cell, nothing[cell]) for cell in idle}
+    assert one(audited(with_runs(unscored))) == found
+
+
 # --- cells with a few sentences of a target ---------------------------------------------------------------------
 
 
