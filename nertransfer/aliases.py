@@ -63,7 +63,8 @@ def move_aliases(
             held = ({PIN: f"it is pinned ({pin})"} if pin else {}) | reasons
             held = {reason: text for reason, text in held.items() if reason not in replace}
             if held:
-                changes.append(Change(name, _staying(alias, old, choice, chosen, list(held.values())), held=True))
+                stays = _staying(study.name, alias, old, choice, chosen, list(held.values()))
+                changes.append(Change(name, stays, held=True))
                 continue
             why = "; ".join(reasons.values()) or _better(old, choice)
             move_alias(client, model, alias, chosen.version)
@@ -96,9 +97,11 @@ def version_lineage(client: MlflowClient, version: ModelVersion) -> Lineage:
     return lineage(data.tags | version.tags, data.params, "")
 
 
-def _staying(alias: str, old: ModelVersion, choice: Choice, chosen: ModelVersion, reasons: Sequence[str]) -> str:
+def _staying(
+    study: str, alias: str, old: ModelVersion, choice: Choice, chosen: ModelVersion, reasons: Sequence[str]
+) -> str:
     return (
-        f"alias {alias} stays at version {old.version}: {'; '.join(reasons)}. Best now is version "
+        f"alias {alias} stays at version {old.version}: {'; '.join(reasons)}. Best of study {study} is version "
         f"{chosen.version}: {choice.words}; {_score_before(old, choice)}. replace=true moves the alias"
     )
 

@@ -237,7 +237,7 @@ def test_a_version_made_by_hand_is_no_cells_and_is_not_pinned_unasked(study: Stu
     study.client.set_registered_model_alias("ner-aaa", schema.CHAMPION, "2")
     study.client.delete_registered_model_tag("ner-aaa", schema.CHAMPION_HISTORY)
     kept = of_champion(register(study))
-    assert kept.held and "stays at version 2: it is not known to be made by a cell. Best now" in kept.text
+    assert kept.held and "stays at version 2: it is not known to be made by a cell. Best of study" in kept.text
     with pytest.raises(InputError, match="model='models:/ner-aaa@champion' is not allowed: it was not made by a cell"):
         model_addresses.origin("models:/ner-aaa@champion", study.client)
     assert model_addresses.run_of("models:/ner-aaa@champion", study.client) is None
