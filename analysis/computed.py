@@ -100,6 +100,7 @@ class Computed:
     by_category: pd.DataFrame
     intervals: pd.DataFrame
     differences: pd.DataFrame
+    start_averages: pd.DataFrame
     ranks: pd.DataFrame
     agreement: pd.DataFrame
     seeds: pd.DataFrame
@@ -207,6 +208,9 @@ def compute(
         ),
         intervals=intervals,
         differences=differences,
+        start_averages=inference.start_averages(
+            samples, list(starts), matrices.common(starts.values(), matrices.zero_shot), reference
+        ),
         ranks=inference.source_ranks(samples, list(starts)),
         agreement=inference.rank_agreement(starts),
         seeds=inference.seeds_needed(starts),

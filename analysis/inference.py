@@ -5,7 +5,7 @@ sentences and no number depends on the order of the runs.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +14,18 @@ import pandas as pd
 from analysis import matrices, statistics
 from analysis.matrices import Cube
 from analysis.resampling import SentenceCounts
-from analysis.statistics import Means
-from nertransfer.grid import BASE, is_several, is_zero_shot
+from analysis.statistics import Differences, Means
+from nertransfer.grid import BASE, Place, is_several, is_zero_shot
 from nertransfer.labels import ALL
 from nertransfer.schema import F1
 
 RESAMPLES = 2000
 INTERVAL_COLUMNS = ["start", "source", "target", "f1", "n_seeds", "low", "high", "sentences_vary"]
 DIFFERENCE_COLUMNS = ["start", "source", "target", "difference", "low", "high", "p", "p_holm", "untested"]
+START_COLUMNS = [
+    "start", "f1", "low", "high", "n_seeds", "n_pairs",
+    "difference", "difference_low", "difference_high", "p", "p_holm", "untested",
+]  # fmt: skip
 ONE_SEED, NOTHING_VARIES = "one seed", "neither seeds nor sentences vary"
 """Why a difference is not tested."""
 RANK_COLUMNS = ["start", "target", "source", "best_probability", "mean_rank", "rank_low", "rank_high", "seeds_vary"]
@@ -30,13 +34,14 @@ SEEDS_COLUMNS = ["start", "setting", "sd", *(f"seeds_for_{d}_points" for d in (1
 
 @dataclass(frozen=True)
 class Sample:
-    """All cells of one target: ``f1`` (cells,) and ``resampled`` (resamples, cells) as fractions, ``configuration``
+    """All ``cells`` of one target: ``f1`` (cells,) and ``resampled`` (resamples, cells) as fractions, ``configuration``
     (cells,) an index into ``configurations``; ``sentences_vary`` is False where no counts by sentence are at hand.
 
     Cells and configurations are sorted, so that no number depends on their order; ``shown`` are the places of the
     configurations in the order of the study.
     """
 
+    cells: list[Place]
     configurations: list[tuple[str, str]]
     shown: list[int]
     f1: np.ndarray
@@ -69,9 +74,10 @@ def samples(
             rng = np.random.default_rng(zlib.crc32(str(target).encode()))
             weights = statistics.sentence_weights(len(gold), resamples, rng)
             resampled = statistics.resampled_f1(gold, predicted[places], correct[places], weights)
-            found[str(target)] = Sample(configurations, shown, f1, resampled, index, True)
+            found[str(target)] = Sample(cells, configurations, shown, f1, resampled, index, True)
         else:
-            found[str(target)] = Sample(configurations, shown, f1, np.tile(f1, (2, 1)), index, False)
+            unvaried = np.tile(f1, (2, 1))
+            found[str(target)] = Sample(cells, configurations, shown, f1, unvaried, index, False)
     return found
 
 
@@ -113,12 +119,63 @@ def differences(found: Mapping[str, Sample], reference: str = BASE) -> pd.DataFr
         means = sample.means
         there = statistics.differences(means, first, second)
         for k, (i, j) in enumerate(pairs):
-            known = min(means.seeds[i], means.seeds[j]) > 1  # of a single seed it is not known how it varies
-            tested = (100 * there.low[k], 100 * there.high[k], there.p[k]) if known else (np.nan, np.nan, np.nan)
-            reason = "" if not np.isnan(tested[-1]) else NOTHING_VARIES if known else ONE_SEED
-            rows.append((*sample.configurations[i], target, 100 * there.estimate[k], *tested, reason))
+            tested = _tested(there, k, min(means.seeds[i], means.seeds[j]))
+            rows.append((*sample.configurations[i], target, *tested))
     table = pd.DataFrame(rows, columns=[name for name in DIFFERENCE_COLUMNS if name != "p_holm"])
     return table.assign(p_holm=statistics.holm_by(table, "start"))[DIFFERENCE_COLUMNS]
+
+
+def _tested(there: Differences, k: int, seeds: int) -> tuple[float, float, float, float, str]:
+    """Estimate and limits in points, p, and why there are no limits and no p; ``seeds``: of the side with fewer."""
+    estimate = 100 * there.estimate[k]
+    if seeds < 2:  # it is not known how a single one varies
+        return estimate, np.nan, np.nan, np.nan, ONE_SEED
+    p = there.p[k]
+    return estimate, 100 * there.low[k], 100 * there.high[k], p, NOTHING_VARIES if np.isnan(p) else ""
+
+
+def start_averages(
+    found: Mapping[str, Sample], starts: Sequence[str], pairs: Collection[tuple[str, str]], reference: str = BASE
+) -> pd.DataFrame:
+    """Mean F1 of every start over the same ``pairs`` of source and target with its 95 % interval, and less the
+    reference's, in percent and points.
+
+    The score of a seed is its mean over all pairs; a seed that lacks one is left out, a start without a whole seed has
+    NaN. Seeds and sentences vary, languages do not: nothing is said of other sources and targets. ``p_holm`` corrects
+    over the starts; ``untested`` as in `differences`.
+    """
+    there = _over_pairs(found, starts, pairs)
+    means = intervals(there)[["start", "f1", "low", "high", "n_seeds"]]
+    apart = differences(there, reference)[["start", "difference", "low", "high", "p", "untested"]]
+    apart = apart.rename(columns={"low": "difference_low", "high": "difference_high"})
+    table = pd.DataFrame({"start": pd.Series(list(starts), dtype=object), "n_pairs": len(pairs)})
+    table = table.merge(means, "left").merge(apart, "left")
+    counted = {"n_seeds": table["n_seeds"].fillna(0).astype(int), "untested": table["untested"].fillna("")}
+    return table.assign(**counted, p_holm=statistics.holm(table["p"].astype(float)))[START_COLUMNS]
+
+
+def _over_pairs(
+    found: Mapping[str, Sample], starts: Sequence[str], pairs: Collection[tuple[str, str]]
+) -> dict[str, Sample]:
+    """One sample of all pairs: a cell of it is a seed of a start, and its F1 the mean over the pairs."""
+    chosen = {target: found[target] for target in sorted({target for _, target in pairs} & set(found))}
+    resamples = max((len(sample.resampled) for sample in chosen.values()), default=0)
+    sums: dict[tuple[str, int], list] = {}  # number of pairs, F1, F1 in every resample
+    for target, sample in chosen.items():
+        for i, (start, source, seed) in enumerate(sample.cells):
+            if start in starts and (source, target) in pairs:
+                drawn = sample.resampled[:, i] if sample.sentences_vary else np.full(resamples, sample.f1[i])
+                before = sums.get((start, seed), (0, 0.0, 0.0))
+                sums[start, seed] = [a + b for a, b in zip(before, (1, sample.f1[i], drawn), strict=True)]
+    whole = sorted(cell for cell, (n, _, _) in sums.items() if n == len(pairs))
+    if not whole:
+        return {}
+    there = sorted({start for start, _ in whole})
+    f1, resampled = (np.stack([sums[cell][k] for cell in whole], axis=-1) / len(pairs) for k in (1, 2))
+    index = np.array([there.index(start) for start, _ in whole])
+    vary = any(sample.sentences_vary for sample in chosen.values())
+    cells, configurations = [(start, "", seed) for start, seed in whole], [(start, "") for start in there]
+    return {"": Sample(cells, configurations, list(range(len(there))), f1, resampled, index, vary)}
 
 
 def source_ranks(found: Mapping[str, Sample], starts: Sequence[str]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ for fewer than two. A missing number is never averaged over: an average of an in
 NaN, and an average over languages uses only the seeds that have them all.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -210,6 +210,12 @@ def in_language(found: Cube) -> list[tuple[str, str]]:
 def zero_shot(found: Cube) -> list[tuple[str, str]]:
     """The pairs of a cube whose target is not among the source's languages."""
     return [(s, t) for s in found.sources for t in found.targets if is_zero_shot(s, t)]
+
+
+def common(cubes: Iterable[Cube], pairs: Callable[[Cube], list[tuple[str, str]]]) -> set[tuple[str, str]]:
+    """The ``pairs`` that all cubes have, such as `zero_shot`; means over different ones do not compare."""
+    every = [set(pairs(cube)) for cube in cubes]
+    return set.intersection(*every) if every else set()
 
 
 def relation(source: str, target: str, families: Mapping[str, str]) -> str:

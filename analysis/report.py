@@ -285,6 +285,7 @@ def _frames(done: Computed) -> dict[str, str]:
         "model_cards": done.cards,
         "statistics/intervals": done.intervals,
         "statistics/differences": done.differences,
+        "statistics/starts": done.start_averages,
         "statistics/ranks": done.ranks,
         "statistics/rank_agreement": done.agreement,
         "statistics/seeds_needed": done.seeds,

@@ -81,7 +81,9 @@ def best(computed: Computed) -> Section | None:
         Column("rank_high", "to", "number"),
     ]
     agreement = computed.agreement["kendall_tau_b"].mean()
-    paragraphs = ["The best source of every target without data of its own, and how sure that is."]
+    first = "The best source of every target without data of its own, and how sure that is."
+    averages = [_start_averages(computed)] if len(computed.start_averages) > 1 else []
+    paragraphs = [f"How well the starts transfer on average. {first}" if averages else first]
     if agreement == agreement:
         paragraphs.append(
             f"Two seeds rank the sources of a target alike with a Kendall tau-b of {number(agreement, 2)} on average "
@@ -93,7 +95,8 @@ def best(computed: Computed) -> Section | None:
             "varies: the chance is left out. statistics/ranks.csv has it as if such a source did not vary, for these "
             "very models."
         )
-    listings = [Listing("best", "Best zero-shot source by start and target", best, columns, "best_source.csv")]
+    title = "Best zero-shot source by start and target"
+    listings = [*averages, Listing("best", title, best, columns, "best_source.csv")]
     if len(top):
         title = f"The {LISTED_RANKS} likeliest best sources"
         listings.append(Listing("ranks", title, top, rank_columns, "statistics/ranks.csv"))
@@ -108,7 +111,24 @@ def best(computed: Computed) -> Section | None:
         ]
         title = "Zero-shot F1 by relatedness"
         listings.append(Listing("relation", title, computed.relations, relation_columns, "by_relation.csv"))
-    return Section("best", "Which source, for a target without data", paragraphs, listings)
+    return Section("best", "Which start and source, for a target without data", paragraphs, listings)
+
+
+def _start_averages(computed: Computed) -> Listing:
+    columns = [
+        Column("start", "start"),
+        Column("f1", "F1", "percent"),
+        Column("low", "95 % from", "percent"),
+        Column("high", "to", "percent"),
+        Column("n_pairs", "pairs", "count", "of source and target that all starts have; others may differ"),
+        Column("n_seeds", "seeds", "count"),
+        Column("difference", f"minus {computed.reference}", "points"),
+        Column("difference_low", "95 % from", "points"),
+        Column("difference_high", "to", "points"),
+        Column("p", "p", "p", computed.two_sided),
+        Column("p_holm", "p (Holm)", "p", "corrected over the starts"),
+    ]
+    return Listing("starts", "Mean zero-shot F1 by start", computed.start_averages, columns, "statistics/starts.csv")
 
 
 def several(computed: Computed) -> Section | None:

@@ -1,13 +1,13 @@
 """The answer of a study in a few sentences and numbers: which start, which source, why, how sure. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from analysis import inference, matrices, tables
 from analysis.computed import Computed
-from analysis.matrices import Average, Cube
+from analysis.matrices import Average
 from analysis.page_data import Tile
 from analysis.pretraining import SIGNIFICANT
 from analysis.tables import listing, number, p_text
@@ -26,17 +26,15 @@ def _averages(computed: Computed) -> dict[str, tuple[Average, Average]]:
     Of the reference alone where no zero-shot pair is in all: means over different pairs do not compare.
     """
     cubes = {view.name: computed.cubes[view.name] for view in computed.starts}
-    if computed.reference in cubes and not _in_all(cubes, matrices.zero_shot):
+    if computed.reference in cubes and not matrices.common(cubes.values(), matrices.zero_shot):
         cubes = {computed.reference: cubes[computed.reference]}
-    zero_shot, in_language = (_in_all(cubes, pairs) for pairs in (matrices.zero_shot, matrices.in_language))
+    zero_shot, in_language = (
+        matrices.common(cubes.values(), pairs) for pairs in (matrices.zero_shot, matrices.in_language)
+    )
     return {
         name: (matrices.pair_average(cube, zero_shot), matrices.pair_average(cube, in_language))
         for name, cube in cubes.items()
     }
-
-
-def _in_all(cubes: Mapping[str, Cube], pairs: Callable[[Cube], list[tuple[str, str]]]) -> set[tuple[str, str]]:
-    return set.intersection(*(set(pairs(cube)) for cube in cubes.values())) if cubes else set()
 
 
 def tiles(computed: Computed) -> list[Tile]:
@@ -91,27 +89,35 @@ def _compared_starts(computed: Computed, averages: Mapping[str, Average]) -> str
         others = [f"{name} {number(averages[name].mean)} %" for name in averages if name not in equal]
         before = f", before {listing(others)}" if others else ""
         return f"{listing(equal)} have the same mean zero-shot F1, {number(averages[best].mean)} %{before}."
-    text = f"{best} transfers best on average, with a mean zero-shot F1 of {_spread(averages[best])}"
+    text = f"{best} has the highest mean zero-shot F1, {_spread(averages[best])}"
     pairs = averages[best].pairs
     if any(len(matrices.zero_shot(computed.cubes[name])) > pairs for name in averages):
         text += f" over the {count(pairs, 'pair')} that all starts have"
     reference = averages.get(computed.reference)
     if reference is None:
         return text + "."
+    p = computed.start_averages.set_index("start")["p_holm"]
+    known = bool(p.notna().any())
+    by = f" p: {computed.test}{', Holm' if p.notna().sum() > 1 else ''}; other languages may differ." if known else ""
     if best == computed.reference:
-        others = [f"{name} {number(averages[name].mean)} %" for name in averages if name != best]
-        return f"{text}, before {listing(others)}."
+        others = [f"{name} {number(averages[name].mean)} %{_in_brackets(p[name])}" for name in averages if name != best]
+        return f"{text}, before {listing(others)}.{by}"
     places = zip(computed.differences["source"], computed.differences["target"], strict=True)
     zero_shot = np.array([is_zero_shot(source, target) for source, target in places], dtype=bool)
     rows = computed.differences[(computed.differences["start"] == best) & zero_shot]
     better, worse = (int(((rows["p_holm"] < SIGNIFICANT) & (sign * rows["difference"] > 0)).sum()) for sign in (1, -1))
-    text += f", {number(averages[best].mean - reference.mean, 1, True)} points from {computed.reference}."
+    apart = number(averages[best].mean - reference.mean, 1, True)
+    text += f", {apart} points from {computed.reference}{_in_brackets(p[best])}.{by}"
     if tested := int(rows["p_holm"].notna().sum()):
         text += (
             f" Of {count(tested, 'pair')} of source and target it is significantly better in {better} and worse in "
             f"{worse} (Holm over the matrix)."
         )
     return text + _untested(rows["untested"], "pair")
+
+
+def _in_brackets(p: float) -> str:
+    return f" ({p_text(p)})" if p == p else ""
 
 
 def _untested(reasons: pd.Series, noun: str) -> str:

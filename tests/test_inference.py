@@ -102,6 +102,67 @@ def seeds_alone(values: Mapping[tuple[str, str, int], float], target: str = "swa
     return pd.DataFrame(rows, columns=results.FRAME_COLUMNS)
 
 
+# --- the average of a start ------------------------------------------------------------------------------------
+
+PAIRS = {(source, target) for source in LANGUAGES for target in LANGUAGES if source != target}
+STARTS = ["base", "swa", "wol"]
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_starts_are_compared_by_the_mean_over_the_same_pairs(at_hand: bool) -> None:
+    counts = counted()
+    frame = frame_of(counts)
+    table = inference.start_averages(samples(counts if at_hand else {}, frame), STARTS, PAIRS).set_index("start")
+    zero_shot = frame[frame["source"] != frame["target"]]
+    by_seed = 100 * zero_shot.groupby(["start", "seed"])["f1"].mean().unstack()
+    np.testing.assert_allclose(table["f1"], by_seed.mean(axis=1).loc[STARTS])
+    assert (table["n_pairs"] == 6).all() and (table["n_seeds"] == 3).all() and (table["untested"] == "").all()
+    assert ((table["low"] < table["f1"]) & (table["f1"] < table["high"])).all()
+    apart = table.drop("base")
+    np.testing.assert_allclose(apart["difference"], apart["f1"] - table.loc["base", "f1"])
+    assert ((apart["p"] < 0.05) == (apart["difference_low"] * apart["difference_high"] > 0)).all()
+    np.testing.assert_allclose(apart["p_holm"], multipletests(apart["p"], method="holm")[1])
+    assert table.loc["base", ["difference", "p", "p_holm"]].isna().all()
+    if not at_hand:
+        welch = stats.ttest_ind(by_seed.loc["swa"], by_seed.loc["base"], equal_var=False).pvalue
+        assert table.loc["swa", "p"] == pytest.approx(welch)
+
+
+def test_the_mean_of_independent_test_sets_is_surer_than_one_of_them() -> None:
+    found = samples(counted(seeds=[0], sentences=100))
+    single = inference.intervals(found)
+    single = (single["high"] - single["low"])[single["source"] != single["target"]].mean()
+    table = inference.start_averages(found, STARTS, PAIRS)
+    assert (table["high"] - table["low"] < single / 1.5).all()
+    assert (table["untested"].iloc[1:] == inference.ONE_SEED).all() and table["p"].isna().all()
+
+
+def test_seeds_that_lack_a_pair_are_not_averaged_and_starts_without_a_whole_seed_have_no_mean() -> None:
+    counts = counted()
+    lacking = {("swa", "hau", 1, "ibo"), *(("wol", "hau", seed, "ibo") for seed in (0, 1, 2))}
+    frame = frame_of(counts)
+    there = frame[["start", "source", "seed", "target"]].apply(lambda row: tuple(row) not in lacking, axis=1)
+    table = inference.start_averages(samples({}, frame[there]), STARTS, PAIRS).set_index("start")
+    whole = inference.start_averages(samples({}, frame), STARTS, PAIRS).set_index("start")
+    assert table["n_seeds"].to_dict() == {"base": 3, "swa": 2, "wol": 0}
+    assert math.isnan(table.loc["wol", "f1"]) and table.loc["base", "f1"] == whole.loc["base", "f1"]
+    kept = frame[(frame["start"] == "swa") & (frame["source"] != frame["target"]) & (frame["seed"] != 1)]
+    assert table.loc["swa", "f1"] == pytest.approx(100 * kept["f1"].mean())
+    assert inference.start_averages({}, [], set()).empty
+
+
+def test_what_two_starts_share_of_the_sentences_does_not_count() -> None:
+    """Alike but for a point on every target: each is unsure on other sentences, their difference is not."""
+    counts = counted({(start, source): 0.5 for start in ("base", "swa") for source in LANGUAGES}, seeds=[0, 1])
+    for one in counts.values():
+        first, second = slice(0, 6), slice(6, 12)
+        one.correct[second], one.predicted[second] = one.correct[first], one.predicted[first]
+        one.predicted[second, :2] += 1  # two wrong entities more
+    table = inference.start_averages(samples(counts), ["base", "swa"], PAIRS).set_index("start")
+    paired = table.loc["swa", "difference_high"] - table.loc["swa", "difference_low"]
+    assert table.loc["swa", "difference"] < 0 and paired < (table["high"] - table["low"]).min()
+
+
 # --- samples -------------------------------------------------------------------------------------------------
 
 

@@ -83,7 +83,7 @@ def ranked(**seeds_vary: bool) -> Computed:
     ranks = pd.DataFrame(rows, columns=RANK_COLUMNS)
     return computed(
         reference="base", best=best, ranks=ranks, intervals=intervals((3, True)), relations=pd.DataFrame(),
-        agreement=pd.DataFrame({"kendall_tau_b": []}),
+        agreement=pd.DataFrame({"kendall_tau_b": []}), start_averages=pd.DataFrame({"start": ["base"], "n_pairs": [2]}),
     )  # fmt: skip
 
 
@@ -159,7 +159,8 @@ def compared(p_holm: list[float]) -> Computed:
     both = pd.concat([one.assign(**numbers, untested=untested) for one in (differences, own)], ignore_index=True)
     return computed(
         reference="base", roles=["base", "own"], intervals=intervals((3, True)), views=starts, cubes=cubes,
-        differences=both, pretraining=differences.assign(role="own", **numbers),
+        start_averages=pd.DataFrame({"start": ["base", "swa"], "p_holm": math.nan}), differences=both,
+        pretraining=differences.assign(role="own", **numbers),
     )  # fmt: skip
 
 

@@ -16,9 +16,11 @@ LANGUAGES = ["hau", "swa", "wol"]
 
 def computed(cubes: Mapping[str, Cube], **others: object) -> Computed:
     """As much of an analysis as the sentences need; ``base`` is the reference."""
-    differences = pd.DataFrame(columns=["start", "source", "target", "difference", "p_holm"])
+    differences = pd.DataFrame(columns=["start", "source", "target", "difference", "p_holm", "untested"])
     starts = [SimpleNamespace(name=name) for name in cubes]
-    return SimpleNamespace(reference="base", cubes=cubes, starts=starts, differences=differences, **others)  # type: ignore[return-value]
+    averages = pd.DataFrame({"start": list(cubes), "p_holm": np.nan})
+    given = {"differences": differences, "start_averages": averages, "test": "Welch's t over seeds alone"} | others
+    return SimpleNamespace(reference="base", cubes=cubes, starts=starts, **given)  # type: ignore[return-value]
 
 
 def cube(f1: float, missing: bool = False) -> Cube:
@@ -40,13 +42,12 @@ ONE = "base has a mean zero-shot F1 of 40.0 ± 1.4 %."
         ({"base": cube(40, missing=True), "aaa": cube(50, missing=True)}, "base and aaa not compared: scores missing."),
         (
             {"base": cube(40), "aaa": cube(30), "bbb": cube(50, missing=True)},
-            "base transfers best on average, with a mean zero-shot F1 of 40.0 ± 1.4 %, before aaa 30.0 %. "
+            "base has the highest mean zero-shot F1, 40.0 ± 1.4 %, before aaa 30.0 %. "
             "bbb not compared: scores missing.",
         ),
         (
             {"base": cube(40, missing=True), "aaa": cube(30), "bbb": cube(50)},
-            "bbb transfers best on average, with a mean zero-shot F1 of 50.0 ± 1.4 %. "
-            "base not compared: scores missing.",
+            "bbb has the highest mean zero-shot F1, 50.0 ± 1.4 %. base not compared: scores missing.",
         ),
     ],
 )
@@ -66,9 +67,7 @@ def test_starts_are_compared_on_the_pairs_that_all_have() -> None:
     base = cube(40)
     base.values[:, 2] -= 30
     unequal = computed({"base": base, "aaa": of_sources(cube(39), "hau", "swa")})
-    told = (
-        "base transfers best on average, with a mean zero-shot F1 of 40.0 ± 1.4 % over the 4 pairs that all starts have"
-    )
+    told = "base has the highest mean zero-shot F1, 40.0 ± 1.4 % over the 4 pairs that all starts have"
     assert summary._which_start(unequal) == f"Which start: {told}, before aaa 39.0 %."
     assert summary.tiles(unequal)[0].label == "mean zero-shot F1 from base, 4 pairs, 2 seeds"
     apart = computed({"base": of_sources(cube(40), "hau"), "aaa": of_sources(cube(50), "swa")})
@@ -77,6 +76,14 @@ def test_starts_are_compared_on_the_pairs_that_all_have() -> None:
         == f"Which start: {ONE} aaa not compared: no source and target that all starts have."
     )
     assert [tile.value for tile in summary.tiles(apart)] == ["40.0 %", "40.0 %"]
+
+
+def test_a_start_is_called_the_best_with_how_sure_that_is() -> None:
+    averages = pd.DataFrame({"start": ["base", "aaa"], "p_holm": [np.nan, 0.06]})
+    told = summary._which_start(computed({"base": cube(40), "aaa": cube(39)}, start_averages=averages))
+    assert told.endswith(", before aaa 39.0 % (p = 0.06). p: Welch's t over seeds alone; other languages may differ.")
+    told = summary._which_start(computed({"base": cube(40), "aaa": cube(41)}, start_averages=averages))
+    assert ", +1.0 points from base (p = 0.06). p: Welch's t over seeds alone; other languages may differ." in told
 
 
 def test_of_starts_with_the_same_mean_none_is_the_best() -> None:
