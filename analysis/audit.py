@@ -1,6 +1,6 @@
 """What a reader should know before believing the numbers, worst first. Pure: frames in, findings out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -56,6 +56,11 @@ def audit(
     return sorted(findings, key=lambda finding: -finding.severity)
 
 
+def _named(cells: Iterable[tuple[str, str, int]]) -> list[str]:
+    """Cells, (start, source, seed), as they are called in a sentence."""
+    return [f"{start}-{source} seed {seed}" for start, source, seed in cells]
+
+
 def _some(named: Sequence[str]) -> str:
     """The first few names, in words."""
     return listing([*named[:EXAMPLES], *(["others"] if len(named) > EXAMPLES else [])])
@@ -102,7 +107,7 @@ def unplanned_cells(found: StudyResults) -> list[Finding]:
     rows = cells[~(pairs.isin(found.plan["pairs"]) & cells["seed"].isin(found.plan["seeds"]))].reset_index(drop=True)
     if not found.planned or not len(rows):
         return []
-    named = [f"{start}-{source} seed {seed}" for start, source, seed in rows.itertuples(index=False, name=None)]
+    named = _named(rows.itertuples(index=False, name=None))
     text = (
         f"{_some(named)}: asked for before the latest study, or alone. Tables and corrections of p take them in, but "
         "no start that is not planned is compared as a whole; who does not want them deletes their runs in MLflow"
@@ -128,7 +133,7 @@ def nothing_found(found: StudyResults) -> list[Finding]:
     rows = _that_learnt_nothing(found.frame)
     if not len(rows):
         return []
-    named = [f"{start}-{source} seed {seed}" for start, source, seed in rows.itertuples(index=False, name=None)]
+    named = _named(rows.itertuples(index=False, name=None))
     text = (
         f"{_some(named)}: F1 is 0 on every target, on the source itself, too, so nothing was learnt that could be "
         "transferred: too few steps (epochs, train sentences), or a learning_rate that is too low or too high"
@@ -187,7 +192,7 @@ def _with_named(ordinary: pd.DataFrame, few: pd.DataFrame) -> pd.DataFrame:
 
 
 def _twins(groups: Sequence[Sequence[tuple[str, str, int]]], what: str, found: StudyResults) -> Finding:
-    named = [" = ".join(f"{start}-{source} seed {seed}" for start, source, seed in cells) for cells in groups]
+    named = [" = ".join(_named(cells)) for cells in groups]
     seeds = matrices.seed_counts(_with_named(found.frame, found.few_shot.frame)).set_index(["start", "source"])["seeds"]
     shared: dict[tuple, int] = {}  # seeds by configurations that share them
     for cells in groups:
