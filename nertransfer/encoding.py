@@ -7,6 +7,7 @@ tokenizer turns into nothing becomes one unknown token.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from nertransfer.errors import InputError
-from nertransfer.words import window_batches, window_bounds, word_pieces
+from nertransfer.words import ids_around_words, window_batches, window_bounds, word_pieces
 
 IGNORED = -100
 """Label of positions that carry none; the default ``ignore_index`` of torch's cross-entropy."""
@@ -128,18 +129,16 @@ def joined(parts: Sequence[Encoded]) -> Encoded:
     return Encoded(windows, None, np.concatenate([*sentences, starts[-1:]]), parts[0].pad_id)
 
 
-def special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Ids the tokenizer puts before and after one sequence, such as <s> and </s>."""
-    (bare,), (full,) = (_tokenise(["a"], tokenizer, special) for special in (False, True))
-    for offset in range(len(full) - len(bare) + 1):
-        if full[offset : offset + len(bare)] == bare:
-            return tuple(full[:offset]), tuple(full[offset + len(bare) :])
-    raise InputError("the start's tokenizer changes words when it adds special tokens; it cannot be used for tagging")
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """`words.ids_around_words`; raises InputError where the tokenizer cannot be used for tagging."""
+    with _readable(tokenizer):
+        return ids_around_words(tokenizer)
 
 
-def _tokenise(words: Sequence[str], tokenizer: PreTrainedTokenizerBase, special: bool) -> list[list[int]]:
+@contextmanager
+def _readable(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
     try:
-        return word_pieces(tokenizer, words, special)
+        yield
     except (AssertionError, ValueError) as error:
         kind = type(tokenizer).__name__
         raise InputError(f"the start's tokenizer, {kind}, cannot read sentences split into words: {error}") from None
@@ -152,7 +151,8 @@ def _pieces_of_words(
     known = [word for word in words if word]  # some tokenizers refuse the empty string
     pieces: dict[str, tuple[int, ...]] = dict.fromkeys(words, ())
     if known:
-        ids = _tokenise(known, tokenizer, special=False)
+        with _readable(tokenizer):
+            ids = word_pieces(tokenizer, known)
         pieces |= {word: tuple(i) for word, i in zip(known, ids, strict=True)}
     return pieces
 

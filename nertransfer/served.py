@@ -87,12 +87,12 @@ class Tagger:
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: str | torch.device = "cpu"
     ) -> None:
-        """Raises ValueError when the window leaves no room for words."""
+        """Raises ValueError when the window leaves no room for words, or the tokenizer cannot read them."""
         self.model, self.tokenizer = model.to(device).eval(), tokenizer
         self.labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
         self._lock = threading.Lock()  # a fast tokenizer is changed by being called; servers call from threads
         window = getattr(model.config, WINDOW, None) or min(DEFAULT_WINDOW, tokenizer.model_max_length)
-        self._prefix, self._suffix = self._special_ids()
+        self._prefix, self._suffix = words.ids_around_words(tokenizer)
         self._room = window - len(self._prefix) - len(self._suffix)
         if self._room < 1:
             raise ValueError(f"a window of {window} sub-tokens leaves no room for words")
@@ -158,22 +158,12 @@ class Tagger:
             probability, best = logits.softmax(-1).max(-1)
         return best.tolist(), probability.tolist()
 
-    def _tokenise(self, some: Sequence[str], special: bool) -> list[list[int]]:
-        with self._lock:
-            return words.word_pieces(self.tokenizer, some, special)
-
-    def _special_ids(self) -> tuple[list[int], list[int]]:
-        (bare,), (full,) = (self._tokenise(["a"], special) for special in (False, True))
-        for offset in range(len(full) - len(bare) + 1):
-            if full[offset : offset + len(bare)] == bare:
-                return full[:offset], full[offset + len(bare) :]
-        raise ValueError("the tokenizer changes words when it adds special tokens")
-
     def _pieces(self, sentences: Sequence[Sequence[str]]) -> dict[str, list[int]]:
         """Sub-tokens of each distinct word, at least one, at most a window full."""
         distinct = list(dict.fromkeys(word for sentence in sentences for word in sentence))
         known = [word for word in distinct if word]  # some tokenizers refuse the empty string
-        ids = dict(zip(known, self._tokenise(known, special=False) if known else [], strict=True))
+        with self._lock:
+            ids = dict(zip(known, words.word_pieces(self.tokenizer, known) if known else [], strict=True))
         unknown = self.tokenizer.unk_token_id
         if unknown is None and not all(ids.get(word) for word in distinct):
             raise ValueError("some words tokenise to nothing, and the tokenizer has no unknown token")

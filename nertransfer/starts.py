@@ -232,7 +232,7 @@ def _check_vocabulary(start: Start, model: PreTrainedModel, tokenizer: PreTraine
     """Raise InputError where the tokenizer has sub-tokens that the model has no embedding of, as CANINE of all."""
     try:
         rows = model.get_input_embeddings().weight.shape[0]
-    except (AttributeError, NotImplementedError):
+    except NotImplementedError:
         raise InputError(
             f"start {start.name!r} cannot be used: {model.config.model_type} has no table of embeddings, with a row "
             "for each sub-token"

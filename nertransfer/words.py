@@ -96,6 +96,18 @@ def word_pieces(tokenizer: Callable[..., Any], words: Sequence[str], special: bo
     return ids([[word] for word in words], split=True, special=special)
 
 
+def ids_around_words(tokenizer: Callable[..., Any]) -> tuple[list[int], list[int]]:
+    """Ids the tokenizer puts before and after one sequence, such as <s> and </s>.
+
+    Raises ValueError where it changes words when it adds them.
+    """
+    (bare,), (full,) = (word_pieces(tokenizer, ["a"], special) for special in (False, True))
+    for offset in range(len(full) - len(bare) + 1):
+        if full[offset : offset + len(bare)] == bare:
+            return full[:offset], full[offset + len(bare) :]
+    raise ValueError("the tokenizer changes words when it adds special tokens")
+
+
 def window_bounds(lengths: Sequence[int], room: int) -> list[tuple[int, int, int, int]]:
     """Windows over words of the given lengths (sub-tokens, each from 1 to ``room``).
 
