@@ -66,8 +66,8 @@ def from_values(values: Any, dtype: str) -> OnGpu:
         return OnGpu(torch.tensor(values, dtype=getattr(torch, dtype)))
 
 
-class Tape:
-    """A recorder of `nertransfer.captured` for such tensors; counts what it does."""
+class Repeats:
+    """A recorder of `nertransfer.captured` that records nothing: doing it again is doing it. Counts what it does."""
 
     def __init__(self) -> None:
         self.recorded = self.replayed = 0
@@ -77,15 +77,26 @@ class Tape:
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         self.recorded += 1
-        recording = _Recording()
-        with recording:
-            work()
+        again = self.taken_down(work)
 
         def replay() -> None:
             self.replayed += 1
-            recording.replay()
+            again()
 
         return replay
+
+    def taken_down(self, work: Callable[[], None]) -> Callable[[], None]:
+        return work
+
+
+class Tape(Repeats):
+    """One for such tensors: what is replayed are operations, no Python."""
+
+    def taken_down(self, work: Callable[[], None]) -> Callable[[], None]:
+        recording = _Recording()
+        with recording:
+            work()
+        return recording.replay
 
 
 class _Recording:

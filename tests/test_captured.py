@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from pretended_gpu import Repeats
 from tiny import save_tiny_corpora, save_tiny_start
 
 from nertransfer import captured, corpus, finetune, starts
@@ -23,25 +24,6 @@ from nertransfer.labels import label_list
 RECIPE = Recipe(epochs=3, batch_size=7, learning_rate=5e-3, warmup_ratio=0.2, max_length=32, max_grad_norm=0.5)
 RUN = RunOptions(checkpoint_minutes=-1)
 Made = tuple[starts.Start, Encoded, tuple[str, ...]]
-
-
-class Repeats:
-    """Records nothing: doing it again is doing it. Counts what a GPU would do."""
-
-    def __init__(self) -> None:
-        self.recorded = self.replayed = 0
-
-    def around(self) -> nullcontext[None]:
-        return nullcontext()
-
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        self.recorded += 1
-
-        def replay() -> None:
-            self.replayed += 1
-            work()
-
-        return replay
 
 
 @pytest.fixture(scope="module")
