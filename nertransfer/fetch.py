@@ -22,42 +22,47 @@ from nertransfer.languages import MASAKHANER, MASAKHANER2
 from nertransfer.progress import progress_bar
 from nertransfer.schema import SPLITS
 
-COMMIT = "204fbd64b1fbbbec5bf2ee04cf0d688b68d59279"
+COMMIT = "624fe959f3889f0a27a5639b774c8fbc7b065291"
+"""The commit of the repository whose files have the SHA-256 in ``checksums/``; older ones have other files."""
+HOST = "https://raw.githubusercontent.com"
 CACHE_VARIABLE = "NERTRANSFER_CACHE"
 TIMEOUT_SECONDS = 30
 
-_RAW = f"https://raw.githubusercontent.com/masakhane-io/masakhane-ner/{COMMIT}/"
-_PAGE = f"https://github.com/masakhane-io/masakhane-ner/tree/{COMMIT}/"
+_REPOSITORY = "masakhane-io/masakhane-ner"
 _CHECKSUMS = Path(__file__).parent / "checksums"
 
 
 @dataclass(frozen=True)
 class Published:
-    """Where a published corpus comes from; its files are ``<base_url><language>/<split>.txt``.
-
-    ``page`` is the address where a person finds them.
-    """
+    """A published corpus: ``<folder>/<language>/<split>.txt`` in its repository at `COMMIT`."""
 
     title: str
-    base_url: str
-    page: str
+    folder: str
     languages: tuple[str, ...]
     citation: str
     licence: str = "CC BY-NC 4.0"
+
+    @property
+    def base_url(self) -> str:
+        """The address in front of ``<language>/<split>.txt``."""
+        return f"{HOST}/{_REPOSITORY}/{COMMIT}/{self.folder}/"
+
+    @property
+    def page(self) -> str:
+        """The address where a person finds the files."""
+        return f"https://github.com/{_REPOSITORY}/tree/{COMMIT}/{self.folder}"
 
 
 CORPORA = {
     "masakhaner": Published(
         "MasakhaNER 1.0",
-        _RAW + "data/",
-        _PAGE + "data",
+        "data",
         MASAKHANER,
         "Adelani et al. (2021), MasakhaNER: Named Entity Recognition for African Languages, TACL 9",
     ),
     "masakhaner2": Published(
         "MasakhaNER 2.0",
-        _RAW + "MasakhaNER2.0/data/",
-        _PAGE + "MasakhaNER2.0/data",
+        "MasakhaNER2.0/data",
         MASAKHANER2,
         "Adelani et al. (2022), MasakhaNER 2.0: Africa-centric Transfer Learning for Named Entity Recognition, EMNLP",
     ),
@@ -138,7 +143,10 @@ def _advice(name: str, published: Published, file: str, folder: Path, error: Exc
     elif isinstance(error, requests.RequestException):
         reason = f"{url} cannot be reached ({type(error).__name__})"
     elif isinstance(error, ValueError):
-        reason = f"{url} sends another file than expected: its SHA-256 is not the pinned {registry(name)[file]}"
+        reason = (
+            f"{url} sends another file than expected: commit {COMMIT} was asked for, and the SHA-256 is not the pinned "
+            f"{registry(name)[file]}"
+        )
     else:
         reason = f"{folder / file} cannot be written ({error})"
     return (

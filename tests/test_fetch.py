@@ -1,16 +1,14 @@
 """Downloads, against a server on this machine: checksums, cache, and failures that say what to do."""
 
-import functools
+import csv
 import hashlib
-import http.server
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from loopback import ANY_PORT, serving
+from loopback import serving
+from stub_corpora import REPOSITORY, Repository
 
 from nertransfer import fetch
 from nertransfer.config import DataOptions
@@ -25,47 +23,25 @@ FILES = {
 }
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """Serves a folder and remembers what was asked for."""
-
-    asked: list[str]
-
-
-class Handler(http.server.SimpleHTTPRequestHandler):
-    def do_GET(self) -> None:
-        assert isinstance(self.server, Server)
-        self.server.asked.append(self.path.lstrip("/"))
-        super().do_GET()
-
-    def log_message(self, *_: object) -> None: ...
-
-
-def serve(folder: Path) -> AbstractContextManager[Server]:
-    server = Server(ANY_PORT, functools.partial(Handler, directory=str(folder)))
-    server.asked = []
-    return serving(server)
-
-
 @pytest.fixture
-def upstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that the server serves; the checksums are those of `FILES`, the cache is fresh."""
-    folder = tmp_path / "upstream"
-    for name, data in FILES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
+def upstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """What the server will serve; the checksums are those of `FILES`, the cache is fresh."""
     known = {name: f"sha256:{hashlib.sha256(data).hexdigest()}" for name, data in FILES.items()}
     monkeypatch.setattr(fetch, "registry", lambda name: known)
+    fresh_cache(tmp_path, monkeypatch)
+    return {f"data/{name}": data for name, data in FILES.items()}
+
+
+def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(fetch.CACHE_VARIABLE, str(tmp_path / "cache"))
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
-    return folder
 
 
 @pytest.fixture
-def server(upstream: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    with serve(upstream) as running:
-        address = f"http://127.0.0.1:{running.server_port}/"
-        monkeypatch.setitem(fetch.CORPORA, "masakhaner", replace(fetch.CORPORA["masakhaner"], base_url=address))
+def server(upstream: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    with serving(Repository(upstream)) as running:
+        monkeypatch.setattr(fetch, "HOST", running.address)
         yield running
 
 
@@ -75,18 +51,18 @@ def stored(tmp_path: Path) -> dict[str, bytes]:
 
 
 def test_only_the_asked_languages_are_fetched_and_kept(
-    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: Repository, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = fetch.ensure("masakhaner", ("hau",))
     assert folder == tmp_path / "cache" / "masakhaner"
     assert stored(tmp_path) == {name: data for name, data in FILES.items() if name.startswith("hau/")}
-    assert sorted(server.asked) == ["hau/dev.txt", "hau/test.txt", "hau/train.txt"]
+    assert sorted(server.asked) == ["data/hau/dev.txt", "data/hau/test.txt", "data/hau/train.txt"]
     told = capsys.readouterr()
     assert "CC BY-NC 4.0" in told.err and "Adelani et al. (2021)" in told.err
     assert told.out == ""
 
 
-def test_a_second_call_needs_no_server(upstream: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_call_needs_no_server(server: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     first = fetch.ensure("masakhaner", ("swa",))
     asked = len(server.asked)
     monkeypatch.setattr(fetch.pooch, "HTTPDownloader", None)
@@ -94,46 +70,48 @@ def test_a_second_call_needs_no_server(upstream: Path, server: Server, monkeypat
     assert len(server.asked) == asked
 
 
-def test_a_file_changed_in_the_cache_is_fetched_again(server: Server, tmp_path: Path) -> None:
+def test_a_file_changed_in_the_cache_is_fetched_again(server: Repository, tmp_path: Path) -> None:
     folder = fetch.ensure("masakhaner", ("swa",))
     (folder / "swa" / "dev.txt").write_bytes(FILES["swa/dev.txt"][:-1])
     server.asked.clear()
     fetch.ensure("masakhaner", ("swa",))
-    assert server.asked == ["swa/dev.txt"]
+    assert server.asked == ["data/swa/dev.txt"]
     assert stored(tmp_path)["swa/dev.txt"] == FILES["swa/dev.txt"]
 
 
-def test_another_file_than_pinned_is_refused_and_not_stored(server: Server, upstream: Path, tmp_path: Path) -> None:
-    (upstream / "swa" / "dev.txt").write_bytes(b"other O\n")
+def test_another_file_than_pinned_is_refused_and_not_stored(server: Repository, tmp_path: Path) -> None:
+    server.files["data/swa/dev.txt"] = b"other O\n"
     with pytest.raises(InputError) as caught:
         fetch.ensure("masakhaner", ("swa",))
     told = str(caught.value)
-    assert "swa/dev.txt sends another file than expected" in told and "SHA-256" in told
+    assert f"swa/dev.txt sends another file than expected: commit {fetch.COMMIT} was asked for" in told
+    assert "SHA-256" in told
     assert "data=<folder>" in told
     assert f"https://github.com/masakhane-io/masakhane-ner/tree/{fetch.COMMIT}/data " in told
     assert list(stored(tmp_path)) == ["swa/train.txt"]  # what came before it was right and is kept
 
 
-def test_a_file_that_is_not_there_tells_the_status(server: Server, upstream: Path) -> None:
-    (upstream / "swa" / "train.txt").unlink()
-    with pytest.raises(InputError, match=r"swa/train\.txt answers with status 404"):
+def test_a_file_that_is_not_there_tells_address_and_status(server: Repository) -> None:
+    del server.files["data/swa/train.txt"]
+    with pytest.raises(InputError, match=rf"/{fetch.COMMIT}/data/swa/train\.txt answers with status 404"):
         fetch.ensure("masakhaner", ("swa",))
 
 
-def test_no_network_says_how_to_do_without(upstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with serve(upstream) as gone:
-        address = f"http://127.0.0.1:{gone.server_port}/"
-    monkeypatch.setitem(fetch.CORPORA, "masakhaner", replace(fetch.CORPORA["masakhaner"], base_url=address))
+def test_no_network_says_how_to_do_without(
+    upstream: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(Repository(upstream)) as gone:
+        monkeypatch.setattr(fetch, "HOST", gone.address)
     with pytest.raises(InputError) as caught:
         load(DataOptions(data="masakhaner", languages=("swa",)))
     told = str(caught.value)
-    assert f"{address}swa/train.txt cannot be reached (ConnectionError)" in told
+    assert f"{fetch.CORPORA['masakhaner'].base_url}swa/train.txt cannot be reached (ConnectionError)" in told
     assert "<language>/{train,dev,test}.txt" in told and "data=<folder>" in told
     assert stored(tmp_path) == {}
 
 
 def test_a_cache_that_cannot_be_written_is_bad_input(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv(fetch.CACHE_VARIABLE, str(tmp_path / "file"))
@@ -141,7 +119,7 @@ def test_a_cache_that_cannot_be_written_is_bad_input(
         fetch.ensure("masakhaner", ("swa",))
 
 
-def test_what_is_odd_in_a_published_corpus_is_read_and_reported(server: Server) -> None:
+def test_what_is_odd_in_a_published_corpus_is_read_and_reported(server: Repository) -> None:
     corpora = load(DataOptions(data="masakhaner", languages=("swa", "hau")))
     assert list(corpora) == ["swa", "hau"]
     train = corpora["swa"].train
@@ -162,7 +140,36 @@ def test_every_file_of_a_published_corpus_has_a_checksum(name: str, languages: t
     known = fetch.registry(name)
     assert set(known) == {f"{code}/{split}.txt" for code in languages for split in ("train", "dev", "test")}
     assert all(re.fullmatch("sha256:[0-9a-f]{64}", value) for value in known.values())
-    assert fetch.CORPORA[name].base_url.startswith("https://") and fetch.COMMIT in fetch.CORPORA[name].base_url
+
+
+def upstream_files(shared_data: Path) -> list[dict[str, str]]:
+    """Every file of the corpora in their repository: corpus, commit, path, sha256."""
+    text = (shared_data / "checksums" / "upstream.tsv").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return list(csv.DictReader(lines, delimiter="\t"))
+
+
+@pytest.mark.parametrize("name", list(fetch.CORPORA))
+def test_every_address_is_one_of_the_repository_with_the_pinned_checksum(shared_data: Path, name: str) -> None:
+    rows = [row for row in upstream_files(shared_data) if row["corpus"] == name]
+    there = {f"{fetch.HOST}/{REPOSITORY}/{row['commit']}/{row['path']}": f"sha256:{row['sha256']}" for row in rows}
+    assert there == {fetch.CORPORA[name].base_url + file: digest for file, digest in fetch.registry(name).items()}
+    assert fetch.HOST.startswith("https://")
+
+
+def test_the_real_corpora_arrive_from_their_repository(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but Amharic, whose published files are not at hand."""
+    rows = [row for row in upstream_files(shared_data) if row["corpus"] == "masakhaner"]
+    commits, paths = {row["commit"] for row in rows}, [row["path"] for row in rows if "/amh/" not in row["path"]]
+    files = {path: (shared_data / "masakhaner" / path.removeprefix("data/")).read_bytes() for path in paths}
+    fresh_cache(tmp_path, monkeypatch)
+    with serving(Repository(files, *commits)) as server:
+        monkeypatch.setattr(fetch, "HOST", server.address)
+        fetch.ensure("masakhaner", [code for code in MASAKHANER if code != "amh"])
+        assert sorted(server.asked) == sorted(files)
+    assert stored(tmp_path) == {path.removeprefix("data/"): content for path, content in files.items()}
 
 
 def test_checksums_agree_with_real_files(shared_data: Path) -> None:
