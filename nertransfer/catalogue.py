@@ -19,7 +19,10 @@ CATALOGUE = {
     "wol": _DAVLAN + "wolof",
     "yor": _DAVLAN + "yoruba",
 }
-"""xlm-roberta-base (Conneau et al. 2020) and its continuations on one language (Alabi et al. 2022)."""
+"""xlm-roberta-base (Conneau et al. 2020) and its continuations on one language (Alabi et al. 2022). An entry is a hub
+id, or a `PINNED` one; without a commit, the one that main has on the day is taken and recorded."""
+PINNED = re.compile(r"([\w.-]+/)?[\w.-]+@[0-9a-f]{40}")
+"""A hub id with a commit."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
@@ -31,6 +34,6 @@ def is_on_hub(tags: Mapping[str, str]) -> bool:
     starts by hub ids (a path among them is none).
     """
     location = tags.get(schema.START_LOCATION, "")
-    if tags.get(schema.START_REVISION) or location in CATALOGUE.values():
+    if tags.get(schema.START_REVISION) or location in {place.partition("@")[0] for place in CATALOGUE.values()}:
         return bool(location)
     return schema.IMPORTED in tags and _HUB_ID.fullmatch(location) is not None

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 import transformers
-from huggingface_hub import try_to_load_from_cache
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -24,11 +23,12 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from nertransfer.catalogue import CATALOGUE
+from nertransfer.catalogue import CATALOGUE, PINNED
 from nertransfer.config import Recipe
 from nertransfer.errors import InputError
 from nertransfer.folders import flush
 from nertransfer.labels import category_of
+from nertransfer.start_files import StartFiles, locate
 
 WINDOW = "nertransfer_window"
 """Entry of a tagger's configuration: the window it was fine-tuned with, in sub-tokens."""
@@ -44,6 +44,11 @@ class Start:
     location: str
     revision: str | None = None
 
+    @property
+    def shown(self) -> str:
+        """Where it is loaded from, with the revision if one was asked for."""
+        return f"{self.location}@{self.revision}" if self.revision else self.location
+
 
 def resolve(text: str, catalogue: Mapping[str, str] = CATALOGUE) -> Start:
     """The start that ``[name=]what[@revision]`` means, without loading it.
@@ -58,6 +63,9 @@ def resolve(text: str, catalogue: Mapping[str, str] = CATALOGUE) -> Start:
         location, _, revision = what.rpartition("@")
     if location in catalogue:
         name, location = name or location, catalogue[location]
+        if PINNED.fullmatch(location):
+            location, _, commit = location.partition("@")
+            revision = revision or commit
     elif Path(location).is_dir():
         if not (Path(location) / "config.json").is_file():
             raise InputError(f"start {text!r}: the folder has no config.json; a start is saved by save_pretrained")
@@ -109,20 +117,35 @@ def quiet(bars: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def _loading(start: Start, local_only: bool = False) -> Iterator[dict[str, Any]]:
-    """Arguments for every from_pretrained; failures become one InputError. ``local_only``: download nothing."""
+def _loading(start: Start, local_only: bool = False) -> Iterator[StartFiles]:
+    """The files of a start; failures become one InputError. ``local_only``: download nothing."""
     try:
         with quiet(bars=not Path(start.location).is_dir()):
-            yield {"revision": start.revision, "trust_remote_code": False, "local_files_only": local_only}
+            yield locate(start.location, start.revision, local_only)
     except Exception as error:  # the libraries raise what they like: TypeError, their own kinds, Exception itself
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        way_out = ""
-        if isinstance(error, OSError):  # a file that is not there, or nowhere to download it from
-            way_out = " (weights must be safetensors; without a network give a folder saved by save_pretrained)"
-        raise InputError(f"start {start.name!r} cannot be loaded from {start.location!r}: {first}{way_out}") from error
+        raise InputError(f"start {start.name!r} cannot be loaded from {start.shown!r}: {_reason(error)}") from error
 
 
-_WEIGHTS: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32}
+_LOCAL: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+"""Arguments for every from_pretrained: all files are in a folder of this machine."""
+
+
+def _weights(files: StartFiles) -> dict[str, Any]:
+    """Further arguments for a model's from_pretrained."""
+    return {"use_safetensors": files.safetensors, "weights_only": True, "dtype": torch.float32}
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line."""
+    text = str(error).strip()
+    if type(error).__name__ == "UnpicklingError":  # torch's text recommends to load the file without the restriction
+        held = re.search(r"GLOBAL (\S+)", text)
+        what = f"{held.group(1)}, which is no tensor" if held else "something other than tensors"
+        return (
+            f"its .bin file holds {what}. Only tensors are read, for anything else in such a file may run code; give a "
+            "checkpoint with safetensors"
+        )
+    return text.splitlines()[0] if text else type(error).__name__
 
 _LIKE_ROBERTA = ("camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "xmod")
 """Model types beside those with roberta in their names that count positions from behind the padding's."""
@@ -130,13 +153,13 @@ _LIKE_ROBERTA = ("camembert", "data2vec-text", "ibert", "longformer", "luke", "m
 
 def load_tokenizer(start: Start, local_only: bool = False) -> PreTrainedTokenizerBase:
     """The start's tokenizer; byte-level ones that can be told expect a space before each word."""
-    with _loading(start, local_only) as arguments:
-        tokenizer = AutoTokenizer.from_pretrained(start.location, **arguments)
+    with _loading(start, local_only) as files:
+        tokenizer = AutoTokenizer.from_pretrained(files.folder, **_LOCAL)
         if getattr(tokenizer, "add_prefix_space", None) is False:
-            tokenizer = AutoTokenizer.from_pretrained(start.location, add_prefix_space=True, **arguments)
+            tokenizer = AutoTokenizer.from_pretrained(files.folder, add_prefix_space=True, **_LOCAL)
         if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # transformers makes one of nothing, without a word
             raise ValueError("there is no tokenizer, or none with a vocabulary")
-        config = AutoConfig.from_pretrained(start.location, **arguments)
+        config = AutoConfig.from_pretrained(files.folder, **_LOCAL)
         positions = getattr(config, "max_position_embeddings", None)
         if positions is not None and positions > 0:  # XLNet, which has no limit, says -1
             if "roberta" in config.model_type or config.model_type in _LIKE_ROBERTA:
@@ -145,14 +168,14 @@ def load_tokenizer(start: Start, local_only: bool = False) -> PreTrainedTokenize
     return tokenizer
 
 
-def _load(kind: Any, start: Start, whole: bool = False, **arguments: Any) -> tuple[PreTrainedModel, bool]:
+def _load(kind: Any, files: StartFiles, whole: bool = False, **arguments: Any) -> tuple[PreTrainedModel, bool]:
     """A model of an Auto class in float32, and whether some of its head was drawn anew.
 
     transformers draws whatever the weights lack without an error: raises ValueError where that is some of the encoder
     (a pooler, which no tagger has, apart), or of a ``whole`` model anything, and where a number is not finite.
     """
     model, found = kind.from_pretrained(
-        start.location, output_loading_info=True, ignore_mismatched_sizes=True, **_WEIGHTS, **arguments
+        files.folder, output_loading_info=True, ignore_mismatched_sizes=True, **_weights(files), **_LOCAL, **arguments
     )
     encoder = f"{model.base_model_prefix}."
 
@@ -181,13 +204,13 @@ def load_for_tagging(start: Start, labels: Sequence[str], seed: int) -> PreTrain
     """The start's encoder in float32 under a new head for ``labels``, drawn with ``seed``."""
     torch.manual_seed(seed)
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
-    with _loading(start) as arguments:
-        drawn, new_head = _load(AutoModelForTokenClassification, start, **names, **arguments)
+    with _loading(start) as files:
+        drawn, new_head = _load(AutoModelForTokenClassification, files, **names)
         config = drawn.config
         if _is_tagger(config) or not new_head:  # it has kept an old head: only the encoder is taken over
             # loaded once more, for the head is drawn after what that draws: cells keep their numbers
             torch.manual_seed(seed)
-            encoder = AutoModel.from_pretrained(start.location, **_WEIGHTS, **arguments)
+            encoder = AutoModel.from_pretrained(files.folder, **_weights(files), **_LOCAL)
             tagger = AutoModelForTokenClassification.from_config(config, dtype=torch.float32)
             tagger.base_model.load_state_dict(encoder.state_dict(), strict=False)
             return tagger
@@ -203,14 +226,14 @@ def load_tagger(start: Start) -> tuple[PreTrainedModel, PreTrainedTokenizerBase,
 
     Raises InputError when it is no token classifier or its labels are not IOB2 tags.
     """
-    with _loading(start) as arguments:
-        config = AutoConfig.from_pretrained(start.location, **arguments)
+    with _loading(start) as files:
+        config = AutoConfig.from_pretrained(files.folder, **_LOCAL)
         if not _is_tagger(config):
             raise ValueError(f"not a token classifier but {', '.join(config.architectures or ['nothing known'])}")
         labels = tuple(config.id2label[i] for i in range(config.num_labels))
         for label in labels:
             category_of(label)
-        model, _ = _load(AutoModelForTokenClassification, start, whole=True, **arguments)
+        model, _ = _load(AutoModelForTokenClassification, files, whole=True)
     tokenizer = load_tokenizer(start)
     _check_vocabulary(start, model, tokenizer)
     length = getattr(config, WINDOW, 1)
@@ -224,8 +247,8 @@ def load_tagger(start: Start) -> tuple[PreTrainedModel, PreTrainedTokenizerBase,
 
 def load_encoder(start: Start, local_only: bool = False) -> PreTrainedModel:
     """The encoder of a start or of a tagger in float32, without any head: the one that taggers have, of T5 as well."""
-    with _loading(start, local_only) as arguments:
-        return _load(AutoModelForTokenClassification, start, **arguments)[0].base_model
+    with _loading(start, local_only) as files:
+        return _load(AutoModelForTokenClassification, files)[0].base_model
 
 
 def _check_vocabulary(start: Start, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -269,8 +292,8 @@ def load_for_further_tagging(start: Start, labels: Sequence[str], seed: int) -> 
 def load_for_language_modelling(start: Start, seed: int) -> PreTrainedModel:
     """The start with its masked-language-modelling head; where it has none a new one, drawn with ``seed``."""
     torch.manual_seed(seed)
-    with _loading(start) as arguments:
-        return _load(AutoModelForMaskedLM, start, **arguments)[0]
+    with _loading(start) as files:
+        return _load(AutoModelForMaskedLM, files)[0]
 
 
 @dataclass(frozen=True)
@@ -289,7 +312,8 @@ class Identity:
 
 def identify(start: Start, local_only: bool = False) -> Identity:
     """Fingerprint and digest of a start. Loads it once; ``local_only`` raises InputError rather than download it."""
-    encoder = load_encoder(start, local_only)
+    with _loading(start, local_only) as files:
+        encoder = _load(AutoModelForTokenClassification, files)[0].base_model
     weights = fingerprint(encoder)
     configuration = {
         key: value
@@ -304,15 +328,7 @@ def identify(start: Start, local_only: bool = False) -> Identity:
     digest = hashlib.sha256(text.encode()).hexdigest()
     limits = f"{tokenizer.special_tokens_map} {tokenizer.model_max_length}"
     words = hashlib.sha256(f"{vocabulary} {limits}".encode()).hexdigest()
-    return Identity(weights, digest, words, tokenizer.model_max_length, _commit(start))
-
-
-def _commit(start: Start) -> str | None:
-    """The commit of the hub whose files were loaded; None for a folder."""
-    if Path(start.location).is_dir():
-        return None
-    path = try_to_load_from_cache(start.location, "config.json", revision=start.revision)
-    return Path(path).parent.name if isinstance(path, str) else None  # .../snapshots/<commit>/config.json
+    return Identity(weights, digest, words, tokenizer.model_max_length, files.commit)
 
 
 def fingerprint(encoder: PreTrainedModel) -> str:

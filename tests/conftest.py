@@ -44,6 +44,14 @@ def _global_addresses_of_mlflow() -> Iterator[None]:
             os.environ[name] = value
 
 
+@pytest.fixture(autouse=True)
+def _no_memory_of_the_hub() -> Iterator[None]:
+    """A process looks a start of the hub up once; each test has a hub of its own."""
+    yield
+    if (files := sys.modules.get("nertransfer.start_files")) is not None:
+        files.from_hub.cache_clear()
+
+
 @pytest.fixture
 def here(finished: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> "Study":
     """The study of a module whose ``finished`` is the folder of one, opened in there, to be read only."""

@@ -16,7 +16,7 @@ from project_scripts import ROOT
 from safetensors.torch import load_file, save_file
 from tiny import cache_tiny_start, save_tiny_start, tiny_tokenizer
 
-from nertransfer import folders, planted_starts, starts
+from nertransfer import folders, planted_starts, start_files, starts
 from nertransfer.config import Recipe
 from nertransfer.embedding import word_vectors
 from nertransfer.encoding import encode
@@ -50,6 +50,13 @@ def test_the_catalogue_is_documented() -> None:
 )
 def test_names_locations_and_revisions(text: str, expected: Start) -> None:
     assert resolve(text) == expected
+
+
+def test_an_entry_of_a_catalogue_may_carry_a_commit() -> None:
+    catalogue = {"base": f"owner/model@{'a' * 40}", "made": "work@home/base"}
+    assert resolve("base", catalogue) == Start("base", "owner/model", "a" * 40)
+    assert resolve("base@v2", catalogue) == Start("base", "owner/model", "v2")
+    assert resolve("made", catalogue) == Start("made", "work@home/base")  # a folder that does not exist yet
 
 
 def test_a_folder_is_named_after_itself_and_may_contain_an_at_sign(tmp_path: Path) -> None:
@@ -145,6 +152,7 @@ def test_a_start_of_the_hub_is_known_by_its_commit(tmp_path: Path, monkeypatch: 
     assert starts.identify(resolve("owner/model")).commit == commit
     assert starts.identify(resolve("owner/model@main"), local_only=True).commit == commit
     newer = cache_tiny_start(tmp_path, "owner/model", seed=1)
+    start_files.from_hub.cache_clear()  # as in another process
     now, before = (starts.identify(resolve(text)) for text in ("owner/model", f"owner/model@{commit}"))
     assert (now.commit, before.commit) == (newer, commit) and now.fingerprint != before.fingerprint
     folder = resolve(str(tmp_path / "models--owner--model" / "snapshots" / commit))
