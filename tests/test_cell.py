@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from absent import absent
 from cell_process import RECIPE, as_json, measure
 from tiny import save_tiny_corpora, save_tiny_start
 
@@ -301,8 +302,9 @@ def test_what_cannot_compile_says_why(tmp_path: Path, monkeypatch: pytest.Monkey
             check_can_compile(torch.device("cuda"))
 
 
-@pytest.mark.skipif(not shutil.which("gcc"), reason="no gcc here")
 def test_where_python_h_is_a_real_compiler_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not shutil.which("gcc"):
+        absent("no gcc on this machine; on Debian: apt-get install gcc libc6-dev")
     monkeypatch.setenv("CC", "gcc")
     monkeypatch.setattr(sysconfig, "get_path", lambda *_: str(tmp_path))
     with pytest.raises(InputError, match="needs Python's headers"):
