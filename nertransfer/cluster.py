@@ -9,12 +9,14 @@ is requeued and goes on from its checkpoint in the same run.
 import logging
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 
 from nertransfer import claims, schema
@@ -101,7 +103,7 @@ class Cluster:
     def run(self, cells: Sequence[Cell], targets: Mapping) -> Results:  # type: ignore[type-arg]
         """Submit what is not in the queue already, and watch until every cell has ended or failed twice.
 
-        An interrupt stops the watching, not the tasks. Raises InputError where there is no Slurm or no submitit.
+        An interrupt stops the watching, not the tasks. Raises InputError where Slurm does not take the tasks.
         """
         results = Results([], {}, [])
         if self.again:
@@ -158,13 +160,8 @@ class Cluster:
         return found
 
     def _executor_jobs(self, tasks: Sequence[Task]) -> list[str]:
-        try:
-            import submitit
-        except ImportError:
-            raise InputError(
-                "executor=slurm needs submitit: pip install -c constraints.txt -e '.[slurm]', or executor=script",
-                "executor",
-            ) from None
+        import submitit
+
         options = self.options
         try:
             executor = submitit.SlurmExecutor(self.folder, max_num_timeout=REQUEUES)
@@ -339,8 +336,26 @@ def _script(listed: Path, number: int, options: SlurmOptions, study: Study) -> s
     return "\n".join(lines)
 
 
+def check(executor: str, num_processes: int) -> None:
+    """Raise InputError where this machine lacks what has cells run in other processes; before any work is done."""
+    if executor != "local" or num_processes > 1:
+        train_script()
+    if executor != "slurm":
+        return
+    if find_spec("submitit") is None:
+        raise InputError(
+            "executor=slurm needs submitit: pip install -c constraints.txt -e '.[slurm]', or executor=script",
+            "executor",
+        )
+    if missing := [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]:
+        raise InputError(
+            f"executor=slurm needs {', '.join(missing)} on the PATH: run it on the cluster's login node, or with "
+            "executor=script and submit the files that it writes", "executor",
+        )  # fmt: skip
+
+
 def train_script() -> list[str]:
-    """The beginning of every cell's command."""
+    """The beginning of every cell's command. Raises InputError outside of a checkout."""
     script = Path(__file__).resolve().parents[1] / "entrypoints" / "train.py"
     if not script.is_file():
         raise InputError(f"{script} is missing: cells run in processes of their own only from a checkout", "executor")

@@ -23,6 +23,7 @@ from nertransfer.cell_folders import tidy
 from nertransfer.cell_weights import discard_beaten, store_best
 from nertransfer.claims import Claims, Heart, Owner, held
 from nertransfer.cluster import Cluster, train_script, write_scripts
+from nertransfer.cluster import check as check_executor
 from nertransfer.commandline import command, flat
 from nertransfer.config import PLANTED, DataOptions, StudyConfig, TrackingOptions, TrainConfig
 from nertransfer.display import duration
@@ -229,6 +230,7 @@ def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
 
 def _prepare(config: StudyConfig, timing: Timing) -> tuple[Plan, Grid]:
     """Read corpora and starts, lay the cells out, see to a place for them and their report. Raises InputError."""
+    check_executor(config.executor, config.num_processes)
     grid = lay_out(config)
     with timing.phase("reading corpora"):
         corpora = load_corpora(config.data, grid.languages)
