@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = (
     "test_slurm.py", "test_kill.py", "test_main_job.py", "test_documented_commands.py", "test_study.py",
-    "test_beyond_one_source.py",
+    "test_beyond_one_source.py", "test_published_grid.py",
 )  # fmt: skip
 """Few tests that take minutes: they begin first, so that no process has one left when the other has nothing."""
 

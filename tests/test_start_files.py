@@ -39,9 +39,9 @@ def go_online(monkeypatch: pytest.MonkeyPatch, online: bool = True) -> None:
     start_files.from_hub.cache_clear()
 
 
-def layout(folder: Path, kind: str, seed: int = 0) -> dict[str, bytes]:
+def layout(folder: Path, kind: str, seed: int = 0, longest: int = 64) -> dict[str, bytes]:
     """A tiny start with its weights as ``safetensors``, ``bin``, ``sharded``, or ``sharded bin``."""
-    save_tiny_start(folder, seed)
+    save_tiny_start(folder, seed, longest=longest)
     tensors = load_file(folder / "model.safetensors")
     if kind == "sharded":
         halves = list(tensors)[::2], list(tensors)[1::2]
