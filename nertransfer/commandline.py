@@ -2,28 +2,37 @@
 
 The parser is made from the dataclass, so names, defaults and help exist once. It follows
 MLflow's conventions for project parameters: lists are comma-separated, an empty value means
-"not given", booleans are the words true and false.
+"not given", booleans are the words true and false. `nertransfer.arguments` has the ways to write a parameter.
 """
 
 import argparse
 import dataclasses
 import gc
+import importlib.metadata
 import logging
 import os
+import re
 import select
 import signal
 import sys
 import time
+import tomllib
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from nertransfer import interrupts, processes
+from nertransfer import arguments, interrupts, processes
 from nertransfer.config import LONGEST_NAME, LONGEST_PATH, RECIPES, DataOptions, Recipe, Script, default_recipe
 from nertransfer.errors import InputError
+from nertransfer.near import did_you_mean
 
 MAIN_SECONDS = 10.0
 """What goes wrong in several processes of a launcher at once is told by the main one within so long."""
+LONGEST_RANGE = 1000
+"""Whole numbers that a range such as ``1-3`` stands for, at most."""
+_MEANT = {"true": ("yes", "on", "1"), "false": ("no", "off", "0")}
+"""Words that are not allowed for a boolean, and what they mean."""
+_RANGE = re.compile(r"(\d+)-(\d+)")
 T = typing.TypeVar("T")
 
 RECIPE_HELP = (
@@ -85,15 +94,17 @@ def _convert(parameter: Parameter, text: str) -> object:
     annotation = parameter.annotation
     if typing.get_origin(annotation) is tuple:
         one = dataclasses.replace(parameter, annotation=typing.get_args(annotation)[0])
-        return tuple(_convert(one, part.strip()) for part in text.split(",") if part.strip())
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        if one.annotation is int:
+            return tuple(number for part in parts for number in _whole_numbers(one, part))
+        return tuple(_convert(one, part) for part in parts)
     if typing.get_origin(annotation) is typing.Literal:
-        allowed = typing.get_args(annotation)
-        if text not in allowed:
-            raise InputError(f"{parameter.name}={text!r} is not allowed: one of {', '.join(allowed)}", parameter.name)
-        return text
+        return choice(parameter.name, text, typing.get_args(annotation))
     if annotation is bool:
         if text.lower() not in ("true", "false"):
-            raise InputError(f"{parameter.name}={text!r} is not allowed: true or false", parameter.name)
+            meant = next((word for word, others in _MEANT.items() if text.lower() in others), text)
+            near = did_you_mean(meant, ("true", "false"))
+            raise InputError(f"{parameter.name}={text!r} is not allowed: true or false{near}", parameter.name)
         return text.lower() == "true"
     if annotation in (str, Script):
         _check_text(parameter.name, text, named=annotation is str)
@@ -102,6 +113,30 @@ def _convert(parameter: Parameter, text: str) -> object:
     except ValueError:
         kind = "a whole number" if annotation is int else "a number"
         raise InputError(f"{parameter.name}={text!r} is not {kind}", parameter.name, text) from None
+
+
+def choice(name: str, text: str, allowed: Sequence[str]) -> str:
+    """The one of the values that ``text`` is, in any case; raises InputError that lists them."""
+    for value in allowed:
+        if text.lower().replace("-", "_") == value.lower().replace("-", "_"):
+            return value
+    near = did_you_mean(text, allowed)
+    raise InputError(f"{name}={text!r} is not allowed: one of {', '.join(allowed)}{near}", name, text)
+
+
+def _whole_numbers(parameter: Parameter, text: str) -> list[int]:
+    """The numbers that an item of a list stands for: itself, or those of a range such as ``1-3``, which is in it."""
+    ends = _RANGE.fullmatch(text)
+    if ends is None:
+        return [typing.cast(int, _convert(parameter, text))]
+    first, last = int(ends[1]), int(ends[2])
+    if not first <= last < first + LONGEST_RANGE:
+        raise InputError(
+            f"{parameter.name}={text!r} is not allowed: a range goes up, such as 1-3, and has at most {LONGEST_RANGE} "
+            "numbers",
+            parameter.name, text,
+        )  # fmt: skip
+    return list(range(first, last + 1))
 
 
 def _check_text(name: str, text: str, named: bool) -> None:
@@ -116,34 +151,39 @@ def _check_text(name: str, text: str, named: bool) -> None:
         )  # fmt: skip
 
 
-def build(config: type[T], given: dict[str, str]) -> T:
+def build(config: type[T], texts: Mapping[str, str]) -> T:
     """The configuration from texts by parameter name; empty and absent take the default."""
     by_name = {p.name: p for p in parameters(config)}
-    unknown = sorted(set(given) - set(by_name))
+    unknown = sorted(set(texts) - set(by_name))
     if unknown:
-        raise InputError(f"unknown parameter {', '.join(unknown)}: one of {', '.join(by_name)}")
-    values = {name: _convert(by_name[name], text) for name, text in given.items() if text.strip()}
+        near = did_you_mean(unknown[0], by_name)
+        raise InputError(f"unknown parameter {', '.join(unknown)}: one of {', '.join(by_name)}{near}")
+    values = {name: _convert(by_name[name], text) for name, text in texts.items() if text.strip()}
     return typing.cast(T, _construct(config, values))
 
 
 def _construct(config: type, values: dict[str, object]) -> object:
     hints = typing.get_type_hints(config)
-    arguments: dict[str, object] = {}
+    found: dict[str, object] = {}
     for field in dataclasses.fields(config):
         annotation = hints[field.name]
         if annotation is Recipe:
             name = str(values.get("recipe") or default_recipe(str(values.get("data", DataOptions.data))))
-            if name not in RECIPES:
-                raise InputError(f"recipe={name!r} is not allowed: one of {', '.join(RECIPES)}", "recipe")
-            given = {f.name: values[f.name] for f in dataclasses.fields(Recipe) if f.name in values}
-            arguments[field.name] = dataclasses.replace(RECIPES[name], **given)
+            name = choice("recipe", name, list(RECIPES))
+            changed = {f.name: values[f.name] for f in dataclasses.fields(Recipe) if f.name in values}
+            found[field.name] = dataclasses.replace(RECIPES[name], **changed)
         elif dataclasses.is_dataclass(annotation):
-            arguments[field.name] = _construct(typing.cast(type, annotation), values)
+            found[field.name] = _construct(typing.cast(type, annotation), values)
         elif field.name in values:
-            arguments[field.name] = values[field.name]
+            found[field.name] = values[field.name]
         elif field.default is dataclasses.MISSING:
-            raise InputError(f"parameter {field.name} is missing: {field.metadata['help']}")
-    return config(**arguments)
+            raise InputError(f"parameter {field.name} is missing: {_purpose(field)}", field.name)
+    return config(**found)
+
+
+def _purpose(field: dataclasses.Field) -> str:
+    """What a parameter is for, with an example."""
+    return f"{field.metadata['help']}; for example {field.name}={field.metadata['example']}"
 
 
 def flat(config: object) -> dict[str, str]:
@@ -158,20 +198,39 @@ def flat(config: object) -> dict[str, str]:
     return found
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports what it cannot parse like any other bad input, without pages of usage before it."""
+def given(config: type, words: Sequence[str]) -> arguments.Typed:
+    """What the words of a command line give an entry point; raises InputError as `arguments.read` does."""
+    booleans = {p.name: p.annotation is bool for p in parameters(config)}
+    return arguments.read(words, booleans, getattr(config, "POSITIONAL", ""))
 
-    def error(self, message: str) -> typing.NoReturn:
-        raise InputError(f"{message}; --help lists the parameters")
 
-
-def parser(config: type, description: str) -> argparse.ArgumentParser:
-    """An argument parser with one ``--<name> <value>`` per parameter, all optional to argparse."""
-    made = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+def help_text(config: type, description: str) -> str:
+    """What ``--help`` prints: the description, how parameters are written, and every one with its default."""
+    positional = getattr(config, "POSITIONAL", "")
+    value = f" [{positional}]" if positional else ""
+    made = argparse.ArgumentParser(
+        usage=f"%(prog)s{value} [--<parameter> <value> ...]", description=description, epilog=WRITTEN, add_help=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    group = made.add_argument_group("parameters")
     for p in parameters(config):
         default = "required" if p.text is None else f"default: {p.text}" if p.text else "default: empty"
-        made.add_argument(f"--{p.name}", metavar="VALUE", help=f"{p.help} [{default}]".replace("%", "%%"))
-    return made
+        group.add_argument(f"--{p.name}", metavar="VALUE", help=f"{p.help} [{default}]".replace("%", "%%"))
+    return made.format_help()
+
+
+WRITTEN = """\
+--name value, --name=value and name=value are the same, and so are dashes and
+underscores in a name; a boolean may stand alone, as --plan. Lists are comma-
+separated; whole numbers may be a range, as 1-3. An empty value is the default."""
+
+
+def version() -> str:
+    """The version of this checkout, or of the installed package."""
+    project = Path(__file__).resolve().parents[1] / "pyproject.toml"
+    if project.is_file():
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+    return importlib.metadata.version("nertransfer")
 
 
 def command(config: object) -> list[str]:
@@ -201,20 +260,23 @@ def run(
     logging.getLogger("accelerate").setLevel(logging.ERROR)  # warns at every checkpoint with tied weights
     file = None
     try:
-        arguments = vars(parser(config, description).parse_args(argv))
-        given = {name: text for name, text in arguments.items() if text is not None and text.strip()}
-        if "study_file" in given:
+        typed = given(config, sys.argv[1:] if argv is None else argv)
+        if typed.asked:
+            print(f"nertransfer {version()}" if typed.asked == arguments.VERSION else help_text(config, description))
+            raise SystemExit(0)
+        texts = typed.texts
+        if "study_file" in texts:
             from nertransfer import studyfile  # needs a YAML library, which writing MLproject does not
 
-            file = studyfile.read(Path(given["study_file"]), [p.name for p in parameters(config)])
-            file.lines = {key: line for key, line in file.lines.items() if key[0] not in given}
-            given = file.texts | given
+            file = studyfile.read(Path(texts["study_file"]), [p.name for p in parameters(config)])
+            file.lines = {key: line for key, line in file.lines.items() if key[0] not in texts}
+            texts = file.texts | texts
         if not shared and processes.launched() > 1:
             raise InputError(
                 "accelerate launch and torchrun are not allowed here: start it with python, and where cells are to be "
                 "shared by processes, with num_processes, a parameter of study and train"
             )
-        main(build(config, given))
+        main(build(config, texts))
         sys.stdout.flush()
         gc.freeze()  # the exit does not look for garbage among what is there: saves a second after a large report
     except InputError as error:

@@ -1,7 +1,8 @@
 """Typed configurations of the entry points: every parameter, its default, its limits.
 
 Each entry point has one frozen dataclass. The fields that are dataclasses themselves group
-parameters that several entry points share; on the command line all are flat. A default is
+parameters that several entry points share; on the command line all are flat. ``POSITIONAL`` names the
+parameter that a value without a name is given to, where people can mean no other. A default is
 written here and nowhere else (MLproject repeats them, and a test compares). Values that
 contradict each other or are out of range raise `InputError` when the object is built.
 """
@@ -10,7 +11,7 @@ import math
 import unicodedata
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NewType
+from typing import Any, ClassVar, Literal, NewType
 
 from nertransfer.errors import InputError
 from nertransfer.grid import ADDED, AFTER, NONE, SEPARATOR, is_zero_shot, languages_of
@@ -23,9 +24,9 @@ def option(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
 
-def required(help: str) -> Any:
-    """A field without a default."""
-    return field(metadata={"help": help})
+def required(help: str, example: str) -> Any:
+    """A field without a default; the ``example`` is a value that is told to whoever leaves it out."""
+    return field(metadata={"help": help, "example": example})
 
 
 def check(condition: bool, parameter: str, value: object, allowed: str) -> None:
@@ -312,6 +313,8 @@ class SlurmOptions:
 class StudyConfig:
     """A grid of starts x sources x seeds, scored on targets, registered and analysed."""
 
+    POSITIONAL: ClassVar[str] = "study_file"
+
     study_file: str = option("", "YAML file that gives any of these parameters; what is given beside it goes first")
     plan: bool = option(False, "print the grid, what of it is done, and what the rest would cost; run nothing")
     data: DataOptions = field(default_factory=DataOptions)
@@ -388,7 +391,8 @@ class TrainConfig:
     """One cell: fine-tune a start on a source, score every target, track."""
 
     source: str = required(
-        f"language whose train split is fine-tuned on, several as hau+swa, or {NONE}: only few_shot_sentences"
+        f"language whose train split is fine-tuned on, several as hau+swa, or {NONE}: only few_shot_sentences",
+        example="hau",
     )
     few_shot_language: str = option("", "target of which a few labelled sentences are used, too")
     few_shot_sentences: int = option(0, "how many sentences of few_shot_language; 0: none")
@@ -433,8 +437,11 @@ class TrainConfig:
 class EvaluateConfig:
     """Score a model that exists on targets."""
 
+    POSITIONAL: ClassVar[str] = "model"
+
     model: str = required(
-        "runs:/<run id> of a cell, models:/<name>@<alias>, a folder, or a hub id of a token classifier"
+        "runs:/<run id> of a cell, models:/<name>@<alias>, a folder, or a hub id of a token classifier",
+        example="models:/ner-hau@champion",
     )
     targets: tuple[str, ...] = option((), TARGETS_HELP)
     splits: tuple[str, ...] = option(SCORED_SPLITS, "splits to score, comma-separated")
@@ -462,6 +469,8 @@ class EvaluateConfig:
 @dataclass(frozen=True)
 class EmbedConfig:
     """Store the contextual vectors of entity words under starts and fine-tuned cells."""
+
+    POSITIONAL: ClassVar[str] = "study"
 
     models: tuple[str, ...] = option(
         (),
@@ -492,7 +501,7 @@ class EmbedConfig:
 class AdaptConfig:
     """Continue masked-language modelling of a start on one language's plain text."""
 
-    language: str = required("language of the text; the new start's name")
+    language: str = required("language of the text; the new start's name", example="hau")
     start: str = option("base", "base, a language code of the catalogue, a hub id, a folder, or name=any of these")
     text: str = option("", "UTF-8 text file, one sentence a line; empty: the text of the planted corpora")
     output: str = option("", "folder of the new start; empty: <work_dir>/starts/<language>")
@@ -523,6 +532,8 @@ class AdaptConfig:
 @dataclass(frozen=True)
 class RegisterConfig:
     """Put the best seed of every (start, source) of a study into the model registry."""
+
+    POSITIONAL: ClassVar[str] = "study"
 
     sources: tuple[str, ...] = option(
         (), f"sources to register, comma-separated; {SEVERAL_HELP}; empty: languages, or all of the study"
@@ -569,7 +580,9 @@ def _check_sources(sources: tuple[str, ...]) -> None:
 class RollbackConfig:
     """Point the champion of a language at an earlier version, and pin it there."""
 
-    language: str = required("source language of the registered model")
+    POSITIONAL: ClassVar[str] = "language"
+
+    language: str = required("source language of the registered model", example="hau")
     version: int = option(0, "version to make champion; 0: the champion before the present one")
     tracking: StoreOptions = field(default_factory=StoreOptions)
 
@@ -630,7 +643,9 @@ class ExportConfig:
 class PredictConfig:
     """Find the entities of a text with a registered model."""
 
-    input: str = required("UTF-8 file: one text a line, or CoNLL columns with the word first")
+    POSITIONAL: ClassVar[str] = "input"
+
+    input: str = required("UTF-8 file: one text a line, or CoNLL columns with the word first", example="news.txt")
     which: ModelOptions = field(default_factory=ModelOptions)
     input_format: Literal["text", "conll"] = option(
         "text", "text: one a line, split into words here; conll: a word a line, an empty line after each sentence"
@@ -666,6 +681,8 @@ class ServeConfig:
 class DataConfig:
     """Read corpora strictly and describe them."""
 
+    POSITIONAL: ClassVar[str] = "data"
+
     data: DataOptions = field(default_factory=DataOptions)
     output: str = option("reports", "folder of the table; <name of the data>/data.csv is appended")
 
@@ -674,7 +691,9 @@ class DataConfig:
 class ImportConfig:
     """Bring published result files into a study."""
 
-    results: str = required("folder of the published results: a checkout of the repository, or its models folder")
+    results: str = required(
+        "folder of the published results: a checkout of the repository, or its models folder", example="NERTransfer"
+    )
     data: DataOptions = field(default_factory=DataOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
@@ -687,7 +706,11 @@ RANKERS = ("average", "train_size", "word_overlap", "relatives", "geography", "h
 class RankConfig:
     """Rank the sources of a study for a target that has no labelled train data."""
 
-    target: str = required("code of the language to find a source for; one of the study's is treated as if it were new")
+    POSITIONAL: ClassVar[str] = "target"
+
+    target: str = required(
+        "code of the language to find a source for; one of the study's is treated as if it were new", example="zul"
+    )
     start: str = option("", "start of the study whose sources are ranked; empty: its only one, of several base")
     text: str = option(
         "", "unlabelled text of the target: a UTF-8 file with one sentence a line, or a folder of such *.txt files"
@@ -716,6 +739,8 @@ class RankConfig:
 @dataclass(frozen=True)
 class AnalyseConfig:
     """Read a study from the tracking server and write its report."""
+
+    POSITIONAL: ClassVar[str] = "study"
 
     data: DataOptions = field(default_factory=DataOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)

@@ -1,7 +1,7 @@
 """A study file -> parameter texts, each with the line it stands on.
 
-The keys of the YAML are the parameters of the ``study`` entry point; ``recipe`` and ``slurm``
-may be mappings. Values are taken as they are written (``no`` is the language, not a boolean),
+The keys of the YAML are the parameters of the ``study`` entry point, with dashes or underscores; ``recipe`` and
+``slurm`` may be mappings. Values are taken as they are written (``no`` is the language, not a boolean),
 so a study file and a command line mean the same.
 """
 
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from nertransfer.config import Recipe
+from nertransfer.config import CORPUS_NAMES, Recipe
 from nertransfer.errors import InputError
+from nertransfer.near import called, did_you_mean
 from nertransfer.text_files import decode
 
 GROUPS = {"recipe": "", "slurm": "slurm_"}
@@ -43,7 +44,9 @@ def read(path: Path, known: Collection[str]) -> StudyFile:
         text = decode(path.read_bytes(), path)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except OSError as error:
-        raise InputError(f"study_file={str(path)!r} cannot be read: {error.strerror}") from None
+        data = path.is_dir() or str(path) in CORPUS_NAMES
+        near = f"; did you mean data={path}?" if data else ""
+        raise InputError(f"study_file={str(path)!r} cannot be read: {error.strerror}{near}", "study_file") from None
     except RecursionError:
         raise InputError(f"{path}: not a study file: it is nested too deeply") from None
     except yaml.reader.ReaderError as error:
@@ -56,11 +59,12 @@ def read(path: Path, known: Collection[str]) -> StudyFile:
     if not isinstance(root, yaml.MappingNode):
         raise InputError(f"{path}:1: a study file is a mapping such as 'data: masakhaner', one parameter a line")
     found = StudyFile(path)
-    for name, key, value in _entries(root, path):
+    for written, key, value in _entries(root, path):
+        name = called(written, [*known, *GROUPS]) or written
         if name in GROUPS and (isinstance(value, yaml.MappingNode) or name not in known):
             _add_group(found, name, key, value, known)
         else:
-            _add(found, name, name, key, value, known)
+            _add(found, name, written, key, value, known)
     return found
 
 
@@ -81,7 +85,8 @@ def _add_group(found: StudyFile, group: str, key: yaml.Node, value: yaml.Node, k
         if (group, inner) == ("recipe", "name"):
             _add(found, group, "recipe.name", inner_key, inner_value, known)
         else:
-            _add(found, prefix + inner, f"{group}.{inner}", inner_key, inner_value, allowed)
+            name = called(prefix + inner, allowed) or prefix + inner
+            _add(found, name, f"{group}.{inner}", inner_key, inner_value, allowed)
 
 
 def _line(node: yaml.Node) -> int:
@@ -93,8 +98,8 @@ def _add(
 ) -> None:
     where = f"{found.path}:{_line(key)}"
     if parameter not in known or parameter == "study_file":
-        names = ", ".join(name for name in known if name != "study_file")
-        raise InputError(f"{where}: unknown key {shown!r}: one of {names}")
+        names = [name for name in known if name != "study_file"]
+        raise InputError(f"{where}: unknown key {shown!r}: one of {', '.join(names)}{did_you_mean(parameter, names)}")
     if parameter in found.texts:
         raise InputError(f"{where}: {shown!r} stands here twice")
     found.lines[(parameter, "")] = _line(key)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from project_scripts import MAKE, ROOT
 
-from nertransfer.commandline import build, parser
+from nertransfer.commandline import build, given
 from nertransfer.errors import InputError
 
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -53,11 +53,8 @@ class Command:
         if name not in MAKE.ENTRY_POINTS:
             raise InputError(f"no entry point is called {name}")
         script, configuration = MAKE.ENTRY_POINTS[name]
-        if through_mlflow:
-            given = dict(value.split("=", 1) for flag, value in pairwise(words) if flag == "-P")
-        else:
-            given = vars(parser(configuration, "").parse_args(words[2:]))
-        return script, build(configuration, {k: v for k, v in given.items() if v is not None})
+        words = [value for flag, value in pairwise(words) if flag == "-P"] if through_mlflow else words[2:]
+        return script, build(configuration, given(configuration, words).texts)
 
     @property
     def does(self) -> object:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from project_scripts import MAKE, REQUIRED, ROOT
 
 from nertransfer import commandline, config
-from nertransfer.commandline import build, flat, parameters, parser
+from nertransfer.commandline import build, flat, given, parameters
 from nertransfer.errors import InputError
 
 CONFIGURATIONS = tuple(dict.fromkeys(configuration for _, configuration in MAKE.ENTRY_POINTS.values()))
@@ -321,17 +321,13 @@ def studies(draw: st.DrawFn) -> config.StudyConfig:
     )  # fmt: skip
 
 
-PARSER = parser(config.StudyConfig, "")
-
-
 @settings(max_examples=100, deadline=None)
 @given_values(studies())
 def test_study_to_text_and_back(study: config.StudyConfig) -> None:
     texts = flat(study)
     assert build(config.StudyConfig, texts) == study
-    # argparse takes a text such as -1e-05 for an option unless it is attached
-    parsed = vars(PARSER.parse_args([f"--{name}={text}" for name, text in texts.items()]))
-    assert build(config.StudyConfig, {k: v for k, v in parsed.items() if v is not None}) == study
+    for words in ([f"--{name}={text}" for name, text in texts.items()], commandline.command(study)):
+        assert build(config.StudyConfig, given(config.StudyConfig, words).texts) == study
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
@@ -393,12 +389,13 @@ def test_run_accepts_negative_numbers() -> None:
         (
             [],
             "parameter source is missing: language whose train split is fine-tuned on, "
-            "several as hau+swa, or none: only few_shot_sentences",
+            "several as hau+swa, or none: only few_shot_sentences; for example source=hau",
         ),
         (["--source", "hau", "--epochs", "0"], "epochs=0 is not allowed: a whole number of at least 1"),
-        (["--source", "hau", "--epoch", "3"], "unrecognized arguments: --epoch 3; --help lists the parameters"),
-        (["hau"], "unrecognized arguments: hau; --help lists the parameters"),
-        (["--source"], "argument --source: expected one argument; --help lists the parameters"),
+        (["--source", "hau", "--epochz", "3"], "unknown parameter --epochz; did you mean --epochs? --help lists the "
+         "parameters"),
+        (["hau"], "'hau' stands without a parameter: write <parameter>=hau; --help lists the parameters"),
+        (["--source"], "source has no value: write source=<value>; --help lists the parameters"),
     ],
 )
 def test_run_ends_bad_input_with_one_line(

@@ -16,7 +16,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from project_scripts import MAKE, REQUIRED, ROOT
 
-from nertransfer.commandline import build, parameters, parser
+from nertransfer import config
+from nertransfer.commandline import build, given, parameters
 
 # --- pins ------------------------------------------------------------------------------------------
 
@@ -110,12 +111,11 @@ def test_main_is_the_study(project: Project) -> None:
 @pytest.mark.parametrize("name", MAKE.ENTRY_POINTS)
 def test_defaults_alone_give_the_default_configuration(project: Project, name: str) -> None:
     script, configuration = MAKE.ENTRY_POINTS[name]
-    given = {p.name: REQUIRED[p.name] for p in parameters(configuration) if p.text is None}
-    python, path, *arguments = shlex.split(project.get_entry_point(name).compute_command(given, None))
+    needed = {p.name: REQUIRED[p.name] for p in parameters(configuration) if p.text is None}
+    python, path, *arguments = shlex.split(project.get_entry_point(name).compute_command(needed, None))
     assert (python, path) == ("python", f"entrypoints/{script}.py")
-    parsed = vars(parser(configuration, "").parse_args(arguments))
-    assert None not in parsed.values(), "a parameter is missing from the command"
-    assert build(configuration, parsed) == build(configuration, given)
+    assert [word for word in arguments if word.startswith("--")] == [f"--{p.name}" for p in parameters(configuration)]
+    assert build(configuration, given(configuration, arguments).texts) == build(configuration, needed)
 
 
 @pytest.mark.parametrize("name", MAKE.ENTRY_POINTS)
@@ -125,9 +125,18 @@ def test_values_reach_the_program_unchanged(project: Project, name: str) -> None
     configuration = MAKE.ENTRY_POINTS[name][1]
     there = {p.name for p in parameters(configuration)}
     parameter = next(name for name in ("data", "input", "host", "tracking_uri") if name in there)
-    given = {p.name: REQUIRED[p.name] for p in parameters(configuration) if p.text is None} | {parameter: odd}
-    arguments = shlex.split(project.get_entry_point(name).compute_command(given, None))[2:]
-    assert getattr(parser(configuration, "").parse_args(arguments), parameter) == odd
+    values = {p.name: REQUIRED[p.name] for p in parameters(configuration) if p.text is None} | {parameter: odd}
+    arguments = shlex.split(project.get_entry_point(name).compute_command(values, None))[2:]
+    assert given(configuration, arguments).texts[parameter] == odd
+
+
+def test_what_mlproject_does_not_declare_reaches_the_program_under_the_name_it_is_typed_with(project: Project) -> None:
+    """MLflow appends it; the declared parameter of that name is passed on without a value."""
+    typed = {"study-file": "my study.yaml", "seed": "1-3", "few-shot-mode": "after", "output": "out"}
+    arguments = shlex.split(project.get_entry_point("study").compute_command(typed, None))[2:]
+    assert given(config.StudyConfig, arguments).texts == {
+        "study_file": "my study.yaml", "seeds": "1-3", "few_shot_mode": "after", "output": "out",
+    }  # fmt: skip
 
 
 # --- entry points -----------------------------------------------------------------------------------------

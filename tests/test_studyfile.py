@@ -73,6 +73,25 @@ def test_a_list_may_be_written_in_every_way() -> None:
         assert built(text).seeds == (3, 1)
 
 
+def test_keys_may_be_written_as_on_a_command_line() -> None:
+    assert texts("few-shot-languages: swa\nseed: 1-3\nKeep_Weights: true\nrecipe: {batch-size: 4}\n") == {
+        "few_shot_languages": "swa", "seeds": "1-3", "keep_weights": "true", "batch_size": "4",
+    }  # fmt: skip
+    assert texts("slurm:\n  memory-gb: 3\n  option: [qos=a]\n") == {"slurm_memory_gb": "3", "slurm_options": "qos=a"}
+    assert built("seeds: [1-3, 7]\n").seeds == (1, 2, 3, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("epochz: 3\n", "epochs"), ("recipe:\n  batchsize: 3\n", "batch_size"), ("languges: hau\n", "languages"),
+        ("slurm:\n  minute_s: 1\n", "slurm_minutes"), ("executor: slrum\n", "slurm"), ("plan: yes\n", "true"),
+    ],
+)  # fmt: skip
+def test_what_is_nearly_right_is_answered_with_what_is(refused: Refused, text: str, near: str) -> None:
+    assert refused(text).endswith(f"; did you mean {near}?")
+
+
 def test_a_recipe_may_be_a_name_or_a_mapping_with_and_without_one() -> None:
     assert built("recipe: published").recipe == RECIPES["published"]
     mapping = built("recipe:\n  name: published\n  epochs: 3\n").recipe
@@ -129,9 +148,9 @@ def test_empty_values_of_a_command_line_do_not_beat_the_file() -> None:
 # --- what is wrong with the file ---------------------------------------------------------------------
 
 BAD_FILES: dict[str, tuple[str, str]] = {
-    "unknown key": ("data: planted\nepoch: 3\n", "study.yaml:2: unknown key 'epoch': one of plan, data, "),
+    "unknown key": ("data: planted\nepochz: 3\n", "study.yaml:2: unknown key 'epochz': one of plan, data, "),
     "unknown key of the recipe": (
-        "recipe:\n  name: published\n  epoch: 3\n", "study.yaml:3: unknown key 'recipe.epoch': one of ",
+        "recipe:\n  name: published\n  epochz: 3\n", "study.yaml:3: unknown key 'recipe.epochz': one of ",
     ),
     "unknown key of slurm": ("slurm:\n  minutes: 3\n  hours: 1\n", "study.yaml:3: unknown key 'slurm.hours': one of "),
     "key of slurm outside of it": ("minutes: 3\n", "study.yaml:1: unknown key 'minutes': one of "),
@@ -140,6 +159,7 @@ BAD_FILES: dict[str, tuple[str, str]] = {
     "mapping where none is known": ("data:\n  a: b\n", "study.yaml:1: 'data' must be a value or a list of values"),
     "list of lists": ("seeds: 1\nsources: [[hau]]\n", "study.yaml:2: 'sources' must be a value or a list of values"),
     "repeated key": ("seeds: 1\ndata: planted\nseeds: 2\n", "study.yaml:3: 'seeds' stands here twice"),
+    "repeated under another form": ("seeds: 1\nseed: 2\n", "study.yaml:2: 'seed' stands here twice"),
     "repeated by the recipe": ("epochs: 1\nrecipe:\n  epochs: 2\n", "study.yaml:3: 'recipe.epochs' stands here twice"),
     "repeated after slurm": (
         "slurm: {minutes: 3}\nslurm_minutes: 3\n", "study.yaml:2: 'slurm_minutes' stands here twice",
@@ -185,7 +205,7 @@ def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -
         with pytest.raises(SystemExit) as stopped:
             commandline.run(StudyConfig, never, "", ["--study_file", name])
         assert stopped.value.code == 2
-        assert capsys.readouterr().err == f"error: study_file={name!r} cannot be read: {reason}\n"
+        assert capsys.readouterr().err.startswith(f"error: study_file={name!r} cannot be read: {reason}")
 
 
 # --- what is wrong with a value ----------------------------------------------------------------------
