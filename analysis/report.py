@@ -209,7 +209,7 @@ def _corpora(data: DataOptions, found: StudyResults) -> tuple[dict[str, Corpus],
     try:
         if not wanted:
             raise InputError("no run says which corpora its scores are of")
-        if not corpus.are_at_hand(data):
+        if not data.data or not corpus.are_at_hand(data):
             raise InputError("not at hand")
         existing = corpus.names(data)
         there = tuple(name for name in wanted if name in existing)
@@ -223,7 +223,7 @@ def _corpora(data: DataOptions, found: StudyResults) -> tuple[dict[str, Corpus],
         if not other:
             return {name: corpora[name] for name in found.languages if name in corpora}, ""
         reason = f"its {', '.join(other)} differ from what was scored"
-    return {}, f"data={data.data!r}: {reason}"
+    return {}, f"data={data.data!r}: {reason}" if data.data else f"the study's data: {reason}"
 
 
 def _errors(

@@ -67,9 +67,10 @@ def entry_point(name: str) -> str:
     # What MLflow passes on counts as given: where a study file may say something else, nothing is given.
     from_file = any(p.name == "study_file" for p in found)
     for p in found:
-        # A JSON string is a YAML string, whatever it looks like (5e-05, true, a comma list, nothing).
-        default = "" if p.text is None else f", default: {json.dumps('' if from_file else p.text)}"
-        lines.append(f"      {p.name}: {{type: string{default}}}")
+        # What has no default is empty, too: the program says what it is for, and may be given it under another form
+        # of its name. A JSON string is a YAML string, whatever it looks like (5e-05, true, a comma list, nothing).
+        default = "" if from_file or p.text is None else p.text
+        lines.append(f"      {p.name}: {{type: string, default: {json.dumps(default)}}}")
         command.append(f"--{p.name} {{{p.name}}}")
     # >- folds the lines into one, joined by spaces
     lines += ["    command: >-", *(f"      {part}" for part in command)]

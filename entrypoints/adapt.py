@@ -17,7 +17,7 @@ def main(config: AdaptConfig) -> None:
     from nertransfer.adaptation import adapt
     from nertransfer.store import client, open_study, resolve_uri, study_name
 
-    study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
+    study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking, "adaptations"))
     folder = adapt(config, study)
     print(f"the new start is in {folder}; use it as {config.language}={folder}")
 

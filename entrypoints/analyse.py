@@ -20,7 +20,10 @@ def main(config: AnalyseConfig) -> None:
 
     drawing.prepare()  # other processes import meanwhile
     from analysis import report
+    from nertransfer.store import client, resolve_uri
+    from nertransfer.study_data import settled
 
+    config, _ = settled(config, client(resolve_uri(config.tracking), must_exist=True))
     report.write(config)
 
 

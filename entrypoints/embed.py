@@ -18,10 +18,11 @@ from nertransfer.config import EmbedConfig
 
 def main(config: EmbedConfig) -> None:
     from nertransfer.representations import embed
-    from nertransfer.store import client, open_study, resolve_uri, study_name
+    from nertransfer.store import client, resolve_uri
+    from nertransfer.study_data import settled
 
-    study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
-    print(embed(config, study).text())
+    store = client(resolve_uri(config.tracking), must_exist=True)
+    print(embed(*settled(config, store, must_be_there=True)).text())
 
 
 if __name__ == "__main__":

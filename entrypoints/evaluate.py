@@ -15,11 +15,10 @@ from nertransfer.config import EvaluateConfig
 
 def main(config: EvaluateConfig) -> None:
     from nertransfer.measurements import scores_table
-    from nertransfer.rescoring import evaluate
-    from nertransfer.store import client, open_study, resolve_uri, study_name
+    from nertransfer.rescoring import evaluate, settled
+    from nertransfer.store import client, resolve_uri
 
-    study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
-    print(scores_table(evaluate(config, study)))
+    print(scores_table(evaluate(*settled(config, client(resolve_uri(config.tracking))))))
 
 
 if __name__ == "__main__":

@@ -14,14 +14,13 @@ from nertransfer.config import ModelsConfig
 
 
 def main(config: ModelsConfig) -> None:
-    from nertransfer.card_facts import corpora_at_hand
-    from nertransfer.store import client, resolve_uri, study_name
+    from nertransfer.store import client, resolve_uri
+    from nertransfer.study_data import at_hand
     from nertransfer.versions import read, table
 
     store = client(resolve_uri(config.tracking), must_exist=True)
-    digests = {name: corpus.digest for name, corpus in corpora_at_hand(config.data).items()}
     sources = config.sources or config.data.languages
-    rows = read(store, sources, {study_name(config.data, config.tracking): digests})
+    rows = read(store, sources, at_hand(config, store))
     whose = f" of {', '.join(sources)}" if sources else ""
     print(table(rows) if rows else f"no model{whose} is registered in this store; the study entry point registers them")
 

@@ -18,7 +18,10 @@ from nertransfer.config import RankConfig
 
 def main(config: RankConfig) -> None:
     from analysis import report
+    from nertransfer.store import client, resolve_uri
+    from nertransfer.study_data import settled
 
+    config, _ = settled(config, client(resolve_uri(config.tracking), must_exist=True))
     report.recommend(config)
 
 

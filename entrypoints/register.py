@@ -18,11 +18,12 @@ def main(config: RegisterConfig) -> None:
     from nertransfer.card_facts import corpora_at_hand
     from nertransfer.lineage import REPLACE_ALL
     from nertransfer.registry import register
-    from nertransfer.store import client, open_study, resolve_uri, study_name
+    from nertransfer.store import client, resolve_uri
+    from nertransfer.study_data import settled
     from nertransfer.trained_cells import finished_places
     from nertransfer.versions import only, stale_lines
 
-    study = open_study(client(resolve_uri(config.tracking), must_exist=True), study_name(config.data, config.tracking))
+    config, study = settled(config, client(resolve_uri(config.tracking), must_exist=True))
     cells = only(finished_places(study), config.sources or config.data.languages)
     replace = REPLACE_ALL if config.replace else frozenset()
     changes = register(

@@ -92,7 +92,10 @@ def _read_text(config: AdaptConfig) -> tuple[list[str], str]:
         planted_starts.text_of(folder, config.language)  # names the languages that exist
         path = folder / config.language / "text.txt"
     else:
-        raise InputError("text is missing: a UTF-8 file with one sentence a line")
+        raise InputError(
+            "parameter text is missing: a UTF-8 text file, one sentence a line; for example text=hausa.txt (of the "
+            "corpora only data=planted has a text)", "text",
+        )  # fmt: skip
     raw = path.read_bytes()
     text = decode(raw, path, "text").removeprefix(BYTE_ORDER_MARK)
     lines = running_lines(text, path, "text", "give the words alone, a sentence a line")

@@ -119,7 +119,7 @@ def _zero_shot(run: Run, source: str) -> list[str]:
 def corpora_at_hand(options: DataOptions) -> dict[str, Corpus]:
     """The corpora that the options name, if they can be read without downloading or generating; else none."""
     try:
-        return corpora_of.load(options) if corpora_of.are_at_hand(options) else {}
+        return corpora_of.load(options) if options.data and corpora_of.are_at_hand(options) else {}
     except InputError:
         return {}
 

@@ -35,6 +35,8 @@ _MEANT = {"true": ("yes", "on", "1"), "false": ("no", "off", "0")}
 _RANGE = re.compile(r"(\d+)-(\d+)")
 T = typing.TypeVar("T")
 
+logger = logging.getLogger("nertransfer")
+
 RECIPE_HELP = (
     f"named recipe ({', '.join(RECIPES)}) that gives the parameters below that are not given; "
     "empty: planted for data=planted, else published"
@@ -43,12 +45,14 @@ RECIPE_HELP = (
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """One command-line parameter; ``text`` is its default as it stands on a command line."""
+    """One command-line parameter; ``text`` is its default as it stands on a command line, and ``unless_given`` what is
+    said where that is taken."""
 
     name: str
     text: str | None
     help: str
     annotation: object
+    unless_given: str = ""
 
 
 def to_text(value: object) -> str:
@@ -70,11 +74,25 @@ def parameters(config: type) -> list[Parameter]:
             found.append(Parameter("recipe", "", RECIPE_HELP, str))
             found += [dataclasses.replace(p, text="", help=_recipe_help(p)) for p in parameters(Recipe)]
         elif dataclasses.is_dataclass(annotation):
-            found += parameters(annotation)
+            found += _of_group(field, parameters(typing.cast(type, annotation)))
         else:
             default = None if field.default is dataclasses.MISSING else to_text(field.default)
             found.append(Parameter(field.name, default, _help(field.metadata["help"], annotation), annotation))
     return found
+
+
+def _of_group(field: dataclasses.Field, inner: Sequence[Parameter]) -> list[Parameter]:
+    """The parameters of a group as one configuration has them, which may have defaults and help of its own."""
+    if field.default_factory is dataclasses.MISSING:
+        return list(inner)
+    default = field.default_factory()
+    helps, said = field.metadata.get("help", {}), field.metadata.get("unless_given", {})
+    return [
+        dataclasses.replace(
+            p, text=to_text(getattr(default, p.name)), help=helps.get(p.name, p.help), unless_given=said.get(p.name, "")
+        )
+        for p in inner
+    ]
 
 
 def _help(text: str, annotation: object) -> str:
@@ -168,12 +186,17 @@ def _construct(config: type, values: dict[str, object]) -> object:
     for field in dataclasses.fields(config):
         annotation = hints[field.name]
         if annotation is Recipe:
-            name = str(values.get("recipe") or default_recipe(str(values.get("data", DataOptions.data))))
+            name = str(values.get("recipe") or default_recipe(typing.cast(DataOptions, found["data"]).data))
             name = choice("recipe", name, list(RECIPES))
             changed = {f.name: values[f.name] for f in dataclasses.fields(Recipe) if f.name in values}
             found[field.name] = dataclasses.replace(RECIPES[name], **changed)
         elif dataclasses.is_dataclass(annotation):
-            found[field.name] = _construct(typing.cast(type, annotation), values)
+            group = typing.cast(type, annotation)
+            own = {one.name: values[one.name] for one in dataclasses.fields(group) if one.name in values}
+            if field.default_factory is dataclasses.MISSING:
+                found[field.name] = _construct(group, own)
+            else:
+                found[field.name] = dataclasses.replace(typing.cast(typing.Any, field.default_factory()), **own)
         elif field.name in values:
             found[field.name] = values[field.name]
         elif field.default is dataclasses.MISSING:
@@ -276,7 +299,11 @@ def run(
                 "accelerate launch and torchrun are not allowed here: start it with python, and where cells are to be "
                 "shared by processes, with num_processes, a parameter of study and train"
             )
-        main(build(config, texts))
+        built = build(config, texts)
+        for p in parameters(config):
+            if p.unless_given and p.name not in texts and processes.is_main():
+                logger.info(p.unless_given)
+        main(built)
         sys.stdout.flush()
         gc.freeze()  # the exit does not look for garbage among what is there: saves a second after a large report
     except InputError as error:

@@ -100,13 +100,16 @@ def default_recipe(data: str) -> str:
     return PLANTED if data == PLANTED else "published"
 
 
+CORPORA_HELP = "a folder <language>/{train,dev,test}.txt, or masakhaner, masakhaner2 or planted (made-up languages)"
+
+
 @dataclass(frozen=True)
 class DataOptions:
-    """Which corpora."""
+    """Which corpora; ``data`` is empty where it was not given, and the study or the model is to say."""
 
-    data: str = option(
-        PLANTED,
-        "corpora: a folder <language>/{train,dev,test}.txt, or masakhaner, masakhaner2 or planted",
+    data: str = required(
+        f"corpora: {CORPORA_HELP}",
+        example="masakhaner",
     )
     languages: tuple[str, ...] = option((), "languages to use, comma-separated; empty: all")
     allow_empty_words: bool = option(
@@ -115,15 +118,37 @@ class DataOptions:
     work_dir: str = option("work", "folder for checkpoints, generated corpora and weights not yet stored")
 
     def __post_init__(self) -> None:
-        check(bool(self.data.strip()), "data", self.data, f"a folder or one of {', '.join(CORPUS_NAMES)}")
+        named = not self.data or bool(self.data.strip())
+        check(named, "data", self.data, f"a folder or one of {', '.join(CORPUS_NAMES)}")
         for code in self.languages:
             check_code(code, "languages")
         check_unique("languages", self.languages)
 
     @property
     def name(self) -> str:
-        """Short name of the corpora: the folder's own name, or the known name."""
-        return self.data if self.data in CORPUS_NAMES else Path(self.data).resolve().name
+        """Short name of the corpora: the folder's own name, or the known name; none where no data is given."""
+        return self.data if self.data in ("", *CORPUS_NAMES) else Path(self.data).resolve().name
+
+
+UNLESS_GIVEN = (
+    "data is not given: this is a study of the planted corpora, which are made up; data=<folder>, masakhaner or "
+    "masakhaner2 takes others"
+)
+ADAPT_HELP = "corpora that the start is meant for; planted: base and its adaptations are the small built-in ones"
+
+
+def corpora(data: str, help: str, unless_given: str = "") -> dict[str, Any]:
+    """Arguments of a field, for a configuration that need not be given its corpora. ``data``: what is taken then;
+    ``help``: that of ``data``; ``unless_given``: what is said where it is taken."""
+    return {
+        "default_factory": lambda: DataOptions(data),
+        "metadata": {"help": {"data": help}, "unless_given": {"data": unless_given}},
+    }
+
+
+def corpora_of(what: str) -> dict[str, Any]:
+    """Arguments of a field, for a configuration whose corpora are those that a study or a model was made on."""
+    return corpora("", f"corpora, as {CORPORA_HELP}; empty: those that {what} was made on")
 
 
 LONGEST_NAME, LONGEST_PATH = 255, 4095
@@ -177,6 +202,12 @@ class TrackingOptions(StoreOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_study(self.study)
+
+
+def study_of(otherwise: str) -> dict[str, Any]:
+    """Arguments of a field, for a configuration whose study need not be called like the data where it is not given."""
+    help = f"name of the MLflow experiment; empty: {otherwise}"
+    return {"default_factory": TrackingOptions, "metadata": {"help": {"study": help}}}
 
 
 @dataclass(frozen=True)
@@ -317,7 +348,7 @@ class StudyConfig:
 
     study_file: str = option("", "YAML file that gives any of these parameters; what is given beside it goes first")
     plan: bool = option(False, "print the grid, what of it is done, and what the rest would cost; run nothing")
-    data: DataOptions = field(default_factory=DataOptions)
+    data: DataOptions = field(**corpora(PLANTED, f"corpora: {CORPORA_HELP}", UNLESS_GIVEN))
     starts: tuple[str, ...] = option(
         ("base",),
         "starts, comma-separated: base, own (the one adapted to the source), a language code of the catalogue, "
@@ -402,7 +433,7 @@ class TrainConfig:
     targets: tuple[str, ...] = option((), TARGETS_HELP)
     num_processes: int = option(1, NUM_PROCESSES_HELP)
     again: bool = option(False, "run the cell although it is finished, for its weights")
-    data: DataOptions = field(default_factory=DataOptions)
+    data: DataOptions = field(kw_only=True)
     recipe: Recipe = field(default_factory=Recipe)
     run: RunOptions = field(default_factory=RunOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
@@ -448,9 +479,9 @@ class EvaluateConfig:
     max_length: int = option(
         0, "window length, in sub-tokens with the special ones; 0: the one the model was fine-tuned with"
     )
-    data: DataOptions = field(default_factory=DataOptions)
+    data: DataOptions = field(**corpora_of("the model"))
     run: ScoringOptions = field(default_factory=ScoringOptions)
-    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    tracking: TrackingOptions = field(**study_of("the one that the model is from, else the name of the data"))
 
     def __post_init__(self) -> None:
         check(
@@ -485,9 +516,9 @@ class EmbedConfig:
     stored_words: int = option(
         200, "most words of a language and category whose vectors are stored, drawn with a fixed seed; 0: all"
     )
-    data: DataOptions = field(default_factory=DataOptions)
+    data: DataOptions = field(**corpora_of("the study"))
     run: ScoringOptions = field(default_factory=ScoringOptions)
-    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    tracking: TrackingOptions = field(**study_of("the study called like the data, or the only one there is"))
 
     def __post_init__(self) -> None:
         for parameter in ("models", "targets", "layers"):
@@ -503,7 +534,7 @@ class AdaptConfig:
 
     language: str = required("language of the text; the new start's name", example="hau")
     start: str = option("base", "base, a language code of the catalogue, a hub id, a folder, or name=any of these")
-    text: str = option("", "UTF-8 text file, one sentence a line; empty: the text of the planted corpora")
+    text: str = option("", "UTF-8 text file, one sentence a line; only with data=planted there is one already")
     output: str = option("", "folder of the new start; empty: <work_dir>/starts/<language>")
     epochs: int = option(3, "passes over the text")
     batch_size: int = option(32, "lines per step")
@@ -511,9 +542,9 @@ class AdaptConfig:
     learning_rate: float = option(5e-5, "peak learning rate of AdamW, linear to 0")
     masking: float = option(0.15, "fraction of sub-tokens that are masked")
     seed: int = option(0, "seed of masking, order and dropout")
-    data: DataOptions = field(default_factory=DataOptions)
+    data: DataOptions = field(**corpora("", ADAPT_HELP))
     run: TrainingOptions = field(default_factory=TrainingOptions)
-    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    tracking: TrackingOptions = field(**study_of("the name of the data, or adaptations where none is given"))
 
     def __post_init__(self) -> None:
         check_code(self.language, "language")
@@ -538,8 +569,8 @@ class RegisterConfig:
     sources: tuple[str, ...] = option(
         (), f"sources to register, comma-separated; {SEVERAL_HELP}; empty: languages, or all of the study"
     )
-    data: DataOptions = field(default_factory=DataOptions)
-    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    data: DataOptions = field(**corpora_of("the study"))
+    tracking: TrackingOptions = field(**study_of("the study called like the data, or the only one there is"))
     selection_split: Literal["dev", "test"] = option("dev", SELECTION_HELP)
     replace: bool = option(
         False,
@@ -558,8 +589,8 @@ class ModelsConfig:
     sources: tuple[str, ...] = option(
         (), f"sources whose models are listed, comma-separated; {SEVERAL_HELP}; empty: languages, or all"
     )
-    data: DataOptions = field(default_factory=DataOptions)
-    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    data: DataOptions = field(**corpora_of("each study"))
+    tracking: TrackingOptions = field(**study_of("the one called like the data; without data all"))
 
     def __post_init__(self) -> None:
         _check_sources(self.sources)
@@ -626,8 +657,8 @@ class ExportConfig:
     )
     output: str = option("exports", "folder; <registered name>-<alias, version or run> is appended")
     push_to: str = option("", "owner/name on the Hugging Face hub to upload it to; the token is that in HF_TOKEN")
-    data: DataOptions = field(default_factory=DataOptions)
-    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    data: DataOptions = field(**corpora_of("the model"))
+    tracking: TrackingOptions = field(**study_of("the one that the model is from"))
 
     def __post_init__(self) -> None:
         model = self.which.model
@@ -683,7 +714,7 @@ class DataConfig:
 
     POSITIONAL: ClassVar[str] = "data"
 
-    data: DataOptions = field(default_factory=DataOptions)
+    data: DataOptions
     output: str = option("reports", "folder of the table; <name of the data>/data.csv is appended")
 
 
@@ -694,7 +725,7 @@ class ImportConfig:
     results: str = required(
         "folder of the published results: a checkout of the repository, or its models folder", example="NERTransfer"
     )
-    data: DataOptions = field(default_factory=DataOptions)
+    data: DataOptions
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
@@ -728,8 +759,8 @@ class RankConfig:
         "way to rank; best: the one with the least regret when every target of the study is left out in turn; "
         "with too few targets for that the simplest",
     )
-    data: DataOptions = field(default_factory=DataOptions)
-    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    data: DataOptions = field(**corpora_of("the study"))
+    tracking: TrackingOptions = field(**study_of("the study called like the data, or the only one there is"))
     output: str = option("reports", "folder of the tables; <study>/recommended is appended")
 
     def __post_init__(self) -> None:
@@ -742,8 +773,8 @@ class AnalyseConfig:
 
     POSITIONAL: ClassVar[str] = "study"
 
-    data: DataOptions = field(default_factory=DataOptions)
-    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    data: DataOptions = field(**corpora_of("the study"))
+    tracking: TrackingOptions = field(**study_of("the study called like the data, or the only one there is"))
     output: str = option("reports", "folder of the report; the study's name is appended")
     style: Literal["default", "published"] = option(
         "default", "published: tables as the first study printed them (sd with ddof=0, its tests, colours and rounding)"

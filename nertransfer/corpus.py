@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,7 @@ class Corpus:
     @property
     def digest(self) -> str:
         """SHA-256 over the digests of train, dev and test, in hexadecimal."""
-        return hashlib.sha256("\n".join(self.splits[name].digest for name in SPLITS).encode()).hexdigest()
+        return _digest([self.splits[name].digest for name in SPLITS])
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -148,6 +149,10 @@ class Corpus:
             name: tuple(c for c in labels.categories_of(self.splits[name].tags) if c not in known)
             for name in ("dev", "test")
         }
+
+
+def _digest(splits: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(splits).encode()).hexdigest()
 
 
 # --- one file -------------------------------------------------------------------------------
@@ -333,6 +338,8 @@ def folder_of(options: DataOptions) -> Path:
     if options.data in fetch.LANGUAGES:
         return fetch.ensure(options.data, names(options))
     folder = Path(options.data)
+    if not options.data:
+        raise InputError("parameter data is missing: a folder or the name of corpora, such as masakhaner", "data")
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise InputError(
@@ -371,6 +378,24 @@ def are_at_hand(options: DataOptions) -> bool:
     if options.data == PLANTED:
         return planted_folder(options).is_dir()
     return options.data not in fetch.LANGUAGES or fetch.is_complete(options.data, names(options))
+
+
+def digests(options: DataOptions) -> dict[str, str]:
+    """`Corpus.digest` by language, of the asked corpora that are there or published; reads no sentence, makes nothing.
+
+    Raises InputError as `names` does.
+    """
+    languages = names(options)
+    if options.data in fetch.LANGUAGES:
+        known = fetch.registry(options.data)
+        return {c: _digest([known[f"{c}/{s}.txt"].removeprefix("sha256:") for s in SPLITS]) for c in languages}
+    folder = planted_folder(options) if options.data == PLANTED else Path(options.data)
+    found = {}
+    for code in languages:
+        with suppress(OSError):
+            files = [(folder / code / f"{name}.txt").read_bytes() for name in SPLITS]
+            found[code] = _digest([hashlib.sha256(data).hexdigest() for data in files])
+    return found
 
 
 def _check_known(asked: Sequence[str], existing: Sequence[str], where: str) -> None:

@@ -2,20 +2,25 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HFValidationError, HTTPError  # the latter is its HTTP client's, of every kind
 from huggingface_hub.utils import validate_repo_id
 
-from nertransfer import card_facts, model_addresses, model_card, named_models, onnx_graph, schema, starts
+from nertransfer import card_facts, model_addresses, model_card, named_models, onnx_graph, schema, starts, study_data
 from nertransfer.config import ExportConfig
 from nertransfer.errors import InputError
 from nertransfer.folders import make_folder, only_maker
+from nertransfer.grid import languages_of
 from nertransfer.store import MlflowClient, ModelVersion, Run, Study
+
+logger = logging.getLogger("nertransfer")
 
 MANIFEST = "nertransfer_export.json"
 """Lists every file of an export with its SHA-256: a folder is overwritten only where nothing else is in it."""
@@ -36,6 +41,7 @@ def export(config: ExportConfig, client: MlflowClient) -> Path:
     # weights and card of one version, if the alias moves
     model = model_addresses.fixed(version) if version else address
     study = Study(client, run.info.experiment_id, client.get_experiment(run.info.experiment_id).name)
+    config = _settled(config, study, run)
     folder = Path(config.output) / _folder_name(address, run)
     make_folder(folder.parent, "output")
     with only_maker(folder):
@@ -46,6 +52,27 @@ def export(config: ExportConfig, client: MlflowClient) -> Path:
     if config.push_to:
         _push(folder, config.push_to, token)
     return folder
+
+
+def _settled(config: ExportConfig, study: Study, run: Run) -> ExportConfig:
+    """The configuration with the corpora that the model's cell was made on; without where they are not there.
+
+    Raises InputError where the study or the data that are given are not the model's.
+    """
+    if config.tracking.study not in ("", study.name):
+        raise InputError(f"study={config.tracking.study!r} is not the model's: that is of {study.name}", "study")
+    whose = f"study {study.name}"
+    if config.data.data:
+        sources = languages_of(run.data.tags.get(schema.SOURCE, ""))
+        known = study_data.of_runs([run])
+        study_data.check(config.data, {name: known[name] for name in sources if name in known}, whose)
+        return config
+    try:
+        known = study_data.recorded([run]) or study_data.of_study(study)
+        return replace(config, data=study_data.options(config.data, known, whose, study.uri))
+    except InputError as error:
+        logger.warning("%s", error)
+        return config
 
 
 def _folder_name(address: str, run: Run) -> str:

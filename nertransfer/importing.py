@@ -58,13 +58,14 @@ class ImportOutcome:
 class Results:
     """What a folder holds: the files of every cell and the corpora they were scored on; what does not fit.
 
-    ``baselines`` are cells that only reported; they have no corpora.
+    ``baselines`` are cells that only reported; they have no corpora. ``data``: what the corpora were asked for by.
     """
 
     unfit: tuple[published.Unfit, ...]
     cells: tuple[Files, ...] = ()
     corpora: Mapping[str, Corpus] = field(default_factory=dict)
     baselines: Mapping[published.BaselineName, Path] = field(default_factory=dict)
+    data: str = ""
 
 
 def read(config: ImportConfig) -> Results:
@@ -79,13 +80,13 @@ def read(config: ImportConfig) -> Results:
         _check_some(root, listing.cells, listing.unfit)
         languages = {cell.source for cell in listing.cells} | {target for _, target in listing.targets}
         cells = tuple(Files(cell, folder, _targets_of(cell, listing)) for cell, folder in listing.cells.items())
-        return Results(tuple(listing.unfit), cells, _corpora(config, languages))
+        return Results(tuple(listing.unfit), cells, _corpora(config, languages), data=config.data.data)
     folder = published.find_baselines(root)
     if folder is None:
         raise published.nothing_found(root)
     baselines, unfit = published.scan_baselines(folder)
     _check_some(root, baselines, unfit)
-    return Results(tuple(unfit), baselines=baselines)
+    return Results(tuple(unfit), baselines=baselines, data=config.data.data)
 
 
 def _check_some(root: Path, found: Sized, unfit: Sequence[published.Unfit]) -> None:
@@ -99,7 +100,8 @@ def import_results(results: Results, study: Study) -> ImportOutcome:
     outcome = ImportOutcome(unfit=list(results.unfit))
     bury_the_dead(study)
     cells = (_import_baselines if results.baselines else _import_cells)(results, study, outcome)
-    _summarise(study, cells, {target for files in results.cells for target in files.targets}, outcome)
+    targets = {target for files in results.cells for target in files.targets}
+    _summarise(study, cells, targets, results.data, outcome)
     return outcome
 
 
@@ -246,7 +248,9 @@ def _import_baselines(results: Results, study: Study, outcome: ImportOutcome) ->
 # --- what was imported, as a run of the study ---------------------------------------------------------
 
 
-def _summarise(study: Study, cells: Sequence[published.CellName], targets: Set[str], outcome: ImportOutcome) -> None:
+def _summarise(
+    study: Study, cells: Sequence[published.CellName], targets: Set[str], data: str, outcome: ImportOutcome
+) -> None:
     """A study run with the grid of all that was imported, and tables of what was odd; none where nothing has changed.
 
     ``cells`` and ``targets``: those of this import, whether they could be read or not.
@@ -285,7 +289,7 @@ def _summarise(study: Study, cells: Sequence[published.CellName], targets: Set[s
     if len(recipes) == 1 and (recipe := recipes.pop()) is not None:
         tags[schema.RECIPE_DIGEST] = recipe
     with open_run(study, schema.KIND_STUDY, "import", tags) as run_id:
-        log(study.client, run_id, params=configuration_params(params))
+        log(study.client, run_id, params=configuration_params(params | ({"data": data} if data else {})))
         log_values(study.client, run_id, {"unfit": len(outcome.unfit), DISAGREEMENTS: len(outcome.disagreements)})
         for name, text in tables.items():
             study.client.log_text(run_id, text, name)

@@ -149,7 +149,7 @@ def load_tagger(which: ModelOptions, tracking: StoreOptions, device: str) -> tup
         else:
             store = client(resolve_uri(tracking), must_exist=True)
             name = named_models.address(which, store)
-            start = stack.enter_context(local_copy(name, store, Path(DataOptions().work_dir)))
+            start = stack.enter_context(local_copy(name, store, Path(DataOptions.work_dir)))
         model, tokenizer, _ = starts.load_tagger(start)
     try:
         return Tagger(model, tokenizer, "cuda" if device == "auto" and torch.cuda.is_available() else "cpu"), name

@@ -1,17 +1,51 @@
 """Scores a model that exists: a finished cell, a registered model, a folder or a hub id."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from nertransfer import corpus as corpora_of
-from nertransfer import model_addresses, schema, starts
+from nertransfer import model_addresses, schema, starts, study_data
+from nertransfer.card_facts import targets as scored_targets
 from nertransfer.cell import Encoder, make_accelerator, score_splits, splits_of
 from nertransfer.commandline import flat
 from nertransfer.config import EvaluateConfig, Recipe
+from nertransfer.errors import InputError
+from nertransfer.grid import is_several
 from nertransfer.measurements import of_scores
 from nertransfer.planning import languages_to_load, pick
 from nertransfer.scored import Scored
-from nertransfer.store import Study
+from nertransfer.store import MlflowClient, Study, find_study, open_study, study_name
 from nertransfer.tracking import configuration_params, deliver, log, open_run
+
+
+def settled(config: EvaluateConfig, client: MlflowClient) -> tuple[EvaluateConfig, Study]:
+    """The configuration with its corpora, and the study that the evaluation is tracked in.
+
+    A model that was made by a cell is scored, unless data is given, on what its cell was scored on, and belongs to its
+    cell's study unless another one is named. Any corpora may be given: they need not be the study's. Raises InputError
+    where neither the configuration nor the store says what to score on, and where those corpora are not there.
+    """
+    run = model_addresses.run_of(config.model, client)
+    if run is None:
+        study = find_study(client, config.tracking.study) if config.tracking.study and not config.data.data else None
+        if study is None and not config.data.data:
+            raise InputError(
+                f"parameter data is missing: no study says on which corpora to score model={config.model!r}, which was "
+                "not made by a cell of this store; for example data=masakhaner", "data",
+            )  # fmt: skip
+        study = study or open_study(client, study_name(config.data, config.tracking))
+        if not config.data.data:
+            known = study_data.of_study(study)
+            config = replace(config, data=study_data.options(config.data, known, f"study {study.name}", study.uri))
+        return config, study
+    own = Study(client, run.info.experiment_id, client.get_experiment(run.info.experiment_id).name)
+    if not config.data.data:
+        known = study_data.recorded([run]) or study_data.of_study(own)
+        data = study_data.options(config.data, known, f"study {own.name}", own.uri)
+        limited = config.targets or data.languages
+        targets = () if limited else tuple(name for name in scored_targets(run) if not is_several(name))
+        config = replace(config, data=data, targets=config.targets or targets)
+    return config, open_study(client, config.tracking.study) if config.tracking.study else own
 
 
 def evaluate(config: EvaluateConfig, study: Study) -> list[Scored]:

@@ -48,9 +48,15 @@ def resolve_uri(options: StoreOptions) -> str:
     return options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "").strip() or DEFAULT_URI
 
 
-def study_name(data: DataOptions, tracking: TrackingOptions) -> str:
-    """The study's name: the option, else the name of the data. Raises InputError where that can be no study's."""
-    return tracking.study or check_study(data.name, "study (from data)")
+def study_name(data: DataOptions, tracking: TrackingOptions, without: str = "") -> str:
+    """The study's name: the option, else the name of the data, or ``without`` where there are none.
+
+    Raises InputError where the name of the data can be no study's, and where nothing says it.
+    """
+    name = tracking.study or data.name or without
+    if not name:
+        raise InputError("study is missing: the name of the MLflow experiment; or data, whose name it is then", "study")
+    return name if tracking.study else check_study(name, "study (from data)")
 
 
 def public_uri(uri: str) -> str:
@@ -76,7 +82,7 @@ def client(uri: str, must_exist: bool = False, patient: bool = False) -> MlflowC
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # two bars a file, however small
     for name in _NOISY:  # a fresh database reports every step of its making
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger(name).level))
-    database = _sqlite_file(uri)
+    database = database_of(uri)
     if database is not None:
         _check_database(uri, database, must_exist)
         if not _has_tables(database) and os.access(database.parent, os.W_OK):
@@ -263,11 +269,11 @@ def _experiment(client: MlflowClient, name: str) -> str:
 
 def exists(uri: str) -> bool:
     """Whether there is a store to read; a server counts as one, a database file only once it is made."""
-    database = _sqlite_file(uri)
+    database = database_of(uri)
     return database is None or _has_tables(database)
 
 
-def _sqlite_file(uri: str) -> Path | None:
+def database_of(uri: str) -> Path | None:
     """The file of a sqlite address; None for servers, other databases and databases in memory."""
     scheme, separator, rest = uri.partition(":///")
     if not separator or not scheme.startswith("sqlite"):

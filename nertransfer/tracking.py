@@ -6,6 +6,7 @@ inherits nothing by accident.
 """
 
 import json
+import os
 import tempfile
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from nertransfer import claims, measurements, schema
 from nertransfer.cell import Cell, recipe_digest
 from nertransfer.claims import Owner
+from nertransfer.config import CORPUS_NAMES
 from nertransfer.corpus import Corpus
 from nertransfer.grid import is_several, languages_of
 from nertransfer.languages import LANGUAGES, Language
@@ -92,10 +94,18 @@ def log_values(client: MlflowClient, run_id: str, values: Mapping[str, float]) -
 
 
 def configuration_params(flat: Mapping[str, str]) -> dict[str, str]:
-    """The resolved configuration as params, under their own prefix: ``mlflow run`` logs the bare names."""
-    kept = {name: value for name, value in flat.items() if name not in PRIVATE}
-    shown = {name: public_uri(value) if name == "tracking_uri" else value for name, value in kept.items()}
-    return {schema.CONFIG + name: value for name, value in shown.items()}
+    """The resolved configuration as params, under their own prefix: ``mlflow run`` logs the bare names.
+
+    Folders that later commands look for have their whole path, so that they are found from elsewhere, too.
+    """
+    return {schema.CONFIG + name: _tracked(name, value) for name, value in flat.items() if name not in PRIVATE}
+
+
+def _tracked(name: str, value: str) -> str:
+    if name == "tracking_uri":
+        return public_uri(value)
+    folder = name == "work_dir" or (name == "data" and value not in ("", *CORPUS_NAMES))
+    return os.path.abspath(value) if folder else value
 
 
 # --- cells -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRED = {
+    "data": "planted",
     "input": "text.txt",
     "results": "published",
     "source": "swa",

@@ -38,6 +38,21 @@ def test_no_arguments_give_the_defaults() -> None:
     assert build(config.AnalyseConfig, {}) == config.AnalyseConfig()
 
 
+def test_only_a_study_takes_the_planted_corpora_unasked() -> None:
+    for configuration in CONFIGURATIONS:
+        default = next((p.text for p in parameters(configuration) if p.name == "data"), "")
+        assert default == ("planted" if configuration is config.StudyConfig else None if default is None else "")
+
+
+@pytest.mark.parametrize(("words", "said"), [([], True), (["--data", ""], True), (["--data", "planted"], False)])
+def test_a_study_says_first_that_it_takes_the_planted_corpora(
+    words: list[str], said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="nertransfer"):
+        commandline.run(config.StudyConfig, lambda _: None, "", words)
+    assert [record.message.startswith("data is not given: ") for record in caplog.records] == [True] * said
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("1,2,3", (1, 2, 3)), (" 1 , 2 ", (1, 2)), ("7", (7,)), ("1,,2,", (1, 2)), ("", (0, 1, 2)), ("  ", (0, 1, 2))],
@@ -373,13 +388,16 @@ def test_the_help_of_a_choice_names_the_values_that_are_allowed(configuration: t
 
 def test_run_calls_main_with_the_configuration() -> None:
     seen: list[config.TrainConfig] = []
-    commandline.run(config.TrainConfig, seen.append, "", ["--source", "hau", "--epochs", "2", "--targets", ""])
-    assert seen == [config.TrainConfig(source="hau", recipe=dataclasses.replace(config.RECIPES["planted"], epochs=2))]
+    words = ["--source", "hau", "--epochs", "2", "--targets", "", "--data", "planted"]
+    commandline.run(config.TrainConfig, seen.append, "", words)
+    recipe = dataclasses.replace(config.RECIPES["planted"], epochs=2)
+    assert seen == [config.TrainConfig(source="hau", recipe=recipe, data=config.DataOptions("planted"))]
 
 
 def test_run_accepts_negative_numbers() -> None:
     seen: list[config.TrainConfig] = []
-    commandline.run(config.TrainConfig, seen.append, "", ["--source", "hau", "--checkpoint_minutes", "-1"])
+    words = ["--source", "hau", "--data", "mine", "--checkpoint_minutes", "-1"]
+    commandline.run(config.TrainConfig, seen.append, "", words)
     assert math.isclose(seen[0].run.checkpoint_minutes, -1)
 
 
@@ -391,9 +409,8 @@ def test_run_accepts_negative_numbers() -> None:
             "parameter source is missing: language whose train split is fine-tuned on, "
             "several as hau+swa, or none: only few_shot_sentences; for example source=hau",
         ),
-        (["--source", "hau", "--epochs", "0"], "epochs=0 is not allowed: a whole number of at least 1"),
-        (["--source", "hau", "--epochz", "3"], "unknown parameter --epochz; did you mean --epochs? --help lists the "
-         "parameters"),
+        (["--source", "hau", "--data", "a", "--epochs", "0"], "epochs=0 is not allowed: a whole number of at least 1"),
+        (["--epochz", "3"], "unknown parameter --epochz; did you mean --epochs? --help lists the parameters"),
         (["hau"], "'hau' stands without a parameter: write <parameter>=hau; --help lists the parameters"),
         (["--source"], "source has no value: write source=<value>; --help lists the parameters"),
     ],
@@ -430,7 +447,7 @@ def test_run_ends_with_one_line_also_for_what_is_found_later(
         raise error
 
     with pytest.raises(SystemExit) as stopped:
-        commandline.run(config.DataConfig, main, "", [])
+        commandline.run(config.DataConfig, main, "", ["--data", "mine"])
     assert stopped.value.code == status
     assert capsys.readouterr().err == f"error: {error}\n"
 
@@ -444,7 +461,7 @@ def test_only_train_runs_in_several_processes_of_a_launcher(
     for name, value in launched.items():
         monkeypatch.setenv(name, value)
     seen: list[object] = []
-    commandline.run(config.TrainConfig, seen.append, "", ["--source", "hau"], shared=True)
+    commandline.run(config.TrainConfig, seen.append, "", ["--source", "hau", "--data", "mine"], shared=True)
     with pytest.raises(SystemExit) if len(launched) == 2 else contextlib.nullcontext():
         commandline.run(config.StudyConfig, seen.append, "", [])
     assert [type(one).__name__ for one in seen] == ["TrainConfig", *["StudyConfig"] * (len(launched) == 1)]
@@ -456,7 +473,7 @@ def test_run_lets_mistakes_of_the_program_through() -> None:
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        commandline.run(config.DataConfig, main, "", [])
+        commandline.run(config.DataConfig, main, "", ["--data", "mine"])
 
 
 @pytest.mark.parametrize("buffered", [True, False])
@@ -464,7 +481,7 @@ def test_run_lets_mistakes_of_the_program_through() -> None:
 def test_run_ends_quietly_where_nobody_reads_on(lines: int, buffered: bool) -> None:
     program = (
         "import sys; from nertransfer import commandline, config\n"
-        f"commandline.run(config.DataConfig, lambda _: [print('a line', n) for n in range({lines})], '', [])"
+        f"commandline.run(config.DataConfig, lambda _: [print('a line', n) for n in range({lines})], '', ['data=mine'])"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "" if buffered else "1"}
     running = subprocess.Popen(
@@ -484,7 +501,7 @@ def test_another_broken_pipe_is_a_mistake_of_the_program() -> None:
         raise BrokenPipeError("of a worker")
 
     with pytest.raises(BrokenPipeError, match="of a worker"):
-        commandline.run(config.DataConfig, main, "", [])
+        commandline.run(config.DataConfig, main, "", ["--data", "mine"])
 
 
 def test_run_ends_an_interrupt_with_130(capsys: pytest.CaptureFixture[str]) -> None:
@@ -492,6 +509,6 @@ def test_run_ends_an_interrupt_with_130(capsys: pytest.CaptureFixture[str]) -> N
         raise KeyboardInterrupt
 
     with pytest.raises(SystemExit) as stopped:
-        commandline.run(config.DataConfig, main, "", [])
+        commandline.run(config.DataConfig, main, "", ["--data", "mine"])
     assert stopped.value.code == 130
     assert capsys.readouterr().err == "interrupted; run the same command again to continue\n"

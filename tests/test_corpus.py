@@ -434,7 +434,7 @@ def test_planted_corpora_are_written_into_the_work_folder(tmp_path: Path, monkey
     monkeypatch.setattr(planted_settings, "LANGUAGES", (types.SimpleNamespace(code="pla"),))
     monkeypatch.setattr(planted_settings, "digest", lambda settings: f"digest-of-{type(settings).__name__}")
     monkeypatch.setattr(planted, "write", lambda folder: make(folder, "pla"))
-    options = DataOptions(work_dir=str(tmp_path))
+    options = DataOptions("planted", work_dir=str(tmp_path))
     assert corpora.folder_of(options) == tmp_path / "planted" / "digest-of-PlantedSettings"
     assert list(load(options)) == ["pla"]
 
@@ -465,11 +465,11 @@ def test_reading_corpora_needs_neither_torch_nor_pandas() -> None:
 def test_planted_corpora_that_are_there_are_read_by_who_cannot_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = DataOptions(work_dir=str(tmp_path / "work"))
+    options = DataOptions("planted", work_dir=str(tmp_path / "work"))
     there = corpora.planted_folder(options)
     there.mkdir(parents=True)
     monkeypatch.setattr(os, "access", lambda *_: False)  # as for a folder of others
     monkeypatch.setattr(planted, "write", lambda *_: None)
     assert corpora.folder_of(options) == there
     with pytest.raises(InputError, match="work_dir: nothing can be written into"):
-        corpora.folder_of(DataOptions(work_dir=str(tmp_path / "other")))
+        corpora.folder_of(DataOptions("planted", work_dir=str(tmp_path / "other")))

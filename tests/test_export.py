@@ -58,7 +58,7 @@ def own(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
 
 def export(study: Study, output: Path, **given: str) -> Path:
     named = {"language": "aaa"} if "model" not in given else {}
-    return exports.export(build(ExportConfig, {"output": str(output), "data": "data"} | named | given), study.client)
+    return exports.export(build(ExportConfig, {"output": str(output)} | named | given), study.client)
 
 
 def alone(folder: Path, code: str, *arguments: str) -> str:

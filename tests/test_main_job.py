@@ -84,7 +84,7 @@ HAVE_KIN = [language for language, family in FAMILY.items() if family != ISOLATE
 
 
 def data_of(folder: Path) -> DataOptions:
-    return DataOptions(work_dir=str(folder / "work"))
+    return DataOptions("planted", work_dir=str(folder / "work"))
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +244,7 @@ def test_ctrl_c_marks_the_run_as_killed_and_the_same_command_continues(tmp_path:
     [
         ("train", ("--source", "aaa", "--data", "missing"), "data='missing' does not exist"),
         ("train", (), "parameter source is missing"),
+        ("train", ("--source", "aaa"), "parameter data is missing"),
         ("study", ("--seeds", "1,x"), "seeds='x' is not a whole number"),
         ("study", ("--tracking_uri", "sqlite:///no/such/folder/mlflow.db", "--data", "data"), "folder no/such/folder"),
         ("register", ("--study", "unheard"), "there is no MLflow database"),

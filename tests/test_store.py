@@ -80,7 +80,8 @@ def test_a_store_and_a_study_are_made_when_they_are_used(tmp_path: Path) -> None
     "command",
     [
         "study --data typo", "train --data typo --source hau", "evaluate --data typo --model x",
-        "embed --data typo --models x", "adapt --language hau --text typo", "import_results --results typo",
+        "embed --models x --tracking_uri sqlite:///typo.db", "adapt --language hau --text typo",
+        "import_results --results typo --data planted",
     ],
 )  # fmt: skip
 def test_bad_input_leaves_nothing_behind(command: str, tmp_path: Path, python: str) -> None:
