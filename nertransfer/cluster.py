@@ -113,7 +113,7 @@ class Cluster:
         watched += self._submit([(cell, 1) for cell in cells if cell.name not in adopted])
         pause = FIRST_POLL_SECONDS
         try:
-            with Display(len(cells), 0) as display:
+            with Display(len(cells), 0, at_once=self.options.slurm_parallel) as display:
                 while watched:
                     watched = self._look(watched, targets, results, display)
                     if watched:
@@ -213,7 +213,7 @@ class Cluster:
             held.abandon(claim_name(one.cell), one.task)
             if held.is_taken(claim_name(one.cell)):
                 results.taken.append(one.cell)
-                display.ended(f"{one.cell.name}: another process works on it")
+                display.ended(f"{one.cell.name}: another process works on it", ran=False)
                 continue
             mine = run is not None and run.data.tags.get(schema.SLURM_JOB) == one.task
             if run is not None and mine and run.info.status in ("RUNNING", "SCHEDULED"):
@@ -224,7 +224,7 @@ class Cluster:
                 again.append((one.cell, one.attempts + 1))
             else:
                 results.failed[one.cell.name] = f"{error} (log: {log})"
-                display.ended(f"{one.cell.name} failed: {error}")
+                display.ended(f"{one.cell.name} failed: {error}", ran=False)
         try:
             return left + self._submit(again)
         except InputError as error:

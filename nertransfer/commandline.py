@@ -21,7 +21,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from nertransfer import arguments, interrupts, processes
+from nertransfer import arguments, console, interrupts, processes
 from nertransfer.config import LONGEST_NAME, LONGEST_PATH, RECIPES, DataOptions, Recipe, Script, default_recipe
 from nertransfer.errors import InputError
 from nertransfer.near import did_you_mean
@@ -278,9 +278,7 @@ def run(
     for name in ("SIGTERM", "SIGUSR2"):  # the latter is how submitit announces a time limit
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), interrupts.handle_once)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    logging.getLogger("nertransfer").setLevel(logging.INFO)
-    logging.getLogger("accelerate").setLevel(logging.ERROR)  # warns at every checkpoint with tied weights
+    console.prepare()
     file = None
     try:
         typed = given(config, sys.argv[1:] if argv is None else argv)

@@ -6,12 +6,15 @@ import time
 from contextlib import ExitStack
 
 from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
+
+from nertransfer.pace import Pace
 
 logger = logging.getLogger("nertransfer")
 
 LINES_APART_SECONDS = 60.0
 """Without a terminal: how often a line says what the workers are at."""
+CELLS_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+"""Without the bar's own remaining time, which is by the mean of all cells."""
 
 
 def duration(seconds: float) -> str:
@@ -23,18 +26,21 @@ def duration(seconds: float) -> str:
 
 
 class Display:
-    """Shows the progress of ``total`` cells on ``workers`` workers; drawn on a terminal, in lines elsewhere."""
+    """Shows the progress of ``total`` cells on ``workers`` workers; drawn on a terminal, in lines elsewhere.
 
-    def __init__(self, total: int, workers: int, watched: bool | None = None) -> None:
-        self._total, self._done, self._began = total, 0, time.monotonic()
+    ``at_once``: how many cells run at the same time where that is not the number of workers.
+    """
+
+    def __init__(self, total: int, workers: int, watched: bool | None = None, at_once: int = 0) -> None:
+        self._total, self._done = total, 0
+        self._pace = Pace(total, at_once or workers, time.monotonic())
         self._watched = sys.stderr.isatty() if watched is None else watched
         self._doing: dict[int, str] = {}
         self._told = time.monotonic()
         self._stack = ExitStack()
         if self._watched:
-            self._stack.enter_context(logging_redirect_tqdm([logging.getLogger("nertransfer"), logging.getLogger()]))
             self._bar = self._stack.enter_context(
-                tqdm(total=total, desc="cells", unit="cell", dynamic_ncols=True, smoothing=0, position=0)
+                tqdm(total=total, desc="cells", bar_format=CELLS_BAR, dynamic_ncols=True, position=0)
             )
             self._lines = [
                 self._stack.enter_context(tqdm(bar_format="{desc}", position=i + 1, leave=False, dynamic_ncols=True))
@@ -49,6 +55,7 @@ class Display:
 
     def progress(self, worker: int, title: str, done: int, of: int) -> None:
         """A worker has come so far with what is called ``title``."""
+        self._pace.progress(worker, title, done / of if of else 0.0)
         self._doing[worker] = f"{title} {100 * done // of} %" if of else title
         if self._watched:
             self._lines[worker].set_description_str(f"  worker {worker}: {self._doing[worker]}")
@@ -58,15 +65,20 @@ class Display:
 
     def idle(self, worker: int) -> None:
         """A worker has nothing to do."""
+        self._pace.idle(worker)
         self._doing.pop(worker, None)
         if self._watched:
             self._lines[worker].set_description_str(f"  worker {worker}: waiting")
 
-    def ended(self, summary: str) -> None:
-        """One more cell is done with; ``summary`` says how."""
+    def ended(self, summary: str, worker: int | None = None, ran: bool = True) -> None:
+        """One more cell is done with; ``summary`` says how. ``worker``: who had it; ``ran``: it was worked on."""
         self._done += 1
-        left = (time.monotonic() - self._began) / self._done * (self._total - self._done)
+        self._pace.ended(time.monotonic(), worker, ran)
+        left = "" if self._pace.left is None else f", about {duration(self._pace.left)} left"
+        if worker is not None:
+            self.idle(worker)
         if self._watched:
+            self._bar.set_postfix_str(left.removeprefix(", "), refresh=False)
             self._bar.update()
-        logger.info("[%d/%d] %s, about %s left", self._done, self._total, summary, duration(left))
+        logger.info("[%d/%d] %s%s", self._done, self._total, summary, left)
         self._told = time.monotonic()

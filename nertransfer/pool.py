@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from nertransfer import processes
+from nertransfer import console, processes
 from nertransfer.display import Display
 from nertransfer.errors import InputError
 
@@ -136,14 +136,14 @@ def run(
                         del workers[worker.number]
                     if cell is None:
                         continue
-                    display.idle(worker.number)
                     if message[0] == "outcome":
-                        _note(message[1], cell, results, display)
+                        _note(message[1], cell, results, display, worker.number)
                         if queue:
                             worker.give(_next(queue, worker.last_start))
                         if message[1].state != "taken":
                             on_ended(cell)
                         continue
+                    display.idle(worker.number)
                     attempts[cell.name] = attempts.get(cell.name, 0) + 1
                     log = log_file(logs, cell.name)
                     if attempts[cell.name] < ATTEMPTS:
@@ -151,7 +151,7 @@ def run(
                         queue.append(cell)
                     else:
                         results.failed[cell.name] = f"{message[1]} (log: {log})"
-                        display.ended(f"{cell.name} failed: {message[1]}")
+                        display.ended(f"{cell.name} failed: {message[1]}", ran=False)
         finally:
             _stop(workers.values())
     return results
@@ -162,13 +162,13 @@ def log_file(logs: Path, cell: str) -> Path:
     return logs / f"{cell}.log"
 
 
-def _note(outcome: Any, cell: Any, results: Results, display: Display) -> None:
+def _note(outcome: Any, cell: Any, results: Results, display: Display, worker: int) -> None:
     if outcome.state == "taken":
         results.taken.append(cell)
-        display.ended(f"{cell.name}: another process works on it")
+        display.ended(f"{cell.name}: another process works on it", worker, ran=False)
     else:
         results.ended.append(outcome)
-        display.ended(outcome.summary or f"{cell.name}: {outcome.state}")
+        display.ended(outcome.summary or f"{cell.name}: {outcome.state}", worker, ran=outcome.state == "ran")
 
 
 def _next(queue: deque, last_start: str) -> Any:
@@ -246,9 +246,7 @@ def _serve(
     os.environ.pop("MLFLOW_RUN_ID", None)  # the parent's
     logs.mkdir(parents=True, exist_ok=True)
     _write_to(logs / f"worker-{number}.log")
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING, force=True)
-    logging.getLogger("nertransfer").setLevel(logging.INFO)
-    logging.getLogger("accelerate").setLevel(logging.ERROR)
+    console.prepare("%(asctime)s %(message)s", anew=True)
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     lock = threading.Lock()
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
 
+from nertransfer import console
+
 
 def cores() -> int:
     """How many processors this process may use."""
@@ -85,6 +87,7 @@ def _begin(begin: Callable[..., None] | None, arguments: Sequence[Any]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # ends at once: whoever made the pool waits for what is at work
         signal.signal(number, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    console.prepare()
     if begin is not None:
         begin(*arguments)
 

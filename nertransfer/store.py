@@ -38,7 +38,6 @@ PATIENCE_SECONDS = 900.0
 """A server that is away for less costs waiting; after that what was measured stays on disk and the work fails."""
 HURRY_SECONDS = 30.0
 PAUSE_SECONDS = 5.0
-_NOISY = ("mlflow", "alembic")
 
 logger = logging.getLogger("nertransfer")
 
@@ -79,9 +78,6 @@ def client(uri: str, must_exist: bool = False, patient: bool = False) -> MlflowC
     cannot be opened or does not answer; of a file that does not exist yet, its first call does.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # two bars a file, however small
-    for name in _NOISY:  # a fresh database reports every step of its making
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger(name).level))
     database = database_of(uri)
     if database is not None:
         _check_database(uri, database, must_exist)
