@@ -13,7 +13,7 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install -qq --disable-pip-version-check --no-input
 TORCH = $(shell sed -n '/^torch==/p' constraints.txt)
 RUFF := ruff==0.17.6
-PORT ?= 5000
+PORT ?=
 ARGS ?=
 
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -41,11 +41,8 @@ data: $(VENV)/study.stamp  ## read corpora strictly and describe them
 lint: $(VENV)/lint.stamp  ## check style with ruff
 	$(RUN) -m ruff check .
 
-# One worker and no job runner: starts three times faster, and one reader needs no more.
-ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 ui: $(VENV)/study.stamp  ## browse runs, tables and models on this machine (PORT=5000)
-	@echo 'open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning (Ctrl-C stops)'
-	$(RUN) -m mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 --backend-store-uri sqlite:///mlflow.db
+	$(RUN) entrypoints/ui.py $(if $(PORT),--port $(PORT)) $(ARGS)
 
 mlproject:  ## rewrite MLproject and docs/reference.md from nertransfer/config.py
 	$(PYTHON) docs/make_mlproject.py

@@ -99,6 +99,15 @@ def rows(
     return pd.DataFrame(found, columns=columns).astype({"seed": "Int64"})
 
 
+def champions(rows: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
+    """The run of each source's best model by F1 on the selection split, of the study itself: what is registered may be
+    another study's. ``rows``: as of the function of that name; ``cells``: those of `results.StudyResults`."""
+    runs = cells[cells["used"]].set_index(["start", "source", "seed"])["run_id"]
+    chosen = rows.dropna(subset=["seed", "selection_f1"]).sort_values("selection_f1", ascending=False, kind="stable")
+    places = chosen.drop_duplicates("source").sort_index()[["start", "source", "seed"]].itertuples(index=False)
+    return [runs[tuple(place)] for place in places if tuple(place) in runs.index]
+
+
 def _ordered(pairs: Sequence[tuple[str, str]], order: Sequence[str]) -> list[tuple[str, str]]:
     shown = [pair for pair in pairs if pair[1] in order]
     return sorted(shown, key=lambda pair: (order.index(pair[1]), pair[0] == BASE, pair[0]))

@@ -176,7 +176,8 @@ def _log(server: MlflowClient, done: Computed, folder: Path) -> None:
     try:
         server.log_artifacts(run_id, str(folder), "report")
         configurations = (done.found.frame["start"] + "-" + done.found.frame["source"]).unique().tolist()
-        shown = pages.view_tags(done.found.languages, configurations) | pages.EXPERIMENT_KIND
+        best = model_cards.champions(done.cards, done.found.cells)
+        shown = pages.view_tags(done.found.languages, configurations, best) | pages.EXPERIMENT_KIND
         shown[schema.NOTE] = experiment_note.note(done, pages.run_page("", experiment_id, run_id))
         _describe(server, experiment_id, shown)
     except BaseException:

@@ -32,10 +32,10 @@ class Server:
             answer = connection.getresponse()
             return answer.status, answer.read().decode("utf-8")
 
-    def is_up(self) -> bool:
+    def is_up(self, path: str = "/ping") -> bool:
         try:
             with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)) as connection:
-                connection.request("GET", "/ping")
+                connection.request("GET", path)
                 return connection.getresponse().status == 200
         except OSError:
             return False

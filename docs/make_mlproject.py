@@ -33,6 +33,7 @@ ENTRY_POINTS: dict[str, tuple[str, type]] = {
     "export": ("export", config.ExportConfig),
     "predict": ("predict", config.PredictConfig),
     "serve": ("serve", config.ServeConfig),
+    "ui": ("ui", config.UiConfig),
     "import_results": ("import_results", config.ImportConfig),
     "analyse": ("analyse", config.AnalyseConfig),
     "rank": ("rank", config.RankConfig),

@@ -32,9 +32,9 @@ def main() -> None:
     given = parser.parse_args()
     study = open_study(client(given.server, must_exist=True), given.study)
     languages = [path.stem for path in sorted((given.report / "errors").glob("*.html"))]
-    champions = aliases.champions(study.client, languages)
-    links = dict(pages.listed(given.server, study.experiment_id, champions))
-    model = next(iter(champions))
+    models = list(aliases.champions(study.client, languages))
+    links = dict(pages.listed(given.server, study.experiment_id, pages.VIEWS, models))
+    model = models[0]
     report = given.report.resolve().as_uri()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
@@ -42,7 +42,7 @@ def main() -> None:
         page.add_init_script(QUIET)
         taken(page, given.images, "mlflow-means", links["means over seeds"], "Group:")
         taken(page, given.images, "mlflow-cells", links["every cell"], "matching runs")
-        taken(page, given.images, "mlflow-compare", links["champions compared"], "Comparing")
+        taken(page, given.images, "mlflow-compare", links["champions compared"], "matching runs")
         taken(page, given.images, "mlflow-model", links[model], "Version 1")
         taken(page, given.images, "report", f"{report}/index.html#matrices", "Transfer matrices")
         taken(page, given.images, "errors", f"{report}/errors/{languages[0]}.html#browser", "Every wrong entity")

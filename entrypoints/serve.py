@@ -15,9 +15,14 @@ from nertransfer.config import ServeConfig
 
 
 def main(config: ServeConfig) -> None:
-    from nertransfer.serving import serve
+    from contextlib import closing
 
-    serve(config)
+    from nertransfer.listening import listener
+
+    with closing(listener(config.host, config.port)) as listening:
+        from nertransfer.serving import serve  # takes seconds to import, and the model to load
+
+        serve(config, listening)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ def main(config: StudyConfig) -> None:
         return
     if config.executor == "local":
         pool.prepare()  # workers import beside this process, not after it
-    from nertransfer.study import REPORT, links, run_study, write_study_scripts
+    from nertransfer import mlflow_pages
+    from nertransfer.study import REPORT, run_study, write_study_scripts
 
     study = open_study(client(uri), name)
     if config.executor == "script":
@@ -49,9 +50,8 @@ def main(config: StudyConfig) -> None:
 
             where, by = config.output, config.selection_split
             report.write(AnalyseConfig(data=config.data, tracking=outcome.tracking, output=where, selection_split=by))
-    print(outcome.timing.table())
-    if outcome.ran or outcome.found:
-        print(links(study, outcome.sources))
+    pages = mlflow_pages.of_study(study.client, study.experiment_id) if outcome.ran or outcome.found else ""
+    print(outcome.timing.table(), *filter(None, [pages]), sep="\n")
     if outcome.failed:
         raise SystemExit(1)
 

@@ -709,6 +709,17 @@ class ServeConfig:
 
 
 @dataclass(frozen=True)
+class UiConfig:
+    """Browse a store in MLflow, on this machine alone."""
+
+    port: int = option(5000, "port to listen at, on 127.0.0.1; 0: any that is free")
+    tracking: StoreOptions = field(default_factory=StoreOptions)
+
+    def __post_init__(self) -> None:
+        check(0 <= self.port < 65536, "port", self.port, "from 0 to 65535")
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Read corpora strictly and describe them."""
 

@@ -1,4 +1,4 @@
-"""What a command prints: each of its own lines once, above the bars of a terminal, and what libraries have to say.
+"""What a command prints: each of its lines once, above the bars of a terminal, and of libraries what a user must see.
 
 Libraries report every step of making a database, addresses of every run, what a checkpoint has besides the encoder.
 They read most of the variables when they are imported, so `prepare` comes first: in commands, workers and pools.

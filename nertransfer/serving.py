@@ -10,7 +10,7 @@ import json
 import logging
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -22,7 +22,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nertransfer.config import ServeConfig
-from nertransfer.errors import InputError
 from nertransfer.prediction import load_tagger
 from nertransfer.served import Refused, Tagger, entity_table
 
@@ -38,38 +37,20 @@ LONGEST_MESSAGE = 500
 _log = logging.getLogger(__name__)
 
 
-def serve(config: ServeConfig) -> None:
-    """Answer requests until SIGTERM or Ctrl-C; those under way are still answered.
+def serve(config: ServeConfig, listening: socket.socket) -> None:
+    """Answer requests at a socket until SIGTERM or Ctrl-C; those under way are still answered.
 
-    Raises InputError when the model is not there or the port cannot be had.
+    Raises InputError when the model is not there.
     """
-    with closing(_listener(config.host, config.port)) as listener:
-        tagger, name = load_tagger(config.which, config.tracking, config.run.device)
-        host, port = listener.getsockname()[:2]
-        if not ipaddress.ip_address(host).is_loopback:
-            _log.warning("host=%s: whoever reaches this machine can ask; there are no passwords", config.host)
-        at = f"[{host}]" if ":" in host else host
-        print(f"{name} answers at http://{at}:{port}/invocations (Ctrl-C stops)", flush=True)
-        with suppress(KeyboardInterrupt):  # uvicorn has ended politely and raises the signal once more
-            uvicorn.Server(uvicorn.Config(application(tagger), log_level="warning")).run(sockets=[listener])
+    tagger, name = load_tagger(config.which, config.tracking, config.run.device)
+    host, port = listening.getsockname()[:2]
+    if not ipaddress.ip_address(host).is_loopback:
+        _log.warning("host=%s: whoever reaches this machine can ask; there are no passwords", config.host)
+    at = f"[{host}]" if ":" in host else host
+    print(f"{name} answers at http://{at}:{port}/invocations (Ctrl-C stops)", flush=True)
+    with suppress(KeyboardInterrupt):  # uvicorn has ended politely and raises the signal once more
+        uvicorn.Server(uvicorn.Config(application(tagger), log_level="warning")).run(sockets=[listening])
     print("stopped", flush=True)
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    """A socket bound to the address; 0 takes a free port."""
-    made: socket.socket | None = None
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        made = socket.socket(family, kind, protocol)  # asyncio sets TCP_NODELAY only where the protocol is named
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
-        made.listen()
-    except (OSError, UnicodeError) as error:  # the latter for a name that can be no host's
-        if made is not None:
-            made.close()
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"host={host!r}, port={port} cannot be had: {reason}", "port") from error
-    return made
 
 
 def application(tagger: Tagger) -> Starlette:

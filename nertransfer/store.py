@@ -26,10 +26,11 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from nertransfer import interrupts, schema
-from nertransfer.config import DataOptions, StoreOptions, TrackingOptions, check_study
+from nertransfer.config import DataOptions, TrackingOptions, check_study
 from nertransfer.errors import InputError
+from nertransfer.store_address import DEFAULT_URI, is_served, public_uri
+from nertransfer.store_address import resolve_uri as resolve_uri  # found here as well by those that open the store
 
-DEFAULT_URI = "sqlite:///mlflow.db"
 RUNS_PER_PAGE = 50_000  # the most that MLflow hands over at once
 VERSIONS_PER_PAGE = 10_000
 RETRIES = "2"
@@ -42,11 +43,6 @@ PAUSE_SECONDS = 5.0
 logger = logging.getLogger("nertransfer")
 
 
-def resolve_uri(options: StoreOptions) -> str:
-    """The store's address: the option, else ``MLFLOW_TRACKING_URI``, else ``sqlite:///mlflow.db``."""
-    return options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "").strip() or DEFAULT_URI
-
-
 def study_name(data: DataOptions, tracking: TrackingOptions, without: str = "") -> str:
     """The study's name: the option, else the name of the data, or ``without`` where there are none.
 
@@ -56,17 +52,6 @@ def study_name(data: DataOptions, tracking: TrackingOptions, without: str = "") 
     if not name:
         raise InputError("study is missing: the name of the MLflow experiment; or data, whose name it is then", "study")
     return name if tracking.study else check_study(name, "study (from data)")
-
-
-def public_uri(uri: str) -> str:
-    """``uri`` without a user name and password in it, to be shown to people."""
-    parts = urlsplit(uri)
-    return uri.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else uri
-
-
-def is_served(uri: str) -> bool:
-    """Whether a server has the store; otherwise this process opens the database itself."""
-    return uri.startswith(("http://", "https://"))
 
 
 def client(uri: str, must_exist: bool = False, patient: bool = False) -> MlflowClient:

@@ -15,8 +15,8 @@ import torch
 from accelerate import Accelerator
 
 from nertransfer import corpus as corpora_of
-from nertransfer import launch, pages, planted_starts, pool, registry, schema, starts, trained_cells
-from nertransfer.aliases import Change, champions
+from nertransfer import launch, planted_starts, pool, registry, schema, starts, trained_cells
+from nertransfer.aliases import Change
 from nertransfer.best_seeds import Choice
 from nertransfer.cell import Cell, make_accelerator, make_training_accelerator, recipe_digest
 from nertransfer.cell_folders import tidy
@@ -46,7 +46,7 @@ from nertransfer.planning import (
 )
 from nertransfer.runner import FOUND, RAN, TAKEN, Outcome, Runner, Work, claim_name, tags_of
 from nertransfer.slurm_task import TAKEN_STATUS
-from nertransfer.store import Run, Study, as_called_now, client, is_served, public_uri
+from nertransfer.store import Run, Study, as_called_now, client, public_uri
 from nertransfer.tracking import (
     bury_the_dead,
     cell_runs,
@@ -393,15 +393,6 @@ def make_worker(work: Work, uri: str, experiment_id: str, name: str, again: bool
     runner = Runner(work, study, make_accelerator(work.plan.cells[0].recipe, work.run))
     Heart(study, Owner.this_process(), runner.flush_curves).start()
     return partial(runner.run, even_if_finished=again)
-
-
-def links(study: Study, sources: Sequence[str]) -> str:
-    """Where to look at the study in MLflow, a line each."""
-    served = is_served(study.uri)
-    start = "" if served else f" (start it with: mlflow ui --backend-store-uri {public_uri(study.uri)})"
-    server = public_uri(study.uri) if served else pages.LOCAL
-    found = pages.listed(server, study.experiment_id, champions(study.client, sources))
-    return "\n".join([f"in MLflow{start}:", *(f"  {title:<20} {address}" for title, address in found)])
 
 
 def _without_holes(cells: dict[Place, Run], plan: Plan, finished: Sequence[Run]) -> dict[Place, Run]:

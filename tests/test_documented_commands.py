@@ -72,7 +72,9 @@ FIRST = (
 )  # fmt: skip
 """What is run before everything else, for others need what it makes; the rest is in the order of the pages."""
 UNTIL_STOPPED = re.compile(r"^mlflow models serve |^python entrypoints/serve\.py |^mlflow run \. -e serve ")
-"""Commands that serve until they are stopped; meanwhile those of curl are run."""
+"""Commands that serve a model until they are stopped; meanwhile those of curl are run."""
+BROWSED = re.compile(r"^python entrypoints/ui\.py |^mlflow run \. -e ui ")
+"""Commands that serve MLflow's pages until they are stopped."""
 PORT = re.compile(r"(?<=--port )\d+|(?<=port=)\d+|(?<=127\.0\.0\.1:)\d+")
 PROGRAM = re.compile(r"\W*(?:curl|docker|git|make|mlflow|pip|python) ")
 PATIENCE_SECONDS = 300
@@ -298,14 +300,14 @@ def do(user: User, command: Command) -> None:
         promise(user)
 
 
-def serve(user: User, command: Command, questions: Sequence[Command]) -> None:
-    """Start a command that serves, ask it the questions, and stop it politely."""
+def serve(user: User, command: Command, questions: Sequence[Command], health: str = "/ping") -> None:
+    """Start a command that serves, ask it the questions, and stop it politely. ``health``: what it answers first."""
     log = user.folder / "server.log"
     process = user.begin(command, log)
     server = Server(user.port, process, log)
     try:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not server.is_up():
+        while not server.is_up(health):
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
         for question in questions:
@@ -314,7 +316,7 @@ def serve(user: User, command: Command, questions: Sequence[Command]) -> None:
             user.problems[question.does] = ""
     finally:
         end(process, signal.SIGTERM)
-    while server.is_up():
+    while server.is_up(health):
         assert time.monotonic() < deadline, "it goes on after SIGTERM"
         time.sleep(0.05)
     assert "Traceback" not in log.read_text(), log.read_text()
@@ -334,6 +336,8 @@ def problems(tmp_path_factory: pytest.TempPathFactory) -> dict[object, str]:
                     continue
                 if UNTIL_STOPPED.match(command.name):
                     serve(user, command, questions)
+                elif BROWSED.match(command.name):
+                    serve(user, command, [], "/health")
                 else:
                     do(user, command)
                 user.problems[command.does] = ""

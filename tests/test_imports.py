@@ -42,6 +42,8 @@ ALLOWED = {
             "store",
             "current",
             "fluent",
+            "mlflow_pages",
+            "mlflow_server",
         },
         "seqeval": {"scoring"},
         "matplotlib": set(),

@@ -19,6 +19,7 @@ from nertransfer import serving
 from nertransfer.commandline import build
 from nertransfer.config import ModelOptions, ServeConfig
 from nertransfer.errors import InputError
+from nertransfer.listening import listener
 from nertransfer.prediction import load_tagger
 from nertransfer.served import LONGEST_TEXT
 
@@ -177,11 +178,11 @@ def test_a_port_that_is_taken_and_a_model_that_is_not_there(
 ) -> None:
     uri = f"sqlite:///{folder.parent}/mlflow.db"
     with pytest.raises(InputError, match=f"port={server.port} cannot be had: Address already in use"):
-        serving.serve(build(ServeConfig, {"language": "aaa", "port": str(server.port), "tracking_uri": uri}))
+        listener("127.0.0.1", server.port)
     with pytest.raises(InputError, match=r"host='\.\.', port=0 cannot be had"):
-        serving.serve(build(ServeConfig, {"language": "aaa", "host": "..", "port": "0", "tracking_uri": uri}))
+        listener("..", 0)
     with pytest.raises(InputError, match="language='zzz' has no registered model; registered languages: aaa"):
-        serving.serve(build(ServeConfig, {"language": "zzz", "port": "0", "tracking_uri": uri}))
+        serving.serve(build(ServeConfig, {"language": "zzz", "tracking_uri": uri}), listener("127.0.0.1", 0))
     assert capsys.readouterr().out == ""
 
 

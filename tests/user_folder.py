@@ -86,6 +86,8 @@ def copy_checkout(folder: Path, port: int) -> None:
     ports = (
         ("nertransfer/config.py", "port: int = option(5001,", f"port: int = option({port},"),
         ("MLproject", 'port: {type: string, default: "5001"}', f'port: {{type: string, default: "{port}"}}'),
+        ("nertransfer/config.py", "port: int = option(5000,", f"port: int = option({port},"),
+        ("MLproject", 'port: {type: string, default: "5000"}', f'port: {{type: string, default: "{port}"}}'),
     )
     for name, old, new in (*SMALLER, *ports):
         text = (folder / name).read_text(encoding="utf-8")

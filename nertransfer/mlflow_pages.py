@@ -1,0 +1,63 @@
+"""MLflow's pages on the studies of a store, as lines for people."""
+
+from collections.abc import Iterable, Iterator
+
+from mlflow.entities import Experiment
+
+from nertransfer import pages, schema
+from nertransfer.aliases import champions
+from nertransfer.store import MlflowClient
+from nertransfer.store_address import DEFAULT_URI, is_served, public_uri
+
+SHOWN = 5
+"""So many studies are listed beside the newest."""
+FINISHED_CELLS = f"tags.{schema.KIND} = '{schema.KIND_CELL}' and attributes.status = 'FINISHED'"
+
+
+def overview(store: MlflowClient, server: str, how: str = "") -> str:
+    """The pages of the newest study, and one page of each of a few others, a line each. ``how``: to end it."""
+    found = list(studies(store))
+    if not found:
+        everything = pages.experiments_page(server)
+        return f"no study is in {public_uri(store.tracking_uri)} yet; MLflow is at {everything}{how}"
+    newest, *others = found
+    lines = [f"in MLflow{how}:", f"study {newest.name}", *_lines(_pages_of(store, server, newest))]
+    if others:
+        lines += ["other studies", *_lines((one.name, _pages_of(store, server, one)[0][1]) for one in others[:SHOWN])]
+    if len(others) > SHOWN:
+        lines.append(f"  and {len(others) - SHOWN} more: {pages.experiments_page(server)}")
+    return "\n".join(lines)
+
+
+def of_study(store: MlflowClient, experiment_id: str) -> str:
+    """The pages of one study, a line each, and how to start the server that has them where none runs."""
+    uri = store.tracking_uri
+    served = is_served(uri)
+    other = "" if uri == DEFAULT_URI else f" --tracking_uri {public_uri(uri)}"
+    head = "in MLflow:" if served else f"in MLflow (start it with: python entrypoints/ui.py{other}):"
+    server = public_uri(uri) if served else pages.LOCAL
+    return "\n".join([head, *_lines(_pages_of(store, server, store.get_experiment(experiment_id)))])
+
+
+def studies(store: MlflowClient) -> Iterator[Experiment]:
+    """The experiments that have a finished cell, the one with the newest first."""
+    newest = {}
+    for experiment in store.search_experiments(max_results=1000):
+        runs = store.search_runs(
+            [experiment.experiment_id], FINISHED_CELLS, max_results=1, order_by=["attributes.end_time DESC"]
+        )
+        if runs:
+            newest[experiment.experiment_id] = runs[0].info.end_time, experiment
+    for _, experiment in sorted(newest.values(), key=lambda pair: -pair[0]):
+        yield experiment
+
+
+def _pages_of(store: MlflowClient, server: str, experiment: Experiment) -> list[tuple[str, str]]:
+    views = [name for name in pages.VIEWS if pages.VIEW_TAG + name in experiment.tags]
+    runs = store.search_runs([experiment.experiment_id], FINISHED_CELLS, max_results=10_000)
+    sources = sorted({run.data.tags.get(schema.SOURCE, "") for run in runs} - {""})
+    return pages.listed(server, experiment.experiment_id, views, champions(store, sources))
+
+
+def _lines(found: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"  {title:<20} {address}" for title, address in found]
