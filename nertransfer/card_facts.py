@@ -87,6 +87,7 @@ def collect(
         unseen=_unseen(sentences, _corpus(corpora or {}, source), tags.get(schema.TRAIN_DIGEST, "")),
         example=_example(sentences),
         versions=_versions(study, run),
+        python_tokenizer=tags.get(schema.PYTHON_TOKENIZER, ""),
     )
 
 

@@ -15,7 +15,7 @@ from mlflow.entities import LoggedModel, LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import MLMODEL_FILE_NAME
 
-from nertransfer import artifacts, packaging, schema, starts, trained_cells
+from nertransfer import artifacts, packaging, python_tokenizers, schema, standalone, starts, trained_cells
 from nertransfer.best_seeds import Choice, choose
 from nertransfer.cell import Cell
 from nertransfer.cell_folders import cell_lock, weights_folder
@@ -29,7 +29,8 @@ from nertransfer.tracking import logged_model
 logger = logging.getLogger("nertransfer")
 
 AGGREGATION = "first"
-"""How transformers' pipeline merges sub-tokens: a word has the label of its first one, as in training."""
+"""How transformers' pipeline merges sub-tokens: a word has the label of its first one, as in training. With a tokenizer
+that is written in Python the pipeline cannot merge them, and its flavor gives a label a sub-token."""
 
 REQUIREMENTS = ("mlflow", "torch", "transformers", "accelerate", "safetensors", "pandas")
 
@@ -80,20 +81,25 @@ def store(study: Study, choice: Choice, work_dir: Path) -> None:
     spans."""
     model, tokenizer, _ = starts.load_tagger(starts.Start("weights", str(weights_folder(work_dir, choice.key))))
     pipeline = transformers.pipeline(
-        "token-classification", model=model, tokenizer=tokenizer, aggregation_strategy=AGGREGATION
-    )
+        "token-classification", model=model, tokenizer=standalone.ready(tokenizer),
+        aggregation_strategy=AGGREGATION if tokenizer.is_fast else "none",
+    )  # fmt: skip
     tags, name = choice.run.data.tags, f"{choice.start}-{choice.source}-s{choice.seed}"
+    if not tokenizer.is_fast:  # for the card
+        tags[schema.PYTHON_TOKENIZER] = type(tokenizer).__name__
+        study.client.set_tag(choice.run.info.run_id, schema.PYTHON_TOKENIZER, tags[schema.PYTHON_TOKENIZER])
     if find_model(study.client, tags.get(schema.MODEL_URI, "")) is None:
         own = {key: value for key, value in tags.items() if not key.startswith("mlflow.")}
         tags[schema.MODEL_URI] = logged_model(study, choice.run.info.run_id, name, own, fresh=False)
         study.client.set_tag(choice.run.info.run_id, schema.MODEL_URI, tags[schema.MODEL_URI])
     with fluent(study.uri):
-        patiently(lambda: packaging.log(pipeline, name, tags[schema.MODEL_URI], _requirements()))
+        needed = _requirements((*REQUIREMENTS, *python_tokenizers.packages(tokenizer)))
+        patiently(lambda: packaging.log(pipeline, name, tags[schema.MODEL_URI], needed))
 
 
 @functools.cache
-def _requirements() -> list[str]:
-    return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
+def _requirements(names: tuple[str, ...]) -> list[str]:
+    return [f"{name}=={version(name).partition('+')[0]}" for name in names]
 
 
 def is_beaten(

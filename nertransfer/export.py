@@ -13,7 +13,17 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HFValidationError, HTTPError  # the latter is its HTTP client's, of every kind
 from huggingface_hub.utils import validate_repo_id
 
-from nertransfer import card_facts, model_addresses, model_card, named_models, onnx_graph, schema, starts, study_data
+from nertransfer import (
+    card_facts,
+    model_addresses,
+    model_card,
+    named_models,
+    onnx_graph,
+    schema,
+    standalone,
+    starts,
+    study_data,
+)
 from nertransfer.config import ExportConfig
 from nertransfer.errors import InputError
 from nertransfer.folders import make_folder, only_maker
@@ -87,7 +97,7 @@ def _fill(
     model, tokenizer, _ = starts.load_tagger(start)
     with starts.quiet():
         model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        standalone.ready(tokenizer).save_pretrained(folder)
     (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)  # it was for its owner alone
     selection_split = version.tags.get(schema.SELECTION_SPLIT, "") if version else ""
     corpora = card_facts.corpora_at_hand(config.data)

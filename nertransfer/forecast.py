@@ -66,6 +66,8 @@ def foresee(config: StudyConfig, study: Study | None) -> Forecast:
             f"the corpora of data={config.data.data} are not on this machine yet: finished cells cannot be looked up"
         )
     resolved = _resolve(config, grid)
+    for start in resolved.values():
+        starts.check_fit(start)
     runs = cell_runs(study, "FINISHED") if study is not None else []
     done: dict[Configuration, list[int]] = {}
     if corpora is not None:

@@ -5,7 +5,6 @@ Mitchell et al. (2019, Model Cards for Model Reporting); the metadata are those 
 fractions in the data and percent in the text.
 """
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from nertransfer import snippets
 from nertransfer.display import duration
 from nertransfer.entity_subsets import LONG_WORDS, Subset
 from nertransfer.grid import FewShot, languages_of
@@ -96,7 +96,8 @@ class Card:
     ``<language>+<language>.<split>``. ``digests``: SHA-256 by language, of the whole corpus; ``train_digest`` of the
     source's train file. ``unseen`` is None where the train split is not at hand, ``long`` where there are no
     predictions. ``example``: words of one sentence. ``parts``: the languages of a source of several,
-    and that of ``few_shot``, a few sentences of which were used, too.
+    and that of ``few_shot``, a few sentences of which were used, too. ``python_tokenizer``: the class of its tokenizer,
+    where that is written in Python (`nertransfer.python_tokenizers`).
     """
 
     model: str
@@ -129,6 +130,7 @@ class Card:
     versions: Mapping[str, str] = field(default_factory=dict)
     parts: Sequence[Score] = ()
     few_shot: FewShot | None = None
+    python_tokenizer: str = ""
 
 
 # --- parts ---------------------------------------------------------------------------------------------------------
@@ -251,36 +253,34 @@ def _subset(subset: Subset) -> str:
     return f"F1 {100 * subset.f1:.1f} % ({subset.gold} in the test split, {subset.correct} found)"
 
 
-def _use(snippet: str) -> str:
-    return (
-        f'```python\n{snippet}\n```\n\n`aggregation_strategy="first"` gives a word the tag of its first sub-token, '
-        "which is what it was trained and scored on."
+def _use(card: Card, snippet: str) -> str:
+    text = (
+        '`aggregation_strategy="first"` gives a word the tag of its first sub-token, which is what it was trained and '
+        "scored on."
     )
+    if card.python_tokenizer:
+        text = (
+            "A word has the tag of its first sub-token, which is what it was trained and scored on. Its tokenizer, "
+            f"`{_code(card.python_tokenizer)}`, is written in Python: transformers' pipeline cannot join its "
+            "sub-tokens to words, and gives a label to each, of which only those of first ones mean anything."
+        )
+    return f"```python\n{snippet}\n```\n\n{text}"
 
 
 def hub_snippet(card: Card, model: str = ".") -> str:
     """Python that tags a sentence with transformers alone; ``model``: hub id, or the folder of the export."""
-    where = "this folder" if model == "." else "on the hub"
-    return (
-        "from transformers import pipeline\n\n"
-        f'tagger = pipeline("token-classification", model={json.dumps(model)}, aggregation_strategy="first")'
-        f"  # {where}\nprint(tagger({_example(card)}))"
-    )
+    if card.python_tokenizer:
+        return snippets.word_by_word(model, _example(card))
+    return snippets.by_pipeline(model, "this folder" if model == "." else "on the hub", _example(card))
 
 
 def registry_snippet(card: Card, version: int | str) -> str:
     """Python that tags a sentence with the version in the registry."""
-    return (
-        "import mlflow\n\n"
-        f'model = "models:/{card.model}/{version}"  # in the store that MLFLOW_TRACKING_URI names\n'
-        'tagger = mlflow.transformers.load_model(model, aggregation_strategy="first")\n'
-        f"print(tagger({_example(card)}))"
-    )
+    return snippets.from_registry(f"models:/{card.model}/{version}", _example(card), not card.python_tokenizer)
 
 
 def _example(card: Card) -> str:
-    """The example sentence as a Python literal that cannot end a code block."""
-    return json.dumps(" ".join(card.example) or "A sentence to tag.", ensure_ascii=False).replace("`", "\\x60")
+    return " ".join(card.example) or "A sentence to tag."
 
 
 def _limits(card: Card) -> str:
@@ -367,7 +367,7 @@ def _sections(card: Card, snippet: str) -> list[_Section]:
         _Section("Zero-shot", _zero_shot(card), 2),
         _Section(f"Categories, test split of {card.source}", _categories(card), 3),
         _Section("Known weaknesses", _weaknesses(card), 0),
-        _Section("Use", _use(snippet), 4),
+        _Section("Use", _use(card, snippet), 4),
         _Section("Intended use and limits", _limits(card), 5),
         _Section("Data", _data(card), 6),
         _Section("Training", _training(card), 7),

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from nertransfer import starts
+from nertransfer import snippets, starts
 from nertransfer.encoding import Encoded, collate, encode, token_budget_batches
 from nertransfer.entity_subsets import Tagged
 from nertransfer.errors import InputError
@@ -84,7 +84,9 @@ def write(
     def by_onnx(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return session.run([OUTPUT], dict(zip(INPUTS, (ids, mask), strict=True)))[0]
 
-    return _section(variant, path, folder, _measure(model, tokenizer, (by_torch, by_onnx), sentences))
+    return _section(
+        variant, path, folder, _measure(model, tokenizer, (by_torch, by_onnx), sentences), not tokenizer.is_fast
+    )
 
 
 class _Logits(torch.nn.Module):
@@ -93,11 +95,39 @@ class _Logits(torch.nn.Module):
         self.model = model
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+        mask = {"attention_mask": attention_mask}
+        if self.model.config.model_type == "xlnet":  # the exporter has no rule for 1.0 minus a mask of integers
+            mask = {"input_mask": (attention_mask == 0).float()}
+        return self.model(input_ids=input_ids, **mask).logits
 
 
 def _trace(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
-    """Write the graph; weights of more than 1.5 GiB, near to what one such file can hold, go into a file beside it."""
+    """Write the graph; weights of more than 1.5 GiB, near to what one such file can hold, go into a file beside it.
+
+    Raises InputError where PyTorch's exporter cannot write this model.
+    """
+    try:
+        with _exportable(model):
+            _export(model, tokenizer, path)
+    except Exception as error:  # whatever step of the exporter fails
+        cause = str(error.__cause__ or error).strip().partition("\n")[0]
+        kind = model.config.model_type
+        raise InputError(f"PyTorch cannot write {kind} as a graph ({cause}); give variant=torch", "variant") from error
+
+
+@contextmanager
+def _exportable(model: PreTrainedModel) -> Iterator[None]:
+    """T5 and its kin with attention written out: the exporter refuses what else they do to its shape."""
+    usual = model.config._attn_implementation
+    if "t5" in model.config.model_type:
+        model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(usual)
+
+
+def _export(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=tokenizer.model_max_length)
     ids = torch.full((2, min(8, tokenizer.model_max_length)), tokenizer.unk_token_id or 0)
     with warnings.catch_warnings(), _hushed("torch.onnx"):
@@ -164,7 +194,9 @@ def _tag(tagger: Tagger, encoded: Encoded, batches: Sequence[list[int]], labels:
     return [names[ends[i] : ends[i + 1]].tolist() for i in range(len(ends) - 1)]
 
 
-def _section(variant: str, path: Path, folder: Path, measured: Sequence[tuple[float, float]]) -> str:
+def _section(
+    variant: str, path: Path, folder: Path, measured: Sequence[tuple[float, float]], python_tokenizer: bool
+) -> str:
     kind = "weights in 8 bits, dynamic quantisation" if variant == "onnx-int8" else "32-bit floats"
     files = sorted(path.parent.glob(f"{path.name}*"))
     size, before = sum(file.stat().st_size for file in files), (folder / "model.safetensors").stat().st_size
@@ -184,13 +216,6 @@ def _section(variant: str, path: Path, folder: Path, measured: Sequence[tuple[fl
         )
     else:
         lines.append("F1 and speed were not measured: the predictions on the test split are not kept.")
-    lines.append(
-        "```python\nimport onnxruntime\nfrom transformers import AutoConfig, AutoTokenizer\n\n"
-        f'session = onnxruntime.InferenceSession("{name}")  # in the folder of this file\n'
-        'tokenizer, config = AutoTokenizer.from_pretrained("."), AutoConfig.from_pretrained(".")\n'
-        'batch = tokenizer("A sentence to tag .".split(), is_split_into_words=True, return_tensors="np")\n'
-        f"inputs = {{name: batch[name] for name in {INPUTS!r}}}\n"
-        f'(logits,) = session.run(["{OUTPUT}"], inputs)\n'
-        "print([config.id2label[i] for i in logits[0].argmax(-1).tolist()])\n```"
-    )
+    snippet = snippets.word_by_word_with_onnx if python_tokenizer else snippets.with_onnx
+    lines.append(f"```python\n{snippet(name, INPUTS, OUTPUT, 'A sentence to tag .')}\n```")
     return "\n\n".join(lines)

@@ -7,7 +7,7 @@ safetensors where that commit has them, else PyTorch's own format, which is read
 
 import functools
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_b
 SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 PYTORCH = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 """Weights in one file, and the index of weights in several."""
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _SHARD = re.compile(r"(model|pytorch_model)-\d+-of-\d+\.(safetensors|bin)")
 _WEIGHTS = (".safetensors", ".bin", ".h5", ".msgpack", ".ot", ".onnx", ".pt", ".pth", ".ckpt", ".gguf", ".tflite")
 _NEEDLESS = (".py", ".md", ".zip", ".gz", ".png", ".jpg", ".gitattributes", ".gitignore")
@@ -43,24 +44,37 @@ class StartFiles:
     commit: str | None = None
 
 
-def locate(location: str, revision: str | None, local_only: bool = False) -> StartFiles:
+class NotHere(ValueError):
+    """The files are not on this machine, and could not be, or were not to be, downloaded."""
+
+
+Check = Callable[[Path], None]
+
+
+def locate(location: str, revision: str | None, local_only: bool = False, check: Check | None = None) -> StartFiles:
     """The files of a start: a folder's, or those of a hub id, downloaded where the cache lacks them.
 
-    ``local_only``: download nothing. Raises ValueError with one line for people: no such repository or revision, no
-    access, no network and no copy in the cache, no weights that can be read.
+    ``local_only``: download nothing. ``check``: is called with a folder that has the configuration, before the weights
+    are downloaded. Raises ValueError with one line for people: no such repository or revision, no access, no weights
+    that can be read; NotHere: no network and no copy in the cache, or no such folder.
     """
     if Path(location).is_dir():
-        return _checked(Path(location), None)
-    return from_hub(location, revision, local_only)
+        found = _checked(Path(location), None)
+        if check is not None:
+            check(found.folder)
+        return found
+    if not _HUB_ID.fullmatch(location):
+        raise NotHere("there is no such folder")
+    return from_hub(location, revision, local_only, check)
 
 
 @functools.cache
-def from_hub(location: str, revision: str | None, local_only: bool) -> StartFiles:
+def from_hub(location: str, revision: str | None, local_only: bool, check: Check | None) -> StartFiles:
     """`locate` for a hub id, once in a process."""
     local = local_only or is_offline_mode()
     try:
         commit = HfApi().resolve_revision(location, revision=revision, local_files_only=local).resolved
-        folder, names = _snapshot(location, commit, local)
+        folder, names = _snapshot(location, commit, local, check)
         return _checked(folder, names, commit)
     except RevisionNotFoundError:
         raise ValueError(f"the hub's repository has no revision {revision!r}") from None
@@ -73,7 +87,7 @@ def from_hub(location: str, revision: str | None, local_only: bool) -> StartFile
         raise ValueError("the hub has no such repository, or it is private and HF_TOKEN does not open it") from None
     except (RevisionResolutionError, LocalEntryNotFoundError) as error:
         there = "has only a part of it" if isinstance(error, IncompleteSnapshotError) else "lacks it"
-        raise ValueError(
+        raise NotHere(
             f"the hub's cache on this machine {there}, and {_unreachable(error, local_only)}; without a network give "
             "a folder saved by save_pretrained, or a cache (HF_HOME) that was filled elsewhere"
         ) from None
@@ -91,22 +105,21 @@ def _unreachable(error: Exception, local_only: bool) -> str:
     return f"the hub cannot be reached ({type(cause).__name__})"
 
 
-def _snapshot(location: str, commit: str, local: bool) -> tuple[Path, list[str] | None]:
+def _snapshot(location: str, commit: str, local: bool, check: Check | None) -> tuple[Path, list[str] | None]:
     """The folder of a commit in the cache, and all files of the commit; None where nobody says which there are.
 
     What the hub said of them is kept in the cache: it is not asked again about a commit that was downloaded whole, and
     an incomplete download is known as one.
     """
     download = functools.partial(snapshot_download, location, revision=commit)
+    with _no_bars():
+        folder = Path(download(local_files_only=local, allow_patterns=["config.json"]))  # and the list of files
+    if check is not None and (folder / "config.json").is_file():
+        check(folder)
     try:
-        names = _listed(location, commit)
-    except CachedRepoTreeNotFoundError:
-        with _no_bars():
-            folder = download(local_files_only=local, allow_patterns=["config.json"])  # and the list
-        try:
-            names = _listed(location, commit)
-        except CachedRepoTreeNotFoundError:  # the hub was not asked, and another program filled the cache
-            return Path(folder), None
+        names = [file.path for file in get_cached_repo_tree(location, revision=commit)]
+    except CachedRepoTreeNotFoundError:  # the hub was not asked, and another program filled the cache
+        return folder, None
     wanted = needed(names)
     try:
         return Path(download(local_files_only=True, allow_patterns=wanted)), names
@@ -114,10 +127,6 @@ def _snapshot(location: str, commit: str, local: bool) -> tuple[Path, list[str] 
         if local:
             raise
     return Path(download(allow_patterns=wanted)), names
-
-
-def _listed(location: str, commit: str) -> list[str]:
-    return [file.path for file in get_cached_repo_tree(location, revision=commit)]
 
 
 @contextmanager

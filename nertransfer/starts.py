@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,13 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from nertransfer import architectures, python_tokenizers
 from nertransfer.catalogue import CATALOGUE, PINNED
 from nertransfer.config import Recipe
 from nertransfer.errors import InputError
 from nertransfer.folders import flush
 from nertransfer.labels import category_of
-from nertransfer.start_files import StartFiles, locate
+from nertransfer.start_files import NotHere, StartFiles, locate
 
 WINDOW = "nertransfer_window"
 """Entry of a tagger's configuration: the window it was fine-tuned with, in sub-tokens."""
@@ -117,11 +118,14 @@ def quiet(bars: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def _loading(start: Start, local_only: bool = False) -> Iterator[StartFiles]:
-    """The files of a start; failures become one InputError. ``local_only``: download nothing."""
+def _loading(
+    start: Start, local_only: bool = False, check: Callable[[Path], None] | None = None
+) -> Iterator[StartFiles]:
+    """The files of a start; failures become one InputError. ``local_only``: download nothing. ``check``: of the folder
+    with its configuration, before the weights are downloaded."""
     try:
         with quiet(bars=not Path(start.location).is_dir()):
-            yield locate(start.location, start.revision, local_only)
+            yield locate(start.location, start.revision, local_only, check)
     except Exception as error:  # the libraries raise what they like: TypeError, their own kinds, Exception itself
         raise InputError(f"start {start.name!r} cannot be loaded from {start.shown!r}: {_reason(error)}") from error
 
@@ -159,6 +163,7 @@ def load_tokenizer(start: Start, local_only: bool = False) -> PreTrainedTokenize
             tokenizer = AutoTokenizer.from_pretrained(files.folder, add_prefix_space=True, **_LOCAL)
         if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # transformers makes one of nothing, without a word
             raise ValueError("there is no tokenizer, or none with a vocabulary")
+        python_tokenizers.check(tokenizer)
         config = AutoConfig.from_pretrained(files.folder, **_LOCAL)
         positions = getattr(config, "max_position_embeddings", None)
         if positions is not None and positions > 0:  # XLNet, which has no limit, says -1
@@ -247,8 +252,24 @@ def load_tagger(start: Start) -> tuple[PreTrainedModel, PreTrainedTokenizerBase,
 
 def load_encoder(start: Start, local_only: bool = False) -> PreTrainedModel:
     """The encoder of a start or of a tagger in float32, without any head: the one that taggers have, of T5 as well."""
-    with _loading(start, local_only) as files:
+    with _loading(start, local_only, _check_architecture) as files:
         return _load(AutoModelForTokenClassification, files)[0].base_model
+
+
+def _check_architecture(folder: Path) -> None:
+    architectures.check(AutoConfig.from_pretrained(folder, **_LOCAL))
+
+
+def check_fit(start: Start) -> None:
+    """Raise InputError where a start that is on this machine cannot tag, as far as its configuration and tokenizer
+    tell; loads no weights and downloads nothing."""
+    try:
+        with _loading(start, local_only=True, check=_check_architecture):
+            pass
+        load_tokenizer(start, local_only=True)
+    except InputError as error:
+        if not isinstance(error.__cause__, NotHere):
+            raise
 
 
 def _check_vocabulary(start: Start, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -312,7 +333,7 @@ class Identity:
 
 def identify(start: Start, local_only: bool = False) -> Identity:
     """Fingerprint and digest of a start. Loads it once; ``local_only`` raises InputError rather than download it."""
-    with _loading(start, local_only) as files:
+    with _loading(start, local_only, _check_architecture) as files:
         encoder = _load(AutoModelForTokenClassification, files)[0].base_model
     weights = fingerprint(encoder)
     configuration = {
@@ -322,11 +343,13 @@ def identify(start: Start, local_only: bool = False) -> Identity:
     }
     tokenizer = load_tokenizer(start, local_only)
     _check_vocabulary(start, encoder, tokenizer)
+    with _loading(start):
+        architectures.check_reading(encoder, tokenizer.model_max_length)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     vocabulary = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
     text = json.dumps([weights, configuration, vocabulary, tokenizer.model_max_length], sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    limits = f"{tokenizer.special_tokens_map} {tokenizer.model_max_length}"
+    limits = f"{tokenizer.special_tokens_map} {tokenizer.model_max_length}{python_tokenizers.rules(tokenizer)}"
     words = hashlib.sha256(f"{vocabulary} {limits}".encode()).hexdigest()
     return Identity(weights, digest, words, tokenizer.model_max_length, files.commit)
 

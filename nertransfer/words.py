@@ -6,7 +6,7 @@ imports nothing of ours: what a registered model reads and returns is what train
 
 import functools
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 OUTSIDE = "O"
@@ -78,30 +78,57 @@ def split_words(text: str) -> list[Place]:
     return places
 
 
-def word_pieces(tokenizer: Callable[..., Any], words: Sequence[str], special: bool = False) -> list[list[int]]:
-    """Sub-tokens of each word as it stands behind another one in a text; ``special``: with the special ones.
+def word_pieces(tokenizer: Any, words: Sequence[str]) -> list[list[int]]:
+    """Sub-tokens of each word as it stands behind another one in a text, without the special ones around a text.
 
-    Where the tokenizer runs words together that it is given one by one, for the space before a word is a part of it
-    (ModernBERT's and Gemma's byte pairs), each is given with a space before it.
+    No word of a text is a special token: one that is spelled like it, such as ``<pad>`` or ``[SEP]``, is cut into
+    ordinary sub-tokens. Where the tokenizer has none for it, the unknown token takes its place (or nothing, where
+    there is no unknown token). Else models that count positions by their padding would count wrong behind it, and a
+    text could end a sentence for the model.
     """
+    found = _pieces(tokenizer, words)
+    special = set(tokenizer.all_special_ids)
+    odd = [i for i, pieces in enumerate(found) if not special.isdisjoint(pieces)]
+    if odd:
+        unknown = tokenizer.unk_token_id
+        instead = [] if unknown is None else [unknown]
+        for i, pieces in zip(odd, _pieces(tokenizer, [words[i] for i in odd], plain=True), strict=True):
+            found[i] = [new for piece in pieces for new in (instead if piece in special else [piece])]
+    return found
 
-    def ids(text: Any, split: bool = False, special: bool = False) -> Any:
-        return tokenizer(
-            text, is_split_into_words=split, add_special_tokens=special,
-            return_attention_mask=False, return_token_type_ids=False,
-        )["input_ids"]  # fmt: skip
 
-    if ids(["a", "a"], split=True) != ids("a a") == ids("a") + ids(" a"):
-        return ids([f" {word}" for word in words], special=special)
-    return ids([[word] for word in words], split=True, special=special)
+def _pieces(tokenizer: Any, words: Sequence[str], special: bool = False, plain: bool = False) -> list[list[int]]:
+    """What the tokenizer makes of each word. ``special``: with the special tokens around it; ``plain``: special tokens
+    in the text itself are ordinary text."""
+    more = {"split_special_tokens": True} if plain else {}
+    if needs_spaces(tokenizer):
+        return _ids(tokenizer, [f" {word}" for word in words], add_special_tokens=special, **more)
+    return _ids(tokenizer, [[word] for word in words], split=True, add_special_tokens=special, **more)
 
 
-def ids_around_words(tokenizer: Callable[..., Any]) -> tuple[list[int], list[int]]:
+def needs_spaces(tokenizer: Any) -> bool:
+    """Whether the tokenizer runs words together that it is given one by one, for the space before a word is a part of
+    it (byte pairs of ModernBERT and Gemma, bytes of ByT5): then each is given with a space before it."""
+    return (
+        _ids(tokenizer, ["a", "a"], split=True)
+        != _ids(tokenizer, "a a")
+        == (_ids(tokenizer, "a") + _ids(tokenizer, " a"))
+    )
+
+
+def _ids(tokenizer: Any, text: Any, split: bool = False, add_special_tokens: bool = False, **more: bool) -> Any:
+    return tokenizer(
+        text, is_split_into_words=split, add_special_tokens=add_special_tokens, return_attention_mask=False,
+        return_token_type_ids=False, **more,
+    )["input_ids"]  # fmt: skip
+
+
+def ids_around_words(tokenizer: Any) -> tuple[list[int], list[int]]:
     """Ids the tokenizer puts before and after one sequence, such as <s> and </s>.
 
     Raises ValueError where it changes words when it adds them.
     """
-    (bare,), (full,) = (word_pieces(tokenizer, ["a"], special) for special in (False, True))
+    (bare,), (full,) = (_pieces(tokenizer, ["a"], special) for special in (False, True))
     for offset in range(len(full) - len(bare) + 1):
         if full[offset : offset + len(bare)] == bare:
             return full[:offset], full[offset + len(bare) :]

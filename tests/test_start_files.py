@@ -18,6 +18,7 @@ from nertransfer.errors import InputError
 from nertransfer.starts import Identity, Start
 
 NAME = "owner/model"
+CONFIG = b'{"model_type": "xlm-roberta"}'
 
 
 @pytest.fixture
@@ -128,6 +129,14 @@ def test_only_what_is_needed_is_downloaded(hub: Hub, tmp_path: Path) -> None:
     assert start_files.size(located) == len(files["model.safetensors"])
 
 
+def test_what_cannot_tag_is_refused_before_its_weights_are_downloaded(hub: Hub) -> None:
+    files = {"config.json": b'{"model_type": "llama"}', "model.safetensors": b"x"}
+    hub.repositories.setdefault(NAME, Repository()).commit(files)
+    with pytest.raises(InputError, match="in llama, a decoder, a word does not see what follows it"):
+        starts.identify(Start("model", NAME))
+    assert not [path for path in hub.asked if path.endswith(".safetensors")]
+
+
 def test_a_cache_that_another_program_filled_is_enough(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,10 +199,10 @@ def test_code_in_a_bin_file_is_refused_by_name_and_does_not_run(hub: Hub, tmp_pa
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        ({"config.json": b"{}", "tf_model.h5": b"x"}, "no weights: .* nor pytorch_model.bin; there is tf_model.h5"),
+        ({"config.json": CONFIG, "tf_model.h5": b"x"}, "no weights: .* nor pytorch_model.bin; there is tf_model.h5"),
         ({"README.md": b"x"}, "no config.json"),
         (
-            {"config.json": b"{}", "pytorch_model.bin": b"version https://git-lfs.github.com/spec/v1\n"},
+            {"config.json": CONFIG, "pytorch_model.bin": b"version https://git-lfs.github.com/spec/v1\n"},
             "pytorch_model.bin is a pointer of Git LFS",
         ),
     ],
