@@ -32,6 +32,8 @@ test: export NERTRANSFER_DATA ?= ../shared/data
 test: $(VENV)/test.stamp  ## run the tests (ARGS: pytest's own)
 	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
+# a copy of the corpora that stands beside the checkout is read; without one they are downloaded
+bench: export NERTRANSFER_DATA ?= $(wildcard ../shared/data)
 bench: $(VENV)/test.stamp  ## race the training, scoring and memory against other ways (ARGS: --help lists them)
 	$(RUN) benchmarks/speed.py $(ARGS)
 

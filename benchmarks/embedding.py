@@ -24,6 +24,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]  # runs from a checkout that is not installed
 
+import bench_data  # noqa: E402
 import numpy as np  # noqa: E402
 import speed_measures as measures  # noqa: E402
 import torch  # noqa: E402
@@ -214,7 +215,7 @@ def _spread(value: Mapping[str, float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "masakhaner")
+    bench_data.add_argument(parser)
     parser.add_argument("--start", type=Path, help="folder of the encoder; else MiniLM of the test environment")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
@@ -224,11 +225,12 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--output", type=Path, help="JSON file for everything measured")
     given = parser.parse_args()
+    data = bench_data.folder(parser, given.data)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     torch.set_num_threads(given.threads)
     transformers.logging.set_verbosity_error()
     result = run(
-        given.start or small_start(), given.data, given.rounds, given.sample, given.sentences, given.words,
+        given.start or small_start(), data, given.rounds, given.sample, given.sentences, given.words,
         torch.device(given.device),
     )  # fmt: skip
     if given.output is not None:
@@ -237,4 +239,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    bench_data.run(main)

@@ -33,6 +33,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]  # runs from a checkout that is not installed
 
+import bench_data  # noqa: E402
 import embedding  # noqa: E402
 import numpy as np  # noqa: E402
 import speed_measures as measures  # noqa: E402
@@ -373,7 +374,7 @@ STAGES = ("cell", "languages", "steps", "agreement", "race", "scoring", "embeddi
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "masakhaner")
+    bench_data.add_argument(parser)
     parser.add_argument("--work", type=Path, default=Path("work") / "gpu-benchmark", help="folder for the start")
     parser.add_argument("--stages", default=",".join(STAGES))
     parser.add_argument("--processes", default="2,3", help="how many run side by side")
@@ -385,11 +386,12 @@ def main() -> None:
         parser.error("there is no GPU here; --small tries the program out without one")
     if unknown := [name for name in given.stages.split(",") if name not in STAGES]:
         parser.error(f"--stages: {', '.join(unknown)}: one of {', '.join(STAGES)}")
+    data = bench_data.folder(parser, given.data)
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
     transformers.logging.set_verbosity_error()
     given.work.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
-    setting = Setting(given.data, given.work, given.small)
+    setting = Setting(data, given.work, given.small)
     gc.freeze()  # as the workers of a study do, whose cells begin and end with a collection
     if given.worker:
         worker(setting, Path(given.worker[0]), int(given.worker[1]))
@@ -405,9 +407,9 @@ def main() -> None:
         "steps": lambda: steps(setting),
         "agreement": lambda: agreement(setting),
         "race": lambda: race(setting),
-        "scoring": lambda: scoring(setting, given.data),
-        "embedding": lambda: embedding_words(setting, given.data),
-        "side by side": lambda: side_by_side(setting, given.data, [int(n) for n in given.processes.split(",")]),
+        "scoring": lambda: scoring(setting, data),
+        "embedding": lambda: embedding_words(setting, data),
+        "side by side": lambda: side_by_side(setting, data, [int(n) for n in given.processes.split(",")]),
     }
     for name in given.stages.split(","):
         began = time.perf_counter()
@@ -423,4 +425,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    bench_data.run(main)

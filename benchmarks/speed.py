@@ -27,6 +27,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]  # runs from a checkout that is not installed
 
+import bench_data  # noqa: E402
 import speed_measures as measures  # noqa: E402
 import speed_workloads as workloads  # noqa: E402
 import torch  # noqa: E402
@@ -178,9 +179,7 @@ def small_start() -> Path:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", type=Path, default=ROOT.parent / "shared" / "data" / "masakhaner", help="folder with the corpora"
-    )
+    bench_data.add_argument(parser)
     parser.add_argument("--source", default=Config.source, help="language to train on and tokenise")
     parser.add_argument("--start", type=Path, help="folder of the small encoder; else MiniLM of the test environment")
     parser.add_argument("--xlm-roberta", type=Path, help="folder of the big encoder; else made with random weights")
@@ -207,12 +206,13 @@ def main() -> None:
         parser.error(f"--workloads: {', '.join(sorted(unknown))}: one of {', '.join(workloads.WORKLOADS)}")
     if given.threads < 1 or given.steps < 1 or given.rounds < 0 or given.batches < 0:
         parser.error("--threads and --steps are at least 1, --rounds and --batches at least 0")
+    data = bench_data.folder(parser, given.data)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     progress.tell(lambda *_: None)  # no bars between the lines of progress
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         config = Config(
-            given.data, given.start or small_start(), given.xlm_roberta or folder / "xlm-roberta", given.source,
+            data, given.start or small_start(), given.xlm_roberta or folder / "xlm-roberta", given.source,
             threads=given.threads, rounds=given.rounds, batches=given.batches, steps=given.steps, bf16=given.bf16,
             workloads=names,
         )  # fmt: skip
@@ -228,4 +228,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    bench_data.run(main)

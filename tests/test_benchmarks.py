@@ -1,5 +1,6 @@
 """The race of benchmarks/speed.py: all contenders do the same work, and the file has what it promises. Never times."""
 
+import argparse
 import gc
 import itertools
 import json
@@ -14,6 +15,7 @@ from tiny import save_tiny_corpora, save_tiny_start
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
+import bench_data  # noqa: E402
 import embedding  # noqa: E402
 import gpu  # noqa: E402
 import speed  # noqa: E402
@@ -184,3 +186,20 @@ def test_the_program_for_gpus_says_what_it_lacks(
             gpu.main()
         assert message in capsys.readouterr().err
     assert not (tmp_path / "work").exists()
+
+
+def test_a_benchmark_finds_its_corpora_or_says_in_one_line_what_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser(prog="bench")
+    folder = save_tiny_corpora(tmp_path / "around" / "masakhaner", ("hau",))
+    monkeypatch.setenv(bench_data.VARIABLE, str(tmp_path / "around"))
+    assert bench_data.folder(parser, None) == bench_data.folder(parser, str(folder)) == folder
+    monkeypatch.setenv(bench_data.VARIABLE, str(tmp_path / "nothing"))
+    with pytest.raises(SystemExit):
+        bench_data.folder(parser, None)
+    assert "nothing/masakhaner' does not exist" in capsys.readouterr().err.splitlines()[-1]
+    monkeypatch.delenv(bench_data.VARIABLE)
+    downloaded = []
+    monkeypatch.setattr("nertransfer.fetch.ensure", lambda name, _: downloaded.append(name) or tmp_path)
+    assert bench_data.folder(parser, None) == tmp_path and downloaded == ["masakhaner"]
