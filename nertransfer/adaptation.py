@@ -6,9 +6,8 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from accelerate import Accelerator
-
 from nertransfer import planted_starts, starts
+from nertransfer.cell import make_accelerator
 from nertransfer.cell_measurements import curve
 from nertransfer.commandline import flat
 from nertransfer.config import PLANTED, AdaptConfig, RunOptions
@@ -36,7 +35,7 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
     _check_new(output)
     lines, digest = _read_text(config)
     recipe = config.recipe
-    accelerator = Accelerator(cpu=config.run.device == "cpu")
+    accelerator = make_accelerator(recipe, config.run)
     start = resolve_starts((config.start,), config.data, lambda: accelerator)[0]
     tokenizer = starts.load_tokenizer(start)
     if recipe.max_length > tokenizer.model_max_length:

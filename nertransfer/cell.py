@@ -22,10 +22,10 @@ from pathlib import Path
 import psutil
 import torch
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate.utils import GradientAccumulationPlugin, InitProcessGroupKwargs
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from nertransfer import counts, starts
+from nertransfer import counts, environment, starts
 from nertransfer.config import DeviceOptions, Recipe, RunOptions
 from nertransfer.corpus import Corpus, Split
 from nertransfer.encoding import Encoded, encode, joined
@@ -332,12 +332,19 @@ def _device_name(accelerator: Accelerator) -> str:
 
 
 def make_accelerator(recipe: Recipe, run: DeviceOptions) -> Accelerator:
-    """The accelerator of a process; raises InputError when the device cannot compute in that precision."""
+    """The accelerator of a process: made here alone, of the recipe and the device, whatever the environment says.
+
+    Raises InputError when the device cannot compute in that precision, or where `environment.clean` does.
+    """
+    environment.clean()
+    torch.set_float32_matmul_precision("highest")  # no TF32, whatever ran before in this process
     precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)
     try:
         accelerator = Accelerator(
             cpu=run.device == "cpu",
             mixed_precision=precision,
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),  # micro-batches are ours
+            dynamo_backend="no",
             kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
         )
     except ValueError as error:  # accelerate's own words

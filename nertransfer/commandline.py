@@ -21,7 +21,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from nertransfer import arguments, console, interrupts, processes
+from nertransfer import arguments, console, environment, interrupts, processes
 from nertransfer.config import LONGEST_NAME, LONGEST_PATH, RECIPES, DataOptions, Recipe, Script, default_recipe
 from nertransfer.errors import InputError
 from nertransfer.near import did_you_mean
@@ -281,6 +281,9 @@ def run(
     console.prepare()
     file = None
     try:
+        environment.clean()  # before a library that reads it is imported, and before a process is started
+        if processes.launched() > 1:
+            processes.end_with_parent()
         typed = given(config, sys.argv[1:] if argv is None else argv)
         if typed.asked:
             print(f"nertransfer {version()}" if typed.asked == arguments.VERSION else help_text(config, description))

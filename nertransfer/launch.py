@@ -1,7 +1,8 @@
-"""Starts the processes of a multi-process fine-tuning: accelerate on GPUs, torchrun with gloo on CPU.
+"""Starts the processes of a multi-process fine-tuning by torchrun, with NCCL on GPUs and gloo on a CPU.
 
-Run as a program, with a launcher's module and its arguments, it is that launcher, and ends with the status of the
-process that failed first: on its own a launcher says 1 whatever happened, and prints a traceback of itself.
+Not by ``accelerate launch``, which reads settings of its own from a file in the home folder. Run as a program, with
+torchrun's arguments, it is torchrun, and ends with the status of the process that failed first: on its own torchrun
+says 1 whatever happened, and prints a traceback of itself. All end with the process that started them.
 """
 
 import os
@@ -11,12 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch.distributed.elastic.multiprocessing.api import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-
 from nertransfer import processes
 from nertransfer.errors import InputError
+
+TORCHRUN = "torch.distributed.run"
 
 
 def check_world(num_processes: int) -> None:
@@ -28,7 +27,11 @@ def check_world(num_processes: int) -> None:
 
 def gpus(device: str) -> int:
     """How many GPUs a process may use."""
-    return torch.cuda.device_count() if device == "auto" else 0
+    if device != "auto":
+        return 0
+    import torch  # seconds, which what only starts others does without
+
+    return torch.cuda.device_count()
 
 
 def relaunch(num_processes: int, script: str, arguments: Sequence[str], device: str) -> int:
@@ -42,15 +45,16 @@ def relaunch(num_processes: int, script: str, arguments: Sequence[str], device: 
             f"num_processes={num_processes} is not allowed: there are {available} GPUs here", "num_processes"
         )
     environment = dict(os.environ)
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, processes.cores() // num_processes)))
     if available:
-        launcher = ["accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--main_process_port", "0",
-                    "--num_processes", str(num_processes), "--dynamo_backend", "no"]  # fmt: skip
-    else:
-        # `accelerate launch --cpu` starts a single process whatever number it is given
-        launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(num_processes)]
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, processes.cores() // num_processes)))
+        from accelerate.utils import check_cuda_p2p_ib_support
+
+        if not check_cuda_p2p_ib_support():  # NCCL does not find out by itself
+            environment |= {"NCCL_P2P_DISABLE": "1", "NCCL_IB_DISABLE": "1"}
+    environment[processes.STARTED_BY] = str(os.getpid())
     # after `--` no parameter of ours is taken for an abbreviation of one of the launcher's
-    command = [sys.executable, "-m", "nertransfer.launch", *launcher, "--", script, *arguments]
+    command = [sys.executable, "-m", "nertransfer.launch", "--standalone", "--nproc_per_node", str(num_processes), "--",
+               script, *arguments]  # fmt: skip
     checkout = str(Path(__file__).resolve().parents[1])  # which need not be installed
     environment["PYTHONPATH"] = os.pathsep.join([checkout, *filter(None, [environment.get("PYTHONPATH")])])
     running = subprocess.Popen(command, env=environment)
@@ -62,10 +66,15 @@ def relaunch(num_processes: int, script: str, arguments: Sequence[str], device: 
         raise
 
 
-def _main(launcher: str, arguments: Sequence[str]) -> None:
-    sys.argv = [launcher, *arguments]
+def _main(arguments: Sequence[str]) -> None:
+    processes.end_with_parent()
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    os.environ[processes.STARTED_BY] = str(os.getpid())
+    sys.argv = [TORCHRUN, *arguments]
     try:
-        runpy.run_module(launcher, run_name="__main__", alter_sys=True)
+        runpy.run_module(TORCHRUN, run_name="__main__", alter_sys=True)
     except ChildFailedError as error:
         status = error.get_first_failure()[1].exitcode
         raise SystemExit(status if status > 0 else 128 - status) from None  # a signal's number is negative there
@@ -74,4 +83,4 @@ def _main(launcher: str, arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], sys.argv[2:])
+    _main(sys.argv[1:])

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +13,12 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from nertransfer import console
+
+STARTED_BY = "NERTRANSFER_STARTED_BY"
+"""Variable with the number of the process that starts another one, which is to end with it."""
+LOOK_SECONDS = 0.5
+END_SECONDS = 10.0
+"""A process whose parent has gone has so long to end politely, as it does on SIGTERM."""
 
 
 def cores() -> int:
@@ -97,4 +104,33 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
+    os._exit(1)
+
+
+def end_with_parent() -> None:
+    """From now on this process ends with the one that started it, also where that is killed and this one is blocked.
+
+    First as on SIGTERM, so that a run is marked and a claim given back; after `END_SECONDS` at once. The parent gives
+    its number in `STARTED_BY`, where it may be gone before this call.
+    """
+    started_by, parent = int(os.environ.pop(STARTED_BY, "0")), os.getppid()
+    gone = bool(started_by) and started_by != parent and not _is_running(started_by)
+    threading.Thread(target=_end_after, args=(parent, gone), daemon=True).start()
+
+
+def _is_running(number: int) -> bool:
+    import psutil  # not where only the command line is looked at
+
+    try:
+        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _end_after(parent: int, gone: bool) -> None:
+    while not gone:
+        time.sleep(LOOK_SECONDS)
+        gone = os.getppid() != parent  # of a process whose parent has ended it is another one's number
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(END_SECONDS)
     os._exit(1)

@@ -460,6 +460,7 @@ def test_only_train_runs_in_several_processes_of_a_launcher(
         monkeypatch.delenv(name, raising=False)
     for name, value in launched.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(commandline.processes, "end_with_parent", lambda: None)
     seen: list[object] = []
     commandline.run(config.TrainConfig, seen.append, "", ["--source", "hau", "--data", "mine"], shared=True)
     with pytest.raises(SystemExit) if len(launched) == 2 else contextlib.nullcontext():

@@ -1,8 +1,15 @@
 """Several processes for one cell: what the launcher makes of how they end."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
+from project_scripts import ROOT
+from test_environment import CONFIG_FILE
 
 from nertransfer import launch
 from nertransfer.slurm_task import TAKEN_STATUS
@@ -15,7 +22,7 @@ signal.pause()
 """
 
 
-@pytest.mark.parametrize("gpus", [0, 2], ids=["torchrun", "accelerate"])
+@pytest.mark.parametrize("gpus", [0, 2], ids=["CPU", "GPUs"])
 def test_the_launcher_ends_with_the_status_of_the_process_that_ended_first(
     gpus: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -24,6 +31,46 @@ def test_the_launcher_ends_with_the_status_of_the_process_that_ended_first(
     monkeypatch.setattr(launch, "gpus", lambda _device: gpus)
     assert launch.relaunch(2, str(script), [], "auto") == TAKEN_STATUS
     assert "Traceback" not in capfd.readouterr().err
+
+
+SETTINGS = """
+import os
+from nertransfer import commandline
+from nertransfer.config import TrainConfig
+
+def main(config):
+    settings = sorted(name for name in os.environ if name.startswith(("ACCELERATE_", "FSDP_", "TORCHDYNAMO_")))
+    print(f"rank {os.environ['RANK']}: {settings}", flush=True)
+
+commandline.run(TrainConfig, main, "", ["--source", "hau"], shared=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "launcher",
+    [[], ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]],
+    ids=["ours", "accelerate launch"],
+)
+def test_processes_know_nothing_of_what_accelerate_config_has_written(
+    launcher: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Accelerate's own launcher turns its file into variables; ours does not read it."""
+    script = tmp_path / "train.py"
+    script.write_text(SETTINGS)
+    (tmp_path / "accelerate").mkdir()
+    (tmp_path / "accelerate" / "default_config.yaml").write_text(CONFIG_FILE)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCHDYNAMO_DISABLE", "1")
+    if launcher:
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        subprocess.run([sys.executable, *launcher, str(script)], env=environment, check=True)
+    else:
+        monkeypatch.setattr(launch, "gpus", lambda _device: 2)
+        assert launch.relaunch(2, str(script), [], "auto") == 0
+    said = capfd.readouterr()
+    assert sorted(said.out.splitlines()) == ["rank 0: []", "rank 1: []"]
+    (line,) = [line for line in said.err.splitlines() if line.startswith("ignored")]
+    assert "TORCHDYNAMO_DISABLE" in line and ("ACCELERATE_MIXED_PRECISION" in line) == bool(launcher)
 
 
 PROGRAM = """
@@ -53,3 +100,61 @@ def test_what_is_wrong_with_the_input_is_told_once(
     monkeypatch.setenv("PATIENCE", patience)
     assert launch.relaunch(2, str(script), [], "cpu") == 2
     assert capfd.readouterr().err.count("error: no such file") == 1
+
+
+# --- killed -------------------------------------------------------------------------------------------------------
+
+BEGIN = """
+import sys
+from nertransfer import interrupts, launch
+import signal
+signal.signal(signal.SIGINT, interrupts.handle)
+signal.signal(signal.SIGTERM, interrupts.handle_once)
+launch.relaunch(2, sys.argv[1], [], "cpu")
+"""
+WAITS = """
+import os, time
+from nertransfer import commandline, processes
+from nertransfer.config import TrainConfig
+
+def main(config):
+    if os.environ["BLOCKED"]:
+        from torch import distributed
+        distributed.init_process_group("gloo")
+    os.write(1, b"%d\\n" % os.getpid())  # at once, for both write
+    if os.environ["BLOCKED"] and os.environ["RANK"] == "1":
+        distributed.barrier()
+    time.sleep(600)
+
+commandline.run(TrainConfig, main, "", ["--source", "hau"], shared=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("victim", "number", "blocked"),
+    [
+        ("parent", signal.SIGKILL, False),
+        ("parent", signal.SIGTERM, False),
+        ("launcher", signal.SIGKILL, True),
+    ],
+)
+def test_no_process_is_left_of_a_cell_that_is_killed(
+    victim: str, number: signal.Signals, blocked: bool, tmp_path: Path
+) -> None:
+    """Of the command, the launcher it starts and the launcher's two processes; one may wait for the other for ever."""
+    script = tmp_path / "train.py"
+    script.write_text(WAITS)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", BEGIN, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "BLOCKED": "yes" if blocked else ""}, process_group=0,
+    )  # fmt: skip
+    assert parent.stdout is not None
+    processes = [psutil.Process(int(parent.stdout.readline())) for _ in range(2)]
+    (launcher,) = {process.ppid() for process in processes}
+    processes.append(psutil.Process(launcher))
+    os.kill(parent.pid if victim == "parent" else launcher, number)
+    _, left = psutil.wait_procs(processes, timeout=30)
+    for process in left:
+        process.kill()
+    parent.wait(30)
+    assert not left
