@@ -24,9 +24,12 @@ help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 	@echo 'ARGS passes arguments on, for example: make study ARGS="--seeds 0 --data masakhaner"'
 
+# What names data or a study file, in every form; %.yaml is one without a name.
+OWN_STUDY := $(foreach name,data study_file study-file,--$(name) --$(name)=% $(name)=%) %.yaml %.yml
+
 # on the planted corpora, unless ARGS names other data or another study file
 study: $(VENV)/study.stamp  ## fine-tune, score, register and analyse a grid (ARGS: --help lists the parameters)
-	$(RUN) entrypoints/study.py $(if $(findstring --data,$(ARGS))$(findstring --study_file,$(ARGS)),,--study_file studies/planted.yaml) $(ARGS)
+	$(RUN) entrypoints/study.py $(if $(filter $(OWN_STUDY),$(ARGS)),,--study_file studies/planted.yaml) $(ARGS)
 
 test: export NERTRANSFER_DATA ?= ../shared/data
 test: $(VENV)/test.stamp  ## run the tests (ARGS: pytest's own)
@@ -37,7 +40,7 @@ bench: export NERTRANSFER_DATA ?= $(wildcard ../shared/data)
 bench: $(VENV)/test.stamp  ## race the training, scoring and memory against other ways (ARGS: --help lists them)
 	$(RUN) benchmarks/speed.py $(ARGS)
 
-data: $(VENV)/study.stamp  ## read corpora strictly and describe them
+data: $(VENV)/study.stamp  ## read corpora strictly and describe them (ARGS: a folder, or masakhaner)
 	$(RUN) entrypoints/data.py $(ARGS)
 
 lint: $(VENV)/lint.stamp  ## check style with ruff

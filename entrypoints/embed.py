@@ -1,7 +1,7 @@
 """Store the contextual vectors of entity words under starts and fine-tuned cells, for the report to compare them.
 
     mlflow run . -e embed --env-manager local -P study=planted
-    python entrypoints/embed.py --study masakhaner --data path/to/masakhaner
+    python entrypoints/embed.py --study masakhaner
     python entrypoints/embed.py --study masakhaner --data path/to/masakhaner --models base,swa,models:/ner-hau@champion
 
 A run of kind embedding for each model; what is there already is not made again. analyse then has a section on them.

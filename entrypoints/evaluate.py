@@ -1,7 +1,11 @@
 """Score a model that exists on any targets: a finished cell, a registered model, a folder or a hub id.
 
-mlflow run . -e evaluate --env-manager local -P model=models:/ner-hau@champion -P data=path/to/masakhaner
-python entrypoints/evaluate.py --model models:/ner-hau@champion --data path/to/masakhaner --targets swa,wol
+mlflow run . -e evaluate --env-manager local -P model=models:/ner-hau@champion
+python entrypoints/evaluate.py models:/ner-hau@champion --targets swa,wol
+python entrypoints/evaluate.py --model models:/ner-hau@champion --data path/to/masakhaner    # other corpora, or a copy
+
+A model that was made here is scored on what its study was scored on, and tracked in that study. Other corpora may be
+given, and must be for a model from elsewhere.
 """
 
 import sys

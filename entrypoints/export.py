@@ -1,9 +1,9 @@
 """Write a registered model to a folder for transformers and a model hub, with its card; upload it if asked.
 
-mlflow run . -e export --env-manager local -P language=hau -P data=masakhaner
-python entrypoints/export.py --language hau --start swa --data masakhaner --output exports
-python entrypoints/export.py --model models:/ner-hau/3 --data masakhaner --variant onnx-int8
-HF_TOKEN=... python entrypoints/export.py --language hau --data masakhaner --push_to owner/name
+mlflow run . -e export --env-manager local -P language=hau
+python entrypoints/export.py --language hau --start swa --output exports
+python entrypoints/export.py --model models:/ner-hau/3 --variant onnx-int8
+HF_TOKEN=... python entrypoints/export.py --language hau --push_to owner/name
 """
 
 import sys

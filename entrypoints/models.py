@@ -1,7 +1,9 @@
 """List every version of every registered model: scores, aliases, study, and why a version is stale.
 
 mlflow run . -e models --env-manager local
-python entrypoints/models.py --data masakhaner
+python entrypoints/models.py --data masakhaner     # corpora to compare with, of the study of that name
+
+The corpora of each study, as they are now, are compared with those that its models were made from.
 """
 
 import sys

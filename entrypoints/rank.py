@@ -1,8 +1,8 @@
 """Rank the sources of a finished study for a new target: expected F1 and regret, and why.
 
-    mlflow run . -e rank --env-manager local -P study=masakhaner -P data=masakhaner -P target=zul -P text=zulu.txt
-    python entrypoints/rank.py --study masakhaner --data masakhaner --target zul --text zulu.txt
-    python entrypoints/rank.py --study masakhaner --data masakhaner --target zul     # its code alone, if it is known
+    mlflow run . -e rank --env-manager local -P study=masakhaner -P target=zul -P text=zulu.txt
+    python entrypoints/rank.py zul --study masakhaner --text zulu.txt
+    python entrypoints/rank.py --study masakhaner --target zul     # its code alone, if it is known
 
 Prints the table and how far to trust it, and writes <output>/<study>/recommended/<target>-<start>.csv.
 """

@@ -2,7 +2,7 @@
 
 mlflow run . -e register --env-manager local -P study=planted
 python entrypoints/register.py --study planted
-python entrypoints/register.py --study masakhaner --data masakhaner --sources hau --replace true
+python entrypoints/register.py --study masakhaner --sources hau --replace true
 """
 
 import sys

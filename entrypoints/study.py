@@ -2,7 +2,7 @@
 
 mlflow run . --env-manager local
 mlflow run . -e study --env-manager local -P data=path/to/masakhaner -P languages=hau,swa,wol -P seeds=1,2
-python entrypoints/study.py --data path/to/masakhaner --starts base,swa --seeds 1,2,3 --plan true    # what it costs
+python entrypoints/study.py --data path/to/masakhaner --starts base,swa --seeds 1-3 --plan    # what it costs
 """
 
 import sys

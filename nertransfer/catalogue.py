@@ -24,7 +24,7 @@ id, or a `PINNED` one; without a commit, the one that main has on the day is tak
 PINNED = re.compile(r"([\w.-]+/)?[\w.-]+@[0-9a-f]{40}")
 """A hub id with a commit."""
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 def is_on_hub(tags: Mapping[str, str]) -> bool:
@@ -36,4 +36,4 @@ def is_on_hub(tags: Mapping[str, str]) -> bool:
     location = tags.get(schema.START_LOCATION, "")
     if tags.get(schema.START_REVISION) or location in {place.partition("@")[0] for place in CATALOGUE.values()}:
         return bool(location)
-    return schema.IMPORTED in tags and _HUB_ID.fullmatch(location) is not None
+    return schema.IMPORTED in tags and HUB_ID.fullmatch(location) is not None

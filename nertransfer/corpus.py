@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from nertransfer import fetch, labels, planted_settings
-from nertransfer.config import PLANTED, DataOptions
+from nertransfer.config import CORPUS_NAMES, PLANTED, DataOptions
 from nertransfer.errors import InputError
 from nertransfer.folders import make_folder
 from nertransfer.grid import is_several, languages_of
 from nertransfer.languages import check_code
+from nertransfer.near import did_you_mean
 from nertransfer.schema import SPLITS
 from nertransfer.text_files import BYTE_ORDER_MARK, SEPARATORS, decode
 
@@ -344,10 +345,17 @@ def folder_of(options: DataOptions) -> Path:
         what = "is a file" if folder.exists() else "does not exist"
         raise InputError(
             f"data={options.data!r} {what}; it must be a folder {LAYOUT}, or one of {PLANTED}, "
-            f"{', '.join(fetch.LANGUAGES)}",
+            f"{', '.join(fetch.LANGUAGES)}{did_you_mean(options.data, _likely(folder))}",
             "data",
         )
     return folder
+
+
+def _likely(folder: Path) -> list[str]:
+    """What may have been meant by a folder that is not there: corpora known by name, and folders beside it."""
+    with suppress(OSError):
+        return [*CORPUS_NAMES, *(str(folder.parent / one.name) for one in folder.parent.iterdir() if one.is_dir())]
+    return list(CORPUS_NAMES)
 
 
 def planted_folder(options: DataOptions) -> Path:
@@ -402,7 +410,8 @@ def _check_known(asked: Sequence[str], existing: Sequence[str], where: str) -> N
     unknown = [code for code in asked if code not in existing]
     if unknown:
         raise InputError(
-            f"languages={','.join(asked)}: {where} has no {', '.join(unknown)}; it has {', '.join(existing)}",
+            f"languages={','.join(asked)}: {where} has no {', '.join(unknown)}; it has {', '.join(existing)}"
+            f"{did_you_mean(unknown[0], existing)}",
             "languages",
             unknown[0],
         )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from nertransfer import schema
 from nertransfer.config import ModelOptions
 from nertransfer.errors import InputError
+from nertransfer.near import did_you_mean
 from nertransfer.store import MlflowClient, all_models
 
 _PREFIX = schema.model_name("")
@@ -23,7 +24,8 @@ def address(which: ModelOptions, client: MlflowClient) -> str:
         raise InputError(f"neither language nor model is given; {_list('registered languages', languages)}", "language")
     if which.language not in languages:
         raise InputError(
-            f"language={which.language!r} has no registered model; {_list('registered languages', languages)}",
+            f"language={which.language!r} has no registered model; {_list('registered languages', languages)}"
+            f"{did_you_mean(which.language, languages)}",
             "language",
         )
     name = schema.model_name(which.language)
@@ -31,8 +33,10 @@ def address(which: ModelOptions, client: MlflowClient) -> str:
     alias = schema.start_alias(which.start) if which.start else schema.CHAMPION
     if alias not in aliases:
         known = sorted(alias.removeprefix(_ALIAS) for alias in aliases if alias.startswith(_ALIAS))
+        near = did_you_mean(which.start, known) if which.start else ""
         wanted = f"start={which.start!r} is" if which.start else f"a {schema.CHAMPION} is"
-        raise InputError(f"{wanted} not registered for {which.language}; {_list('registered starts', known)}", "start")
+        listed = _list("registered starts", known)
+        raise InputError(f"{wanted} not registered for {which.language}; {listed}{near}", "start")
     return f"models:/{name}@{alias}"
 
 

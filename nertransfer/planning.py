@@ -15,6 +15,7 @@ from nertransfer.config import PLANTED, DataOptions, Recipe, StudyConfig
 from nertransfer.corpus import Corpus, Split, union
 from nertransfer.errors import InputError
 from nertransfer.languages import LANGUAGES, Language, check_code
+from nertransfer.near import did_you_mean
 from nertransfer.planted_settings import LANGUAGES as PLANTED_LANGUAGES
 
 logger = logging.getLogger("nertransfer")
@@ -133,7 +134,10 @@ def pick(parameter: str, names: Sequence[str], existing: Collection[str]) -> lis
     """The named languages, or all; raises InputError on one that does not exist, or that no language can be called."""
     for name in names:
         if name not in existing:
-            raise InputError(f"{parameter}={name} is not in the data: one of {', '.join(existing)}", parameter, name)
+            near = did_you_mean(name, existing)
+            raise InputError(
+                f"{parameter}={name} is not in the data: one of {', '.join(existing)}{near}", parameter, name
+            )
     return [check_code(name, parameter) for name in (names or existing)]
 
 
@@ -151,7 +155,7 @@ def pick_sources(parameter: str, names: Sequence[str], data: DataOptions) -> lis
             if part not in existing:
                 raise InputError(
                     f"{parameter}={name} is not in the data: one of {', '.join(existing)}, or several joined by "
-                    f"{grid.SEPARATOR!r}", parameter, name,
+                    f"{grid.SEPARATOR!r}{did_you_mean(part, existing)}", parameter, name,
                 )  # fmt: skip
             check_code(part, parameter, name)
             if parts.count(part) > 1:

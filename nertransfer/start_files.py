@@ -25,10 +25,11 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
+from nertransfer.catalogue import HUB_ID
+
 SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 PYTORCH = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 """Weights in one file, and the index of weights in several."""
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _SHARD = re.compile(r"(model|pytorch_model)-\d+-of-\d+\.(safetensors|bin)")
 _WEIGHTS = (".safetensors", ".bin", ".h5", ".msgpack", ".ot", ".onnx", ".pt", ".pth", ".ckpt", ".gguf", ".tflite")
 _NEEDLESS = (".py", ".md", ".zip", ".gz", ".png", ".jpg", ".gitattributes", ".gitignore")
@@ -63,7 +64,7 @@ def locate(location: str, revision: str | None, local_only: bool = False, check:
         if check is not None:
             check(found.folder)
         return found
-    if not _HUB_ID.fullmatch(location):
+    if not HUB_ID.fullmatch(location):
         raise NotHere("there is no such folder")
     return from_hub(location, revision, local_only, check)
 

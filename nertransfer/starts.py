@@ -29,11 +29,13 @@ from nertransfer.config import Recipe
 from nertransfer.errors import InputError
 from nertransfer.folders import flush
 from nertransfer.labels import category_of
+from nertransfer.near import did_you_mean
 from nertransfer.start_files import NotHere, StartFiles, locate
 
 WINDOW = "nertransfer_window"
 """Entry of a tagger's configuration: the window it was fine-tuned with, in sub-tokens."""
 
+_HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+|[A-Za-z0-9][\w.]*-[\w.-]*\w")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
 
 
@@ -54,8 +56,9 @@ class Start:
 def resolve(text: str, catalogue: Mapping[str, str] = CATALOGUE) -> Start:
     """The start that ``[name=]what[@revision]`` means, without loading it.
 
-    ``what`` is a catalogue name, a folder, or a hub id ``owner/model``. Raises InputError when
-    it is none of these, or when the name cannot be used.
+    ``what`` is a catalogue name, a folder, or a hub id: ``owner/model``, or one of the oldest models', which have no
+    owner and a dash in their names, such as ``xlm-roberta-base``. Raises InputError when it is none of these, or when
+    the name cannot be used.
     """
     given, separator, what = text.partition("=")
     name, what = (given, what) if separator else ("", text)
@@ -71,12 +74,12 @@ def resolve(text: str, catalogue: Mapping[str, str] = CATALOGUE) -> Start:
         if not (Path(location) / "config.json").is_file():
             raise InputError(f"start {text!r}: the folder has no config.json; a start is saved by save_pretrained")
         name = name or slug(Path(location).resolve().name)
-    elif re.fullmatch(r"[\w.-]+/[\w.-]+", location) and not location.startswith("."):
+    elif _HUB_ID.fullmatch(location):
         name = name or slug(location.rpartition("/")[2])
     else:
         raise InputError(
             f"start {text!r} is unknown: one of {', '.join(catalogue)}, a folder that exists, "
-            "or a hub id owner/model; prefix it with name= to name it"
+            f"or a hub id owner/model; prefix it with name= to name it{did_you_mean(location, catalogue)}"
         )
     if not _NAME.fullmatch(name):
         raise InputError(

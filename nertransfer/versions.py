@@ -9,6 +9,7 @@ from nertransfer.current import last_asked
 from nertransfer.errors import InputError
 from nertransfer.grid import Place, languages_of
 from nertransfer.lineage import CORPUS, OTHER_STUDY, Lineage, corpus_digest, differences, lineage_of
+from nertransfer.near import did_you_mean
 from nertransfer.store import MlflowClient, ModelVersion, Run, Study, all_versions, find_study
 
 NO_ALIAS = "superseded: no alias points to it"
@@ -129,7 +130,10 @@ def only(cells: Mapping[Place, Run], sources: Collection[str]) -> dict[Place, Ru
     for source in sources:
         if source not in there:
             named = ", ".join(sorted(there)) or "none"
-            raise InputError(f"source {source} is not allowed: the study has finished cells of {named}", "sources")
+            near = did_you_mean(source, sorted(there))
+            raise InputError(
+                f"source {source} is not allowed: the study has finished cells of {named}{near}", "sources", source
+            )
     return {place: run for place, run in cells.items() if not sources or place[1] in sources}
 
 
@@ -143,7 +147,8 @@ def roll_back(client: MlflowClient, language: str, version: int = 0) -> Change:
     models = named_models.names(client)
     if name not in models:
         known = ", ".join(models) or "none yet"
-        raise InputError(f"language={language} has no registered model; registered are: {known}", "language")
+        near = did_you_mean(language, [one.removeprefix(schema.model_name("")) for one in models])
+        raise InputError(f"language={language} has no registered model; registered are: {known}{near}", "language")
     with registry.sole(client, name):
         return _roll_back(client, name, language, version)
 

@@ -145,6 +145,11 @@ def end(process: "subprocess.Popen[bytes]", how: signal.Signals) -> None:
     process.wait(PATIENCE_SECONDS)
 
 
+def study_of(config: Any) -> str:
+    """The study a command is about; one that names neither study nor data is about a model of this one."""
+    return study_name(config.data, config.tracking, without="masakhaner")
+
+
 # --- what a command promises -------------------------------------------------------------------------------
 
 
@@ -159,7 +164,7 @@ def study(user: User, config: StudyConfig) -> None:
         assert cells and int(cells[1]) == (190 if config.study_file else 24), user.said
         return
     assert " 0 failed" in user.said
-    report = Path(config.output, study_name(config.data, config.tracking))
+    report = Path(config.output, study_of(config))
     user.fresh(str(report / "index.html"))
     assert len(pd.read_csv(user.fresh(str(report / "missing.csv")))) == 0
     results = pd.read_csv(user.fresh(str(report / "results.csv")))
@@ -173,21 +178,19 @@ def train(user: User, config: TrainConfig) -> None:
     wanted = {schema.SOURCE: config.source, schema.SEED: str(config.seed), schema.START: config.start}
     if config.few_shot_language:
         wanted[schema.FEW_SHOT_SENTENCES] = str(config.few_shot_sentences)
-    runs = user.runs(study_name(config.data, config.tracking), schema.KIND_CELL)
+    runs = user.runs(study_of(config), schema.KIND_CELL)
     done = [run for run in runs if wanted.items() <= run.data.tags.items()]
     assert done and all(schema.START_REVISION in run.data.tags for run in done)
 
 
 def evaluate(user: User, config: EvaluateConfig) -> None:
-    run = max(
-        user.runs(study_name(config.data, config.tracking), schema.KIND_EVALUATION), key=lambda r: r.info.end_time
-    )
+    run = max(user.runs(study_of(config), schema.KIND_EVALUATION), key=lambda r: r.info.end_time)
     assert run.info.start_time >= 1000 * user.began
     assert all(f"test_f1/{target}" in run.data.metrics for target in config.targets or ("hau", "swa"))
 
 
 def embed(user: User, config: EmbedConfig) -> None:
-    assert user.runs(study_name(config.data, config.tracking), schema.KIND_EMBEDDING)
+    assert user.runs(study_of(config), schema.KIND_EMBEDDING)
 
 
 def adapt(user: User, config: AdaptConfig) -> None:
@@ -197,7 +200,7 @@ def adapt(user: User, config: AdaptConfig) -> None:
 
 
 def register(user: User, config: RegisterConfig) -> None:
-    cells = user.runs(study_name(config.data, config.tracking), schema.KIND_CELL)
+    cells = user.runs(study_of(config), schema.KIND_CELL)
     sources = {run.data.tags[schema.SOURCE] for run in cells if schema.FEW_SHOT_MODE not in run.data.tags}
     for source in config.sources or config.data.languages or sources:
         model = user.store.get_registered_model(schema.model_name(source))
@@ -254,7 +257,7 @@ def analyse(user: User, config: AnalyseConfig) -> None:
 
 
 def rank(user: User, config: RankConfig) -> None:
-    study = study_name(config.data, config.tracking)
+    study = study_of(config)
     path = user.fresh(config.output, study, "recommended", f"{config.target}-{config.start or 'base'}.csv")
     assert set(pd.read_csv(path)["source"]) >= ({"hau", "new"} if study == "mydata" else {"hau", "swa"})
 

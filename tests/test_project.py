@@ -153,6 +153,26 @@ def test_script_is_short_and_opens_with_its_commands(path: Path) -> None:
     assert f"mlflow run . -e {path.stem} " in docstring(path)
 
 
+# --- make ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "planted"),
+    [
+        ("", True), ("--seeds 0", True), ("--study mydata --plan", True), ("plan=true", True), ("--data x", False),
+        ("--data=x", False), ("data=x", False), ("--study_file a", False), ("--study-file a", False),
+        ("--study-file=a", False), ("study_file=a", False), ("study-file=a", False), ("studies/x.yaml --plan", False),
+    ],
+)  # fmt: skip
+def test_make_study_takes_the_planted_study_unless_it_is_told_another(arguments: str, planted: bool) -> None:
+    listed = subprocess.run(
+        ["make", "-n", "study", f"ARGS={arguments}", "PYTHON=python3"], cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    (line,) = [line for line in listed.splitlines() if "entrypoints/study.py" in line]
+    words = line.split("entrypoints/study.py")[1].split()
+    assert words == [*(["--study_file", "studies/planted.yaml"] if planted else []), *arguments.split()]
+
+
 # --- files -------------------------------------------------------------------------------------------------
 
 

@@ -46,6 +46,9 @@ def test_the_catalogue_is_documented() -> None:
         ("owner/model-v1.5@main", Start("model-v1-5", "owner/model-v1.5", "main")),
         ("afro=Davlan/afro-xlmr-base", Start("afro", "Davlan/afro-xlmr-base")),
         ("mine=swa@abc", Start("mine", CATALOGUE["swa"], "abc")),
+        ("xlm-roberta-base", Start("xlm-roberta-base", "xlm-roberta-base")),
+        ("bert-base-multilingual-cased", Start("bert-base-multilingual-cased", "bert-base-multilingual-cased")),
+        ("mine=albert-base-v2@main", Start("mine", "albert-base-v2", "main")),
     ],
 )
 def test_names_locations_and_revisions(text: str, expected: Start) -> None:
@@ -59,6 +62,16 @@ def test_an_entry_of_a_catalogue_may_carry_a_commit() -> None:
     assert resolve("made", catalogue) == Start("made", "work@home/base")  # a folder that does not exist yet
 
 
+def test_a_folder_goes_before_a_hub_id_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("xlm-roberta-base", "owner/model"):
+        assert resolve(name).location == name
+        save_tiny_start(Path(name))
+        (Path(name) / "config.json").unlink()
+        with pytest.raises(InputError, match=r"the folder has no config\.json"):
+            resolve(name)
+
+
 def test_a_folder_is_named_after_itself_and_may_contain_an_at_sign(tmp_path: Path) -> None:
     folder = save_tiny_start(tmp_path / "my start@2")
     assert resolve(str(folder)) == Start("my-start-2", str(folder))
@@ -69,6 +82,10 @@ def test_a_folder_is_named_after_itself_and_may_contain_an_at_sign(tmp_path: Pat
     ("text", "message"),
     [
         ("afrikaans", "start 'afrikaans' is unknown: one of base, amh"),
+        ("swaa", "start 'swaa' is unknown: .*; did you mean swa\\?$"),
+        ("bsae", "start 'bsae' is unknown: .*; did you mean base\\?$"),
+        ("mine=hausa", "start 'mine=hausa' is unknown: .*; did you mean hau\\?$"),
+        ("-roberta-base", "is unknown"),
         ("../owner/model", "unknown"),
         ("1st=base", "'1st' cannot be its name"),
         ("a/b=base", "cannot be its name"),
