@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # works in a bare checkout: the configurations need the standard library only
 
 from nertransfer import config  # noqa: E402
-from nertransfer.commandline import parameters  # noqa: E402
+from nertransfer.commandline import Parameter, parameters  # noqa: E402
 
 ENTRY_POINTS: dict[str, tuple[str, type]] = {
     "main": ("study", config.StudyConfig),
@@ -55,7 +55,16 @@ REFERENCE_HEADER = """\
 
 Made by docs/make_mlproject.py from nertransfer/config.py: change that, then `make mlproject`. `mlflow run . -e <name>
 -P <parameter>=<value>` and `python entrypoints/<name>.py --<parameter> <value>` mean the same. Lists are
-comma-separated, an empty value is "not given". Without `-e`, `mlflow run .` is `study`.
+comma-separated, whole numbers also ranges (`seeds=1-3`), an empty value is "not given". Without `-e`, `mlflow run .` is
+`study`.
+
+A name may have dashes for underscores, and be in the singular or plural; `--plan` alone is `--plan true`. Where a table
+says so, a value may stand without its name: `study.py mystudy.yaml`. There are `--help` and `--version`.
+
+`train`, `data` and `import_results` need `data`, `adapt` needs `text`; `study` takes the planted corpora where it is
+given none, and says so. `analyse`, `rank`, `embed`, `register`, `models` and `export` take the corpora that their study
+or model was made on, from whichever folder they are started, and refuse others; a copy, or some of the languages, is no
+other. `evaluate` takes them as well, and scores on any others that it is given. A store's only study need not be named.
 """
 
 
@@ -94,13 +103,15 @@ def reference() -> str:
         lines = [line.strip() for line in (opening or "").splitlines()]
         commands = "\n".join(line for line in lines if COMMAND.match(line))
         what = re.sub("\n{3,}", "\n\n", "\n".join(line for line in lines if line not in commands.splitlines())).strip()
-        rows = [
-            f"| `{p.name}` | {'required' if p.text is None else f'`{p.text}`' if p.text else ''} | {_cell(p.help)} |"
-            for p in parameters(configuration)
-        ]
+        rows = [_row(p, p.name == getattr(configuration, "POSITIONAL", "")) for p in parameters(configuration)]
         table = "\n".join(["| parameter | default | means |", "|---|---|---|", *rows])
         parts.append(f"## {name}\n\n{_cell(what)}\n\n```bash\n{commands}\n```\n\n{table}\n")
     return "\n".join(parts)
+
+
+def _row(p: Parameter, nameless: bool) -> str:
+    default = "required" if p.text is None else f"`{p.text}`" if p.text else ""
+    return f"| `{p.name}` | {default} | {_cell(p.help)}{'; may stand without its name' if nameless else ''} |"
 
 
 def _cell(text: str) -> str:

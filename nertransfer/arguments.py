@@ -36,7 +36,7 @@ def read(words: Sequence[str], parameters: Mapping[str, bool], positional: str =
     Raises InputError on a name that is none of the parameters, on a name without a value, and on a second value without
     a name.
     """
-    found, left, nameless = Typed(), list(words), ""
+    found, left, nameless, named = Typed(), list(words), "", ""
     while left:
         word = left.pop(0)
         if word in _ASKED and word.removeprefix("--") not in parameters:
@@ -63,6 +63,9 @@ def read(words: Sequence[str], parameters: Mapping[str, bool], positional: str =
             nameless = word
         if text.strip():
             found.texts[name] = text
+            named = text if name == positional and word is not nameless else named
+    if nameless and named and nameless != named:
+        raise InputError(f"{positional} is given twice: {nameless!r} and {named!r}", positional)
     return found
 
 

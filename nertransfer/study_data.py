@@ -147,9 +147,9 @@ def check(given: DataOptions, known: Mapping[str, str], whose: str) -> None:
 
     ``known``: their digests by language. Of some languages alone they may be.
     """
+    there = corpus.digests(given)
     if not known:
         return
-    there = corpus.digests(given)
     wanted = [name for name in known if not given.languages or name in given.languages]
     shared = [name for name in wanted if name in there]
     other = [name for name in shared if there[name] != known[name]]

@@ -73,6 +73,8 @@ WRONG: list[tuple[type, str, str]] = [
     (STUDY, "a.yaml b.yaml", "'b.yaml' is one value too many: study_file is 'a.yaml'"),
     (STUDY, "--seeds --plan", "seeds has no value: write seeds=<value>"),
     (STUDY, "--seeds", "seeds has no value: write seeds=<value>"),
+    (STUDY, "a.yaml --study-file b.yaml", "study_file is given twice: 'a.yaml' and 'b.yaml'"),
+    (STUDY, "--study-file b.yaml a.yaml", "study_file is given twice: 'a.yaml' and 'b.yaml'"),
     (TRAIN, "hau", "'hau' stands without a parameter: write <parameter>=hau; --help lists the parameters"),
     (TRAIN, "x=3", "unknown parameter x; --help lists the parameters"),
     (PREDICT, "Aisha ta tafi", "'ta' is one value too many: input is 'Aisha'; put a text with spaces into quotes"),
