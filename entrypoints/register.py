@@ -30,11 +30,14 @@ def main(config: RegisterConfig) -> None:
         study, cells, Path(config.data.work_dir), config.selection_split, replace, corpora_at_hand(config.data)
     )
     for change in changes:
-        print(f"{change.model}: {change.text}")
-    if all(change.held for change in changes):
+        print(f"{change.model}: {change.text}", file=sys.stderr if change.failed else sys.stdout)
+    failed = any(change.failed for change in changes)
+    if all(change.held for change in changes) and not failed:
         print("nothing changed: the registry is in line with the study" + (", but for what stays" if changes else ""))
     for line in stale_lines(study):
         print(line)
+    if failed:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

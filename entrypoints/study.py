@@ -40,7 +40,8 @@ def main(config: StudyConfig) -> None:
         return
     outcome = run_study(config, study)
     for change in outcome.changes:
-        print(f"{change.model}: {change.text}")
+        if not change.failed:
+            print(f"{change.model}: {change.text}")
     print(f"{count(len(outcome.ran), 'cell')} run, {len(outcome.found)} done before, {len(outcome.failed)} failed")
     for cell, error in outcome.failed.items():
         print(f"failed: {cell}: {error}", file=sys.stderr)

@@ -14,11 +14,15 @@ from nertransfer.store import MlflowClient, ModelVersion, Study
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that registering did, or (``held``) did not do without being told to, in words for people."""
+    """One thing that registering did, or (``held``) did not do without being told to, in words for people.
+
+    ``failed``: it tried, and the text has the cause; the same command tries again.
+    """
 
     model: str
     text: str
     held: bool = False
+    failed: bool = False
 
 
 def champions(client: MlflowClient, sources: Iterable[str]) -> dict[str, str]:

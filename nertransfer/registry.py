@@ -8,6 +8,7 @@ can be compared, or when told to (`register`), and says why.
 """
 
 import json
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,9 @@ from nertransfer.fluent import fluent
 from nertransfer.grid import Place, languages_of
 from nertransfer.lineage import CORPUS, differences, lineage_of
 from nertransfer.progress import progress_bar
-from nertransfer.store import MlflowClient, ModelVersion, Run, Study, all_versions, open_study
+from nertransfer.store import MlflowClient, ModelVersion, Run, Study, all_versions, is_away, open_study
+
+logger = logging.getLogger("nertransfer")
 
 
 def without_weights(study: Study, cells: Mapping[Place, Run], work_dir: Path, selection_split: str) -> list[Choice]:
@@ -66,7 +69,8 @@ def register(
 
     Weights are taken from ``work_dir``, where the cells left them, and stored only for chosen seeds. A second call
     changes nothing; of several processes one at a time changes a registered model. Raises InputError, before anything
-    is changed, when chosen weights are nowhere.
+    is changed, when chosen weights are nowhere. Where a start of a source cannot be registered, for whatever reason,
+    the others are, and a change that ``failed`` says why.
 
     An alias stays where it is when its version belongs to another study, was made with another recipe, from another
     corpus or from other weights of the start, or is a pinned champion, unless that reason (one of
@@ -83,9 +87,23 @@ def register(
     by_source = {choice.source: [c for c in choices if c.source == choice.source] for choice in choices}
     with progress_bar(len(choices), "registering", "model") as bar:
         for source, of_source in by_source.items():
-            with sole(study.client, schema.model_name(source)):
-                changes += _register_source(study, cells, of_source, work_dir, frozenset(replace), corpora, bar)
+            name = schema.model_name(source)
+            try:
+                with sole(study.client, name):
+                    _register_source(study, cells, of_source, work_dir, frozenset(replace), corpora, bar, changes)
+            except Exception as error:
+                changes.append(_failure(name, "its aliases are not moved", error))
     return changes
+
+
+def _failure(name: str, what: str, error: Exception) -> Change:
+    """What is told of an error that shall not keep others from being registered; a store that is away is not one."""
+    if is_away(error):
+        raise error
+    expected = isinstance(error, InputError | MlflowException | OSError)
+    logger.warning("%s: %s: %s", name, what, error, exc_info=None if expected else error)
+    cause = str(error).strip().partition("\n")[0]
+    return Change(name, f"{what}: {cause if expected else f'{type(error).__name__}: {cause}'}", held=True, failed=True)
 
 
 @contextmanager
@@ -105,34 +123,51 @@ def _register_source(
     replace: frozenset[str],
     corpora: Mapping[str, Corpus] | None,
     bar: tqdm,
-) -> list[Change]:
-    """`register` for the starts of one source, while nobody else changes its registered model."""
+    changes: list[Change],
+) -> None:
+    """`register` for the starts of one source, while nobody else changes its registered model; adds to ``changes``."""
     name = schema.model_name(choices[0].source)
     existing = all_versions(study.client, name)
-    changes: list[Change] = []
     versions: list[tuple[Choice, ModelVersion]] = []
+    failed: list[Choice] = []
     for choice in choices:
         changes += [Change(name, text, held=True) for text in not_compared(choice)]
         rivals = [cells[choice.start, choice.source, seed] for seed in choice.compared]
-        version = _version_of(choice, existing)
-        if version is not None:
-            version, said = _looked_after(study, choice, version, work_dir)
-            changes += said
-        if version is None:
-            version = _add_version(study, choice, work_dir, first=not existing)
-            existing.append(version)
-            _describe(study, choice, version, rivals, corpora)
-            changes.append(Change(name, f"version {version.version} is {choice.words}"))
-        elif _describe(study, choice, version, rivals, corpora):
-            changes.append(Change(name, f"version {version.version} now says: {choice.words}"))
-        versions.append((choice, version))
+        try:
+            version = _version_of(choice, existing)
+            if version is not None:
+                version, said = _looked_after(study, choice, version, work_dir)
+                changes += said
+            if version is None:
+                version = _add_version(study, choice, work_dir, first=not existing)
+                existing.append(version)
+                _describe(study, choice, version, rivals, corpora)
+                changes.append(Change(name, f"version {version.version} is {choice.words}"))
+            elif _describe(study, choice, version, rivals, corpora):
+                changes.append(Change(name, f"version {version.version} now says: {choice.words}"))
+            versions.append((choice, version))
+        except Exception as error:
+            failed.append(choice)
+            changes.append(_failure(name, f"start {choice.start} is not registered", error))
         bar.update()
+    if not versions:
+        return
     alike, left_out = _on_newest_corpus(cells, versions)
     changes += [Change(name, text, held=True) for text in left_out]
-    champion = min(alike, key=lambda cv: (-cv[0].f1, cv[0].start))
+    champion = min(alike, key=lambda cv: _order(cv[0]))
     wanted = {schema.start_alias(c.start): (c, v) for c, v in versions} | {schema.CHAMPION: champion}
-    weights = {c.start: c.run.data.tags[schema.START_FINGERPRINT] for c, _ in versions}
-    return changes + move_aliases(study, name, wanted, weights, replace)
+    better = [choice.start for choice in failed if _order(choice) < _order(champion[0])]
+    if better and schema.CHAMPION in study.client.get_registered_model(name).aliases:
+        del wanted[schema.CHAMPION]
+        stays = f"alias {schema.CHAMPION} stays: start {', '.join(better)} is better, and not registered"
+        changes.append(Change(name, stays, held=True))
+    weights = {c.start: c.run.data.tags[schema.START_FINGERPRINT] for c in choices}
+    changes += move_aliases(study, name, wanted, weights, replace)
+
+
+def _order(choice: Choice) -> tuple[float, str]:
+    """The starts of a source from the best on."""
+    return -choice.f1, choice.start
 
 
 Versions = Sequence[tuple[Choice, ModelVersion]]

@@ -462,5 +462,11 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
             except InputError as error:  # the cells are there all the same, and what is not stored is kept
                 outcome.failed["registry"] = "; ".join([*filter(None, [outcome.failed.get("registry")]), str(error)])
                 return
+            failures = [change for change in outcome.changes if change.failed]
+            for name in dict.fromkeys(change.model for change in failures):
+                of_model = [change.text for change in failures if change.model == name]
+                outcome.failed[f"registry, {name}"] = "; ".join(of_model)
+            if failures:
+                return  # weights that are not stored are kept: the same command registers them
         ended = [*cells.values(), *trained_cells.few_shot_runs(finished)]
         tidy(work_dir, (run.data.tags[schema.CELL_KEY] for run in ended), config.keep_weights)

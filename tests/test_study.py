@@ -29,11 +29,11 @@ from tiny import save_tiny_corpora, save_tiny_start
 
 from nertransfer import cell_weights, finetune, pool, registry, runner, schema, starts, store, tracking, trained_cells
 from nertransfer import study as studies
-from nertransfer.best_seeds import choose
+from nertransfer.best_seeds import Choice, choose
 from nertransfer.cell_folders import weights_folder
 from nertransfer.claims import Claims, Owner
 from nertransfer.commandline import build
-from nertransfer.config import EvaluateConfig, Recipe, StudyConfig, TrainConfig
+from nertransfer.config import EvaluateConfig, Recipe, RegisterConfig, StudyConfig, TrainConfig
 from nertransfer.errors import InputError
 from nertransfer.finetune import History
 from nertransfer.labels import ALL, spans
@@ -54,6 +54,7 @@ from nertransfer.trained_cells import finished_places
 SETTINGS = {"epochs": "6", "learning_rate": "5e-3", "batch_size": "8", "max_length": "32", "device": "cpu",
             "starts": "tiny=tiny", "seeds": "0,1", "data": "data", "study": "tiny-study"}  # fmt: skip
 STUDY = SETTINGS["study"]
+REGISTERED = {"study": STUDY, "data": "data"}
 
 
 def configuration(**changes: str) -> StudyConfig:
@@ -909,6 +910,47 @@ def test_registering_without_weights_changes_nothing_and_names_them(fresh: Study
     with pytest.raises(InputError, match=r"neither registered nor in work_dir: tiny-aaa-s\d"):
         register(fresh, finished_places(fresh), Path("work"))
     assert list(fresh.client.search_registered_models()) == []
+
+
+def test_a_start_that_cannot_be_registered_costs_the_others_nothing(
+    fresh: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_tiny_start(Path("other"), seed=3)
+    given = {"epochs": "1", "seeds": "0", "starts": "other=other,tiny=tiny", "tracking_uri": fresh.uri}
+    usual: Callable = cell_weights.store
+
+    def fails(study: Study, choice: Choice, work_dir: Path) -> None:
+        if (choice.start, choice.source) == ("other", "aaa"):
+            raise ValueError("no such pipeline\nand more")
+        usual(study, choice, work_dir)
+
+    monkeypatch.setattr(cell_weights, "store", fails)
+    with pytest.raises(SystemExit) as ended:
+        load_script(ROOT / "entrypoints" / "study.py").main(configuration(**given))
+    said = capsys.readouterr()
+    assert ended.value.code == 1 and Path("reports/tiny-study/index.html").is_file()
+    assert "start other is not registered" not in said.out
+    line = "failed: registry, ner-aaa: start other is not registered: ValueError: no such pipeline\n"
+    assert line in said.err and "ner-bbb" not in said.err
+    there = {name: all_versions(fresh.client, name) for name in ("ner-aaa", "ner-bbb")}
+    assert {name: {v.tags["start"] for v in found} for name, found in there.items()} == {
+        "ner-aaa": {"tiny"}, "ner-bbb": {"other", "tiny"},
+    }  # fmt: skip
+    assert fresh.client.get_model_version_by_alias("ner-aaa", "champion").tags["start"] == "tiny"
+    (run,) = (
+        r for r in cell_runs(fresh, "FINISHED") if (r.data.tags["start"], r.data.tags["source"]) == ("other", "aaa")
+    )
+    fresh.client.log_metric(run.info.run_id, "dev_f1/aaa", 0.99, step=1)
+    with pytest.raises(SystemExit):
+        load_script(ROOT / "entrypoints" / "register.py").main(
+            build(RegisterConfig, REGISTERED | {"tracking_uri": fresh.uri})
+        )
+    assert "alias champion stays: start other is better, and not registered" in capsys.readouterr().out
+    monkeypatch.setattr(cell_weights, "store", usual)
+    again = studies.run_study(configuration(**given), fresh)
+    assert (again.ran, len(again.found), again.failed) == ([], 4, {})  # its weights were kept
+    assert fresh.client.get_model_version_by_alias("ner-aaa", "champion").tags["start"] == "other"
+    assert not weights_folder(Path("work"), run.data.tags[schema.CELL_KEY]).exists()
 
 
 def test_a_study_without_a_finished_cell_cannot_be_registered(fresh: Study) -> None:
