@@ -17,8 +17,9 @@ def check(config: PreTrainedConfig) -> None:
     `check_reading` finds out whether it is true.
     """
     decoders = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.keys() - MODEL_FOR_MASKED_LM_MAPPING_NAMES.keys() - BOTH_SIDES
-    as_decoder = getattr(config, "is_decoder", False) and not config.is_encoder_decoder
-    if (config.model_type in decoders or as_decoder) and getattr(config, "is_causal", True):
+    half = getattr(config, "is_decoder", False) and not config.is_encoder_decoder
+    one_sided = half or config.model_type in decoders
+    if one_sided and getattr(config, "is_causal", True):
         raise ValueError(_refusal(config.model_type))
 
 
@@ -34,7 +35,7 @@ def check_reading(encoder: PreTrainedModel, longest: int) -> None:
     if length < 2 or one is None or other is None:
         return
     ids = torch.full((2, length), one)
-    ids[1, 1] = other
+    ids[1, 1] = other  # the neighbour, for attention may reach no further
     was_training = encoder.training
     encoder.eval()
     try:

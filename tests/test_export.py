@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import stub_hub
+import torch
+import transformers
 import yaml
 from absent import absent
 from folder_store import opened
@@ -368,6 +370,29 @@ def test_a_graph_tags_as_the_model_does_and_the_card_states_cost_and_gain(
     size = sum(path.stat().st_size for path in files) / 2**20
     told = "`onnx/model.onnx`, with its weights in `onnx/model.onnx.data`: 32-bit floats"
     assert f"{told}; {size:.1f} MiB, where" in card
+
+
+def test_a_model_that_cannot_be_a_graph_is_one_line_and_leaves_nothing(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("Failed to decompose\nand 80 lines more") from ValueError("no rule for aten.sub\nmore")
+
+    monkeypatch.setattr("torch.onnx.export", fails)
+    with pytest.raises(InputError) as raised:
+        export(study, tmp_path / "exports", variant="onnx-int8")
+    reason = "PyTorch cannot write xlm-roberta as a graph (no rule for aten.sub); give variant=torch"
+    assert str(raised.value) == reason
+    assert [path.name for path in (tmp_path / "exports").iterdir()] == [".ner-aaa-champion.lock"]
+
+
+def test_a_graph_of_xlnet_is_given_the_padding_that_its_mask_means() -> None:
+    config = transformers.XLNetConfig(vocab_size=58, d_model=32, n_layer=2, n_head=2, d_inner=64, num_labels=5)
+    model = transformers.XLNetForTokenClassification(config).eval()
+    ids, mask = torch.arange(3, 15).reshape(2, 6), torch.tensor([[1] * 6, [1] * 3 + [0] * 3])
+    with torch.no_grad():
+        expected = model(input_ids=ids, attention_mask=mask).logits
+        torch.testing.assert_close(onnx_graph._Logits(model)(ids, mask), expected)
 
 
 def test_a_variant_without_its_libraries_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
