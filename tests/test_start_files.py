@@ -1,11 +1,13 @@
 """Starts from a hub on this machine: which files are read, of which commit, online and offline, and what is refused."""
 
+import io
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sentencepiece
 import torch
 from loopback import serving
 from safetensors.torch import load_file, save_file
@@ -87,6 +89,22 @@ def test_every_layout_of_weights_is_the_same_start_from_the_hub_offline_and_as_a
     assert len(hub.asked) == asked
     folder = starts.identify(Start("model", str(tmp_path / kind)))
     assert folder == plain
+
+
+def test_an_old_checkpoint_has_a_pickle_and_a_sentencepiece_vocabulary_alone(hub: Hub, tmp_path: Path) -> None:
+    """As several checkpoints of the catalogue have it."""
+    files = layout(tmp_path / "start", "bin")
+    for name in [name for name in files if name.startswith(("tokenizer", "special_tokens"))]:
+        del files[name]
+    trained = io.BytesIO()
+    text = iter(["da xo ye ba do"] * 50 + ["Abuja Lagos Kano Musa Amina"] * 50)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=text, model_writer=trained, vocab_size=30, hard_vocab_limit=False, minloglevel=2
+    )
+    files["sentencepiece.bpe.model"] = trained.getvalue()
+    hub.repositories.setdefault(NAME, Repository()).commit(files)
+    tokenizer = starts.load_tokenizer(Start("model", NAME))
+    assert tokenizer.is_fast and tokenizer.unk_token_id not in tokenizer("Abuja da Kano")["input_ids"]
 
 
 def test_a_commit_that_is_in_the_cache_needs_no_hub_at_all(hub: Hub, tmp_path: Path) -> None:
