@@ -8,6 +8,7 @@ is requeued and goes on from its checkpoint in the same run.
 
 import logging
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -38,13 +39,16 @@ FIRST_POLL_SECONDS, POLL_SECONDS = 1.0, 15.0
 GRACE_SECONDS = 30.0
 """A task that has left the queue may still be heard of for so long, if its deadline is not shorter."""
 ARRAY_SIZE = 1000
-"""Tasks of one array at most; Slurm's own default limit is 1001."""
+"""Tasks of one array at most where the cluster cannot be asked; Slurm's own default limit is 1001."""
 REQUEUES = 1000
 """How often a task may reach its time limit."""
 _ACTIVE = {
     "PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "REQUEUED", "REQUEUE_FED",
     "REQUEUE_HOLD", "RESIZING", "RESV_DEL_HOLD", "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT", "PREEMPTED",
 }  # fmt: skip
+
+_NO_ROOM = re.compile(r"submit limit|MaxSubmit|QOSMax|QOSGrp|AssocMax|AssocGrp|policy", re.IGNORECASE)
+"""How Slurm says that a user has as many tasks in the queue as are allowed."""
 
 _RANKS = {"SCHEDULED": 1, "RUNNING": 2, "FINISHED": 3}
 """Which of several runs of a cell counts: the higher one, of equals the younger."""
@@ -68,7 +72,31 @@ def states(job: str) -> dict[str, str] | None:
     return dict(line.split() for line in done.stdout.splitlines() if line.strip())
 
 
+def array_size(options: SlurmOptions) -> int:
+    """Tasks of one array at most: as the options say, else as the cluster does, else `ARRAY_SIZE`.
+
+    Raises InputError where the cluster takes no arrays.
+    """
+    if options.slurm_array_size:
+        return options.slurm_array_size
+    try:
+        command = ["scontrol", "show", "config"]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ARRAY_SIZE
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", said, re.MULTILINE)
+    if found is None:
+        return ARRAY_SIZE
+    if int(found[1]) == 0:
+        raise InputError("executor: this cluster takes no job arrays (MaxArraySize=0): use executor=local", "executor")
+    return int(found[1])
+
+
 # --- submitted and watched -----------------------------------------------------------------------
+
+
+class _NoRoom(Exception):
+    """Slurm takes no more tasks of this user for now."""
 
 
 @dataclass
@@ -99,6 +127,8 @@ class Cluster:
         self.study, self.options, self.folder = study, options, folder
         self.commands, self.tags, self.again = commands, tags, again
         self._old: set[str] = set()
+        self._waiting: list[tuple[Cell, int]] = []
+        self._size = 0
 
     def run(self, cells: Sequence[Cell], targets: Mapping) -> Results:  # type: ignore[type-arg]
         """Submit what is not in the queue already, and watch until every cell has ended or failed twice.
@@ -110,11 +140,13 @@ class Cluster:
             self._old = {run.info.run_id for run in self._runs(cells).values()}
         watched = self._adopt(cells)
         adopted = {one.cell.name for one in watched}
-        watched += self._submit([(cell, 1) for cell in cells if cell.name not in adopted])
+        self._size = array_size(self.options)
+        self._waiting = [(cell, 1) for cell in cells if cell.name not in adopted]
+        watched += self._submit(bool(watched))
         pause = FIRST_POLL_SECONDS
         try:
             with Display(len(cells), 0, at_once=self.options.slurm_parallel) as display:
-                while watched:
+                while watched or self._waiting:
                     watched = self._look(watched, targets, results, display)
                     if watched:
                         time.sleep(pause)
@@ -148,15 +180,30 @@ class Cluster:
         newest = {place_in_store(run): run for run in runs}
         return {cell: newest[cell.place] for cell in cells if cell.place in newest}
 
-    def _submit(self, cells: Sequence[tuple[Cell, int]]) -> list[_Watched]:
+    def _submit(self, queued: bool) -> list[_Watched]:
+        """Submit what waits, array after array, until Slurm takes no more; the rest waits until some tasks have ended.
+
+        ``queued``: whether tasks of the study are in the queue. If there are none, a smaller array is tried.
+        """
         found: list[_Watched] = []
-        for begin in range(0, len(cells), ARRAY_SIZE):
-            part = cells[begin : begin + ARRAY_SIZE]
-            jobs = self._executor_jobs([Task(self.commands[cell.name]) for cell, _ in part])
+        while self._waiting:
+            part = self._waiting[: self._size]
+            try:
+                jobs = self._executor_jobs([Task(self.commands[cell.name]) for cell, _ in part])
+            except _NoRoom as error:
+                if queued or found:
+                    break
+                if len(part) == 1:
+                    raise InputError(f"executor=slurm: the tasks cannot be submitted: {error}", "executor") from error
+                self._size = len(part) // 2
+                continue
+            del self._waiting[: len(part)]
             for (cell, attempt), task in zip(part, jobs, strict=True):
                 self._announce(cell, task)
                 found.append(_Watched(cell, task, attempt))
             logger.info("%d tasks submitted as job %s", len(part), found[-1].job)
+        if self._waiting:
+            logger.info("%d more wait until Slurm takes them", len(self._waiting))
         return found
 
     def _executor_jobs(self, tasks: Sequence[Task]) -> list[str]:
@@ -177,6 +224,8 @@ class Cluster:
             with executor.batch():
                 jobs = [executor.submit(task) for task in tasks]
         except (RuntimeError, submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
+            if _NO_ROOM.search(str(error)):
+                raise _NoRoom(str(error)) from error
             raise InputError(f"executor=slurm: the tasks cannot be submitted: {error}", "executor") from error
         return [job.job_id for job in jobs]
 
@@ -225,10 +274,12 @@ class Cluster:
             else:
                 results.failed[one.cell.name] = f"{error} (log: {log})"
                 display.ended(f"{one.cell.name} failed: {error}", ran=False)
+        self._waiting = again + self._waiting
         try:
-            return left + self._submit(again)
+            return left + self._submit(bool(left))
         except InputError as error:
-            results.failed |= {cell.name: str(error) for cell, _ in again}
+            results.failed |= {cell.name: str(error) for cell, _ in self._waiting}
+            self._waiting = []
             return left
 
     def _trouble(
@@ -286,14 +337,15 @@ def _further(options: SlurmOptions) -> dict[str, str]:
 
 
 def write_scripts(commands: Sequence[list[str]], options: SlurmOptions, folder: Path, study: Study) -> list[Path]:
-    """Write ``cells-<digest>.txt`` (a command a line) and ``.sbatch`` (an array over them), a pair per thousand cells.
+    """Write ``cells-<digest>.txt`` (a command a line) and ``.sbatch`` (an array over them), a pair for each array.
 
     The name depends on the commands, so that an array that is still queued keeps its list. Returns the sbatch files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     scripts = []
-    for begin in range(0, len(commands), ARRAY_SIZE):
-        text = "".join(shlex.join(command) + "\n" for command in commands[begin : begin + ARRAY_SIZE])
+    size = array_size(options)
+    for begin in range(0, len(commands), size):
+        text = "".join(shlex.join(command) + "\n" for command in commands[begin : begin + size])
         listed = folder.resolve() / f"cells-{sha256(text.encode()).hexdigest()[:12]}.txt"
         listed.write_text(text, encoding="utf-8")
         script = listed.with_suffix(".sbatch")

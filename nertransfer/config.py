@@ -312,7 +312,8 @@ class SlurmOptions:
     slurm_gpus: int = option(1, "GPUs of a task; 0: none")
     slurm_cpus: int = option(4, "processor cores of a task")
     slurm_memory_gb: int = option(16, "main memory of a task, in GB; 0: the partition's default")
-    slurm_parallel: int = option(32, "tasks of the array that run at the same time, at most")
+    slurm_parallel: int = option(32, "tasks of an array that run at the same time, at most")
+    slurm_array_size: int = option(0, "tasks of one array, at most; 0: as many as the cluster takes")
     slurm_signal_seconds: int = option(120, "seconds before the time limit at which a task stops and is requeued")
     slurm_deadline_minutes: float = option(
         10.0,
@@ -325,7 +326,7 @@ class SlurmOptions:
     def __post_init__(self) -> None:
         for parameter in ("slurm_minutes", "slurm_cpus", "slurm_parallel", "slurm_signal_seconds"):
             check(getattr(self, parameter) >= 1, parameter, getattr(self, parameter), "a whole number of at least 1")
-        for parameter in ("slurm_gpus", "slurm_memory_gb"):
+        for parameter in ("slurm_gpus", "slurm_memory_gb", "slurm_array_size"):
             check(getattr(self, parameter) >= 0, parameter, getattr(self, parameter), "a whole number of at least 0")
         check(
             self.slurm_signal_seconds < 60 * self.slurm_minutes,

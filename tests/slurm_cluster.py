@@ -48,6 +48,7 @@ SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf
 ReturnToService=2
 KillWait=2
 MinJobAge=300
+MaxArraySize=4
 OverTimeLimit=0
 JobRequeue=1
 NodeName={host} NodeAddr=127.0.0.1 NodeHostname={host} CPUs=2 RealMemory=2000 Gres=gpu:2 State=UNKNOWN

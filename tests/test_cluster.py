@@ -1,7 +1,9 @@
-"""What an executor needs of this machine is looked at before any work is done."""
+"""What an executor needs of this machine is looked at before any work is done; arrays are as large as Slurm takes."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from folder_store import opened
@@ -9,7 +11,7 @@ from folder_store import opened
 from nertransfer import cluster
 from nertransfer import study as studies
 from nertransfer.commandline import build
-from nertransfer.config import StudyConfig
+from nertransfer.config import SlurmOptions, StudyConfig
 from nertransfer.errors import InputError
 
 LACKING = {
@@ -47,3 +49,64 @@ def test_what_an_executor_lacks_is_said_before_anything_is_made(
     with pytest.raises(InputError, match=LACKING[lacks]):
         run(config, study)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("said", "size"),
+    [("MaxArraySize            = 5001\nMaxJobCount = 7", 5001), ("slurm_load_ctl_conf error", cluster.ARRAY_SIZE)],
+)
+def test_an_array_has_as_many_tasks_as_the_cluster_takes(
+    said: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(f"#!/bin/sh\necho '{said}'\n")
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert cluster.array_size(SlurmOptions()) == size
+    assert cluster.array_size(SlurmOptions(slurm_array_size=7)) == 7
+    scontrol.unlink()
+    assert cluster.array_size(SlurmOptions()) == cluster.ARRAY_SIZE
+
+
+def test_a_cluster_without_arrays_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "scontrol").write_text("#!/bin/sh\necho MaxArraySize = 0\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="takes no job arrays"):
+        cluster.array_size(SlurmOptions())
+
+
+class Limited(cluster.Cluster):
+    """Slurm lets its user have ``room`` tasks in the queue; ``arrays``: sizes of those that were taken."""
+
+    def __init__(self, room: int) -> None:
+        names = [f"cell{i}" for i in range(10)]
+        super().__init__(None, SlurmOptions(), Path(), {name: ["train"] for name in names}, {})  # type: ignore[arg-type]
+        self._size, self._waiting = 8, [(SimpleNamespace(name=name), 1) for name in names]  # type: ignore[misc]
+        self.room, self.arrays = room, list[int]()
+
+    def _executor_jobs(self, tasks: Sequence[object]) -> list[str]:
+        if len(tasks) > self.room:
+            raise cluster._NoRoom("Job violates accounting/QOS policy (job submit limit)")
+        self.room -= len(tasks)
+        self.arrays.append(len(tasks))
+        return [f"{len(self.arrays)}_{i}" for i in range(len(tasks))]
+
+    def _announce(self, cell: object, task: str) -> None: ...
+
+
+def test_what_a_users_limit_does_not_allow_waits_until_tasks_have_ended() -> None:
+    queue = Limited(room=5)
+    submitted = [one.cell.name for one in queue._submit(queued=False)]
+    assert queue.arrays == [4] and submitted == ["cell0", "cell1", "cell2", "cell3"]  # 8 were too many
+    assert queue._submit(queued=True) == []
+    queue.room += 4
+    submitted += [one.cell.name for one in queue._submit(queued=True)]
+    queue.room += 4
+    submitted += [one.cell.name for one in queue._submit(queued=True)]
+    assert queue.arrays == [4, 4, 2] and submitted == [f"cell{i}" for i in range(10)]
+
+
+def test_a_user_who_may_submit_nothing_is_told_so() -> None:
+    with pytest.raises(InputError, match="cannot be submitted: Job violates"):
+        Limited(room=0)._submit(queued=False)
