@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import logging
+import math
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 from nertransfer import planted_starts, starts
 from nertransfer.cell import make_accelerator
 from nertransfer.cell_measurements import curve
+from nertransfer.claims import Owner
 from nertransfer.commandline import flat
 from nertransfer.config import PLANTED, AdaptConfig, RunOptions
 from nertransfer.corpus import folder_of
@@ -17,19 +20,30 @@ from nertransfer.finetune import clear_checkpoint
 from nertransfer.folders import make_folder, only_maker
 from nertransfer.language_modelling import encode_text, masked_batches, model_language
 from nertransfer.measurements import Measurements
-from nertransfer.schema import KIND_ADAPTATION, START, START_FINGERPRINT
-from nertransfer.store import Study
+from nertransfer.schema import (
+    ADAPTATION_KEY,
+    ATTEMPTS,
+    KIND_ADAPTATION,
+    LANGUAGE_MODELLING_HEAD,
+    NOTE,
+    OUTPUT,
+    START,
+    START_FINGERPRINT,
+)
+from nertransfer.store import Run, Study
 from nertransfer.study import resolve_starts
 from nertransfer.text_files import BYTE_ORDER_MARK, decode, running_lines
-from nertransfer.tracking import configuration_params, deliver, log, open_run
+from nertransfer.tracking import configuration_params, deliver, kind_runs, known_epochs, log, open_run
+
+logger = logging.getLogger("nertransfer")
 
 
 def adapt(config: AdaptConfig, study: Study) -> Path:
     """Continue masked-language modelling on one language's text, save the new start, track the run.
 
     Returns the folder, which `train`, `study` and `adapt` take as a start. Interrupted work goes
-    on from its checkpoint; a folder that exists already is an error, so no start is ever
-    overwritten. Raises InputError on bad text or start, before anything is written.
+    on from its checkpoint, in the same run; a folder that exists already is an error, so no start is
+    ever overwritten. Raises InputError on bad text or start, before anything is written.
     """
     output = Path(config.output or Path(config.data.work_dir) / "starts" / config.language)
     _check_new(output)
@@ -43,7 +57,7 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
     before = starts.identify(start)
     encoded = encode_text(lines, tokenizer, recipe.max_length)
     masked_batches(tokenizer, config.masking)  # raises where the start cannot be adapted, as loading it does
-    model = starts.load_for_language_modelling(start, config.seed)
+    model, new_head = starts.load_for_language_modelling(start, config.seed)
     made_from = [before.digest, digest, recipe.identity, config.masking, config.seed]
     key = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
     checkpoint = output.with_name(output.name + ".checkpoint")
@@ -52,27 +66,63 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
         "language": config.language,
         "base_fingerprint": before.fingerprint,
         "text_digest": digest,
+        ADAPTATION_KEY: key,
+        OUTPUT: str(output.absolute()),
+        LANGUAGE_MODELLING_HEAD: "drawn anew" if new_head else "of the start",
     }
+    if new_head:
+        tags[NOTE] = _about_new_head(start.name, model.config.vocab_size)
+        logger.warning(tags[NOTE])
     make_folder(output.parent, "output")
     with only_maker(output):
         _check_new(output)  # another process may have made it meanwhile
-        with open_run(study, KIND_ADAPTATION, f"{start.name}-adapt-{config.language}", tags) as run_id:
-            log(study.client, run_id, params=configuration_params(flat(config)))
+        cut = _cut_short(study, key, tags[OUTPUT])
+        tags[ATTEMPTS] = str(int(cut.data.tags.get(ATTEMPTS, 1)) + 1 if cut else 1)
+        again = cut.info.run_id if cut else None
+        with open_run(study, KIND_ADAPTATION, f"{start.name}-adapt-{config.language}", tags, again) as run_id:
+            known = cut.data.params if cut else {}  # what a param was first, it stays
+            params = configuration_params(flat(config))
+            log(study.client, run_id, params={name: text for name, text in params.items() if name not in known})
             began = time.perf_counter()
             model, history = model_language(
                 model, tokenizer, encoded, recipe, RunOptions(**asdict(config.run)), config.masking, config.seed,
                 accelerator, checkpoint, key, f"adapting to {config.language}",
             )  # fmt: skip
-            _check_new(output)
-            starts.save(model, tokenizer, output)
-            clear_checkpoint(checkpoint)
-            after = starts.identify(starts.Start(config.language, str(output)))
+            made = checkpoint / "start"  # the new start is at its place once all is tracked: until then a rerun goes on
+            starts.save(model, tokenizer, made)
+            after = starts.identify(starts.Start(config.language, str(made)))
             seconds = f"{time.perf_counter() - began:.1f}"
             found = Measurements(
                 key, curve(history, recipe), tags={START_FINGERPRINT: after.fingerprint, "seconds": seconds}
             )
-            deliver(study.client, run_id, found)
+            deliver(study.client, run_id, found, known_epochs=known_epochs(study.client, run_id) if cut else 0)
+            _check_new(output)
+            made.rename(output)
+            clear_checkpoint(checkpoint)
     return output
+
+
+def _about_new_head(start: str, vocabulary: int) -> str:
+    return (
+        f"the weights of the start {start} lack a language-modelling head or some of it, so a new one is drawn and has "
+        f"to be learnt first: the loss begins near {math.log(vocabulary):.1f}, that of a guess among {vocabulary:,} "
+        "sub-tokens, and meanwhile the encoder learns from a head that knows nothing. With little text the adapted "
+        "start may be worse than the start itself: give more text or epochs, and compare the two; or adapt a "
+        "checkpoint that has its head."
+    )
+
+
+def _cut_short(study: Study, key: str, output: str) -> Run | None:
+    """The run of this very adaptation that was interrupted, or left by a process that is gone; None where none was."""
+    if study.existing_id is None:
+        return None
+    me = Owner.this_process()
+    for run in reversed(kind_runs(study, KIND_ADAPTATION, f" and tags.{ADAPTATION_KEY} = '{key}'")):
+        owner = Owner.of_run(run)
+        gone = run.info.status == "RUNNING" and owner is not None and not owner.is_alive({}, me)
+        if run.data.tags.get(OUTPUT) == output and (gone or run.info.status == "KILLED"):
+            return run
+    return None
 
 
 def _check_new(output: Path) -> None:

@@ -118,7 +118,7 @@ def _make_one(name: str, folders: Mapping[str, str], corpora: Path, accelerator:
     else:
         base = starts.Start(BASE, folders[BASE])
         lines = text_of(corpora, name)
-        tokenizer, model = starts.load_tokenizer(base), starts.load_for_language_modelling(base, SETTINGS.seed)
+        tokenizer, (model, _) = starts.load_tokenizer(base), starts.load_for_language_modelling(base, SETTINGS.seed)
         recipe = SETTINGS.adaptation
     checkpoint = target.with_name(f"{name}.checkpoint")
     model, history = model_language(

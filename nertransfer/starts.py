@@ -313,11 +313,12 @@ def load_for_further_tagging(start: Start, labels: Sequence[str], seed: int) -> 
     return tagger
 
 
-def load_for_language_modelling(start: Start, seed: int) -> PreTrainedModel:
-    """The start with its masked-language-modelling head; where it has none a new one, drawn with ``seed``."""
+def load_for_language_modelling(start: Start, seed: int) -> tuple[PreTrainedModel, bool]:
+    """The start with its masked-language-modelling head, and whether its weights lack some of the head: that is drawn
+    anew, with ``seed``."""
     torch.manual_seed(seed)
     with _loading(start) as files:
-        return _load(AutoModelForMaskedLM, files)[0]
+        return _load(AutoModelForMaskedLM, files)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,17 @@
 """Adapting a start: a new start whose weights differ, tracked, resumable, never over an old one."""
 
 import json
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import transformers
 from folder_store import opened
+from safetensors.torch import load_file
 from tiny import save_tiny_corpora, save_tiny_start, tiny_tokenizer
 
-from nertransfer import adaptation, folders, starts
+from nertransfer import adaptation, finetune, folders, schema, starts
 from nertransfer.adaptation import adapt
 from nertransfer.commandline import build
 from nertransfer.config import AdaptConfig
@@ -126,6 +128,97 @@ def test_how_an_adaptation_runs_does_not_make_it_begin_anew(study: Study, monkey
         with pytest.raises(KeyboardInterrupt):
             adapt(build(AdaptConfig, SETTINGS | changes), study)
     assert keys[0] == keys[1] != keys[2]
+
+
+SHORT = SETTINGS | {"epochs": "4", "checkpoint_minutes": "0"}
+
+
+def cut_short_in_epoch(number: int, monkeypatch: pytest.MonkeyPatch, study: Study) -> None:
+    """Adapt, and be interrupted when that epoch is about to begin; a checkpoint of those before is there."""
+    epochs = iter(range(1, number))
+
+    def check() -> None:
+        if next(epochs, None) is None:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(finetune.interrupts, "check", check)
+        adapt(build(AdaptConfig, SHORT), study)
+
+
+def weights(folder: Path) -> dict[str, list[float]]:
+    return {name: tensor.flatten().tolist() for name, tensor in load_file(folder / "model.safetensors").items()}
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["interrupted", "killed"])
+def test_an_adaptation_that_was_cut_short_goes_on_in_its_own_run(
+    killed: bool, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_short_in_epoch(3, monkeypatch, study)
+    (run,) = all_runs(study.client, study.experiment_id)
+    assert run.info.status == "KILLED"
+    if killed:  # its process had no time to mark it
+        with subprocess.Popen(["true"]) as ended:
+            pass
+        study.client.update_run(run.info.run_id, status="RUNNING")
+        for name, value in {schema.PID: str(ended.pid), schema.OWNER: "another"}.items():
+            study.client.set_tag(run.info.run_id, name, value)
+    folder = adapt(build(AdaptConfig, SHORT), study)
+    (again,) = all_runs(study.client, study.experiment_id)
+    assert (again.info.run_id, again.info.status) == (run.info.run_id, "FINISHED")
+    assert again.data.tags[schema.ATTEMPTS] == "2"
+    epochs = study.client.get_metric_history(again.info.run_id, schema.SPEED)
+    assert sorted(metric.step for metric in epochs) == [1, 2, 3, 4]
+    assert weights(folder) == weights(adapt(build(AdaptConfig, SHORT | {"output": "undisturbed"}), study))
+
+
+def test_only_the_same_adaptation_goes_on_in_a_run(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut_short_in_epoch(2, monkeypatch, study)
+    for changes in ({"output": "elsewhere"}, {"seed": "1"}):
+        adapt(build(AdaptConfig, SHORT | changes), study)
+    assert sorted(run.info.status for run in all_runs(study.client, study.experiment_id)) == [
+        "FINISHED", "FINISHED", "KILLED"
+    ]  # fmt: skip
+
+
+def test_a_new_start_is_at_its_place_only_when_all_is_tracked(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a rerun would find the folder, refuse to write to it, and the run would stay without its curve."""
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(adaptation, "deliver", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        adapt(build(AdaptConfig, SHORT), study)
+    assert not Path("adapted").exists()
+    adapt(build(AdaptConfig, SHORT), study)
+    (run,) = all_runs(study.client, study.experiment_id)
+    assert run.info.status == "FINISHED" and "train_loss" in run.data.metrics
+    assert sorted(path.name for path in Path().glob("adapted*")) == ["adapted"]
+
+
+@pytest.mark.parametrize("head", [True, False], ids=["with its head", "without"])
+def test_a_head_that_is_drawn_anew_is_told_before_training(
+    head: bool, study: Study, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if not head:
+        starts.load_encoder(starts.Start("tiny", "tiny")).save_pretrained("headless")
+        tiny_tokenizer().save_pretrained("headless")
+    seen: list[str] = []
+    usual = adaptation.model_language
+
+    def training(*arguments: object) -> object:
+        seen.extend(record.getMessage() for record in caplog.records if record.name == "nertransfer")
+        return usual(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(adaptation, "model_language", training)
+    adapt(build(AdaptConfig, {**SETTINGS, "epochs": "1", "start": "tiny=tiny" if head else "headless"}), study)
+    (run,) = all_runs(study.client, study.experiment_id)
+    assert run.data.tags[schema.LANGUAGE_MODELLING_HEAD] == ("of the start" if head else "drawn anew")
+    if head:
+        assert not seen and schema.NOTE not in run.data.tags
+        return
+    assert seen == [run.data.tags[schema.NOTE]]
+    assert "the weights of the start headless lack a language-modelling head" in seen[0]
+    assert "the loss begins near 4.1, that of a guess among 58 sub-tokens" in seen[0]
+    first = study.client.get_metric_history(run.info.run_id, "train_loss")[0].value
+    assert first == pytest.approx(4.1, abs=0.3)
 
 
 def test_long_lines_are_cut_into_windows_without_losing_a_sub_token() -> None:

@@ -164,7 +164,7 @@ def test_words_are_tagged_and_embedded_as_on_a_cpu(inputs: Inputs) -> None:
 def test_language_modelling_is_as_on_a_cpu(inputs: Inputs) -> None:
     found = []
     for gpu in (True, False):
-        model = starts.load_for_language_modelling(inputs.start, 3)
+        model, _ = starts.load_for_language_modelling(inputs.start, 3)
         accelerator = make_accelerator(RECIPE, RUN)
         masked = masked_batches(inputs.encoder.tokenizer, 0.3)
         with pretended_gpu() if gpu else torch.enable_grad():

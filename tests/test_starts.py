@@ -158,7 +158,7 @@ def test_a_missing_language_modelling_head_is_drawn_with_the_seed(tmp_path: Path
     start = resolve(str(save_tiny_start(tmp_path / "tiny")))
     starts.save(starts.load_for_tagging(start, ("O", "B-X"), 0), starts.load_tokenizer(start), tmp_path / "headless")
     headless = resolve(str(tmp_path / "headless"))
-    heads = [starts.load_for_language_modelling(headless, seed).lm_head.dense.weight for seed in (1, 1, 2)]
+    heads = [starts.load_for_language_modelling(headless, seed)[0].lm_head.dense.weight for seed in (1, 1, 2)]
     assert (heads[0] == heads[1]).all() and not (heads[0] == heads[2]).any()
 
 
