@@ -44,6 +44,10 @@ HARMLESS = (
 )  # fmt: skip
 """Of those of torch what says where something lies, how memory is shared out or what is logged, and thread counts."""
 
+SET_BY_TORCH = ("CUBLAS_WORKSPACE_CONFIG",)
+"""Set by torch itself while its compiler is imported."""
+_looked = False
+
 
 def is_foreign(name: str) -> bool:
     """Whether a variable may change a result, and is no parameter of ours."""
@@ -61,17 +65,21 @@ def _any(name: str, patterns: Iterable[str]) -> bool:
 def clean() -> None:
     """Remove what is foreign from the environment of this process, and say so in one line, on the main process.
 
-    Raises InputError where torch was loaded before, so that it may have read some of it.
+    Raises InputError where torch was loaded before the first call, so that it may have read some of it. What is there
+    of torch's at a later call has been set by torch itself, and stays.
     """
-    alone = processes.launched() <= 1
-    found = sorted(name for name in os.environ if is_foreign(name) or (alone and name in LAUNCHER))
-    late = [name for name in found if _is_torchs(name)] if "torch" in sys.modules else []
-    if late:
+    global _looked
+    alone, loaded = processes.launched() <= 1, "torch" in sys.modules
+    theirs = sorted(name for name in os.environ if _is_torchs(name))
+    if late := [name for name in theirs if loaded and not _looked and name not in SET_BY_TORCH]:
         raise InputError(
             f"{', '.join(late)} in the environment would change results, and PyTorch may have read it already: unset "
             "it before Python starts"
         )
+    others = [name for name in os.environ if _any(name, ACCELERATE) or (alone and name in LAUNCHER)]
+    found = sorted([*others, *([] if loaded else theirs)])
     for name in found:
         del os.environ[name]
+    _looked = True
     if found and processes.is_main():
         logger.warning("ignored, for results must not depend on the environment: %s", ", ".join(found))

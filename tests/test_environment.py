@@ -180,9 +180,22 @@ def test_accelerators_variables_are_removed_and_named_once(
 
 
 def test_what_torch_may_have_read_is_refused(variables: pytest.MonkeyPatch) -> None:
+    variables.setattr(environment, "_looked", False)
     variables.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
-    with pytest.raises(InputError, match=r"^ONEDNN_MAX_CPU_ISA in the environment .* unset it before Python starts$"):
+    for _ in range(2):
+        with pytest.raises(
+            InputError, match=r"^ONEDNN_MAX_CPU_ISA in the environment .* unset it before Python starts$"
+        ):
+            cell.make_accelerator(Recipe(), RunOptions(device="cpu"))
+
+
+def test_what_torch_sets_itself_is_left_to_it(variables: pytest.MonkeyPatch) -> None:
+    """Its compiler sets some when it is loaded, before or after the first accelerator is made."""
+    variables.setattr(environment, "_looked", False)
+    for name in ("CUBLAS_WORKSPACE_CONFIG", "TORCH_WARM_POOL"):
+        variables.setenv(name, ":4096:8")
         cell.make_accelerator(Recipe(), RunOptions(device="cpu"))
+        assert name in os.environ
 
 
 def test_only_the_main_process_says_what_is_ignored(
