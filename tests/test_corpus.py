@@ -322,6 +322,16 @@ def test_all_problems_of_a_file_are_told_at_once() -> None:
 # --- what is wrong with a folder --------------------------------------------------------------
 
 
+def test_a_folder_that_is_not_there_is_answered_with_what_is_near(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("corpora", "mine").mkdir(parents=True)
+    for typed, meant in (("masakaner", "masakhaner"), ("corpra", "corpora"), ("corpora/mina", "corpora/mine")):
+        assert refused(data=typed).endswith(f"did you mean {meant}?")
+    assert "did you mean" not in refused(data="zzz")
+
+
 def refused(**options: object) -> str:
     with pytest.raises(InputError) as caught:
         load(DataOptions(**options))  # type: ignore[arg-type]

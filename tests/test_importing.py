@@ -223,6 +223,8 @@ def test_the_plan_is_the_published_one_and_nothing_of_it_is_missing(sample: Samp
     axes = {"starts": "base,swa,own", "sources": "wol,hau,swa", "pivots": "swa", "targets": "wol,hau,swa",
             "seeds": "0,1,2,3,4"}  # fmt: skip
     assert {name: run.data.params[f"cfg/{name}"] for name in axes} == axes
+    corpora = Path(run.data.params["cfg/data"])  # those it was scored on, for the commands that are about this study
+    assert corpora.is_absolute() and corpora.name == "masakhaner"
     assert found.planned and set(found.plan["pairs"]) == {
         ("base", "wol"), ("base", "hau"), ("base", "swa"), ("swa", "wol"), ("swa", "hau"), ("swa", "swa"),
         ("wol", "wol"), ("hau", "hau"), ("wol", "swa"), ("hau", "swa"),

@@ -262,6 +262,19 @@ BAD_GRIDS: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("sources: [hau, swaa]", "swa"), ("sources: hau+yoruba", "yor"), ("targets: Swahili", "swa"),
+        ("languages: [hua, swa]", "hau"), ("starts: [base, hasua]", "hau"), ("starts: afro=swahili", "swa"),
+    ],
+)  # fmt: skip
+def test_a_language_or_start_that_is_nearly_right_is_answered_with_what_is(
+    refused: Refused, text: str, near: str
+) -> None:
+    assert refused(f"data: masakhaner\n{text}\n", main=lay_out).endswith(f"did you mean {near}?")
+
+
 @pytest.mark.parametrize("kind", BAD_GRIDS)
 def test_a_grid_that_cannot_be_laid_out_is_refused_with_the_line_of_the_very_item(refused: Refused, kind: str) -> None:
     text, message = BAD_GRIDS[kind]
