@@ -7,6 +7,7 @@ import functools
 import hashlib
 import itertools
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -25,7 +26,7 @@ from accelerate import Accelerator
 from accelerate.utils import GradientAccumulationPlugin, InitProcessGroupKwargs
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from nertransfer import counts, environment, starts
+from nertransfer import counts, device, environment, starts
 from nertransfer.config import DeviceOptions, Recipe, RunOptions
 from nertransfer.corpus import Corpus, Split
 from nertransfer.encoding import Encoded, encode, joined
@@ -46,6 +47,8 @@ RESULT_VERSION = 3
 PATIENCE = timedelta(days=7)
 """So long the other processes of a cell wait for the main one: alone it waits for whoever else works on the cell or
 on its start, and for a server that is away. Where one has ended the launcher ends them all, so nothing needs less."""
+
+logger = logging.getLogger("nertransfer")
 
 _VERSIONED = ("torch", "transformers", "tokenizers", "accelerate")
 
@@ -337,6 +340,7 @@ def make_accelerator(recipe: Recipe, run: DeviceOptions) -> Accelerator:
     Raises InputError when the device cannot compute in that precision, or where `environment.clean` does.
     """
     environment.clean()
+    _warn_of_unused_gpu(run.device)
     torch.set_float32_matmul_precision("highest")  # no TF32, whatever ran before in this process
     precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)
     try:
@@ -355,6 +359,12 @@ def make_accelerator(recipe: Recipe, run: DeviceOptions) -> Accelerator:
             f"precision={recipe.precision!r} is not allowed on {accelerator.device}: fp32 or bf16", "precision"
         )
     return accelerator
+
+
+@functools.cache  # once a process
+def _warn_of_unused_gpu(kind: str) -> None:
+    if trouble := device.trouble(kind):
+        logger.warning(trouble)
 
 
 def make_training_accelerator(recipe: Recipe, run: RunOptions) -> Accelerator:

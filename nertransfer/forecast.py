@@ -1,15 +1,21 @@
-"""What a study would do and cost, before anything runs: nothing is downloaded, trained or written."""
+"""What a study would do and cost, before anything runs: nothing is downloaded or written, and but a few steps made."""
 
+import heapq
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from transformers import PreTrainedConfig, XLMRobertaConfig
+
 from nertransfer import corpus as corpora_of
-from nertransfer import launch, planted_starts, pool, schema, starts
+from nertransfer import device, launch, planted_starts, pool, schema, speed, start_files, starts, workload
 from nertransfer.cell import few_shot_fits, recipe_digest
 from nertransfer.config import PLANTED, RECIPES, StudyConfig
 from nertransfer.corpus import Corpus
 from nertransfer.display import duration
+from nertransfer.encoding import encode
 from nertransfer.errors import InputError
 from nertransfer.grid import ADDED, AFTER, Configuration, FewShot, languages_of
 from nertransfer.planning import Grid, cell_of, lay_out, load_corpora
@@ -22,13 +28,21 @@ BASE_BYTES = 1_112_000_000
 """Weights of xlm-roberta-base: 278 million parameters of four bytes."""
 CHECKPOINT_FACTOR = 3
 """A checkpoint holds weights and both moments of AdamW."""
+CELL_SECONDS, BYTE_SECONDS = 1.0, 4e-9
+"""What a cell takes beside training and scoring: for claims and tracking, and to load and save a byte of weights."""
+SAMPLED = 400
+"""So many sentences say how long sentences are in sub-tokens."""
+SLOW_SECONDS = 3600.0
+"""A study on a processor that takes longer is told what would be quicker."""
+ON_SLURM = "the nodes of Slurm, not this machine"
 
 
 @dataclass(frozen=True)
 class Forecast:
     """``done``: seeds that are finished by configuration. ``seconds``: shortest and longest estimate of the
     wall time of what is missing; None where nothing is known. ``basis``: what the estimate rests on, in words.
-    Sizes in bytes: what stays in the artifact store, and what is on disk at most while cells run.
+    ``device``: what cells run on. Sizes in bytes: what stays in the artifact store, and what is on disk at most while
+    cells run.
     ``notes``: what could not be known here."""
 
     grid: Grid
@@ -36,6 +50,7 @@ class Forecast:
     at_once: int
     seconds: tuple[float, float] | None
     basis: str
+    device: str
     stored_bytes: int
     working_bytes: int
     notes: Sequence[str]
@@ -74,18 +89,35 @@ def foresee(config: StudyConfig, study: Study | None) -> Forecast:
         _check_sentences(grid, corpora)
     if study is not None and runs and corpora is not None:
         done = _done(config, grid, corpora, resolved, study, notes)
-    at_once = _at_once(config)
-    missing = {one: [s for s in grid.seeds if s not in done.get(one, [])] for one in grid.configurations}
-    seconds, basis = _seconds(config, missing, corpora, runs, at_once)
+    seats = _seats(config)
     sizes = {name: _bytes(start) for name, start in resolved.items()}
+    missing = {one: [s for s in grid.seeds if s not in done.get(one, [])] for one in grid.configurations}
+    seconds, basis = _seconds(_Missing(config, grid, missing, corpora, resolved, sizes, seats), runs)
     if unmade := [name for name, size in sizes.items() if not size]:
         notes.append(f"start {', '.join(unmade)} is not made yet: its size is not known and counts as nothing")
+    on = device.name(config.run.device) if config.executor == "local" else ON_SLURM
+    notes += _about_the_device(config, seconds)
     kept = len(grid.seeds) if config.keep_weights else 1
     largest = max(sizes.values())
     return Forecast(
-        grid, done, at_once, seconds, basis, sum(sizes[start] for start, _ in grid.pairs),
-        at_once * largest * (1 + CHECKPOINT_FACTOR) + (kept - 1) * sum(sizes[start] for start, _ in grid.pairs), notes,
+        grid, done, len(seats), seconds, basis, on, sum(sizes[start] for start, _ in grid.pairs),
+        len(seats) * largest * (1 + CHECKPOINT_FACTOR) + (kept - 1) * sum(sizes[start] for start, _ in grid.pairs),
+        notes,
     )  # fmt: skip
+
+
+def _about_the_device(config: StudyConfig, seconds: tuple[float, float] | None) -> list[str]:
+    """Why a GPU is not used, and what a study does without one."""
+    if config.executor != "local" or launch.gpus(config.run.device):
+        return []
+    trouble = device.trouble(config.run.device)
+    if seconds is not None and seconds[1] < SLOW_SECONDS:
+        return [trouble] if trouble else []
+    advice = (
+        "there is no GPU here, and a processor takes hours for a cell of a start like xlm-roberta-base: fewer epochs, "
+        "seeds or sources take less in proportion, and executor=slurm has a cluster's GPUs do it"
+    )
+    return [trouble or advice]
 
 
 def _check_sentences(grid: Grid, corpora: Mapping[str, Corpus]) -> None:
@@ -133,24 +165,44 @@ def _done(
     return done
 
 
-def _at_once(config: StudyConfig) -> int:
+def _seats(config: StudyConfig) -> list[pool.Seat]:
+    """What cells have at the same time; of Slurm's tasks only how many there are."""
     if config.executor != "local":
-        return config.slurm.slurm_parallel
-    return len(pool.seats(config.workers, config.num_processes, launch.gpus(config.run.device), 1))
+        return [pool.Seat((), config.slurm.slurm_cpus)] * config.slurm.slurm_parallel
+    gpus = launch.gpus(config.run.device)
+    return pool.seats(config.workers, config.num_processes, gpus, torch.get_num_threads())
 
 
-def _seconds(
-    config: StudyConfig,
-    missing: Mapping[Configuration, Sequence[int]],
-    corpora: Mapping[str, Corpus] | None,
-    runs: Sequence[Run],
-    at_once: int,
-) -> tuple[tuple[float, float] | None, str]:
+@dataclass(frozen=True)
+class _Missing:
+    """What is to be estimated: ``seeds`` by configuration; ``sizes``: of the starts, in bytes."""
+
+    config: StudyConfig
+    grid: Grid
+    seeds: Mapping[Configuration, Sequence[int]]
+    corpora: Mapping[str, Corpus] | None
+    resolved: Mapping[str, starts.Start]
+    sizes: Mapping[str, int]
+    seats: Sequence[pool.Seat]
+
+    @property
+    def number(self) -> int:
+        return sum(map(len, self.seeds.values()))
+
+    def wall(self, cells: Mapping[Configuration, float]) -> float:
+        """Seconds until all are done, each given to whoever is free first; ``cells``: seconds of one."""
+        free = [0.0] * len(self.seats)
+        for one, seeds in self.seeds.items():
+            for _ in seeds:
+                heapq.heapreplace(free, free[0] + cells[one])
+        return max(free)
+
+
+def _seconds(missing: _Missing, runs: Sequence[Run]) -> tuple[tuple[float, float] | None, str]:
     """Wall time of the missing cells, at best and at worst, and what that rests on."""
-    number = sum(map(len, missing.values()))
-    if not number:
+    if not missing.number:
         return (0.0, 0.0), "nothing is missing"
-    rounds = -(-number // at_once)
+    config = missing.config
     known = [
         run
         for run in runs
@@ -158,31 +210,127 @@ def _seconds(
         and schema.FEW_SHOT_LANGUAGE not in run.data.tags
         and schema.IMPORTED not in run.data.tags  # how long those took is not known
         and says_what_it_is(run)
+        and (config.executor != "local" or _ran_on_such_a_device(run, config))
     ]
     if known:
-        took = [run.data.metrics["train_seconds"] + run.data.metrics["score_seconds"] for run in known]
-        languages = {name for run in known for name in languages_of(run.data.tags[schema.SOURCE])}
-        if corpora is not None and languages <= set(corpora):
-            rate = sum(took) / sum(_words(corpora, run.data.tags[schema.SOURCE], None) for run in known)
-            words = sum(_words(corpora, source, few) * len(seeds) for (_, source, few), seeds in missing.items())
-            each = rate * words / number
-        else:
-            each = sum(took) / len(took)
-        basis = f"{duration(each)} a cell, as the {len(known)} finished ones of this recipe"
-        return (rounds * each, rounds * each), basis
+        return _as_before(missing, known)
+    why = "as the nodes are not this machine"
+    if config.executor == "local":
+        try:
+            return _measured(missing)
+        except (RuntimeError, InputError) as error:
+            why = f"as nothing could be measured here: {error}"
     if config.recipe == RECIPES["published"]:
-        low, high = (rounds * 60.0 * minutes for minutes in PUBLISHED_MINUTES)
-        return (low, high), (
-            f"{PUBLISHED_MINUTES[0]} to {PUBLISHED_MINUTES[1]} min a cell on an RTX 3090 as published, whatever this "
-            "machine is; none has finished here yet"
-        )
-    return None, "not known before the first cell of this recipe has finished"
+        cells = [missing.wall(dict.fromkeys(missing.seeds, 60.0 * minutes)) for minutes in PUBLISHED_MINUTES]
+        low, high = PUBLISHED_MINUTES
+        return (cells[0], cells[1]), f"{low} to {high} min a cell on an RTX 3090 as published, {why}"
+    return None, f"not known before the first cell of this recipe has finished, {why}"
+
+
+def _ran_on_such_a_device(run: Run, config: StudyConfig) -> bool:
+    kind = run.data.tags.get(schema.DEVICE)
+    return kind is None or (kind == "cpu") == (not launch.gpus(config.run.device))
+
+
+def _as_before(missing: _Missing, known: Sequence[Run]) -> tuple[tuple[float, float], str]:
+    """By the seconds that finished cells took for each word of their sources."""
+    took = [run.data.metrics["train_seconds"] + run.data.metrics["score_seconds"] for run in known]
+    languages = {name for run in known for name in languages_of(run.data.tags[schema.SOURCE])}
+    each = dict.fromkeys(missing.seeds, sum(took) / len(took))
+    if missing.corpora is not None and languages <= set(missing.corpora):
+        rate = sum(took) / sum(_words(missing.corpora, run.data.tags[schema.SOURCE], None) for run in known)
+        each = {one: rate * _words(missing.corpora, one[1], one[2]) for one in missing.seeds}
+    wall = missing.wall(each)
+    mean = sum(each[one] * len(seeds) for one, seeds in missing.seeds.items()) / missing.number
+    return (wall, wall), f"{duration(mean)} a cell, as the {len(known)} finished ones of this recipe"
+
+
+def _measured(missing: _Missing) -> tuple[tuple[float, float], str]:
+    """By a few steps on this device, for every kind of start. Raises RuntimeError where nothing can be measured."""
+    config, recipe = missing.config, missing.config.recipe
+    size_of = workload.sizes(config.data.data, missing.corpora)
+    if size_of is None:
+        raise RuntimeError("the sizes of the corpora are not known")
+    kinds: dict[str, list[str]] = {}
+    configurations, assumed = {}, []
+    for name in dict.fromkeys(one[0] for one, seeds in missing.seeds.items() if seeds):
+        configurations[name], is_known = _configuration(missing.resolved[name])
+        if not is_known:
+            assumed.append(name)
+        kinds.setdefault(_shape(configurations[name]), []).append(name)
+    speeds, per_words = {}, {}
+    for names in kinds.values():
+        lengths, per_word = _lengths(missing, names[0])
+        asked = speed.Asked(
+            configurations[names[0]], lengths, per_word, recipe, config.run, missing.seats[0].threads
+        )  # fmt: skip
+        found = speed.measured(asked, 1 / len(kinds))
+        speeds |= dict.fromkeys(names, found)
+        per_words |= dict.fromkeys(names, per_word)
+    share = config.num_processes if launch.gpus(config.run.device) else 1  # threads are shared as they are anyway
+    each = {}
+    for one, seeds in missing.seeds.items():
+        if not seeds:
+            continue
+        start, source, few = one
+        work = workload.of_cell(source, few, missing.grid.targets, size_of, per_words[start], recipe, config.run)
+        pace = speeds[start]
+        seconds = pace.step * work.steps + pace.trained * work.trained + pace.scored * work.scored
+        each[one] = CELL_SECONDS + BYTE_SECONDS * missing.sizes[start] + seconds / share
+    mean = sum(each[one] * len(missing.seeds[one]) for one in each) / missing.number
+    what = "random weights of the starts' sizes"
+    if assumed:
+        what = f"random weights, those of {', '.join(assumed)} of xlm-roberta-base's size"
+    basis = f"{duration(mean)} a cell, by a few steps on this device with {what}"
+    if missing.corpora is None:
+        basis += f", and the mean size of the corpora of {config.data.data}"
+    wall = missing.wall(each)
+    return (wall, wall), basis
+
+
+def _configuration(start: starts.Start) -> tuple[PreTrainedConfig, bool]:
+    """The start's own configuration where it is at hand or to be made, else that of xlm-roberta-base, and False."""
+    try:
+        return starts.load_configuration(start, local_only=True), True
+    except InputError:
+        if _is_unmade(start):
+            return planted_starts.configuration(), True
+        return XLMRobertaConfig(vocab_size=250_002, max_position_embeddings=514, type_vocab_size=1), False
+
+
+def _shape(config: PreTrainedConfig) -> str:
+    """Equal for starts whose steps take equally long."""
+    names = ("_name_or_path", "transformers_version", "id2label", "label2id", "architectures", "vocab_size", "dtype")
+    return json.dumps({k: v for k, v in config.to_dict().items() if k not in names}, sort_keys=True, default=str)
+
+
+def _lengths(missing: _Missing, start: str) -> tuple[list[int], float]:
+    """Lengths of some sentences of the sources in sub-tokens, and sub-tokens of a word."""
+    data, longest = missing.config.data.data, missing.config.recipe.max_length
+    per_word = workload.PER_WORD.get(data, workload.USUAL_PER_WORD)
+    if missing.corpora is None:
+        typical = workload.TYPICAL[data]["train"]
+        words = [typical.words / typical.sentences * share for share in (0.5, 0.8, 1.0, 1.2, 1.5)]
+    else:
+        names = dict.fromkeys(name for _, source, _ in missing.seeds for name in languages_of(source))
+        pool_of = [sentence.words for name in names for sentence in missing.corpora[name].train.sentences]
+        sample = pool_of[:: max(1, len(pool_of) // SAMPLED)]
+        try:
+            tokenizer = starts.load_tokenizer(missing.resolved[start], local_only=True)
+            found = [len(window.ids) for window in encode(sample, tokenizer, longest).windows]
+        except InputError:
+            pass
+        else:
+            per_word = (sum(found) - workload.SPECIAL * len(found)) / sum(map(len, sample))
+            return found, per_word
+        words = [float(len(sentence)) for sentence in sample]
+    return [min(longest, round(number * per_word) + workload.SPECIAL) for number in words], per_word
 
 
 def _words(corpora: Mapping[str, Corpus], source: str, few: FewShot | None) -> float:
     """Words that a cell is fine-tuned on in an epoch; of a second training, the first stage's are another cell's."""
     words = 0.0
-    if few is None or few.mode == ADDED:
+    if workload.trains_on_source(few):
         words += sum(corpora[name].train.number_of_words for name in languages_of(source))
     if few is not None:
         train = corpora[few.language].train
@@ -192,10 +340,16 @@ def _words(corpora: Mapping[str, Corpus], source: str, few: FewShot | None) -> f
 
 def _bytes(start: starts.Start) -> int:
     """Size of a start's weights; that of xlm-roberta-base where it is not on this machine."""
+    try:
+        return start_files.size(start_files.locate(start.location, start.revision, local_only=True))
+    except ValueError:
+        return 0 if _is_unmade(start) else BASE_BYTES
+
+
+def _is_unmade(start: starts.Start) -> bool:
+    """Whether it is a planted start that is not made yet: a folder, and no hub id."""
     folder = Path(start.location)
-    if folder.is_dir():
-        return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return 0 if folder.is_absolute() or len(folder.parts) > 2 else BASE_BYTES  # no hub id: a start not made yet
+    return not folder.is_dir() and (folder.is_absolute() or len(folder.parts) > 2)
 
 
 def text(found: Forecast, name: str, uri: str) -> str:
@@ -203,7 +357,7 @@ def text(found: Forecast, name: str, uri: str) -> str:
     grid = found.grid
     pivots = f"; on {', '.join(grid.pivots)} every own start" if grid.pivots else ""
     lines = [
-        f"study {name} on {public_uri(uri)}",
+        f"study {name} on {public_uri(uri)}; cells run on {found.device}",
         f"  starts   {', '.join(grid.starts)}{pivots}",
         f"  sources  {', '.join(grid.sources)}",
         f"  targets  {', '.join(grid.targets)}",
@@ -220,9 +374,7 @@ def text(found: Forecast, name: str, uri: str) -> str:
     if found.seconds is None or not found.seconds[1]:
         time = found.basis
     else:
-        low, high = (_hours(seconds / 3600) for seconds in found.seconds)
-        hours = f"{low} h" if low == high else f"{low} to {high} h"
-        time = f"about {hours} with {found.at_once} at a time ({found.basis})"
+        time = f"about {_span(*found.seconds)} with {found.at_once} at a time ({found.basis})"
     lines += [
         "",
         f"configurations  {len(grid.configurations)}",
@@ -236,8 +388,10 @@ def text(found: Forecast, name: str, uri: str) -> str:
     return "\n".join(lines)
 
 
-def _hours(hours: float) -> str:
-    return f"{hours:.2g}" if hours < 10 else f"{hours:.0f}"
+def _span(low: float, high: float) -> str:
+    unit, name = (3600, "h") if high >= 3600 else (60, "min")
+    shown = [f"{seconds / unit:.2g}" if seconds < 10 * unit else f"{seconds / unit:.0f}" for seconds in (low, high)]
+    return f"{' to '.join(dict.fromkeys(shown))} {name}"
 
 
 def _few_shot_text(grid: Grid) -> str:

@@ -164,22 +164,26 @@ def train_tokenizer(lines: Sequence[str], vocabulary: int) -> PreTrainedTokenize
 
 def _new_model(tokenizer: PreTrainedTokenizerFast) -> ModernBertForMaskedLM:
     torch.manual_seed(SETTINGS.seed)
-    return ModernBertForMaskedLM(
-        ModernBertConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=SETTINGS.hidden_size,
-            num_hidden_layers=SETTINGS.layers,
-            num_attention_heads=SETTINGS.heads,
-            intermediate_size=SETTINGS.feed_forward,
-            mlp_dropout=SETTINGS.dropout,
-            classifier_dropout=SETTINGS.dropout,
-            max_position_embeddings=WINDOW,
-            local_attention=16,
-            global_attn_every_n_layers=2,
-            pad_token_id=tokenizer.pad_token_id,
-            bos_token_id=tokenizer.bos_token_id,
-            cls_token_id=tokenizer.cls_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            sep_token_id=tokenizer.sep_token_id,
-        )
+    return ModernBertForMaskedLM(configuration(len(tokenizer)))
+
+
+def configuration(vocabulary: int = SETTINGS.vocabulary) -> ModernBertConfig:
+    """The architecture of the small base, with so many sub-tokens."""
+    bos, pad, eos = (SPECIAL.index(token) for token in ("<s>", "<pad>", "</s>"))
+    return ModernBertConfig(
+        vocab_size=vocabulary,
+        hidden_size=SETTINGS.hidden_size,
+        num_hidden_layers=SETTINGS.layers,
+        num_attention_heads=SETTINGS.heads,
+        intermediate_size=SETTINGS.feed_forward,
+        mlp_dropout=SETTINGS.dropout,
+        classifier_dropout=SETTINGS.dropout,
+        max_position_embeddings=WINDOW,
+        local_attention=16,
+        global_attn_every_n_layers=2,
+        pad_token_id=pad,
+        bos_token_id=bos,
+        cls_token_id=bos,
+        eos_token_id=eos,
+        sep_token_id=eos,
     )

@@ -158,6 +158,12 @@ _LIKE_ROBERTA = ("camembert", "data2vec-text", "ibert", "longformer", "luke", "m
 """Model types beside those with roberta in their names that count positions from behind the padding's."""
 
 
+def load_configuration(start: Start, local_only: bool = False) -> PreTrainedConfig:
+    """The start's configuration, without its weights. Raises InputError where it cannot be read."""
+    with _loading(start, local_only) as files:
+        return AutoConfig.from_pretrained(files.folder, **_LOCAL)
+
+
 def load_tokenizer(start: Start, local_only: bool = False) -> PreTrainedTokenizerBase:
     """The start's tokenizer; byte-level ones that can be told expect a space before each word."""
     with _loading(start, local_only) as files:

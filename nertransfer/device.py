@@ -1,0 +1,66 @@
+"""What computes on this machine, in words for people, and why a GPU that is there cannot be used."""
+
+import csv
+import functools
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import torch
+
+from nertransfer import launch
+
+NVIDIA_SMI = "nvidia-smi"
+PATIENCE_SECONDS = 10.0
+
+
+def name(kind: str) -> str:
+    """The GPUs, or the threads of the processor; ``kind``: the parameter ``device``."""
+    if number := launch.gpus(kind):
+        names = {name for name, _ in _nvidia_gpus()}
+        gpu = names.pop() if len(names) == 1 else "GPU"
+        return gpu if number == 1 else f"{number} x {gpu}"
+    return f"{torch.get_num_threads()} threads of {_processor()}, without a GPU"
+
+
+def trouble(kind: str) -> str:
+    """Why a GPU that is there is not used, and the cure, in one line; nothing where all is well or ``device=cpu``."""
+    if kind == "cpu" or launch.gpus(kind) or not (found := _nvidia_gpus()):
+        return ""
+    gpu, driver = found[0]
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return f"{gpu} is not used: CUDA_VISIBLE_DEVICES={os.environ['CUDA_VISIBLE_DEVICES']!r} hides it; unset it"
+    if torch.version.cuda is None:
+        return (
+            f"{gpu} is not used: PyTorch {torch.__version__} was built without CUDA; install a build with CUDA "
+            "(https://pytorch.org/get-started/locally) into this environment"
+        )
+    return (
+        f"{gpu} is not used: its driver {driver} does not serve CUDA {torch.version.cuda}, which PyTorch "
+        f"{torch.__version__} was built with; update the driver, or install a PyTorch for an older CUDA"
+    )
+
+
+@functools.cache
+def _nvidia_gpus() -> list[tuple[str, str]]:
+    """(name, version of the driver) of every NVIDIA GPU, whether PyTorch can use it or not."""
+    if not (command := shutil.which(NVIDIA_SMI)):
+        return []
+    query = [command, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):  # as where there is a driver and no GPU
+        return []
+    rows = csv.reader(done.stdout.splitlines(), skipinitialspace=True)
+    return [(row[0], row[1]) for row in rows if len(row) == 2]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
