@@ -19,6 +19,8 @@ def main(config: StudyConfig) -> None:
     from nertransfer.nouns import count
     from nertransfer.store import client, exists, find_study, open_study, resolve_uri, study_name
 
+    if config.executor == "local":
+        pool.prepare()  # workers, or what measures for a plan, import beside this process, not after it
     uri, name = resolve_uri(config.tracking), study_name(config.data, config.tracking)
     if config.plan:
         from nertransfer import forecast
@@ -26,8 +28,6 @@ def main(config: StudyConfig) -> None:
         study = find_study(client(uri), name) if exists(uri) else None
         print(forecast.text(forecast.foresee(config, study), name, uri))
         return
-    if config.executor == "local":
-        pool.prepare()  # workers import beside this process, not after it
     from nertransfer import mlflow_pages
     from nertransfer.study import REPORT, run_study, write_study_scripts
 

@@ -7,12 +7,15 @@ from contextlib import ExitStack
 
 from tqdm import tqdm
 
+from nertransfer.nouns import count
 from nertransfer.pace import Pace
 
 logger = logging.getLogger("nertransfer")
 
 LINES_APART_SECONDS = 60.0
 """Without a terminal: how often a line says what the workers are at."""
+FIRST_GUESS_SECONDS = 20.0
+"""So long after the start a line says how long all cells take, if none has ended before."""
 CELLS_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 """Without the bar's own remaining time, which is by the mean of all cells."""
 
@@ -36,7 +39,8 @@ class Display:
         self._pace = Pace(total, at_once or workers, time.monotonic())
         self._watched = sys.stderr.isatty() if watched is None else watched
         self._doing: dict[int, str] = {}
-        self._told = time.monotonic()
+        self._told = self._began = time.monotonic()
+        self._guessed = False
         self._stack = ExitStack()
         if self._watched:
             self._bar = self._stack.enter_context(
@@ -56,12 +60,21 @@ class Display:
     def progress(self, worker: int, title: str, done: int, of: int) -> None:
         """A worker has come so far with what is called ``title``."""
         self._pace.progress(worker, title, done / of if of else 0.0)
+        self._guess()
         self._doing[worker] = f"{title} {100 * done // of} %" if of else title
         if self._watched:
             self._lines[worker].set_description_str(f"  worker {worker}: {self._doing[worker]}")
         elif time.monotonic() - self._told >= LINES_APART_SECONDS:
             self._told = time.monotonic()
             logger.info("    %s", "; ".join(self._doing[w] for w in sorted(self._doing)))
+
+    def _guess(self) -> None:
+        now = time.monotonic()
+        if self._guessed or self._done or now - self._began < FIRST_GUESS_SECONDS:
+            return
+        if (seconds := self._pace.first_guess(now)) is not None:
+            self._guessed = True
+            logger.info("about %s for %s at the pace of the first steps", duration(seconds), count(self._total, "cell"))
 
     def idle(self, worker: int) -> None:
         """A worker has nothing to do."""

@@ -60,6 +60,11 @@ class Pace:
     def _partial(self) -> float:
         return sum(cell.now - cell.first for cell in self._at_work.values())
 
+    def first_guess(self, now: float) -> float | None:
+        """Seconds of all cells, by the fractions done before one has ended; None until every worker has some."""
+        begun = all(cell.now > cell.first for cell in self._at_work.values())
+        return (now - self.began) / self._partial * self.total if self._at_work and begun else None
+
     @property
     def left(self) -> float | None:
         """Seconds from the last end of a cell to the end of all; None where nothing is known or nothing is left."""

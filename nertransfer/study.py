@@ -15,7 +15,7 @@ import torch
 from accelerate import Accelerator
 
 from nertransfer import corpus as corpora_of
-from nertransfer import launch, planted_starts, pool, registry, schema, starts, trained_cells
+from nertransfer import device, launch, planted_starts, pool, registry, schema, starts, trained_cells
 from nertransfer.aliases import Change
 from nertransfer.best_seeds import Choice
 from nertransfer.cell import Cell, make_accelerator, make_training_accelerator, recipe_digest
@@ -257,7 +257,8 @@ def _run_missing(
     outcome.found = [cell.name for cell in plan.cells if cell.place in done]
     mark_as_asked(study, (done[cell.place] for cell in plan.cells if cell.place in done))
     missing = [cell for cell in plan.cells if cell.place not in done]
-    logger.info("%s: %d done, %d to run", count(len(plan.cells), "cell"), len(outcome.found), len(missing))
+    where = f" on {device.name(config.run.device)}" if config.executor == "local" and missing else ""
+    logger.info("%s: %d done, %d to run%s", count(len(plan.cells), "cell"), len(outcome.found), len(missing), where)
     _execute(config, plan, study, missing, outcome)
 
 

@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import torch
 from folder_store import opened
 from tiny import save_tiny_corpora, save_tiny_start
 
-from nertransfer import corpus, schema, starts, studyfile
+from nertransfer import corpus, device, schema, speed, starts, studyfile
 from nertransfer.cell import make_cell, recipe_digest
 from nertransfer.commandline import build, parameters
 from nertransfer.config import DataOptions, StudyConfig
+from nertransfer.encoding import encode
 from nertransfer.errors import InputError
 from nertransfer.forecast import BASE_BYTES, foresee, text
 from nertransfer.store import Study
@@ -20,6 +22,7 @@ from nertransfer.tracking import cell_tags
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = {"data": "data", "starts": "tiny=tiny,twin=tiny", "seeds": "0,1,2", "device": "cpu", "max_length": "32"}
 LANGUAGES = ("aaa", "bbb", "ccc")
+SPEED = speed.Speed(step=2.0, trained=0.01, scored=0.002)
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +35,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def in_the_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is in the caches, and no GPU is looked for."""
+def asked(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[speed.Asked]:
+    """Nothing is in the caches, no GPU is looked for, and the device's speed is `SPEED`; what was asked of it."""
+    found: list[speed.Asked] = []
+
+    def measured(asked: speed.Asked, _: float = 1.0) -> speed.Speed:
+        found.append(asked)
+        return SPEED
+
     monkeypatch.chdir(folder)
     monkeypatch.setenv("NERTRANSFER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(speed, "measured", measured)
+    return found
 
 
 def configuration(**changes: str) -> StudyConfig:
@@ -63,8 +75,8 @@ def line(shown: str, start: str) -> str:
 def test_everything_is_missing_where_there_is_no_study() -> None:
     found = foresee(configuration(), None)
     assert (found.cells, found.finished, found.scores) == (2 * 3 * 3, 0, 2 * 3 * 3 * 3)
-    assert found.done == {} and found.notes == []
-    assert found.seconds is None and "not known before the first cell of this recipe has finished" in found.basis
+    assert found.done == {} and [note for note in found.notes if "no GPU here" not in note] == []
+    assert found.device.endswith("without a GPU")
 
 
 def test_sources_targets_and_pivots_are_counted() -> None:
@@ -90,7 +102,7 @@ def test_the_text_tells_axes_configurations_and_counts() -> None:
     adapted = "aaa=tiny,bbb=tiny"
     config = configuration(sources="aaa,bbb", seeds="0,5", starts="tiny=tiny,own", adapted=adapted, pivots="ccc")
     shown = text(foresee(config, None), "mine", "http://me:secret@host:5000")
-    assert shown.splitlines()[0] == "study mine on http://host:5000"
+    assert shown.splitlines()[0] == f"study mine on http://host:5000; cells run on {device.name('cpu')}"
     assert "  starts   tiny, own; on ccc every own start" in shown
     assert "  sources  aaa, bbb\n  targets  aaa, bbb, ccc\n  seeds    0, 5\n" in shown
     rows = [tuple(row.split()) for row in shown.splitlines() if row.split()[-2:] == ["0", "2"]]
@@ -103,7 +115,7 @@ def test_the_text_tells_axes_configurations_and_counts() -> None:
     assert line(shown, "configurations") == "6"
     assert line(shown, "cells ") == "12: 0 done, 12 missing"
     assert line(shown, "scores") == "36 (cell, target), each on dev and test"
-    assert line(shown, "time") == "not known before the first cell of this recipe has finished"
+    assert line(shown, "time").startswith("about ")
 
 
 def test_disk_is_the_best_seeds_weights_and_what_cells_at_work_need() -> None:
@@ -124,24 +136,89 @@ def shipped(name: str, **changes: str) -> StudyConfig:
     return build(StudyConfig, texts | changes)
 
 
-def test_the_published_study_is_told_without_its_data_and_starts() -> None:
+def test_the_published_study_is_told_without_its_data_and_starts(asked: list[speed.Asked]) -> None:
     shown = text(foresee(shipped("masakhaner.yaml", device="cpu"), None), "masakhaner", "sqlite:///none.db")
     assert line(shown, "configurations") == "38"
     assert "190: 0 done, 190 missing" in line(shown, "cells ")
     assert line(shown, "scores").startswith("1,900 ")
-    assert line(shown, "time").startswith("about 32 to 95 h with 1 at a time (10 to 30 min a cell on an RTX 3090 as ")
+    (only,) = asked  # eleven starts of one size
+    assert (only.config.hidden_size, only.config.num_hidden_layers, only.recipe.batch_size) == (768, 12, 32)
+    # a cell: 50 epochs of 58 steps and 80 thousand sub-tokens, and ten languages to score
+    each = 50 * (58 * 2.0 + (42500 * 1.8 + 2 * 1840) * 0.01) + 10 * (18700 * 1.8 + 2 * 790) * 0.002
+    hours = 190 * (each + 1 + 4e-9 * BASE_BYTES) / 3600
+    assert line(shown, "time").startswith(f"about {hours:.0f} h with 1 at a time (")
+    basis = line(shown, "time")
+    assert "of xlm-roberta-base's size" in basis and "the mean size of the corpora of masakhaner" in basis
+    assert "RTX 3090" not in shown
     assert line(shown, "disk").startswith(f"{38 * BASE_BYTES / 1e9:.1f} GB in the artifact store")
-    assert line(shown, "note").startswith("the corpora of data=masakhaner are not on this machine yet: finished cells")
+    notes = [row.removeprefix("note").strip() for row in shown.splitlines() if row.startswith("note")]
+    assert notes[0].startswith("the corpora of data=masakhaner are not on this machine yet: finished cells")
+    assert notes[1].startswith("there is no GPU here, and a processor takes hours for a cell")
 
 
-def test_cells_that_run_at_the_same_time_take_less_of_it() -> None:
+def test_what_cannot_be_measured_is_told_by_what_was_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(speed, "measured", fail)
+    shown = text(foresee(shipped("masakhaner.yaml", device="cpu"), None), "masakhaner", "sqlite:///none.db")
+    assert line(shown, "time") == (
+        "about 32 to 95 h with 1 at a time (10 to 30 min a cell on an RTX 3090 as published, as nothing could be "
+        "measured here: out of memory)"
+    )
+    found = foresee(configuration(), None)
+    assert found.seconds is None and "not known before the first cell of this recipe has finished" in found.basis
+
+
+def test_a_cluster_is_not_measured_on_the_machine_that_submits(asked: list[speed.Asked]) -> None:
     found = foresee(shipped("masakhaner.yaml", device="cpu", executor="slurm"), None)
+    assert len(asked) == 0 and found.device == "the nodes of Slurm, not this machine"
     assert found.at_once == 32 and found.seconds == (6 * 600.0, 6 * 1800.0)  # 190 cells in 6 rounds
-    found = foresee(shipped("masakhaner.yaml", device="cpu", workers="200"), None)
-    assert found.seconds == (600.0, 1800.0)
-    assert line(text(found, "s", "sqlite:///none.db"), "time").startswith("about 0.17 to 0.5 h with 200 at a time")
-    found = dataclasses.replace(found, seconds=(92.4 * 3600, 275.0 * 3600))
-    assert line(text(found, "s", "sqlite:///none.db"), "time").startswith("about 92 to 275 h with 200 at a time")
+    assert found.basis.endswith("on an RTX 3090 as published, as the nodes are not this machine")
+    assert not [note for note in found.notes if "GPU" in note]
+
+
+def test_cells_that_run_at_the_same_time_take_less_of_it(asked: list[speed.Asked]) -> None:
+    alone, both = (foresee(configuration(workers=workers), None) for workers in ("1", "2"))
+    assert alone.seconds is not None and both.seconds is not None
+    assert both.seconds[0] == pytest.approx(alone.seconds[0] / 2)  # as if each were as quick with half the threads
+    threads = torch.get_num_threads()
+    assert [one.threads for one in asked] == [threads, max(1, threads // 2)]
+
+
+def test_a_start_that_is_at_hand_is_measured_with_its_size_and_its_sub_tokens(asked: list[speed.Asked]) -> None:
+    found = foresee(configuration(starts="tiny=tiny", sources="aaa,bbb", targets="ccc", seeds="1"), None)
+    (only,) = asked
+    assert only.config.hidden_size == 32 and "with random weights of the starts' sizes" in found.basis
+    corpora = corpus.load(DataOptions(data="data"))
+    tokenizer = starts.load_tokenizer(starts.Start("tiny", "tiny"))
+    per_word = only.per_word
+    words = [sentence.words for name in ("aaa", "bbb") for sentence in corpora[name].train.sentences]
+    assert only.lengths == [len(window.ids) for window in encode(words, tokenizer, 32).windows]
+    sizes = {(name, split): corpora[name].splits[split] for name in LANGUAGES for split in schema.SPLITS}
+    tokens = {k: split.number_of_words * per_word + 2 * len(split.sentences) for k, split in sizes.items()}
+    seconds = sum(
+        50 * (2 * 2.0 + 0.01 * tokens[source, "train"])  # forty sentences in two batches of 32
+        + 0.002 * sum(tokens[name, split] for name in ("ccc", source) for split in ("dev", "test"))
+        for source in ("aaa", "bbb")
+    )
+    beside = 2 * (1 + 4e-9 * Path("tiny/model.safetensors").stat().st_size)
+    assert found.seconds == pytest.approx((seconds + beside, seconds + beside))
+
+
+def test_starts_of_two_sizes_are_measured_apart(folder: Path, asked: list[speed.Asked]) -> None:
+    if not (folder / "deep").is_dir():
+        save_tiny_start(folder / "deep", layers=3)
+    foresee(configuration(starts="tiny=tiny,twin=tiny,deep=deep"), None)
+    assert [one.config.num_hidden_layers for one in asked] == [2, 3]
+
+
+def test_spans_of_time_are_told_in_hours_or_minutes() -> None:
+    found = foresee(configuration(), None)
+    for seconds, said in (((92.4 * 3600, 275.0 * 3600), "92 to 275 h"), ((600.0, 1800.0), "10 to 30 min"),
+                          ((90.0, 90.0), "1.5 min")):  # fmt: skip
+        shown = text(dataclasses.replace(found, seconds=seconds), "s", "sqlite:///none.db")
+        assert line(shown, "time").startswith(f"about {said} with 1 at a time")
 
 
 # --- with a store ------------------------------------------------------------------------------------
@@ -225,7 +302,7 @@ def test_a_forecast_counts_what_it_holds() -> None:
     rows = [tuple(row.split()[1:]) for row in shown.splitlines() if row.startswith("tiny ")]
     assert rows == [("aaa", "2", "0"), ("bbb", "0", "2"), ("ccc", "1", "1")]
     assert line(shown, "cells ") == "6: 3 done, 3 missing"
-    assert line(shown, "time") == "about 0.5 h with 1 at a time (a guess)"
+    assert line(shown, "time") == "about 30 min with 1 at a time (a guess)"
 
 
 def test_imported_cells_tell_nothing_about_time(study: Study) -> None:

@@ -1,0 +1,137 @@
+"""What this machine computes with: its speed by a few steps, and a GPU that is there but cannot be used."""
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import save_tiny_start
+from transformers import XLMRobertaConfig
+
+from nertransfer import device, launch, progress, speed, starts
+from nertransfer.cell import Encoder, make_accelerator
+from nertransfer.config import Recipe, RunOptions
+from nertransfer.corpus import Sentence, Split
+from nertransfer.finetune import fit
+
+CPU = RunOptions(device="cpu", checkpoint_minutes=-1.0)
+
+
+def config(**changes: int) -> XLMRobertaConfig:
+    sizes = {"vocab_size": 250_002, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    return XLMRobertaConfig(**sizes | {"intermediate_size": 128, "max_position_embeddings": 130} | changes)
+
+
+def asked(**changes: int) -> speed.Asked:
+    return speed.Asked(config(**changes), [20, 30, 40], 1.8, Recipe(batch_size=16), CPU, 1)
+
+
+def test_a_larger_model_is_slower_and_training_slower_than_scoring() -> None:
+    small, large = (speed.measure(asked(hidden_size=size, intermediate_size=4 * size), 0.2) for size in (64, 512))
+    assert large.trained * 480 + large.step > 2 * (small.trained * 480 + small.step)
+    assert large.trained > large.scored > small.scored
+
+
+def test_the_estimate_is_near_to_what_training_takes(tmp_path: Path) -> None:
+    """Within the machine's noise: a factor of five, where one of all tokens or of all steps would show."""
+    start = starts.Start("tiny", str(save_tiny_start(tmp_path / "tiny")))
+    words = tuple("abcdefghij"[i % 10] * 3 for i in range(10))
+    sentences = tuple(Sentence(words, ("B-PER",) + ("O",) * 9) for _ in range(320))
+    split = Split("aaa", "train", sentences, "")
+    encoded = Encoder(starts.load_tokenizer(start), 64).with_labels(split, ("O", "B-PER"))
+    lengths = [len(window.ids) for window in encoded.windows]
+    recipe = Recipe(batch_size=16, epochs=2)
+    found = speed.measure(
+        speed.Asked(starts.load_configuration(start), lengths, 3.0, recipe, CPU, torch.get_num_threads()), 0.2
+    )
+    model = starts.load_for_tagging(start, ("O", "B-PER"), 0)
+    _, history = fit(model, encoded, recipe, CPU, 0, make_accelerator(recipe, CPU), read=(encoded,))
+    expected = 20 * found.step + sum(lengths) * found.trained
+    assert expected / 5 < history.seconds[-1] < 5 * expected
+
+
+def test_it_is_measured_in_a_process_of_its_own() -> None:
+    found = speed.measured(asked(), 0.1)
+    assert found.trained > 0 and found.scored > 0
+
+
+def test_what_cannot_be_measured_is_a_reason_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("the hidden size (63) is not a multiple\nof the heads")
+
+    class Context:
+        """A process that is this one."""
+
+        Pipe = staticmethod(multiprocessing.Pipe)
+
+        class Process(threading.Thread):
+            is_alive = staticmethod(lambda: False)
+
+    monkeypatch.setattr(speed, "measure", fail)
+    monkeypatch.setattr(speed.multiprocessing, "get_context", lambda _: Context)
+    threads = torch.get_num_threads()
+    try:
+        with pytest.raises(RuntimeError, match=r"^the hidden size \(63\) is not a multiple$"):
+            speed.measured(asked())
+    finally:
+        torch.set_num_threads(threads)
+        progress.tell(None)
+
+
+def test_what_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "GIVEN_UP_SECONDS", 0.0)
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match="takes longer than 0 s"):
+        speed.measured(asked())
+    assert time.monotonic() - began < 30
+
+
+def test_few_word_embeddings_stand_for_many_where_only_those_that_occur_are_trained() -> None:
+    assert speed._model(config(), trims=True).get_input_embeddings().num_embeddings == speed.VOCABULARY
+    assert speed._model(config(), trims=False).get_input_embeddings().num_embeddings == 250_002
+
+
+# --- the device -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A driver that knows two GPUs, none of which PyTorch can use."""
+    command = tmp_path / device.NVIDIA_SMI
+    command.write_text("#!/bin/sh\necho 'NVIDIA L4, 470.256.02'\necho 'NVIDIA L4, 470.256.02'\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(launch, "gpus", lambda _: 0)
+    device._nvidia_gpus.cache_clear()
+    yield command
+    device._nvidia_gpus.cache_clear()
+
+
+def test_a_build_without_cuda_is_named_with_the_cure(smi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "cuda", None)
+    said = device.trouble("auto")
+    assert said.startswith("NVIDIA L4 is not used: PyTorch ") and "was built without CUDA; install a build" in said
+    assert "\n" not in said and device.trouble("cpu") == ""
+
+
+def test_a_driver_that_is_too_old_is_named_with_the_cure(smi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    assert "its driver 470.256.02 does not serve CUDA 13.0" in device.trouble("auto")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "CUDA_VISIBLE_DEVICES='' hides it" in device.trouble("auto")
+
+
+def test_gpus_that_are_used_are_named(smi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "gpus", lambda _: 2)
+    assert device.name("auto") == "2 x NVIDIA L4" and device.trouble("auto") == ""
+
+
+def test_a_machine_without_a_driver_has_a_processor(smi: Path) -> None:
+    smi.write_text("#!/bin/sh\necho 'no devices were found' >&2\nexit 6\n")
+    assert device.trouble("auto") == ""
+    assert device.name("auto").startswith(f"{torch.get_num_threads()} threads of ")
+    assert device.name("auto").endswith("without a GPU")
