@@ -1,10 +1,13 @@
-"""Find the entities of a text with a registered model, into CoNLL columns, JSON lines or an HTML page.
+"""Find the entities of a text with a registered model: printed, or in CoNLL columns, JSON lines or an HTML page.
 
 mlflow run . -e predict --env-manager local -P language=hau -P input=news.txt -P format=html
+python entrypoints/predict.py --language hau --input "A saurari cikakken rahoton wakilin Muryar Amurka"
+cat news.txt | python entrypoints/predict.py --language hau --input - --format conll
 python entrypoints/predict.py --language hau --start swa --input news.txt
 python entrypoints/predict.py --model models:/ner-hau@champion --input test.txt --input_format conll --format conll
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -18,7 +21,10 @@ def main(config: PredictConfig) -> None:
     from nertransfer.nouns import count
     from nertransfer.prediction import predict
 
-    outcome = predict(config)
+    outcome = predict(config, colours=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+    if outcome.output is None:
+        print(outcome.printed, end="")
+        return
     found = count(outcome.entities, "entity", "entities")
     print(f"{found} in {count(outcome.texts, 'text')}: {outcome.output}")
 

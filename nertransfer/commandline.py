@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nertransfer import arguments, console, environment, interrupts, processes
-from nertransfer.config import LONGEST_NAME, LONGEST_PATH, RECIPES, DataOptions, Recipe, Script, default_recipe
+from nertransfer.config import LONGEST_NAME, LONGEST_PATH, RECIPES, DataOptions, Recipe, Text, default_recipe
 from nertransfer.errors import InputError
 from nertransfer.near import did_you_mean
 
@@ -124,7 +124,7 @@ def _convert(parameter: Parameter, text: str) -> object:
             near = did_you_mean(meant, ("true", "false"))
             raise InputError(f"{parameter.name}={text!r} is not allowed: true or false{near}", parameter.name)
         return text.lower() == "true"
-    if annotation in (str, Script):
+    if annotation in (str, Text):
         _check_text(parameter.name, text, named=annotation is str)
     try:
         return typing.cast(Callable[[str], object], annotation)(text)

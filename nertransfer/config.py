@@ -155,8 +155,8 @@ LONGEST_NAME, LONGEST_PATH = 255, 4095
 """Bytes that file systems take."""
 NAME_BYTES = LONGEST_NAME - 5
 """A study's name is that of a folder, beside which temporary ones are made."""
-Script = NewType("Script", str)
-"""Lines of a shell, so neither a name nor a path."""
+Text = NewType("Text", str)
+"""Any text, such as lines of a shell or a sentence: not as short as a name or a path has to be."""
 
 
 def check_study(name: str, parameter: str = "study") -> str:
@@ -321,7 +321,7 @@ class SlurmOptions:
         "most half a minute where it has left the queue without a result",
     )
     slurm_options: tuple[str, ...] = option((), "further sbatch options, comma-separated: account=abc,qos=long")
-    slurm_setup: Script = option("", "shell lines to run before each task, such as module load")  # noqa: RUF009
+    slurm_setup: Text = option("", "shell lines to run before each task, such as module load")  # noqa: RUF009
 
     def __post_init__(self) -> None:
         for parameter in ("slurm_minutes", "slurm_cpus", "slurm_parallel", "slurm_signal_seconds"):
@@ -677,15 +677,21 @@ class PredictConfig:
 
     POSITIONAL: ClassVar[str] = "input"
 
-    input: str = required("UTF-8 file: one text a line, or CoNLL columns with the word first", example="news.txt")
+    input: Text = option(  # noqa: RUF009
+        "", "a sentence, a UTF-8 file (one text a line, or CoNLL columns with the word first), or - for standard "
+        "input; empty: standard input, where something is piped in",
+    )  # fmt: skip
     which: ModelOptions = field(default_factory=ModelOptions)
     input_format: Literal["text", "conll"] = option(
         "text", "text: one a line, split into words here; conll: a word a line, an empty line after each sentence"
     )
-    format: Literal["conll", "jsonl", "html"] = option(
-        "jsonl", "conll: word and tag; jsonl: a JSON object a text; html: a page with coloured entities"
+    format: Literal["conll", "jsonl", "html", "marked"] = option(
+        "", "conll: word and tag; jsonl: a JSON object a text; html: a page with coloured entities; marked: the text "
+        "with its entities marked, and a list of them; empty: jsonl for a file, else marked",
+    )  # fmt: skip
+    output: str = option(
+        "", "file to write; empty: for a file beside it, <its name>.entities.<format>; else it is printed"
     )
-    output: str = option("", "file to write; empty: beside the input, <its name>.entities.<format>")
     threshold: float = option(0.0, "entities with a lower score are left out; from 0 to 1")
     run: DeviceOptions = field(default_factory=DeviceOptions)
     tracking: StoreOptions = field(default_factory=StoreOptions)

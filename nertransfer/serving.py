@@ -1,4 +1,5 @@
-"""A model behind HTTP: MLflow's scoring protocol in JSON, and a refusal in one sentence for what cannot be answered.
+"""A model behind HTTP: MLflow's scoring protocol in JSON, a refusal in one sentence for what cannot be answered, and a
+page on which people try it.
 
 MLflow's own server (`mlflow models serve`) runs code that lies in a model's folder, and answers some bad requests with
 status 500 or a stack trace. This one reads weights only, and takes every model that `predict` takes.
@@ -11,6 +12,7 @@ import logging
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -18,9 +20,10 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from nertransfer import trial_page
 from nertransfer.config import ServeConfig
 from nertransfer.prediction import load_tagger
 from nertransfer.served import Refused, Tagger, entity_table
@@ -47,14 +50,15 @@ def serve(config: ServeConfig, listening: socket.socket) -> None:
     if not ipaddress.ip_address(host).is_loopback:
         _log.warning("host=%s: whoever reaches this machine can ask; there are no passwords", config.host)
     at = f"[{host}]" if ":" in host else host
-    print(f"{name} answers at http://{at}:{port}/invocations (Ctrl-C stops)", flush=True)
+    print(f"{name}: page to try it at http://{at}:{port}/ (Ctrl-C stops)", flush=True)
+    print(f"{name} answers at http://{at}:{port}/invocations", flush=True)
     with suppress(KeyboardInterrupt):  # uvicorn has ended politely and raises the signal once more
-        uvicorn.Server(uvicorn.Config(application(tagger), log_level="warning")).run(sockets=[listening])
+        uvicorn.Server(uvicorn.Config(application(tagger, name), log_level="warning")).run(sockets=[listening])
     print("stopped", flush=True)
 
 
-def application(tagger: Tagger) -> Starlette:
-    """The web application: ``POST /invocations``, ``GET /ping`` and ``/health``."""
+def application(tagger: Tagger, name: str = "a model") -> Starlette:
+    """The web application: ``POST /invocations``, ``GET /ping`` and ``/health``; ``/`` for people (`trial_page`)."""
     # one text after the other: a forward pass has every core, or the GPU, for itself
     worker = ThreadPoolExecutor(1, "tagger")
 
@@ -69,11 +73,35 @@ def application(tagger: Tagger) -> Starlette:
             return Response(status_code=400)  # nobody reads it
         return JSONResponse({"predictions": rows})
 
+    async def empty_page(_: Request) -> Response:
+        return HTMLResponse(trial_page.page(name), headers=trial_page.HEADERS)
+
+    async def tried(request: Request) -> Response:
+        text = ""
+        try:
+            if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+                raise Refused("the text was sent by another site's page")
+            text = trial_page.written(await _body(request))
+            lines = trial_page.lines_of(text)
+            read = partial(tagger.read, [line for _, line in lines])
+            found = await asyncio.get_running_loop().run_in_executor(worker, read)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        except (HTTPException, ValueError) as error:  # Refused is a ValueError, and so is what a tagger cannot read
+            reason, status = (
+                (error.detail, error.status_code) if isinstance(error, HTTPException) else (str(error), 400)
+            )
+            return HTMLResponse(trial_page.page(name, text, refused=reason), status, trial_page.HEADERS)
+        numbered = [(number, one) for (number, _), one in zip(lines, found, strict=True)]
+        return HTMLResponse(trial_page.page(name, text, numbered), headers=trial_page.HEADERS)
+
     async def alive(_: Request) -> Response:
         return Response("\n", media_type="application/json")
 
     return Starlette(
         routes=[
+            Route(trial_page.PLACE, empty_page, methods=["GET"]),
+            Route(trial_page.PLACE, tried, methods=["POST"]),
             Route("/invocations", invocations, methods=["POST"]),
             Route("/ping", alive),
             Route("/health", alive),

@@ -2,9 +2,14 @@
 
 import html
 import importlib.util
+import io
 import json
 import re
 import shlex
+import sys
+from base64 import b64encode
+from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import mlflow
@@ -89,7 +94,84 @@ def test_marks_are_told_apart_by_colour_and_by_label() -> None:
     assert " in 1 text</div>" in page
     body = page.partition("<p ")[2]
     assert re.findall(r"<b>(C\d)</b>", body) == [f"C{i}" for i in range(9)]
-    assert len(set(re.findall(r"background:(#\w+)", body))) == len(rendering.COLOURS)
+    assert len(set(re.findall(r'class="c(\d)"', body))) == len(rendering.COLOURS)
+    assert all(f"mark.c{i} {{ background: {colour}; }}" in page for i, colour in enumerate(rendering.COLOURS))
+    style, policy = re.search(r"<style>(.*)</style>", page, re.DOTALL), re.search(r'Policy" content="(.*?)"', page)
+    assert style is not None and policy is not None and "unsafe" not in policy[1]
+    assert f"'sha256-{b64encode(sha256(style[1].encode()).digest()).decode()}'" in policy[1]
+
+
+@pytest.fixture
+def piped(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    """What is called with what comes in on standard input."""
+
+    def given(data: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+    return given
+
+
+def test_a_sentence_is_tagged_and_printed(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = prediction.predict(configuration(store, Path(LINES[0])))
+    (tmp_path / "text.txt").write_text(LINES[0])
+    entities = json.loads(prediction.predict(configuration(store, Path("text.txt"))).output.read_text())["entities"]
+    assert outcome.output is None and outcome.texts == 1 and outcome.entities == len(entities) > 1
+    marked, *rows = outcome.printed.splitlines()
+    assert re.sub(r"\[(?:LOC|PER) (.*?)\]", r"\1", marked) == LINES[0]
+    assert [row.split() for row in rows] == [
+        [e["category"], *e["text"].split(), f"{e['start']}-{e['end']}", f"{e['score']:.2f}"] for e in entities
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == {"text.txt", "text.entities.jsonl"}
+    long = "da xo kate " * 2000  # no name of a file could be as long
+    assert prediction.predict(configuration(store, Path(long))).entities > 1000
+    assert prediction.predict(configuration(store, Path("Kano"))).texts == 1
+
+
+def test_standard_input_is_read_where_it_is_asked_for_or_piped_in(
+    store: Path, tmp_path: Path, piped: Callable[[bytes], None]
+) -> None:
+    for given, data in (("-", "\n".join(LINES)), (" ", LINES[0]), ("-", "\ufeff" + LINES[0])):
+        piped(data.encode())
+        outcome = prediction.predict(configuration(store, Path(given), format="jsonl"))
+        assert [json.loads(line)["text"] for line in outcome.printed.splitlines()] == [
+            line for line in data.removeprefix("\ufeff").split("\n") if line
+        ]
+    piped(b"da O\nxo B-PER\n\nli O\n")
+    given = {"input_format": "conll", "format": "conll", "output": str(tmp_path / "found")}
+    outcome = prediction.predict(configuration(store, Path("-"), **given))
+    assert (outcome.texts, outcome.printed) == (2, "") and (tmp_path / "found").read_text().startswith("da ")
+    for data, message in ((b"", "standard input:1: there is no text"), (b"da\n\xff", "standard input:2: not UTF-8")):
+        piped(data)
+        with pytest.raises(InputError, match=message):
+            prediction.predict(configuration(store, Path("-")))
+    sys.stdin.isatty = lambda: True  # type: ignore[method-assign]
+    with pytest.raises(InputError, match="input is missing: a sentence in quotes, a UTF-8 file, or - for standard"):
+        prediction.predict(configuration(store, Path(" ")))
+
+
+@pytest.mark.parametrize("text", ["news.txt", "my news.txt", "./news", "texts/news", "/data/my news", "~/x", "a\\b.c"])
+def test_the_name_of_a_file_that_is_not_there_is_no_text(text: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not allowed: a file that exists; a text that looks like a file's name"):
+        prediction.given(text)
+
+
+@pytest.mark.parametrize("text", ["Kano", "Kano.", "Sani ya tafi Kano.", "U.S.", "24/7 in Kano", "see a/b.txt here"])
+def test_what_is_no_name_of_a_file_is_text(text: str) -> None:
+    assert prediction.given(text) == prediction.Source(text, "the text")
+
+
+def test_a_terminal_gets_colours_and_obeys_nothing_that_stands_in_a_text() -> None:
+    entities = (served.Entity("PER", 0, 1, 0, 4, 0.5), served.Entity("LOC", 2, 3, 10, 14, 0.25))
+    texts = [served.Tagged("Sani \x1b[2J Kano\x07", (), entities), served.Tagged("li\u009b", (), ())]
+    plain, coloured = rendering.marked(texts), rendering.marked(texts, colours=True)
+    assert plain == (
+        "[PER Sani] \ufffd[2J [LOC Kano]\ufffd\n  PER  Sani  0-4    0.50\n  LOC  Kano  10-14  0.25\n\n"
+        "li\ufffd\n  no entities\n"
+    )
+    assert "\x1b[30;48;5;172m Sani \x1b[1mPER \x1b[0m" in coloured and "\x1b[30;48;5;74m Kano " in coloured
+    sent = re.sub(r"\x1b\[(?:30;48;5;\d+|1|0)m", "", coloured)
+    assert not set(sent) & set("\x1b\x07\u009b") and rendering.visible("a\tb\u0301 é") == "a\tb\u0301 é"
 
 
 def test_a_start_a_uri_and_folders_name_the_same_model(store: Path, text: Path) -> None:
@@ -122,7 +204,7 @@ def test_the_threshold_counts(store: Path, text: Path) -> None:
         ({"model": "models:/ner-aaa@champion", "start": "tiny"}, "not beside model"),
         ({"threshold": "1.5"}, "threshold=1.5 is not allowed"),
         ({"input": "nowhere.txt"}, "input='nowhere.txt' is not allowed: a file that exists"),
-        ({"input": "."}, r"input='\.' is not allowed: a file that exists"),
+        ({"input": "."}, r"input='\.' is not allowed: a file that exists, and this is a folder"),
         ({"output": "x" * 252}, "output: the name x+ is too long for a file; give a shorter output"),
         ({"output": "text.txt"}, "a file other than the input"),
         ({"output": "text.txt/found"}, "output: the folder text.txt cannot be made: File exists"),
@@ -144,8 +226,8 @@ def test_bad_input_names_what_there_is_and_writes_nothing(
     [
         (b"da O\nxo B-PER\n\nba O\n", "text", "bad.txt:1: every line ends in an IOB2 tag; give input_format=conll"),
         (b"da\n\xff\n", "text", "bad.txt:2: not UTF-8"),
-        (b" \n\n", "text", "has no text"),
-        (b"\n\n", "conll", "has no sentence"),
+        (b" \n\n", "text", "there is no text"),
+        (b"\n\n", "conll", "there is no sentence"),
         (b"da O\n O\n", "conll", "bad.txt:2: no word in the first column"),
         (b"da O\nxo ye O\n", "conll", "bad.txt:2: 3 columns in .*, but 2 before"),
     ],
@@ -184,9 +266,12 @@ def test_the_script_says_what_it_wrote(
     arguments = ["--input", str(text), "--language", "aaa", "--tracking_uri", f"sqlite:///{store}/mlflow.db"]
     run(PredictConfig, script.main, "", arguments)
     assert re.search(r"\d+ entities in 3 texts: .*text.entities.jsonl$", capsys.readouterr().out.strip())
-    monkeypatch.setattr(prediction, "predict", lambda config: prediction.Outcome(Path("out"), 1, 1))
+    monkeypatch.setattr(prediction, "predict", lambda *_, **__: prediction.Outcome(Path("out"), 1, 1))
     run(PredictConfig, script.main, "", arguments)
     assert capsys.readouterr().out == "1 entity in 1 text: out\n"
+    monkeypatch.setattr(prediction, "predict", lambda *_, **__: prediction.Outcome(None, 1, 1, "[PER Sani]\n"))
+    run(PredictConfig, script.main, "", arguments)
+    assert capsys.readouterr().out == "[PER Sani]\n"
 
 
 # --- the documentation ----------------------------------------------------------------------------

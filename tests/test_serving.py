@@ -1,18 +1,23 @@
 """A registered model behind HTTP, ours and MLflow's own server: right answers, clean refusals, a clean end."""
 
+import html
 import http.client
 import json
 import random
+import re
 import socket
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 import mlflow
 import pytest
 from mlflow.pyfunc import PyFuncModel
+from starlette.testclient import TestClient
 from tiny_models import register_tiny_model, save_tiny_mlflow_model
 
 from nertransfer import serving
@@ -187,8 +192,6 @@ def test_a_port_that_is_taken_and_a_model_that_is_not_there(
 
 
 def test_what_goes_wrong_inside_stays_inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from starlette.testclient import TestClient
-
     tagger, _ = load_tagger(ModelOptions(model=str(folder)), "", "cpu")
 
     def fail(*_: object) -> None:
@@ -198,6 +201,60 @@ def test_what_goes_wrong_inside_stays_inside(folder: Path, monkeypatch: pytest.M
     with TestClient(serving.application(tagger), raise_server_exceptions=False) as client:
         found = client.post("/invocations", json={"inputs": ["a"]})
     assert found.status_code == 500 and "secret" not in found.text and found.json()["message"]
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> Iterator[TestClient]:
+    tagger, _ = load_tagger(ModelOptions(model=str(folder)), "", "cpu")
+    with TestClient(serving.application(tagger, "ner-<aaa>")) as client:
+        yield client
+
+
+def test_the_page_shows_the_entities_of_a_text_that_is_pasted(page: TestClient, model: PyFuncModel) -> None:
+    empty = page.get("/")
+    assert empty.status_code == 200 and "<h1>ner-&lt;aaa&gt;</h1>" in empty.text and "<mark" not in empty.text
+    lines = ["da xo Kuma, kate <b>ba</b> & li", "", "</textarea><script>alert(1)</script>"]
+    answer = page.post("/", data={"text": "\r\n".join(lines)})
+    assert answer.status_code == 200 and "<script" not in answer.text and "<b>ba" not in answer.text
+    assert (
+        html.unescape(answer.text.partition('spellcheck="false">\n')[2].partition("</textarea>")[0]).split("\n")
+        == lines
+    )
+    found = re.findall(r'<p dir="auto" data-line="(\d+)">(.*?)</p>', answer.text, re.DOTALL)
+    shown = {int(n): html.unescape(re.sub(r"<b>\w+</b></mark>|<mark [^>]*>", "", body)) for n, body in found}
+    assert shown == {1: lines[0], 3: lines[2]}
+    assert sum(body.count("<mark ") for _, body in found) == len(model.predict([lines[0], lines[2]])) > 3
+
+
+def test_the_page_allows_its_own_style_and_nothing_else(page: TestClient) -> None:
+    for answer in (page.get("/"), page.post("/", data={"text": "da xo"}), page.post("/", content=b"x=1")):
+        policy = answer.headers["content-security-policy"]
+        (style,) = re.findall(r"<style>(.*)</style>", answer.text, re.DOTALL)
+        own = b64encode(sha256(style.encode()).digest()).decode()
+        assert policy == (
+            f"default-src 'none'; style-src 'sha256-{own}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        )
+        assert not re.search(r"<script|<link|<img|src=|url\(|https?:| style=| on\w+=", answer.text)
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert 'name="viewport" content="width=device-width, initial-scale=1"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "message"),
+    [
+        (b"", {}, 400, "not what the page&#39;s form sends"),
+        (b"text=%ff", {}, 400, "not what the page&#39;s form sends"),
+        (b"text=a&text=b", {}, 400, "not what the page&#39;s form sends"),
+        (b"text=" + b"a" * (LONGEST_TEXT + 1), {}, 400, "has 100001 characters, more than 100000"),
+        (b"text=" + b"a" * serving.LARGEST_BODY, {}, 413, "the body is larger"),
+        (b"text=da", {"Sec-Fetch-Site": "cross-site"}, 400, "sent by another site&#39;s page"),
+    ],
+)
+def test_what_the_page_cannot_read_it_says(
+    page: TestClient, content: bytes, headers: dict[str, str], status: int, message: str
+) -> None:
+    answer = page.post("/", content=content, headers=headers)
+    assert answer.status_code == status and 'role="alert"' in answer.text and message in answer.text
 
 
 def test_requests_under_way_are_answered_when_it_is_asked_to_end(server: Server) -> None:
