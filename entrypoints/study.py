@@ -39,9 +39,8 @@ def main(config: StudyConfig) -> None:
         print(f"{count(number, 'cell')} in {count(len(scripts), 'array')}; {submit}{then}", *scripts, sep="\n")
         return
     outcome = run_study(config, study)
-    for change in outcome.changes:
-        if not change.failed:
-            print(f"{change.model}: {change.text}")
+    for change in (one for one in outcome.changes if not one.failed):
+        print(f"{change.model}: {change.text}")
     print(f"{count(len(outcome.ran), 'cell')} run, {len(outcome.found)} done before, {len(outcome.failed)} failed")
     for cell, error in outcome.failed.items():
         print(f"failed: {cell}: {error}", file=sys.stderr)

@@ -67,7 +67,7 @@ def test_adapting_twice_gives_the_same_weights(study: Study) -> None:
         ({"start": "nowhere"}, "start 'nowhere' is unknown"),
         ({"text": "nothing.txt"}, "the text has no line with a word in it"),
         ({"start": "maskless"}, "the start's tokenizer has no mask token"),
-        ({"start": "gpt"}, "start 'gpt' cannot be loaded .* AutoModelForMaskedLM"),
+        ({"start": "gpt"}, "in gpt2, a decoder, a word does not see what follows it"),
     ],
 )
 def test_bad_input_writes_nothing(study: Study, changes: dict[str, str], message: str) -> None:
