@@ -29,10 +29,7 @@ def settled(config: EvaluateConfig, client: MlflowClient) -> tuple[EvaluateConfi
     if run is None:
         study = find_study(client, config.tracking.study) if config.tracking.study and not config.data.data else None
         if study is None and not config.data.data:
-            raise InputError(
-                f"parameter data is missing: no study says on which corpora to score model={config.model!r}, which was "
-                "not made by a cell of this store; for example data=masakhaner", "data",
-            )  # fmt: skip
+            raise InputError(f"parameter data is missing: {_stranger(config.model, client)}", "data")
         study = study or open_study(client, study_name(config.data, config.tracking))
         if not config.data.data:
             known = study_data.of_study(study)
@@ -46,6 +43,19 @@ def settled(config: EvaluateConfig, client: MlflowClient) -> tuple[EvaluateConfi
         targets = () if limited else tuple(name for name in scored_targets(run) if not is_several(name))
         config = replace(config, data=data, targets=config.targets or targets)
     return config, open_study(client, config.tracking.study) if config.tracking.study else own
+
+
+def _stranger(model: str, client: MlflowClient) -> str:
+    """Why nothing is known of the corpora of a model."""
+    if model.startswith("models:/"):
+        try:
+            model_addresses.origin(model, client)
+        except InputError as error:
+            return str(error)
+    return (
+        f"no study says on which corpora to score model={model!r}, which was not made by a cell of this store; for "
+        "example data=masakhaner"
+    )
 
 
 def evaluate(config: EvaluateConfig, study: Study) -> list[Scored]:

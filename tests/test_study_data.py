@@ -232,6 +232,8 @@ def test_a_model_from_elsewhere_needs_data_or_a_study(store: MlflowClient) -> No
     add_study(store, "mystudy", "data", digests("data"))
     with pytest.raises(InputError, match="data is missing: no study says on which corpora to score model='x'"):
         settled_model(build(EvaluateConfig, {"model": "x"}), store)
+    with pytest.raises(InputError, match=r"'models:/ner-aaa@champion' is not there: .*; registered models: none yet"):
+        settled_model(build(EvaluateConfig, {"model": "models:/ner-aaa@champion"}), store)
     config, study = settled_model(build(EvaluateConfig, {"model": "x", "study": "mystudy"}), store)
     assert (study.name, config.data.data) == ("mystudy", str(Path("data").resolve()))
     assert settled_model(build(EvaluateConfig, {"model": "x", "data": "data"}), store)[1].name == "data"
