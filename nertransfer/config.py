@@ -348,7 +348,7 @@ class StudyConfig:
     POSITIONAL: ClassVar[str] = "study_file"
 
     study_file: str = option("", "YAML file that gives any of these parameters; what is given beside it goes first")
-    plan: bool = option(False, "print the grid, what of it is done, and what the rest would cost; run nothing")
+    plan: bool = option(False, "print the grid, what of it is done, and what the rest would take here; run none of it")
     data: DataOptions = field(**corpora(PLANTED, f"corpora: {CORPORA_HELP}", UNLESS_GIVEN))
     starts: tuple[str, ...] = option(
         ("base",),

@@ -32,7 +32,8 @@ FIRST_ID = 5
 """Ids below are special in most vocabularies."""
 VOCABULARY = 8000
 """About as many sub-tokens occur in a language's corpus."""
-LEAST_ROWS = 6
+STEPS = 5
+LEAST_ROWS = 5
 """What a step takes however short it is shows in the difference from one row to so many."""
 
 
@@ -130,25 +131,29 @@ def _steps(
 ) -> list[tuple[int, float]]:
     """Sub-tokens and seconds of a step on one row, and of one on as many as the time allows."""
     began: list[float] = []
-    tokens: list[int] = []
+    rows: list[int] = []
 
     def batch(_train: Encoded, _indices: Sequence[int], _seed: int) -> Batch:
         began.append(time.perf_counter())
-        rows = 1
+        left = seconds - (began[-1] - began[0])
         if len(began) == 3:
             one = began[2] - began[1]
-            left = seconds - (began[2] - began[0])
-            rows = min(len(some.windows), max(LEAST_ROWS if one < seconds / 3 else 1, int(left / one)))
-        tokens.append(sum(len(window.ids) for window in some.windows[:rows]))
-        return collate(some, range(rows))
+            most = max(LEAST_ROWS if one < GIVEN_UP_SECONDS / 10 else 1, int(left / one / 2))
+            rows.append(min(len(some.windows), most))
+        else:  # once more where there is time: what else the machine does makes a step slower, and nothing quicker
+            again = len(began) == STEPS and left > began[3] - began[2]
+            rows.append(rows[2] if again else 1)
+        return collate(some, range(rows[-1]))
 
-    # three steps: the first also makes what is made on first use
-    train = replace(some, windows=(some.windows * 3)[:3])
+    train = replace(some, windows=(some.windows * STEPS)[:STEPS])
     recipe = replace(asked.recipe, batch_size=1, epochs=1, epoch_choice="last")
     _, history = fit(model, train, recipe, _alone(asked.run), 0, accelerator, make_batch=batch, read=(some,))
     ends = [*began[1:], began[0] + history.seconds[0]]
-    took = [end - begin for begin, end in zip(began, ends, strict=True)]
-    return list(zip(tokens, took, strict=True))[1:]
+    took: dict[int, float] = {}
+    steps = list(zip(rows, began, ends, strict=True))
+    for number, begin, end in steps[1:]:  # the first also makes what is made on first use
+        took[number] = min(end - begin, took.get(number, end - begin))
+    return [(sum(len(w.ids) for w in some.windows[:number]), took[number]) for number in sorted(took)]
 
 
 def _alone(run: RunOptions) -> RunOptions:
