@@ -74,7 +74,7 @@ def _settled(config: ExportConfig, study: Study, run: Run) -> ExportConfig:
     whose = f"study {study.name}"
     if config.data.data:
         sources = languages_of(run.data.tags.get(schema.SOURCE, ""))
-        known = study_data.of_runs([run])
+        known = study_data.digests_of([run])
         study_data.check(config.data, {name: known[name] for name in sources if name in known}, whose)
         return config
     try:

@@ -1,5 +1,6 @@
 """Scores a model that exists: a finished cell, a registered model, a folder or a hub id."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from nertransfer.planning import languages_to_load, pick
 from nertransfer.scored import Scored
 from nertransfer.store import MlflowClient, Study, find_study, open_study, study_name
 from nertransfer.tracking import configuration_params, deliver, log, open_run
+
+logger = logging.getLogger("nertransfer")
 
 
 def settled(config: EvaluateConfig, client: MlflowClient) -> tuple[EvaluateConfig, Study]:
@@ -39,6 +42,8 @@ def settled(config: EvaluateConfig, client: MlflowClient) -> tuple[EvaluateConfi
     if not config.data.data:
         known = study_data.recorded([run]) or study_data.of_study(own)
         data = study_data.options(config.data, known, f"study {own.name}", own.uri)
+        if changed := study_data.changed(corpora_of.digests(data), study_data.digests_of([run])):
+            logger.warning("changed since the model was made, and scored as it is now: %s", ", ".join(changed))
         limited = config.targets or data.languages
         targets = () if limited else tuple(name for name in scored_targets(run) if not is_several(name))
         config = replace(config, data=data, targets=config.targets or targets)

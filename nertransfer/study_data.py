@@ -132,7 +132,7 @@ def options(asked: DataOptions, known: Recorded | None, whose: str, uri: str) ->
     )
 
 
-def of_runs(runs: Sequence[Run]) -> dict[str, str]:
+def digests_of(runs: Sequence[Run]) -> dict[str, str]:
     """The digest of every language's corpus that the runs met; the last run wins."""
     return {
         key.removeprefix(schema.CORPUS_DIGEST): value
@@ -140,6 +140,11 @@ def of_runs(runs: Sequence[Run]) -> dict[str, str]:
         for key, value in run.data.tags.items()
         if key.startswith(schema.CORPUS_DIGEST)
     }
+
+
+def changed(there: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
+    """The languages of which corpora that are there have another digest than the one known; both by language."""
+    return [name for name, digest in known.items() if there.get(name, digest) != digest]
 
 
 def check(given: DataOptions, known: Mapping[str, str], whose: str) -> None:
@@ -152,7 +157,7 @@ def check(given: DataOptions, known: Mapping[str, str], whose: str) -> None:
         return
     wanted = [name for name in known if not given.languages or name in given.languages]
     shared = [name for name in wanted if name in there]
-    other = [name for name in shared if there[name] != known[name]]
+    other = changed(there, known)
     generated_later = given.data == PLANTED and not there and set(wanted) <= set(corpus.names(given))
     if not shared and not generated_later:
         raise InputError(
@@ -171,7 +176,7 @@ def known_digests(study: Study) -> dict[str, str]:
     finished = _runs(study, schema.KIND_CELL, " and attributes.status = 'FINISHED'")
     studies = _runs(study, schema.KIND_STUDY)
     few_shot = current_few_shot_cells(finished, studies).values()
-    return of_runs([*few_shot, *current_cells(finished, studies).values()])
+    return digests_of([*few_shot, *current_cells(finished, studies).values()])
 
 
 def settled(config: OfStudy, client: MlflowClient, must_be_there: bool = False) -> tuple[OfStudy, Study]:

@@ -227,6 +227,17 @@ def test_a_model_is_scored_on_what_its_cell_was_and_belongs_to_its_study(store: 
     assert {one.name for one in store.search_experiments()} == {"Default", "mystudy"}
 
 
+def test_corpora_that_have_changed_since_are_scored_and_that_is_said(
+    store: MlflowClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_tiny_corpora(Path("data"))
+    cell = add_study(store, "mystudy", "data", digests("data"))
+    save_tiny_corpora(Path("data"), ("aaa",), 10)
+    config, _ = settled_model(build(EvaluateConfig, {"model": f"runs:/{cell}"}), store)
+    assert config.data.data == str(Path("data").resolve())
+    assert caplog.records[-1].message == "changed since the model was made, and scored as it is now: aaa"
+
+
 def test_a_model_from_elsewhere_needs_data_or_a_study(store: MlflowClient) -> None:
     save_tiny_corpora(Path("data"))
     add_study(store, "mystudy", "data", digests("data"))
