@@ -2,9 +2,10 @@
 
 mlflow run . -e predict --env-manager local -P language=hau -P input=news.txt -P format=html
 python entrypoints/predict.py --language hau --input "A saurari cikakken rahoton wakilin Muryar Amurka"
-cat news.txt | python entrypoints/predict.py --language hau --input - --format conll
 python entrypoints/predict.py --language hau --start swa --input news.txt
 python entrypoints/predict.py --model models:/ner-hau@champion --input test.txt --input_format conll --format conll
+
+A sentence in quotes, or what is piped in, is printed with its entities marked; a file gets one beside it.
 """
 
 import os

@@ -233,7 +233,11 @@ def export(user: User, config: ExportConfig) -> None:
 
 
 def predict(user: User, config: PredictConfig) -> None:
-    path = user.fresh(config.output or f"{Path(config.input).stem}.entities.{config.format}")
+    form = config.format or "jsonl"
+    if " " in config.input:  # a sentence, which is printed
+        assert re.sub(r"\[[A-Z]+ (.*?)\]", r"\1", user.said).startswith(config.input), user.said
+        return
+    path = user.fresh(config.output or f"{Path(config.input).stem}.entities.{form}")
     text = path.read_text(encoding="utf-8")
     first = (user.folder / config.input).read_text(encoding="utf-8").split()[0]
     patterns = {
@@ -241,7 +245,7 @@ def predict(user: User, config: PredictConfig) -> None:
         "jsonl": rf'"text": "{first} .*"entities"',
         "conll": rf"^{first} [BIO]",
     }
-    assert re.search(patterns[config.format], text), text
+    assert re.search(patterns[form], text), text
 
 
 def import_results(user: User, config: ImportConfig) -> None:
