@@ -36,7 +36,6 @@ CONFIG_FILE = """\
 compute_environment: LOCAL_MACHINE
 distributed_type: MULTI_GPU
 mixed_precision: bf16
-gradient_accumulation_steps: 8
 dynamo_config: {dynamo_backend: AOT_EAGER}
 num_machines: 1
 num_processes: 2
