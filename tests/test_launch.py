@@ -86,7 +86,7 @@ def main(config):
     time.sleep(600)
 
 commandline.MAIN_SECONDS = float(os.environ["PATIENCE"])
-commandline.run(TrainConfig, main, "", ["--source", "hau"], shared=True)
+commandline.run(TrainConfig, main, "", ["--source", "hau", "--data", "mine"], shared=True)
 """
 
 
