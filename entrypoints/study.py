@@ -39,7 +39,7 @@ def main(config: StudyConfig) -> None:
         print(f"{count(number, 'cell')} in {count(len(scripts), 'array')}; {submit}{then}", *scripts, sep="\n")
         return
     outcome = run_study(config, study)
-    for change in (one for one in outcome.changes if not one.failed):
+    for change in outcome.changes:
         print(f"{change.model}: {change.text}")
     print(f"{count(len(outcome.ran), 'cell')} run, {len(outcome.found)} done before, {len(outcome.failed)} failed")
     for cell, error in outcome.failed.items():

@@ -457,13 +457,12 @@ def _register(config: StudyConfig, plan: Plan, study: Study, outcome: StudyOutco
         if cells:
             replace_for = REPLACE_ALL if config.replace else STUDY_REPLACES
             try:
-                outcome.changes = registry.register(
-                    study, cells, work_dir, config.selection_split, replace_for, plan.corpora
-                )
+                changes = registry.register(study, cells, work_dir, config.selection_split, replace_for, plan.corpora)
             except InputError as error:  # the cells are there all the same, and what is not stored is kept
                 outcome.failed["registry"] = "; ".join([*filter(None, [outcome.failed.get("registry")]), str(error)])
                 return
-            failures = [change for change in outcome.changes if change.failed]
+            outcome.changes = [change for change in changes if not change.failed]
+            failures = [change for change in changes if change.failed]
             for name in dict.fromkeys(change.model for change in failures):
                 of_model = [change.text for change in failures if change.model == name]
                 outcome.failed[f"registry, {name}"] = "; ".join(of_model)
