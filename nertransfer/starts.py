@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from nertransfer import architectures, python_tokenizers
-from nertransfer.catalogue import CATALOGUE, PINNED
+from nertransfer.catalogue import CATALOGUE, HUB_ID, PINNED
 from nertransfer.config import Recipe
 from nertransfer.errors import InputError
 from nertransfer.folders import flush
@@ -35,7 +35,6 @@ from nertransfer.start_files import NotHere, StartFiles, locate
 WINDOW = "nertransfer_window"
 """Entry of a tagger's configuration: the window it was fine-tuned with, in sub-tokens."""
 
-_HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+|[A-Za-z0-9][\w.]*-[\w.-]*\w")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
 
 
@@ -74,7 +73,7 @@ def resolve(text: str, catalogue: Mapping[str, str] = CATALOGUE) -> Start:
         if not (Path(location) / "config.json").is_file():
             raise InputError(f"start {text!r}: the folder has no config.json; a start is saved by save_pretrained")
         name = name or slug(Path(location).resolve().name)
-    elif _HUB_ID.fullmatch(location):
+    elif HUB_ID.fullmatch(location) and ("/" in location or "-" in location):
         name = name or slug(location.rpartition("/")[2])
     else:
         raise InputError(
@@ -105,13 +104,12 @@ def resolve_all(texts: Sequence[str], catalogue: Mapping[str, str] = CATALOGUE) 
 
 
 @contextmanager
-def quiet(bars: bool = False) -> Iterator[None]:
-    """No chatter about missing heads; progress ``bars`` only where something is downloaded."""
+def quiet() -> Iterator[None]:
+    """No chatter about missing heads, and no progress bars."""
     log = transformers.logging
     verbosity, shown = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()
-    if not bars:
-        log.disable_progress_bar()
+    log.disable_progress_bar()
     try:
         yield
     finally:
@@ -126,9 +124,16 @@ def _loading(
 ) -> Iterator[StartFiles]:
     """The files of a start; failures become one InputError. ``local_only``: download nothing. ``check``: of the folder
     with its configuration, before the weights are downloaded."""
+    with _failing(start):
+        files = locate(start.location, start.revision, local_only, check)
+        with quiet():
+            yield files
+
+
+@contextmanager
+def _failing(start: Start) -> Iterator[None]:
     try:
-        with quiet(bars=not Path(start.location).is_dir()):
-            yield locate(start.location, start.revision, local_only, check)
+        yield
     except Exception as error:  # the libraries raise what they like: TypeError, their own kinds, Exception itself
         raise InputError(f"start {start.name!r} cannot be loaded from {start.shown!r}: {_reason(error)}") from error
 
@@ -147,9 +152,9 @@ def _reason(error: Exception) -> str:
     text = str(error).strip()
     if type(error).__name__ == "UnpicklingError":  # torch's text recommends to load the file without the restriction
         held = re.search(r"GLOBAL (\S+)", text)
-        what = f"{held.group(1)}, which is no tensor" if held else "something other than tensors"
+        what = f"{held.group(1)}, which is not a tensor" if held else "something other than tensors"
         return (
-            f"its .bin file holds {what}. Only tensors are read, for anything else in such a file may run code; give a "
+            f"its .bin file contains {what}; only tensors are loaded, because anything else could run code. Use a "
             "checkpoint with safetensors"
         )
     return text.splitlines()[0] if text else type(error).__name__
@@ -353,7 +358,7 @@ def identify(start: Start, local_only: bool = False) -> Identity:
     }
     tokenizer = load_tokenizer(start, local_only)
     _check_vocabulary(start, encoder, tokenizer)
-    with _loading(start):
+    with _failing(start):
         architectures.check_reading(encoder, tokenizer.model_max_length)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     vocabulary = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)

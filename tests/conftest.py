@@ -49,7 +49,7 @@ def _no_memory_of_the_hub() -> Iterator[None]:
     """A process looks a start of the hub up once; each test has a hub of its own."""
     yield
     if (files := sys.modules.get("nertransfer.start_files")) is not None:
-        files.from_hub.cache_clear()
+        files.forget()
 
 
 @pytest.fixture

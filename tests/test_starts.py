@@ -169,7 +169,7 @@ def test_a_start_of_the_hub_is_known_by_its_commit(tmp_path: Path, monkeypatch: 
     assert starts.identify(resolve("owner/model")).commit == commit
     assert starts.identify(resolve("owner/model@main"), local_only=True).commit == commit
     newer = cache_tiny_start(tmp_path, "owner/model", seed=1)
-    start_files.from_hub.cache_clear()  # as in another process
+    start_files.forget()  # as in another process
     now, before = (starts.identify(resolve(text)) for text in ("owner/model", f"owner/model@{commit}"))
     assert (now.commit, before.commit) == (newer, commit) and now.fingerprint != before.fingerprint
     folder = resolve(str(tmp_path / "models--owner--model" / "snapshots" / commit))
