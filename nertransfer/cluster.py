@@ -26,6 +26,7 @@ from nertransfer.claims import Claims, Owner
 from nertransfer.config import SlurmOptions
 from nertransfer.display import Display
 from nertransfer.errors import InputError
+from nertransfer.nouns import count
 from nertransfer.pool import ATTEMPTS, Results
 from nertransfer.runner import DELIVERED, RAN, Outcome, claim_name
 from nertransfer.slurm_task import Task
@@ -47,7 +48,7 @@ _ACTIVE = {
     "REQUEUE_HOLD", "RESIZING", "RESV_DEL_HOLD", "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT", "PREEMPTED",
 }  # fmt: skip
 
-_NO_ROOM = re.compile(r"submit limit|MaxSubmit|QOSMax|QOSGrp|AssocMax|AssocGrp|policy", re.IGNORECASE)
+_NO_ROOM = re.compile(r"submit limit|MaxSubmit|QOSMax|QOSGrp|AssocMax|AssocGrp", re.IGNORECASE)
 """How Slurm says that a user has as many tasks in the queue as are allowed."""
 
 _RANKS = {"SCHEDULED": 1, "RUNNING": 2, "FINISHED": 3}
@@ -92,6 +93,15 @@ def array_size(options: SlurmOptions) -> int:
     return int(found[1])
 
 
+def others() -> bool:
+    """Whether this user has any job in the queue."""
+    try:
+        done = subprocess.run(["squeue", "--me", "--noheader"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return bool(done.stdout.strip())
+
+
 # --- submitted and watched -----------------------------------------------------------------------
 
 
@@ -128,7 +138,7 @@ class Cluster:
         self.commands, self.tags, self.again = commands, tags, again
         self._old: set[str] = set()
         self._waiting: list[tuple[Cell, int]] = []
-        self._size = 0
+        self._most = self._size = 0
 
     def run(self, cells: Sequence[Cell], targets: Mapping) -> Results:  # type: ignore[type-arg]
         """Submit what is not in the queue already, and watch until every cell has ended or failed twice.
@@ -140,7 +150,7 @@ class Cluster:
             self._old = {run.info.run_id for run in self._runs(cells).values()}
         watched = self._adopt(cells)
         adopted = {one.cell.name for one in watched}
-        self._size = array_size(self.options)
+        self._most = self._size = array_size(self.options)
         self._waiting = [(cell, 1) for cell in cells if cell.name not in adopted]
         watched += self._submit(bool(watched))
         pause = FIRST_POLL_SECONDS
@@ -148,7 +158,7 @@ class Cluster:
             with Display(len(cells), 0, at_once=self.options.slurm_parallel) as display:
                 while watched or self._waiting:
                     watched = self._look(watched, targets, results, display)
-                    if watched:
+                    if watched or self._waiting:
                         time.sleep(pause)
                         pause = min(1.1 * pause, POLL_SECONDS)
         except KeyboardInterrupt:
@@ -183,38 +193,43 @@ class Cluster:
     def _submit(self, queued: bool) -> list[_Watched]:
         """Submit what waits, array after array, until Slurm takes no more; the rest waits until some tasks have ended.
 
-        ``queued``: whether tasks of the study are in the queue. If there are none, a smaller array is tried.
+        ``queued``: whether tasks of the study are in the queue. If there are none, smaller arrays are tried. All arrays
+        together run as many tasks at the same time as the options say.
         """
         found: list[_Watched] = []
+        parallel = max(1, self.options.slurm_parallel // max(1, -(-len(self._waiting) // self._size)))
         while self._waiting:
             part = self._waiting[: self._size]
             try:
-                jobs = self._executor_jobs([Task(self.commands[cell.name]) for cell, _ in part])
+                jobs = self._executor_jobs([Task(self.commands[cell.name]) for cell, _ in part], parallel)
             except _NoRoom as error:
-                if queued or found:
-                    break
-                if len(part) == 1:
+                if not queued and not found and len(part) > 1:
+                    self._size = len(part) // 2
+                    continue
+                if not queued and not found and not others():
                     raise InputError(f"executor=slurm: the tasks cannot be submitted: {error}", "executor") from error
-                self._size = len(part) // 2
-                continue
+                more = count(len(self._waiting), "more task waits", "more tasks wait")
+                logger.info("%s until Slurm has room", more)
+                break
+            self._size = min(self._most, 2 * self._size)
             del self._waiting[: len(part)]
             for (cell, attempt), task in zip(part, jobs, strict=True):
                 self._announce(cell, task)
                 found.append(_Watched(cell, task, attempt))
             logger.info("%d tasks submitted as job %s", len(part), found[-1].job)
-        if self._waiting:
-            logger.info("%d more wait until Slurm takes them", len(self._waiting))
         return found
 
-    def _executor_jobs(self, tasks: Sequence[Task]) -> list[str]:
+    def _executor_jobs(self, tasks: Sequence[Task], parallel: int) -> list[str]:
         import submitit
 
         options = self.options
+        self.folder.mkdir(parents=True, exist_ok=True)
+        before = set(self.folder.iterdir())
         try:
             executor = submitit.SlurmExecutor(self.folder, max_num_timeout=REQUEUES)
             executor.update_parameters(
                 job_name=self.study.name[:40], time=options.slurm_minutes, cpus_per_task=options.slurm_cpus,
-                signal_delay_s=options.slurm_signal_seconds, array_parallelism=options.slurm_parallel,
+                signal_delay_s=options.slurm_signal_seconds, array_parallelism=parallel,
                 stderr_to_stdout=True, setup=_setup(options),
                 additional_parameters=_further(options) | {"requeue": True},
                 **({"partition": options.slurm_partition} if options.slurm_partition else {}),
@@ -224,6 +239,8 @@ class Cluster:
             with executor.batch():
                 jobs = [executor.submit(task) for task in tasks]
         except (RuntimeError, submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
+            for path in set(self.folder.iterdir()) - before:  # one for each task, and the script
+                path.unlink(missing_ok=True)
             if _NO_ROOM.search(str(error)):
                 raise _NoRoom(str(error)) from error
             raise InputError(f"executor=slurm: the tasks cannot be submitted: {error}", "executor") from error
@@ -275,6 +292,8 @@ class Cluster:
                 results.failed[one.cell.name] = f"{error} (log: {log})"
                 display.ended(f"{one.cell.name} failed: {error}", ran=False)
         self._waiting = again + self._waiting
+        if left and len(left) == len(watched):  # there is no more room than at the last look
+            return left
         try:
             return left + self._submit(bool(left))
         except InputError as error:
@@ -344,20 +363,21 @@ def write_scripts(commands: Sequence[list[str]], options: SlurmOptions, folder: 
     folder.mkdir(parents=True, exist_ok=True)
     scripts = []
     size = array_size(options)
+    parallel = max(1, options.slurm_parallel // max(1, -(-len(commands) // size)))
     for begin in range(0, len(commands), size):
         text = "".join(shlex.join(command) + "\n" for command in commands[begin : begin + size])
         listed = folder.resolve() / f"cells-{sha256(text.encode()).hexdigest()[:12]}.txt"
         listed.write_text(text, encoding="utf-8")
         script = listed.with_suffix(".sbatch")
-        script.write_text(_script(listed, text.count("\n"), options, study), encoding="utf-8")
+        script.write_text(_script(listed, text.count("\n"), parallel, options, study), encoding="utf-8")
         scripts.append(script)
     return scripts
 
 
-def _script(listed: Path, number: int, options: SlurmOptions, study: Study) -> str:
+def _script(listed: Path, number: int, parallel: int, options: SlurmOptions, study: Study) -> str:
     flags = {
         "job-name": study.name[:40],
-        "array": f"0-{number - 1}%{options.slurm_parallel}",
+        "array": f"0-{number - 1}%{parallel}",
         "time": str(options.slurm_minutes),
         "cpus-per-task": str(options.slurm_cpus),
         "signal": f"B:USR1@{options.slurm_signal_seconds}",

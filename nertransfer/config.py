@@ -312,7 +312,7 @@ class SlurmOptions:
     slurm_gpus: int = option(1, "GPUs of a task; 0: none")
     slurm_cpus: int = option(4, "processor cores of a task")
     slurm_memory_gb: int = option(16, "main memory of a task, in GB; 0: the partition's default")
-    slurm_parallel: int = option(32, "tasks of an array that run at the same time, at most")
+    slurm_parallel: int = option(32, "tasks of the study that run at the same time, at most")
     slurm_array_size: int = option(0, "tasks of one array, at most; 0: as many as the cluster takes")
     slurm_signal_seconds: int = option(120, "seconds before the time limit at which a task stops and is requeued")
     slurm_deadline_minutes: float = option(

@@ -30,13 +30,13 @@ def trouble(kind: str) -> str:
     if kind == "cpu" or launch.gpus(kind) or not (found := _nvidia_gpus()):
         return ""
     gpu, driver = found[0]
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
-        return f"{gpu} is not used: CUDA_VISIBLE_DEVICES={os.environ['CUDA_VISIBLE_DEVICES']!r} hides it; unset it"
     if torch.version.cuda is None:
         return (
             f"{gpu} is not used: PyTorch {torch.__version__} was built without CUDA; install a build with CUDA "
             "(https://pytorch.org/get-started/locally) into this environment"
         )
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return f"{gpu} is not used: CUDA_VISIBLE_DEVICES={visible!r} hides it"
     return (
         f"{gpu} is not used: its driver {driver} does not serve CUDA {torch.version.cuda}, which PyTorch "
         f"{torch.__version__} was built with; update the driver, or install a PyTorch for an older CUDA"

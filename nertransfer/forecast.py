@@ -94,7 +94,7 @@ def foresee(config: StudyConfig, study: Study | None) -> Forecast:
     missing = {one: [s for s in grid.seeds if s not in done.get(one, [])] for one in grid.configurations}
     seconds, basis = _seconds(_Missing(config, grid, missing, corpora, resolved, sizes, seats), runs)
     if unmade := [name for name, size in sizes.items() if not size]:
-        notes.append(f"start {', '.join(unmade)} is not made yet: its size is not known and counts as nothing")
+        notes.append(f"start {', '.join(unmade)} has not been made yet: its size is unknown and not included")
     on = device.name(config.run.device) if config.executor == "local" else ON_SLURM
     notes += _about_the_device(config, seconds)
     kept = len(grid.seeds) if config.keep_weights else 1
@@ -220,11 +220,11 @@ def _seconds(missing: _Missing, runs: Sequence[Run]) -> tuple[tuple[float, float
             return _measured(missing)
         except (RuntimeError, InputError) as error:
             why = f"as nothing could be measured here: {error}"
-    if config.recipe == RECIPES["published"]:
+    if config.recipe == RECIPES["published"] and (config.executor != "local" or launch.gpus(config.run.device)):
         cells = [missing.wall(dict.fromkeys(missing.seeds, 60.0 * minutes)) for minutes in PUBLISHED_MINUTES]
         low, high = PUBLISHED_MINUTES
         return (cells[0], cells[1]), f"{low} to {high} min a cell on an RTX 3090 as published, {why}"
-    return None, f"not known before the first cell of this recipe has finished, {why}"
+    return None, f"unknown until the first cell of this recipe finishes, {why}"
 
 
 def _ran_on_such_a_device(run: Run, config: StudyConfig) -> bool:
@@ -257,7 +257,7 @@ def _measured(missing: _Missing) -> tuple[tuple[float, float], str]:
         configurations[name], is_known = _configuration(missing.resolved[name])
         if not is_known:
             assumed.append(name)
-        kinds.setdefault(_shape(configurations[name]), []).append(name)
+        kinds.setdefault(_shape(configurations[name], recipe.weight_decay == 0), []).append(name)
     speeds, per_words = {}, {}
     for names in kinds.values():
         lengths, per_word = _lengths(missing, names[0])
@@ -298,9 +298,10 @@ def _configuration(start: starts.Start) -> tuple[PreTrainedConfig, bool]:
         return XLMRobertaConfig(vocab_size=250_002, max_position_embeddings=514, type_vocab_size=1), False
 
 
-def _shape(config: PreTrainedConfig) -> str:
-    """Equal for starts whose steps take equally long."""
-    names = ("_name_or_path", "transformers_version", "id2label", "label2id", "architectures", "vocab_size", "dtype")
+def _shape(config: PreTrainedConfig, trims: bool) -> str:
+    """Equal for starts whose steps take equally long. ``trims``: of the vocabulary only what occurs is trained."""
+    names = {"_name_or_path", "transformers_version", "id2label", "label2id", "architectures", "dtype"}
+    names |= {"vocab_size"} if trims else set()
     return json.dumps({k: v for k, v in config.to_dict().items() if k not in names}, sort_keys=True, default=str)
 
 

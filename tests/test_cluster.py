@@ -82,10 +82,12 @@ class Limited(cluster.Cluster):
     def __init__(self, room: int) -> None:
         names = [f"cell{i}" for i in range(10)]
         super().__init__(None, SlurmOptions(), Path(), {name: ["train"] for name in names}, {})  # type: ignore[arg-type]
-        self._size, self._waiting = 8, [(SimpleNamespace(name=name), 1) for name in names]  # type: ignore[misc]
-        self.room, self.arrays = room, list[int]()
+        self._most = self._size = 8
+        self._waiting = [(SimpleNamespace(name=name), 1) for name in names]  # type: ignore[misc]
+        self.room, self.arrays, self.parallel = room, list[int](), set[int]()
 
-    def _executor_jobs(self, tasks: Sequence[object]) -> list[str]:
+    def _executor_jobs(self, tasks: Sequence[object], parallel: int) -> list[str]:
+        self.parallel.add(parallel)
         if len(tasks) > self.room:
             raise cluster._NoRoom("Job violates accounting/QOS policy (job submit limit)")
         self.room -= len(tasks)
@@ -101,12 +103,25 @@ def test_what_a_users_limit_does_not_allow_waits_until_tasks_have_ended() -> Non
     assert queue.arrays == [4] and submitted == ["cell0", "cell1", "cell2", "cell3"]  # 8 were too many
     assert queue._submit(queued=True) == []
     queue.room += 4
-    submitted += [one.cell.name for one in queue._submit(queued=True)]
+    assert queue._submit(queued=True) == []  # not one task at a time: an array needs room as a whole
     queue.room += 4
     submitted += [one.cell.name for one in queue._submit(queued=True)]
-    assert queue.arrays == [4, 4, 2] and submitted == [f"cell{i}" for i in range(10)]
+    assert queue.arrays == [4, 6] and submitted == [f"cell{i}" for i in range(10)]
 
 
-def test_a_user_who_may_submit_nothing_is_told_so() -> None:
+def test_all_arrays_together_run_no_more_tasks_than_asked_for() -> None:
+    queue = Limited(room=10)
+    queue._submit(queued=False)
+    assert queue.arrays == [8, 2] and queue.parallel == {SlurmOptions.slurm_parallel // 2}
+
+
+def test_tasks_wait_while_another_study_fills_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "others", lambda: True)
+    queue = Limited(room=0)
+    assert queue._submit(queued=False) == [] and len(queue._waiting) == 10
+
+
+def test_a_user_who_may_submit_nothing_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "others", lambda: False)
     with pytest.raises(InputError, match="cannot be submitted: Job violates"):
         Limited(room=0)._submit(queued=False)

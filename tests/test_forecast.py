@@ -156,18 +156,23 @@ def test_the_published_study_is_told_without_its_data_and_starts(asked: list[spe
     assert notes[1].startswith("there is no GPU here, and a processor takes hours for a cell")
 
 
-def test_what_cannot_be_measured_is_told_by_what_was_published(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_measured_is_not_told_by_another_device(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(speed, "measured", fail)
     shown = text(foresee(shipped("masakhaner.yaml", device="cpu"), None), "masakhaner", "sqlite:///none.db")
     assert line(shown, "time") == (
-        "about 32 to 95 h with 1 at a time (10 to 30 min a cell on an RTX 3090 as published, as nothing could be "
-        "measured here: out of memory)"
+        "unknown until the first cell of this recipe finishes, as nothing could be measured here: out of memory"
+    )
+    assert "there is no GPU here" in shown
+    monkeypatch.setattr("nertransfer.launch.gpus", lambda _: 1)
+    shown = text(foresee(shipped("masakhaner.yaml"), None), "masakhaner", "sqlite:///none.db")
+    assert line(shown, "time").endswith(
+        "(10 to 30 min a cell on an RTX 3090 as published, as nothing could be measured here: out of memory)"
     )
     found = foresee(configuration(), None)
-    assert found.seconds is None and "not known before the first cell of this recipe has finished" in found.basis
+    assert found.seconds is None and "unknown until the first cell of this recipe finishes" in found.basis
 
 
 def test_a_cluster_is_not_measured_on_the_machine_that_submits(asked: list[speed.Asked]) -> None:

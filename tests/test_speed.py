@@ -1,21 +1,16 @@
 """What this machine computes with: its speed by a few steps, and a GPU that is there but cannot be used."""
 
+import functools
 import multiprocessing
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from tiny import save_tiny_start
 from transformers import XLMRobertaConfig
 
-from nertransfer import device, launch, progress, speed, starts
-from nertransfer.cell import Encoder, make_accelerator
+from nertransfer import device, launch, progress, speed
 from nertransfer.config import Recipe, RunOptions
-from nertransfer.corpus import Sentence, Split
-from nertransfer.finetune import fit
 
 CPU = RunOptions(device="cpu", checkpoint_minutes=-1.0)
 
@@ -35,24 +30,6 @@ def test_a_larger_model_is_slower_and_training_slower_than_scoring() -> None:
     assert large.trained > large.scored > small.scored
 
 
-def test_the_estimate_is_near_to_what_training_takes(tmp_path: Path) -> None:
-    """Within the machine's noise: a factor of five, where one of all tokens or of all steps would show."""
-    start = starts.Start("tiny", str(save_tiny_start(tmp_path / "tiny")))
-    words = tuple("abcdefghij"[i % 10] * 3 for i in range(10))
-    sentences = tuple(Sentence(words, ("B-PER",) + ("O",) * 9) for _ in range(320))
-    split = Split("aaa", "train", sentences, "")
-    encoded = Encoder(starts.load_tokenizer(start), 64).with_labels(split, ("O", "B-PER"))
-    lengths = [len(window.ids) for window in encoded.windows]
-    recipe = Recipe(batch_size=16, epochs=2)
-    found = speed.measure(
-        speed.Asked(starts.load_configuration(start), lengths, 3.0, recipe, CPU, torch.get_num_threads()), 0.2
-    )
-    model = starts.load_for_tagging(start, ("O", "B-PER"), 0)
-    _, history = fit(model, encoded, recipe, CPU, 0, make_accelerator(recipe, CPU), read=(encoded,))
-    expected = 20 * found.step + sum(lengths) * found.trained
-    assert expected / 5 < history.seconds[-1] < 5 * expected
-
-
 def test_it_is_measured_in_a_process_of_its_own() -> None:
     found = speed.measured(asked(), 0.1)
     assert found.trained > 0 and found.scored > 0
@@ -62,13 +39,23 @@ def test_what_cannot_be_measured_is_a_reason_in_one_line(monkeypatch: pytest.Mon
     def fail(*_: object) -> None:
         raise ValueError("the hidden size (63) is not a multiple\nof the heads")
 
+    class Process:
+        """One that has ended when it is started."""
+
+        exitcode = 0
+
+        def __init__(self, target: Callable[..., None], args: tuple, daemon: bool) -> None:
+            self.start = functools.partial(target, *args)
+
+        def join(self, _: float = 0) -> None: ...
+
+        def is_alive(self) -> bool:
+            return False
+
+    Made = Process
+
     class Context:
-        """A process that is this one."""
-
-        Pipe = staticmethod(multiprocessing.Pipe)
-
-        class Process(threading.Thread):
-            is_alive = staticmethod(lambda: False)
+        Pipe, Process = staticmethod(multiprocessing.Pipe), Made
 
     monkeypatch.setattr(speed, "measure", fail)
     monkeypatch.setattr(speed.multiprocessing, "get_context", lambda _: Context)
@@ -83,10 +70,8 @@ def test_what_cannot_be_measured_is_a_reason_in_one_line(monkeypatch: pytest.Mon
 
 def test_what_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "GIVEN_UP_SECONDS", 0.0)
-    began = time.monotonic()
     with pytest.raises(RuntimeError, match="takes longer than 0 s"):
         speed.measured(asked())
-    assert time.monotonic() - began < 30
 
 
 def test_few_word_embeddings_stand_for_many_where_only_those_that_occur_are_trained() -> None:
