@@ -21,10 +21,13 @@ from nertransfer.config import PredictConfig
 def main(config: PredictConfig) -> None:
     from nertransfer.nouns import count
     from nertransfer.prediction import predict
+    from nertransfer.rendering import visible
 
-    outcome = predict(config, colours=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+    terminal = sys.stdout.isatty()
+    outcome = predict(config, colours=terminal and not os.environ.get("NO_COLOR"))
     if outcome.output is None:
-        print(outcome.printed, end="")
+        ours = not terminal or config.format in ("", "marked")  # else there may be what a terminal obeys
+        print(outcome.printed if ours else visible(outcome.printed), end="")
         return
     found = count(outcome.entities, "entity", "entities")
     print(f"{found} in {count(outcome.texts, 'text')}: {outcome.output}")

@@ -104,11 +104,10 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
 
 def _about_new_head(start: str, vocabulary: int) -> str:
     return (
-        f"the weights of the start {start} lack a language-modelling head or some of it, so a new one is drawn and has "
-        f"to be learnt first: the loss begins near {math.log(vocabulary):.1f}, that of a guess among {vocabulary:,} "
-        "sub-tokens, and meanwhile the encoder learns from a head that knows nothing. With little text the adapted "
-        "start may be worse than the start itself: give more text or epochs, and compare the two; or adapt a "
-        "checkpoint that has its head."
+        f"start {start} has no complete language-modelling head, so a new, random one must be trained first: expect a "
+        f"loss near {math.log(vocabulary):.1f} at the beginning, as for guessing among {vocabulary:,} sub-tokens. "
+        "Meanwhile the encoder learns from an untrained head: with little text the adapted start may be worse than the "
+        "start itself. Give more text or epochs and compare the two, or adapt a checkpoint that has its head."
     )
 
 

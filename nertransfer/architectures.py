@@ -52,6 +52,6 @@ def check_reading(encoder: PreTrainedModel, longest: int) -> None:
 
 def _refusal(kind: str) -> str:
     return (
-        f"in {kind}, a decoder, a word does not see what follows it: take an encoder, or, where transformers can do "
-        'that, set "is_causal": false in its config.json'
+        f"{kind} is a decoder: its words cannot see what follows them. Use an encoder, or set "
+        '"is_causal": false in config.json if transformers supports that'
     )

@@ -52,7 +52,7 @@ def read(words: Sequence[str], parameters: Mapping[str, bool], positional: str =
         elif not word.strip():
             continue
         elif not positional:
-            raise InputError(f"{word!r} stands without a parameter: write <parameter>={word}; {_LISTED}")
+            raise InputError(f"{word!r} needs a parameter: write <parameter>={word}; {_LISTED}")
         elif nameless:
             raise InputError(
                 f"{word!r} is one value too many: {positional} is {nameless!r}; put a text with spaces into quotes",

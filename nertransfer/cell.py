@@ -340,6 +340,7 @@ def make_accelerator(recipe: Recipe, run: DeviceOptions) -> Accelerator:
     Raises InputError when the device cannot compute in that precision, or where `environment.clean` does.
     """
     environment.clean()
+    environment.tell()
     _warn_of_unused_gpu(run.device)
     torch.set_float32_matmul_precision("highest")  # no TF32, whatever ran before in this process
     precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)

@@ -304,6 +304,8 @@ def run(
         for p in parameters(config):
             if p.unless_given and p.name not in texts and processes.is_main():
                 logger.info(p.unless_given)
+        if hasattr(built, "run"):  # it computes something
+            environment.tell()
         main(built)
         sys.stdout.flush()
         gc.freeze()  # the exit does not look for garbage among what is there: saves a second after a large report

@@ -131,8 +131,8 @@ class DataOptions:
 
 
 UNLESS_GIVEN = (
-    "data is not given: this is a study of the planted corpora, which are made up; data=<folder>, masakhaner or "
-    "masakhaner2 takes others"
+    "no data given, so this study uses the built-in, made-up (planted) corpora; for real ones give data=<folder>, "
+    "masakhaner or masakhaner2"
 )
 ADAPT_HELP = "corpora that the start is meant for; planted: base and its adaptations are the small built-in ones"
 
@@ -535,7 +535,7 @@ class AdaptConfig:
 
     language: str = required("language of the text; the new start's name", example="hau")
     start: str = option("base", "base, a language code of the catalogue, a hub id, a folder, or name=any of these")
-    text: str = option("", "UTF-8 text file, one sentence a line; only with data=planted there is one already")
+    text: str = option("", "UTF-8 text file, one sentence per line; needed unless data=planted, which has its own text")
     output: str = option("", "folder of the new start; empty: <work_dir>/starts/<language>")
     epochs: int = option(3, "passes over the text")
     batch_size: int = option(32, "lines per step")

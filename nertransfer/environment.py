@@ -30,6 +30,7 @@ TORCH = (
     "OMP_DYNAMIC", "OMP_THREAD_LIMIT", "OMP_SCHEDULE", "OMP_NESTED", "OMP_MAX_ACTIVE_LEVELS", "KMP_DYNAMIC_MODE",
     "KMP_ALL_THREADS", "KMP_DEVICE_THREAD_LIMIT", "KMP_DETERMINISTIC_REDUCTION",
     "NVIDIA_TF32_OVERRIDE", "CUBLAS*", "CUDNN_*", "DISABLE_ADDMM_CUDA_LT", "FLASH_ATTENTION_*", "USE_HUB_KERNELS",
+    "DISABLE_ADDMM_HIP_LT", "ROCBLAS_*", "HIPBLASLT_*", "MIOPEN_*", "NCCL_ALGO", "NCCL_PROTO",
     "TRANSFORMERS_SDPA_FORCE_GQA", "TRANSFORMERS_DISABLE_DEEPGEMM_LINEAR",
 )  # fmt: skip
 """Read by torch, transformers and the libraries below them, some while torch is imported, some at the first use."""
@@ -47,6 +48,8 @@ HARMLESS = (
 SET_BY_TORCH = ("CUBLAS_WORKSPACE_CONFIG",)
 """Set by torch itself while its compiler is imported."""
 _looked = False
+_ignored: list[str] = []
+"""Removed, and not told yet."""
 
 
 def is_foreign(name: str) -> bool:
@@ -63,7 +66,7 @@ def _any(name: str, patterns: Iterable[str]) -> bool:
 
 
 def clean() -> None:
-    """Remove what is foreign from the environment of this process, and say so in one line, on the main process.
+    """Remove what is foreign from the environment of this process; `tell` says what.
 
     Raises InputError where torch was loaded before the first call, so that it may have read some of it. What is there
     of torch's at a later call has been set by torch itself, and stays.
@@ -81,5 +84,11 @@ def clean() -> None:
     for name in found:
         del os.environ[name]
     _looked = True
-    if found and processes.is_main():
-        logger.warning("ignored, for results must not depend on the environment: %s", ", ".join(found))
+    _ignored.extend(found)
+
+
+def tell() -> None:
+    """Name what was removed, once, on the main process: for what computes."""
+    if _ignored and processes.is_main():
+        logger.warning("ignoring environment variables that could change results: %s", ", ".join(_ignored))
+    _ignored.clear()

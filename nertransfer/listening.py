@@ -19,6 +19,6 @@ def listener(host: str, port: int) -> socket.socket:
             made.close()
         reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"host={host!r}, port={port} cannot be had: {reason}; port=<another number> takes another one", "port"
+            f"cannot listen on {host}:{port}: {reason}; choose another port with port=<number>", "port"
         ) from error
     return made

@@ -1,6 +1,8 @@
 """MLflow's pages on the studies of a store, as lines for people."""
 
+import shlex
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from mlflow.entities import Experiment
 
@@ -23,7 +25,7 @@ def overview(store: MlflowClient, server: str, how: str = "") -> str:
     newest, *others = found
     lines = [f"in MLflow{how}:", f"study {newest.name}", *_lines(_pages_of(store, server, newest))]
     if others:
-        lines += ["other studies", *_lines((one.name, _pages_of(store, server, one)[0][1]) for one in others[:SHOWN])]
+        lines += ["other studies", *_lines((one.name, _first_page(server, one)) for one in others[:SHOWN])]
     if len(others) > SHOWN:
         lines.append(f"  and {len(others) - SHOWN} more: {pages.experiments_page(server)}")
     return "\n".join(lines)
@@ -33,10 +35,17 @@ def of_study(store: MlflowClient, experiment_id: str) -> str:
     """The pages of one study, a line each, and how to start the server that has them where none runs."""
     uri = store.tracking_uri
     served = is_served(uri)
-    other = "" if uri == DEFAULT_URI else f" --tracking_uri {public_uri(uri)}"
-    head = "in MLflow:" if served else f"in MLflow (start it with: python entrypoints/ui.py{other}):"
+    other = "" if uri == DEFAULT_URI else f" --tracking_uri {shlex.quote(public_uri(uri))}"
+    head = "in MLflow:" if served else f"in MLflow (start it with: python {_script()}{other}):"
     server = public_uri(uri) if served else pages.LOCAL
     return "\n".join([head, *_lines(_pages_of(store, server, store.get_experiment(experiment_id)))])
+
+
+def _script() -> str:
+    """The script that starts it, as it is named from the folder that the user is in."""
+    checkout = Path(__file__).resolve().parents[1]
+    script = checkout / "entrypoints" / "ui.py"
+    return str(script.relative_to(checkout)) if Path.cwd() == checkout else shlex.quote(str(script))
 
 
 def studies(store: MlflowClient) -> Iterator[Experiment]:
@@ -47,13 +56,21 @@ def studies(store: MlflowClient) -> Iterator[Experiment]:
             [experiment.experiment_id], FINISHED_CELLS, max_results=1, order_by=["attributes.end_time DESC"]
         )
         if runs:
-            newest[experiment.experiment_id] = runs[0].info.end_time, experiment
+            newest[experiment.experiment_id] = runs[0].info.end_time or 0, experiment
     for _, experiment in sorted(newest.values(), key=lambda pair: -pair[0]):
         yield experiment
 
 
+def _views(experiment: Experiment) -> list[str]:
+    return [name for name in pages.VIEWS if pages.VIEW_TAG + name in experiment.tags]
+
+
+def _first_page(server: str, experiment: Experiment) -> str:
+    return pages.runs_page(server, experiment.experiment_id, next(iter(_views(experiment)), ""))
+
+
 def _pages_of(store: MlflowClient, server: str, experiment: Experiment) -> list[tuple[str, str]]:
-    views = [name for name in pages.VIEWS if pages.VIEW_TAG + name in experiment.tags]
+    views = _views(experiment)
     runs = store.search_runs([experiment.experiment_id], FINISHED_CELLS, max_results=10_000)
     sources = sorted({run.data.tags.get(schema.SOURCE, "") for run in runs} - {""})
     return pages.listed(server, experiment.experiment_id, views, champions(store, sources))

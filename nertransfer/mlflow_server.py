@@ -2,11 +2,13 @@
 
 import os
 import socket
+import uuid
 import warnings
 from contextlib import suppress
 from typing import Any
 
-import uvicorn
+import uvicorn  # before MLflow's server, which is one only where it finds this
+from mlflow.environment_variables import _MLFLOW_IN_JOB_EXECUTOR, _MLFLOW_SERVER_BOOT_ID
 from mlflow.server import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR, REGISTRY_STORE_URI_ENV_VAR
 from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR, SERVE_ARTIFACTS_ENV_VAR
 
@@ -32,8 +34,13 @@ def _application(uri: str) -> Any:
         ARTIFACTS_DESTINATION_ENV_VAR: "./mlartifacts",
         SERVE_ARTIFACTS_ENV_VAR: "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # processes for what nobody asked for
+        _MLFLOW_IN_JOB_EXECUTOR.name: "false",
+        _MLFLOW_SERVER_BOOT_ID.name: uuid.uuid4().hex,
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one library about another one
+        from mlflow import server
         from mlflow.server.fastapi_app import app
+    if not server.is_running_as_server:  # else it would not look at the Host of a request
+        raise RuntimeError("MLflow does not know that it is a server: it was loaded too early")
     return app

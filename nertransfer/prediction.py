@@ -21,7 +21,7 @@ from nertransfer.nouns import count
 from nertransfer.progress import progress_bar
 from nertransfer.served import Tagged, Tagger, words
 from nertransfer.store import client, resolve_uri
-from nertransfer.text_files import BYTE_ORDER_MARK, SEPARATORS, decode, running_lines
+from nertransfer.text_files import BYTE_ORDER_MARK, SEPARATORS, decode, numbered_lines, running_lines
 
 LONGEST_OUTPUT = LONGEST_NAME - len(".new")
 """Bytes of the output's name: it is written under one with ``.new`` behind it."""
@@ -151,8 +151,7 @@ def given(text: str) -> Source:
         raise InputError(f"input={text!r} is not allowed: a file that exists, and this is a folder", "input")
     if _NAME_OF_FILE.fullmatch(text):
         raise InputError(
-            f"input={text!r} is not allowed: a file that exists; a text that looks like a file's name is given through "
-            f"standard input, with input={STANDARD_INPUT}", "input",
+            f"input={text!r}: there is no such file; if it is text, pipe it in with input={STANDARD_INPUT}", "input",
         )  # fmt: skip
     return Source(text, "the text")
 
@@ -166,7 +165,9 @@ def read_lines(source: Source) -> list[Text]:
 
     Raises InputError when there is none, or when every line ends in an IOB2 tag: those are columns.
     """
-    lines = running_lines(source.text, source.name, "input", "give input_format=conll")
+    lines = numbered_lines(source.text)
+    if source.path is not None or len(lines) > 1:  # a sentence may end in O
+        lines = running_lines(source.text, source.name, "input", "give input_format=conll")
     if not lines:
         raise InputError(f"{source.name}:1: there is no text", "input")
     return [Text(number, line.removesuffix("\r")) for number, line in lines]

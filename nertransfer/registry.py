@@ -159,8 +159,8 @@ def _register_source(
     better = [choice.start for choice in failed if _order(choice) < _order(champion[0])]
     if better and schema.CHAMPION in study.client.get_registered_model(name).aliases:
         del wanted[schema.CHAMPION]
-        stays = f"alias {schema.CHAMPION} stays: start {', '.join(better)} is better, and not registered"
-        changes.append(Change(name, stays, held=True))
+        why = f"start {', '.join(better)} scored better but could not be registered"
+        changes.append(Change(name, f"alias {schema.CHAMPION} not moved: {why}", held=True))
     weights = {c.start: c.run.data.tags[schema.START_FINGERPRINT] for c in choices}
     changes += move_aliases(study, name, wanted, weights, replace)
 

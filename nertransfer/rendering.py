@@ -79,12 +79,12 @@ def marked(texts: Sequence[Tagged], colours: bool = False) -> str:
 
 
 def visible(text: str) -> str:
-    """A text without what a terminal would obey: control characters but the tab become U+FFFD."""
+    """A text without what a terminal would obey: control characters but tab and line feed become U+FFFD."""
     return "".join("\N{REPLACEMENT CHARACTER}" if _commands(character) else character for character in text)
 
 
 def _commands(character: str) -> bool:
-    return unicodedata.category(character) == "Cc" and character != "\t"
+    return unicodedata.category(character) == "Cc" and character not in "\t\n"
 
 
 def page(title: str, lines: Sequence[int], texts: Sequence[Tagged]) -> str:

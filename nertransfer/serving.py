@@ -27,6 +27,7 @@ from nertransfer import trial_page
 from nertransfer.config import ServeConfig
 from nertransfer.prediction import load_tagger
 from nertransfer.served import Refused, Tagger, entity_table
+from nertransfer.text_files import numbered_lines
 
 LARGEST_BODY = 10_000_000
 """Bytes of a request; more is answered with 413."""
@@ -82,7 +83,7 @@ def application(tagger: Tagger, name: str = "a model") -> Starlette:
             if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
                 raise Refused("the text was sent by another site's page")
             text = trial_page.written(await _body(request))
-            lines = trial_page.lines_of(text)
+            lines = numbered_lines(text)
             read = partial(tagger.read, [line for _, line in lines])
             found = await asyncio.get_running_loop().run_in_executor(worker, read)
         except ClientDisconnect:

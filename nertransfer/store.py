@@ -50,7 +50,7 @@ def study_name(data: DataOptions, tracking: TrackingOptions, without: str = "") 
     """
     name = tracking.study or data.name or without
     if not name:
-        raise InputError("study is missing: the name of the MLflow experiment; or data, whose name it is then", "study")
+        raise InputError("give study=<experiment name>, or data=<corpora>, whose name is then used", "study")
     return name if tracking.study else check_study(name, "study (from data)")
 
 

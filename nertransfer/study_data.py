@@ -71,7 +71,7 @@ def chosen(client: MlflowClient, data: DataOptions, tracking: TrackingOptions) -
     name = data.name if data.name in existing else existing[0]
     if name != data.name:
         if len(existing) > 1:
-            raise InputError(f"study is missing: this store has several; study= one of {listed}", "study")
+            raise InputError(f"this store has several studies; choose one with study=: {listed}", "study")
         logger.info("study=%s, the only one of this store", name)
     return cast(Study, find_study(client, name))
 
@@ -108,11 +108,13 @@ def places(data: str, uri: str) -> list[Path]:
     return list(dict.fromkeys(folder / data for folder in folders))  # of a whole path it is the path itself
 
 
-def options(asked: DataOptions, known: Recorded | None, whose: str, uri: str) -> DataOptions:
+def options(
+    asked: DataOptions, known: Recorded | None, whose: str, uri: str, told: bool = True
+) -> DataOptions:
     """The corpora that a run tells, with what is asked for besides: languages, words that may be empty.
 
-    ``whose``: the study or model, in words. Raises InputError, which says where they were looked for, when they are not
-    there, and when nothing is known of them.
+    ``whose``: the study or model, in words; ``told``: say which corpora these are. Raises InputError, which says where
+    they were looked for, when they are not there, and when nothing is known of them.
     """
     if known is None:
         raise InputError(f"{whose} does not say which corpora it was made on: give data=<folder>", "data")
@@ -124,9 +126,10 @@ def options(asked: DataOptions, known: Recorded | None, whose: str, uri: str) ->
             raise InputError(f"the corpora of {whose} are not there any more: {looked}; give data=<folder>", "data")
         data = str(found)
     work_dir = asked.work_dir
-    if known.work_dir and not Path(work_dir).exists() and Path(known.work_dir).is_dir():
-        work_dir = known.work_dir  # the generated corpora are in it, and weights
-    logger.info("data=%s, that of %s", data, whose)
+    if known.work_dir and work_dir == DataOptions.work_dir:  # not given: that with the generated corpora and weights
+        work_dir = str(next((place for place in places(known.work_dir, uri) if place.is_dir()), work_dir))
+    if told:
+        logger.info("data=%s, that of %s", data, whose)
     return replace(
         asked, data=data, work_dir=work_dir, allow_empty_words=asked.allow_empty_words or known.allow_empty_words
     )
@@ -210,12 +213,16 @@ def at_hand(config: ModelsConfig, client: MlflowClient) -> dict[str, dict[str, s
         studies = [chosen(client, config.data, config.tracking)]
     else:
         studies = [cast(Study, find_study(client, name)) for name in names(client)]
-    found = {}
+    found: dict[str, dict[str, str]] = {}
+    read: dict[DataOptions, dict[str, str]] = {}
     for study in studies:
         data, whose = config.data, f"study {study.name}"
         try:
-            data = data if data.data else options(data, of_study(study), whose, study.uri)
-            found[study.name] = corpus.digests(replace(data, languages=()))
+            data = data if data.data else options(data, of_study(study), whose, study.uri, told=False)
+            whole = replace(data, languages=())
+            if whole not in read:
+                read[whole] = corpus.digests(whole)
+            found[study.name] = read[whole]
         except InputError as error:
             if config.data.data:
                 raise

@@ -28,12 +28,17 @@ def decode(data: bytes, path: str | Path, parameter: str = "") -> str:
         ) from None  # fmt: skip
 
 
+def numbered_lines(text: str) -> list[tuple[int, str]]:
+    """The lines of a text that are not white space alone, with their numbers from 1."""
+    return [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+
+
 def running_lines(text: str, path: str | Path, parameter: str, instead: str) -> list[tuple[int, str]]:
-    """The lines of running text that are not white space alone, with their numbers from 1.
+    """The `numbered_lines` of running text.
 
     Raises InputError where every one ends in an IOB2 tag, as CoNLL columns do: ``instead`` says what to give.
     """
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    lines = numbered_lines(text)
     if lines and all(_ends_in_tag(line) for _, line in lines):
         raise InputError(f"{path}:{lines[0][0]}: every line ends in an IOB2 tag; {instead}", parameter)
     return lines

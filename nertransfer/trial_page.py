@@ -46,11 +46,6 @@ def written(body: bytes) -> str:
     return text
 
 
-def lines_of(text: str) -> list[tuple[int, str]]:
-    """The lines of a text that hold more than white space, with their numbers from 1."""
-    return [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-
-
 def page(name: str, text: str = "", found: Sequence[tuple[int, Tagged]] | None = None, refused: str = "") -> str:
     """The page of the model ``name`` with ``text`` in its box; ``found``: its lines with their numbers, once tagged."""
     parts = [

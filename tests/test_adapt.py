@@ -67,7 +67,7 @@ def test_adapting_twice_gives_the_same_weights(study: Study) -> None:
         ({"start": "nowhere"}, "start 'nowhere' is unknown"),
         ({"text": "nothing.txt"}, "the text has no line with a word in it"),
         ({"start": "maskless"}, "the start's tokenizer has no mask token"),
-        ({"start": "gpt"}, "in gpt2, a decoder, a word does not see what follows it"),
+        ({"start": "gpt"}, "gpt2 is a decoder: its words cannot see what follows them"),
     ],
 )
 def test_bad_input_writes_nothing(study: Study, changes: dict[str, str], message: str) -> None:
@@ -215,8 +215,8 @@ def test_a_head_that_is_drawn_anew_is_told_before_training(
         assert not seen and schema.NOTE not in run.data.tags
         return
     assert seen == [run.data.tags[schema.NOTE]]
-    assert "the weights of the start headless lack a language-modelling head" in seen[0]
-    assert "the loss begins near 4.1, that of a guess among 58 sub-tokens" in seen[0]
+    assert "start headless has no complete language-modelling head" in seen[0]
+    assert "a loss near 4.1 at the beginning, as for guessing among 58 sub-tokens" in seen[0]
     first = study.client.get_metric_history(run.info.run_id, "train_loss")[0].value
     assert first == pytest.approx(4.1, abs=0.3)
 

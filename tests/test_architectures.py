@@ -40,7 +40,7 @@ def test_a_decoder_is_refused_before_its_weights_are_looked_at(
     (saved(tmp_path / "decoder", kind, **DECODERS[kind]) / "model.safetensors").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     message = (
-        f"start 'decoder' cannot be loaded from 'decoder': in {kind}, a decoder, a word does not see what follows it"
+        f"start 'decoder' cannot be loaded from 'decoder': {kind} is a decoder: its words cannot see what follows them"
     )
     for refused in (starts.load_encoder, starts.identify, starts.check_fit):
         with pytest.raises(InputError, match=message):
@@ -66,7 +66,7 @@ def test_what_only_the_weights_show_is_found_by_reading(tmp_path: Path, monkeypa
     """A kind of decoder that transformers lists elsewhere, and a model that needs the places of words on a page."""
     start = starts.resolve(str(saved(tmp_path / "hidden", "llama")))
     monkeypatch.setattr(architectures, "BOTH_SIDES", architectures.BOTH_SIDES | {"llama"})
-    with pytest.raises(InputError, match="in llama, a decoder, a word does not see what follows it"):
+    with pytest.raises(InputError, match="llama is a decoder: its words cannot see what follows them"):
         starts.identify(start)
     with pytest.raises(InputError, match="bros cannot read sub-tokens alone: You have to specify bbox"):
         starts.identify(starts.resolve(str(saved(tmp_path / "page", "bros"))))

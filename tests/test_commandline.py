@@ -50,7 +50,7 @@ def test_a_study_says_first_that_it_takes_the_planted_corpora(
 ) -> None:
     with caplog.at_level("INFO", logger="nertransfer"):
         commandline.run(config.StudyConfig, lambda _: None, "", words)
-    assert [record.message.startswith("data is not given: ") for record in caplog.records] == [True] * said
+    assert [record.message.startswith("no data given, ") for record in caplog.records] == [True] * said
 
 
 @pytest.mark.parametrize(
@@ -411,7 +411,7 @@ def test_run_accepts_negative_numbers() -> None:
         ),
         (["--source", "hau", "--data", "a", "--epochs", "0"], "epochs=0 is not allowed: a whole number of at least 1"),
         (["--epochz", "3"], "unknown parameter --epochz; did you mean --epochs? --help lists the parameters"),
-        (["hau"], "'hau' stands without a parameter: write <parameter>=hau; --help lists the parameters"),
+        (["hau"], "'hau' needs a parameter: write <parameter>=hau; --help lists the parameters"),
         (["--source"], "source has no value: write source=<value>; --help lists the parameters"),
     ],
 )

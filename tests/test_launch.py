@@ -69,7 +69,7 @@ def test_processes_know_nothing_of_what_accelerate_config_has_written(
         assert launch.relaunch(2, str(script), [], "auto") == 0
     said = capfd.readouterr()
     assert sorted(said.out.splitlines()) == ["rank 0: []", "rank 1: []"]
-    (line,) = [line for line in said.err.splitlines() if line.startswith("ignored")]
+    (line,) = [line for line in said.err.splitlines() if line.startswith("ignoring environment variables")]
     assert "TORCHDYNAMO_DISABLE" in line and ("ACCELERATE_MIXED_PRECISION" in line) == bool(launcher)
 
 

@@ -227,7 +227,7 @@ def test_a_study_says_how_to_start_the_server_of_its_pages(tmp_path: Path) -> No
     made = opened(tmp_path, "unused").client
     experiment = log_study(made, "mine", 1)
     head, page = mlflow_pages.of_study(made, experiment).splitlines()
-    assert head == f"in MLflow (start it with: python entrypoints/ui.py --tracking_uri {made.tracking_uri}):"
+    assert head == f"in MLflow (start it with: python {ROOT}/entrypoints/ui.py --tracking_uri {made.tracking_uri}):"
     assert f" http://127.0.0.1:{UiConfig.port}/#/experiments/{experiment}/runs?" in page
 
 
@@ -245,8 +245,7 @@ def test_a_port_that_is_taken_is_one_line_before_anything_is_loaded(script: str)
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
     assert (done.returncode, done.stdout) == (2, "[]\n")
     assert done.stderr == (
-        f"error: host='127.0.0.1', port={port} cannot be had: Address already in use; port=<another number> takes "
-        "another one\n"
+        f"error: cannot listen on 127.0.0.1:{port}: Address already in use; choose another port with port=<number>\n"
     )
 
 

@@ -152,7 +152,7 @@ def test_standard_input_is_read_where_it_is_asked_for_or_piped_in(
 
 @pytest.mark.parametrize("text", ["news.txt", "my news.txt", "./news", "texts/news", "/data/my news", "~/x", "a\\b.c"])
 def test_the_name_of_a_file_that_is_not_there_is_no_text(text: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not allowed: a file that exists; a text that looks like a file's name"):
+    with pytest.raises(InputError, match="there is no such file; if it is text, pipe it in"):
         prediction.given(text)
 
 

@@ -151,7 +151,7 @@ def test_only_what_is_needed_is_downloaded(hub: Hub, tmp_path: Path) -> None:
 def test_what_cannot_tag_is_refused_before_its_weights_are_downloaded(hub: Hub) -> None:
     files = {"config.json": b'{"model_type": "llama"}', "model.safetensors": b"x"}
     hub.repositories.setdefault(NAME, Repository()).commit(files)
-    with pytest.raises(InputError, match="in llama, a decoder, a word does not see what follows it"):
+    with pytest.raises(InputError, match="llama is a decoder: its words cannot see what follows them"):
         starts.identify(Start("model", NAME))
     assert not [path for path in hub.asked if path.endswith(".safetensors")]
 

@@ -945,7 +945,7 @@ def test_a_start_that_cannot_be_registered_costs_the_others_nothing(
         load_script(ROOT / "entrypoints" / "register.py").main(
             build(RegisterConfig, REGISTERED | {"tracking_uri": fresh.uri})
         )
-    assert "alias champion stays: start other is better, and not registered" in capsys.readouterr().out
+    assert "alias champion not moved: start other scored better but could not be registered" in capsys.readouterr().out
     monkeypatch.setattr(cell_weights, "store", usual)
     again = studies.run_study(configuration(**given), fresh)
     assert (again.ran, len(again.found), again.failed) == ([], 4, {})  # its weights were kept

@@ -94,7 +94,7 @@ def test_which_of_several_studies_is_meant_must_be_said(configuration: type, sto
     save_tiny_corpora(Path("data"))
     for name in ("second", "first"):
         add_study(store, name, "data", digests("data"))
-    with pytest.raises(InputError, match=r"study is missing: this store has several; study= one of first, second$"):
+    with pytest.raises(InputError, match=r"this store has several studies; choose one with study=: first, second$"):
         settle(configuration, store)
     with pytest.raises(InputError, match=r"study 'frist' does not exist in this store; it has first, second; did you"):
         settle(configuration, store, study="frist")
@@ -196,8 +196,9 @@ def test_what_belongs_to_the_corpora_comes_with_them(store: MlflowClient, tmp_pa
     add_study(store, "mystudy", "data", digests("data"), **params)
     data = settle(EmbedConfig, store, must_be_there=True).data
     assert (data.languages, data.allow_empty_words, data.work_dir) == (("aaa",), True, params["work_dir"])
-    Path("work").mkdir()
-    assert settle(EmbedConfig, store).data.work_dir == "work"  # the one here goes first
+    Path("work").mkdir()  # that of something else
+    assert settle(EmbedConfig, store).data.work_dir == params["work_dir"]
+    assert settle(EmbedConfig, store, work_dir="mine").data.work_dir == "mine"  # what is given is taken
     assert settle(RegisterConfig, store, languages="bbb").data.languages == ("bbb",)
 
 
