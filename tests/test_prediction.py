@@ -203,7 +203,7 @@ def test_the_threshold_counts(store: Path, text: Path) -> None:
         ({"model": "nowhere"}, "'nowhere' is unknown"),
         ({"model": "models:/ner-aaa@champion", "start": "tiny"}, "not beside model"),
         ({"threshold": "1.5"}, "threshold=1.5 is not allowed"),
-        ({"input": "nowhere.txt"}, "input='nowhere.txt' is not allowed: a file that exists"),
+        ({"input": "nowhere.txt"}, "input='nowhere.txt': there is no such file"),
         ({"input": "."}, r"input='\.' is not allowed: a file that exists, and this is a folder"),
         ({"output": "x" * 252}, "output: the name x+ is too long for a file; give a shorter output"),
         ({"output": "text.txt"}, "a file other than the input"),
