@@ -222,6 +222,7 @@ class Cluster:
     def _executor_jobs(self, tasks: Sequence[Task], parallel: int) -> list[str]:
         import submitit
 
+        logging.getLogger("submitit").handlers.clear()  # here ours prints its warnings; in a task's log it prints all
         options = self.options
         self.folder.mkdir(parents=True, exist_ok=True)
         before = set(self.folder.iterdir())

@@ -15,7 +15,6 @@ QUIET = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "TRANSFORMERS_VERBOSITY": "error",  # `nertransfer.starts` checks itself what a checkpoint lacks
     "HF_HUB_VERBOSITY": "error",  # a download that fails for good raises
-    "SUBMITIT_LOG_LEVEL": "NOCONFIG",  # else it prints each warning on both streams
 }
 """Environment variables that keep libraries quiet; one that is set already stays as it is."""
 LEVELS = {

@@ -333,7 +333,7 @@ def test_a_source_of_more_languages_than_a_name_has_room_for_is_refused(tmp_path
 )
 def test_contradictions_are_named(config: type, given: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        build(config, given)
+        build(config, {"data": "data"} | given)
 
 
 def test_another_order_of_languages_is_that_of_the_sentences_too(here: Study) -> None:

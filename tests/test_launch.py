@@ -42,7 +42,7 @@ def main(config):
     settings = sorted(name for name in os.environ if name.startswith(("ACCELERATE_", "FSDP_", "TORCHDYNAMO_")))
     print(f"rank {os.environ['RANK']}: {settings}", flush=True)
 
-commandline.run(TrainConfig, main, "", ["--source", "hau"], shared=True)
+commandline.run(TrainConfig, main, "", ["--source", "hau", "--data", "mine"], shared=True)
 """
 
 
@@ -126,7 +126,7 @@ def main(config):
         distributed.barrier()
     time.sleep(600)
 
-commandline.run(TrainConfig, main, "", ["--source", "hau"], shared=True)
+commandline.run(TrainConfig, main, "", ["--source", "hau", "--data", "mine"], shared=True)
 """
 
 
