@@ -7,7 +7,7 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
-import uvicorn  # before MLflow's server, which is one only where it finds this
+import uvicorn
 from mlflow.environment_variables import _MLFLOW_IN_JOB_EXECUTOR, _MLFLOW_SERVER_BOOT_ID
 from mlflow.server import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR, REGISTRY_STORE_URI_ENV_VAR
 from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR, SERVE_ARTIFACTS_ENV_VAR
@@ -40,7 +40,9 @@ def _application(uri: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one library about another one
         from mlflow import server
+        from mlflow.server import security
         from mlflow.server.fastapi_app import app
-    if not server.is_running_as_server:  # else it would not look at the Host of a request
-        raise RuntimeError("MLflow does not know that it is a server: it was loaded too early")
+    if not server.is_running_as_server:  # it was loaded before these variables were set, and is told now
+        server.is_running_as_server = True
+        security.init_security_middleware(server.app)
     return app

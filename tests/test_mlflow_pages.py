@@ -223,7 +223,8 @@ def test_a_store_without_a_study_says_so(tmp_path: Path) -> None:
     assert shown.startswith("no study is in sqlite:///") and "yet; MLflow is at http://h:1/#/experiments?" in shown
 
 
-def test_a_study_says_how_to_start_the_server_of_its_pages(tmp_path: Path) -> None:
+def test_a_study_says_how_to_start_the_server_of_its_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     made = opened(tmp_path, "unused").client
     experiment = log_study(made, "mine", 1)
     head, page = mlflow_pages.of_study(made, experiment).splitlines()
