@@ -77,7 +77,7 @@ def write(config: AnalyseConfig) -> Path:
     found = results.read(uri, study)
     found = results.in_order(found, _languages(found, config.order))
     corpora, without = _corpora(config.data, found)
-    folder = Path(config.output) / safe_name(study)
+    folder = Path(config.output).absolute() / safe_name(study)
     make_folder(folder, "output")
     shown = views(found.frame, found.plan, found.languages)
     reference = computed.reference_of(found, shown)
@@ -130,9 +130,8 @@ def recommend(config: RankConfig) -> Path:
 
         encoder = TextEncoder(config.encoder, config.data)
     done = recommendation.compute(found, config, corpora, without, encoder)
-    path = (
-        Path(config.output) / safe_name(study) / "recommended" / f"{safe_name(f'{config.target}-{config.start}')}.csv"
-    )
+    name = f"{safe_name(f'{config.target}-{config.start}')}.csv"
+    path = Path(config.output).absolute() / safe_name(study) / "recommended" / name
     make_folder(path.parent, "output")
     for place, frame in ((path, done.table), (path.with_suffix(".judged.csv"), done.judged.table)):
         new = place.with_name(f".{place.name}.{os.getpid()}")

@@ -21,7 +21,7 @@ from nertransfer.corpus_table import findings_text, table, write_csv
 def main(config: DataConfig) -> None:
     corpora = load(config.data)
     rows = summary_rows(corpora)
-    path = Path(config.output) / config.data.name / "data.csv"
+    path = Path(config.output).absolute() / config.data.name / "data.csv"
     write_csv(rows, path)
     print(table(rows), findings_text(corpora), f"Written: {path}", sep="\n\n")
 

@@ -45,7 +45,7 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
     on from its checkpoint, in the same run; a folder that exists already is an error, so no start is
     ever overwritten. Raises InputError on bad text or start, before anything is written.
     """
-    output = Path(config.output or Path(config.data.work_dir) / "starts" / config.language)
+    output = Path(config.output or Path(config.data.work_dir) / "starts" / config.language).absolute()
     _check_new(output)
     lines, digest = _read_text(config)
     recipe = config.recipe
@@ -67,7 +67,7 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
         "base_fingerprint": before.fingerprint,
         "text_digest": digest,
         ADAPTATION_KEY: key,
-        OUTPUT: str(output.absolute()),
+        OUTPUT: str(output),
         LANGUAGE_MODELLING_HEAD: "drawn anew" if new_head else "of the start",
     }
     if new_head:

@@ -20,7 +20,7 @@ from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
-from nertransfer import claims, schema
+from nertransfer import claims, project_run, schema
 from nertransfer.cell import Cell
 from nertransfer.claims import Claims, Owner
 from nertransfer.config import SlurmOptions
@@ -343,6 +343,7 @@ def log_file(folder: Path, task: str) -> Path:
 def _setup(options: SlurmOptions) -> list[str]:
     """Shell lines before a task; srun hands a task its cores only when it is told to."""
     return [
+        f"unset {' '.join(project_run.VARIABLES)}  # they tell of the command that submits",
         'export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"',
         'export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$SLURM_CPUS_PER_TASK}"',
         *options.slurm_setup.strip().splitlines(),

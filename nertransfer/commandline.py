@@ -21,7 +21,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from nertransfer import arguments, console, environment, interrupts, processes
+from nertransfer import arguments, console, environment, interrupts, processes, project_run
 from nertransfer.config import LONGEST_NAME, LONGEST_PATH, RECIPES, DataOptions, Recipe, Text, default_recipe
 from nertransfer.errors import InputError
 from nertransfer.near import did_you_mean
@@ -282,19 +282,24 @@ def run(
     file = None
     try:
         environment.clean()  # before a library that reads it is imported, and before a process is started
+        project_run.enter()
         if processes.launched() > 1:
             processes.end_with_parent()
         typed = given(config, sys.argv[1:] if argv is None else argv)
         if typed.asked:
             print(f"nertransfer {version()}" if typed.asked == arguments.VERSION else help_text(config, description))
             raise SystemExit(0)
-        texts = typed.texts
+        texts, known = typed.texts, [p.name for p in parameters(config)]
         if "study_file" in texts:
             from nertransfer import studyfile  # needs a YAML library, which writing MLproject does not
 
-            file = studyfile.read(Path(texts["study_file"]), [p.name for p in parameters(config)])
+            file = studyfile.read(studyfile.find(texts["study_file"]), known)
+        from_file = file.texts if file is not None else {}
+        if "study" in known:
+            texts = project_run.with_study(texts, from_file)
+        if file is not None:
             file.lines = {key: line for key, line in file.lines.items() if key[0] not in texts}
-            texts = file.texts | texts
+        texts = from_file | texts
         if not shared and processes.launched() > 1:
             raise InputError(
                 "accelerate launch and torchrun are not allowed here: start it with python, and where cells are to be "
@@ -306,7 +311,8 @@ def run(
                 logger.info(p.unless_given)
         if hasattr(built, "run"):  # it computes something
             environment.tell()
-        main(built)
+        with project_run.noted(built):
+            main(built)
         sys.stdout.flush()
         gc.freeze()  # the exit does not look for garbage among what is there: saves a second after a large report
     except InputError as error:

@@ -52,7 +52,7 @@ def export(config: ExportConfig, client: MlflowClient) -> Path:
     model = model_addresses.fixed(version) if version else address
     study = Study(client, run.info.experiment_id, client.get_experiment(run.info.experiment_id).name)
     config = _settled(config, study, run)
-    folder = Path(config.output) / _folder_name(address, run)
+    folder = Path(config.output).absolute() / _folder_name(address, run)
     make_folder(folder.parent, "output")
     with only_maker(folder):
         _recover(folder)

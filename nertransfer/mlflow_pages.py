@@ -1,15 +1,13 @@
 """MLflow's pages on the studies of a store, as lines for people."""
 
-import shlex
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from mlflow.entities import Experiment
 
-from nertransfer import pages, schema
+from nertransfer import pages, project_run, schema
 from nertransfer.aliases import champions
 from nertransfer.store import MlflowClient
-from nertransfer.store_address import DEFAULT_URI, is_served, public_uri
+from nertransfer.store_address import is_served, public_uri
 
 SHOWN = 5
 """So many studies are listed beside the newest."""
@@ -23,7 +21,7 @@ def overview(store: MlflowClient, server: str, how: str = "") -> str:
         everything = pages.experiments_page(server)
         return f"no study is in {public_uri(store.tracking_uri)} yet; MLflow is at {everything}{how}"
     newest, *others = found
-    lines = [f"in MLflow{how}:", f"study {newest.name}", *_lines(_pages_of(store, server, newest))]
+    lines = [f"in MLflow{how}:", f"study {newest.name}", *_lines(of_experiment(store, server, newest))]
     if others:
         lines += ["other studies", *_lines((one.name, _first_page(server, one)) for one in others[:SHOWN])]
     if len(others) > SHOWN:
@@ -35,17 +33,10 @@ def of_study(store: MlflowClient, experiment_id: str) -> str:
     """The pages of one study, a line each, and how to start the server that has them where none runs."""
     uri = store.tracking_uri
     served = is_served(uri)
-    other = "" if uri == DEFAULT_URI else f" --tracking_uri {shlex.quote(public_uri(uri))}"
-    head = "in MLflow:" if served else f"in MLflow (start it with: python {_script()}{other}):"
+    command = project_run.command("ui", {"tracking_uri": public_uri(uri)})
+    head = "in MLflow:" if served else f"in MLflow (start it with: {command}):"
     server = public_uri(uri) if served else pages.LOCAL
-    return "\n".join([head, *_lines(_pages_of(store, server, store.get_experiment(experiment_id)))])
-
-
-def _script() -> str:
-    """The script that starts it, as it is named from the folder that the user is in."""
-    checkout = Path(__file__).resolve().parents[1]
-    script = checkout / "entrypoints" / "ui.py"
-    return str(script.relative_to(checkout)) if Path.cwd() == checkout else shlex.quote(str(script))
+    return "\n".join([head, *_lines(of_experiment(store, server, store.get_experiment(experiment_id)))])
 
 
 def studies(store: MlflowClient) -> Iterator[Experiment]:
@@ -69,7 +60,8 @@ def _first_page(server: str, experiment: Experiment) -> str:
     return pages.runs_page(server, experiment.experiment_id, next(iter(_views(experiment)), ""))
 
 
-def _pages_of(store: MlflowClient, server: str, experiment: Experiment) -> list[tuple[str, str]]:
+def of_experiment(store: MlflowClient, server: str, experiment: Experiment) -> list[tuple[str, str]]:
+    """The pages of one study by their titles."""
     views = _views(experiment)
     runs = store.search_runs([experiment.experiment_id], FINISHED_CELLS, max_results=10_000)
     sources = sorted({run.data.tags.get(schema.SOURCE, "") for run in runs} - {""})

@@ -5,6 +5,7 @@ import socket
 import uuid
 import warnings
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -14,6 +15,7 @@ from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR, SERVE_ARTIFAC
 
 from nertransfer import mlflow_pages
 from nertransfer.store import MlflowClient
+from nertransfer.store_address import database_of
 
 
 def serve(store: MlflowClient, listening: socket.socket) -> None:
@@ -27,11 +29,13 @@ def serve(store: MlflowClient, listening: socket.socket) -> None:
 
 def _application(uri: str) -> Any:
     """MLflow's application, which is set up by variables, as the command ``mlflow server`` does."""
+    database = database_of(uri)
+    folder = database.absolute().parent if database else Path.cwd()
     os.environ |= {
         BACKEND_STORE_URI_ENV_VAR: uri,
         REGISTRY_STORE_URI_ENV_VAR: uri,
         ARTIFACT_ROOT_ENV_VAR: "mlflow-artifacts:/",
-        ARTIFACTS_DESTINATION_ENV_VAR: "./mlartifacts",
+        ARTIFACTS_DESTINATION_ENV_VAR: str(folder / "mlartifacts"),
         SERVE_ARTIFACTS_ENV_VAR: "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # processes for what nobody asked for
         _MLFLOW_IN_JOB_EXECUTOR.name: "false",

@@ -111,7 +111,7 @@ def _output(config: PredictConfig, source: Path | None) -> Path | None:
         raise InputError(f"output: the name {output.name} is too long for a file; give a shorter output", "output")
     if output.is_dir() or (source is not None and output.resolve() == source.resolve()):
         raise InputError(f"output={str(output)!r} is not allowed: a file other than the input", "output")
-    return output
+    return output.absolute()
 
 
 # --- the input ---------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ KIND_EVALUATION = "evaluation"
 KIND_ANALYSIS = "analysis"
 KIND_ADAPTATION = "adaptation"
 KIND_EMBEDDING = "embedding"
+KIND_COMMAND = "command"
+"""Not a result: the run that ``mlflow run`` opened for a command whose results are elsewhere, if it has any."""
 KIND_CLAIMS = "claims"
 """Not a result: the run that holds who works on what (`nertransfer.claims`)."""
 

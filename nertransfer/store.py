@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 from filelock import FileLock
@@ -23,12 +23,13 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.tracking._tracking_service.utils import _SERVER_ARTIFACT_ROOT_ENV_VAR
 from sqlalchemy.exc import SQLAlchemyError
 
 from nertransfer import interrupts, schema
 from nertransfer.config import DataOptions, TrackingOptions, check_study
 from nertransfer.errors import InputError
-from nertransfer.store_address import DEFAULT_URI, is_served, public_uri
+from nertransfer.store_address import DEFAULT_URI, database_of, is_served, public_uri
 from nertransfer.store_address import resolve_uri as resolve_uri  # found here as well by those that open the store
 
 RUNS_PER_PAGE = 50_000  # the most that MLflow hands over at once
@@ -39,6 +40,8 @@ PATIENCE_SECONDS = 900.0
 """A server that is away for less costs waiting; after that what was measured stays on disk and the work fails."""
 HURRY_SECONDS = 30.0
 PAUSE_SECONDS = 5.0
+ARTIFACTS = "mlruns"
+"""MLflow's name of the folder with the files of runs and models."""
 
 logger = logging.getLogger("nertransfer")
 
@@ -74,12 +77,26 @@ def client(uri: str, must_exist: bool = False, patient: bool = False) -> MlflowC
 
 def _answering(uri: str, database: Path | None, patient: bool) -> MlflowClient:
     try:
-        with _exclusive(database), _making(database):
+        with _exclusive(database), _making(database), _artifacts_beside(database):
             made = MlflowClient(tracking_uri=uri, registry_uri=uri)
             patiently(lambda: made.search_experiments(max_results=1), PATIENCE_SECONDS if patient else 0)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         raise InputError(_trouble(uri, error), "tracking_uri") from None
     return made
+
+
+@contextmanager
+def _artifacts_beside(database: Path | None) -> Iterator[None]:
+    """What opens a database file meanwhile puts the files of new experiments into ``mlruns`` beside it, and not into
+    that of the folder where the process happens to stand."""
+    if database is None or _SERVER_ARTIFACT_ROOT_ENV_VAR in os.environ:
+        yield
+        return
+    os.environ[_SERVER_ARTIFACT_ROOT_ENV_VAR] = str(database.absolute().parent / ARTIFACTS)
+    try:
+        yield
+    finally:
+        del os.environ[_SERVER_ARTIFACT_ROOT_ENV_VAR]
 
 
 def impatient(client: MlflowClient) -> MlflowClient:
@@ -252,15 +269,6 @@ def exists(uri: str) -> bool:
     """Whether there is a store to read; a server counts as one, a database file only once it is made."""
     database = database_of(uri)
     return database is None or _has_tables(database)
-
-
-def database_of(uri: str) -> Path | None:
-    """The file of a sqlite address; None for servers, other databases and databases in memory."""
-    scheme, separator, rest = uri.partition(":///")
-    if not separator or not scheme.startswith("sqlite"):
-        return None
-    name = unquote(rest.partition("?")[0])
-    return Path(name) if name and name != ":memory:" else None
 
 
 def _check_database(uri: str, database: Path, must_exist: bool) -> None:

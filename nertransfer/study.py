@@ -275,7 +275,7 @@ def _execute(
         gpus = launch.gpus(config.run.device)
         places = pool.seats(config.workers, config.num_processes, gpus, torch.get_num_threads())[: max(1, len(cells))]
     told = bool(places) and config.num_processes == 1
-    logs = Path(config.data.work_dir) / "logs" / study.name
+    logs = Path(config.data.work_dir).absolute() / "logs" / study.name
     where = study.uri, study.experiment_id, study.name
     make: Callable = partial(make_worker, work, *where, again)
     commands: dict[str, list[str]] = {}
@@ -317,7 +317,7 @@ def _wait_for_one_of(cells: Sequence[Cell], study: Study) -> None:
 
 def slurm_folder(config: StudyConfig, study: Study) -> Path:
     """Where the tasks of a study leave their output."""
-    return Path(config.data.work_dir) / "slurm" / study.name
+    return Path(config.data.work_dir).absolute() / "slurm" / study.name
 
 
 def _command(config: StudyConfig, plan: Plan, cell: Cell, study: Study, again: bool = False) -> list[str]:

@@ -25,7 +25,8 @@ from nertransfer.config import (
 from nertransfer.current import current_cells, current_few_shot_cells
 from nertransfer.errors import InputError
 from nertransfer.near import did_you_mean
-from nertransfer.store import MlflowClient, Run, Study, database_of, find_study, study_runs
+from nertransfer.store import MlflowClient, Run, Study, find_study, study_runs
+from nertransfer.store_address import database_of
 
 logger = logging.getLogger("nertransfer")
 OfStudy = TypeVar("OfStudy", AnalyseConfig, EmbedConfig, RankConfig, RegisterConfig)
@@ -69,10 +70,8 @@ def chosen(client: MlflowClient, data: DataOptions, tracking: TrackingOptions) -
     if not existing:
         raise InputError("this store has no study yet: run one first, or name its store with tracking_uri", "study")
     name = data.name if data.name in existing else existing[0]
-    if name != data.name:
-        if len(existing) > 1:
-            raise InputError(f"this store has several studies; choose one with study=: {listed}", "study")
-        logger.info("study=%s, the only one of this store", name)
+    if name != data.name and len(existing) > 1:
+        raise InputError(f"this store has several studies; choose one with study=: {listed}", "study")
     return cast(Study, find_study(client, name))
 
 
@@ -190,6 +189,8 @@ def settled(config: OfStudy, client: MlflowClient, must_be_there: bool = False) 
     it is not clear which study is meant, and where corpora that are given are others than the study's.
     """
     study = chosen(client, config.data, config.tracking)
+    if study.name not in (config.tracking.study, config.data.name):
+        logger.info("study=%s, the only one of this store", study.name)
     whose, data = f"study {study.name}", config.data
     if data.data:
         check(data, known_digests(study), whose)

@@ -5,6 +5,7 @@ The keys of the YAML are the parameters of the ``study`` entry point, with dashe
 so a study file and a command line mean the same.
 """
 
+import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,7 +15,10 @@ import yaml
 from nertransfer.config import CORPUS_NAMES, Recipe
 from nertransfer.errors import InputError
 from nertransfer.near import called, did_you_mean
+from nertransfer.project_run import PROJECT
 from nertransfer.text_files import decode
+
+logger = logging.getLogger("nertransfer")
 
 GROUPS = {"recipe": "", "slurm": "slurm_"}
 """Keys that may hold a mapping, and what is put before its keys to make parameters of them."""
@@ -32,6 +36,15 @@ class StudyFile:
         """``file:line`` of what the parameter, or one item of its list, was given; empty where it was not."""
         line = self.lines.get((parameter, item)) or self.lines.get((parameter, ""))
         return f"{self.path}:{line}" if line else ""
+
+
+def find(name: str) -> Path:
+    """The study file of that name: in the working folder, else the project's own, such as ``studies/planted.yaml``."""
+    own = PROJECT / name
+    if Path(name).exists() or not own.is_file():
+        return Path(name)
+    logger.info("study_file=%s, that of the project in %s", name, PROJECT)
+    return own
 
 
 def read(path: Path, known: Collection[str]) -> StudyFile:

@@ -1,0 +1,257 @@
+"""What ``mlflow run`` gives a command besides its parameters: the folder of its user, an experiment, and a run.
+
+MLflow starts a command in the project's folder, which for a git address is a temporary one, and tells it the run that
+it has opened, the experiment and the store in variables. Imports MLflow only where there is something to look up.
+"""
+
+import logging
+import os
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nertransfer import markdown, pages, processes, schema
+from nertransfer.config import TrackingOptions
+from nertransfer.errors import InputError
+from nertransfer.store_address import DEFAULT_URI, VARIABLE, absolute, database_of, public_uri
+
+if TYPE_CHECKING:
+    from nertransfer.store import MlflowClient, Run
+
+logger = logging.getLogger("nertransfer")
+
+PROJECT = Path(__file__).resolve().parents[1]
+RUN, EXPERIMENT, EXPERIMENT_NAME = "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"
+VARIABLES = (RUN, EXPERIMENT, EXPERIMENT_NAME)
+DEFAULT_EXPERIMENT = "0"
+"""Id of the experiment that ``mlflow run`` takes where none is named."""
+_DRAWN_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")
+"""How MLflow calls a run that nobody has named."""
+
+
+# --- the folder ------------------------------------------------------------------------------------------------------
+
+
+def enter() -> None:
+    """Work from here on in the folder where ``mlflow run`` was called, so that paths mean what its user meant.
+
+    Does nothing where this process was started otherwise, and where that folder cannot be known.
+    """
+    if folder := _users_folder():
+        os.chdir(folder)
+        if address := os.environ.get(VARIABLE, "").strip():
+            os.environ[VARIABLE] = absolute(address)
+
+
+def _users_folder() -> Path | None:
+    """The working folder of the process that opened this command's run: the nearest ancestor that was started without
+    the run's id."""
+    run_id = os.environ.get(RUN)
+    if not run_id:
+        return None
+    import psutil
+
+    this = psutil.Process()
+    try:
+        for process in (this, *this.parents()):
+            if process.environ().get(RUN) != run_id:
+                # a variable that was set in this very process was set by no launcher
+                return None if process == this else Path(process.cwd())
+    except (psutil.Error, OSError):  # of another user, as in a container or on a cluster
+        pass
+    return None
+
+
+def command(entry_point: str, parameters: Mapping[str, str]) -> str:
+    """What a user types, in any folder, to call an entry point of this project.
+
+    As ``mlflow run`` of the project's address where MLflow has put the project into a temporary folder.
+    """
+    if is_temporary() and (opened := _opened()):
+        tags = opened.run.data.tags
+        given = [text for name, value in parameters.items() for text in ("-P", f"{name}={value}")]
+        manager = tags.get("mlflow.project.env", "local")
+        return shlex.join(
+            ["mlflow", "run", tags["mlflow.source.name"], "-e", entry_point, "--env-manager", manager, *given]
+        )
+    python = shutil.which("python")
+    active = python is not None and Path(python).parent == Path(sys.executable).parent
+    given = [text for name, value in parameters.items() for text in (f"--{name}", value)]
+    script = PROJECT / "entrypoints" / f"{entry_point}.py"
+    return shlex.join(["python" if active else sys.executable, str(script), *given])
+
+
+def is_temporary() -> bool:
+    """Whether MLflow has fetched the project for this command, into a folder that nobody keeps."""
+    return bool(os.environ.get(RUN)) and PROJECT.parent == Path(tempfile.gettempdir()).resolve()
+
+
+def _address() -> str:
+    """The store that ``mlflow run`` opened its run in."""
+    return absolute(os.environ.get(VARIABLE, "").strip() or DEFAULT_URI)
+
+
+# --- the experiment --------------------------------------------------------------------------------------------------
+
+
+def with_study(texts: Mapping[str, str], from_file: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of a command line with the study that MLflow's experiment names, if it names one.
+
+    ``mlflow run --experiment-name`` counts like a parameter, MLFLOW_EXPERIMENT_NAME less than one and than a study
+    file. Raises InputError where a parameter names another study.
+    """
+    variable = os.environ.get(EXPERIMENT_NAME, "").strip()
+    name = _experiment() or variable
+    for read in (EXPERIMENT, EXPERIMENT_NAME):
+        os.environ.pop(read, None)  # workers and tasks are told the study
+    given = texts.get("study", "") or (from_file.get("study", "") if name == variable else "")
+    if not name or name == given:
+        return dict(texts)
+    if not given:
+        logger.info("study=%s, the experiment that MLflow was given", name)
+        return {**texts, "study": name}
+    if name == variable:
+        logger.info("study=%s; %s=%s is not used", given, EXPERIMENT_NAME, variable)
+        return dict(texts)
+    raise InputError(
+        f"study={given!r} is not allowed: MLflow was given the experiment {name!r}; give one of the two", "study"
+    )
+
+
+def _experiment() -> str:
+    """The name of the experiment that ``mlflow run`` was given; empty for the default one and where there is none."""
+    experiment_id = os.environ.get(EXPERIMENT, "").strip()
+    if experiment_id in ("", DEFAULT_EXPERIMENT):
+        return ""
+    from mlflow.exceptions import MlflowException
+
+    from nertransfer.store import client
+
+    try:
+        return str(client(_address(), must_exist=True).get_experiment(experiment_id).name)
+    except (InputError, MlflowException):
+        return ""  # of another store
+
+
+# --- the run ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """The run that ``mlflow run`` opened for this command, and the store that it is in."""
+
+    store: "MlflowClient"
+    run: "Run"
+
+
+@contextmanager
+def noted(config: object) -> Iterator[None]:
+    """Around a command: the run that ``mlflow run`` opened for it gets a name and, at the end, a note with links to the
+    results, unless the command has made it the run of a result.
+
+    Raises InputError where that run is in a store whose address was given from a folder that cannot be known.
+    """
+    opened = _opened()
+    if opened is None:
+        yield
+        return
+    if _DRAWN_NAME.fullmatch(opened.run.info.run_name or ""):
+        _attempt(lambda: opened.store.update_run(opened.run.info.run_id, name=_title(opened.run, config)))
+    problem = ""
+    try:
+        yield
+    except BaseException as error:
+        problem = str(error) if isinstance(error, InputError) else type(error).__name__
+        raise
+    finally:
+        _attempt(lambda: _note(opened, config, problem))
+
+
+def _opened() -> _Opened | None:
+    run_id = os.environ.get(RUN)
+    if not run_id or processes.launched():
+        return None
+    from mlflow.exceptions import MlflowException
+
+    from nertransfer.store import client, exists, impatient
+
+    uri, given = _address(), database_of(os.environ.get(VARIABLE, ""))
+    try:
+        if exists(uri):
+            store = impatient(client(uri, must_exist=True))
+            return _Opened(store, store.get_run(run_id))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    if given is not None and not given.is_absolute():
+        raise InputError(
+            f"{VARIABLE}={os.environ[VARIABLE]} was given from a folder that cannot be known here, and {uri} does not "
+            f"have the run {run_id} that MLflow opened: give the whole path of the database"
+        )
+    logger.warning("%s=%s is no run of %s, and is not used", RUN, run_id, public_uri(uri))
+    return None
+
+
+def _attempt(call: Any) -> None:
+    """What only describes a command does not end it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        call()
+    except (InputError, MlflowException) as error:
+        logger.warning("the run that MLflow opened for this command is not described: %s", error)
+
+
+def _title(run: "Run", config: Any) -> str:
+    """``study planted``, ``predict ner-hau``: the entry point, and what it works on."""
+    entry_point = run.data.tags.get("mlflow.project.entryPoint", "")
+    which = getattr(config, "which", None)
+    words = (
+        getattr(getattr(config, "tracking", None), "study", ""),
+        getattr(getattr(config, "data", None), "name", ""),
+        which and (which.model or schema.model_name(which.language)),
+        getattr(config, "language", ""),
+    )
+    return " ".join(filter(None, ["study" if entry_point == "main" else entry_point, next(filter(None, words), "")]))
+
+
+def _note(opened: _Opened, config: Any, problem: str) -> None:
+    """Describe the run, unless it has become that of a result."""
+    store, run_id = opened.store, opened.run.info.run_id
+    if schema.KIND in store.get_run(run_id).data.tags:
+        return
+    lines = [f"It ended early: {markdown.escape(problem)}"] if problem else []
+    tags = {schema.KIND: schema.KIND_COMMAND}
+    tracking = getattr(config, "tracking", None)
+    if isinstance(tracking, TrackingOptions):
+        where, study = _results(opened, config, tracking)
+        lines.append(where)
+        tags |= {schema.STUDY: study} if study else {}
+    else:
+        lines.append(f"This command tracks no results. [All studies]({pages.experiments_page('')}).")
+    for name, text in (tags | {schema.NOTE: "\n\n".join(lines)}).items():
+        store.set_tag(run_id, name, text)
+
+
+def _results(opened: _Opened, config: Any, tracking: TrackingOptions) -> tuple[str, str]:
+    """Where the results of a command are, as Markdown, and the name of their study; none where there is none yet."""
+    from nertransfer import mlflow_pages, study_data
+    from nertransfer.store import resolve_uri
+
+    uri = resolve_uri(tracking)
+    if uri != opened.store.tracking_uri:
+        return f"Its results are in another store: {markdown.escape(public_uri(uri))}", tracking.study
+    try:
+        study = study_data.chosen(opened.store, config.data, tracking)
+    except InputError:
+        return f"It has no results. [All studies]({pages.experiments_page('')}).", ""
+    experiment = opened.store.get_experiment(study.experiment_id)
+    links = [f"- [{title}]({address})" for title, address in mlflow_pages.of_experiment(opened.store, "", experiment)]
+    return "\n".join([f"Its results are in the study **{markdown.escape(study.name)}**:", "", *links]), study.name
