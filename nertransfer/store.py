@@ -279,7 +279,7 @@ def _check_database(uri: str, database: Path, must_exist: bool) -> None:
         raise InputError(f"tracking_uri={uri}: {database} is a folder, not a database")
     if must_exist and not _has_tables(database):
         raise InputError(
-            f"tracking_uri={uri}: there is no MLflow database {database} here ({Path.cwd()}); "
+            f"tracking_uri={uri}: there is no MLflow database {database.absolute()}; "
             "run a study first, or name the store that has one"
         )
 

@@ -44,6 +44,7 @@ ALLOWED = {
             "fluent",
             "mlflow_pages",
             "mlflow_server",
+            "project_run",
         },
         "seqeval": {"scoring"},
         "matplotlib": set(),

@@ -224,12 +224,14 @@ def test_a_store_without_a_study_says_so(tmp_path: Path) -> None:
 
 
 def test_a_study_says_how_to_start_the_server_of_its_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     made = opened(tmp_path, "unused").client
     experiment = log_study(made, "mine", 1)
     head, page = mlflow_pages.of_study(made, experiment).splitlines()
     assert head == f"in MLflow (start it with: python {ROOT}/entrypoints/ui.py --tracking_uri {made.tracking_uri}):"
     assert f" http://127.0.0.1:{UiConfig.port}/#/experiments/{experiment}/runs?" in page
+    monkeypatch.setenv("PATH", str(tmp_path))  # this Python is not the one that is called so
+    assert f"(start it with: {sys.executable} /" in mlflow_pages.of_study(made, experiment)
 
 
 @pytest.mark.parametrize("script", ["ui.py", "serve.py"])
@@ -255,7 +257,7 @@ def test_a_database_that_is_not_there_is_an_error_and_none_is_made(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(InputError, match=r"there is no MLflow database mlflow\.db here .*run a study first"):
+    with pytest.raises(InputError, match=r"there is no MLflow database /.*/mlflow\.db; run a study first"):
         load_script(ROOT / "entrypoints" / "ui.py").main(UiConfig(port=0))
     assert not list(tmp_path.iterdir())
 

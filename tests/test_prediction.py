@@ -207,7 +207,7 @@ def test_the_threshold_counts(store: Path, text: Path) -> None:
         ({"input": "."}, r"input='\.' is not allowed: a file that exists, and this is a folder"),
         ({"output": "x" * 252}, "output: the name x+ is too long for a file; give a shorter output"),
         ({"output": "text.txt"}, "a file other than the input"),
-        ({"output": "text.txt/found"}, "output: the folder text.txt cannot be made: File exists"),
+        ({"output": "text.txt/found"}, "output: the folder /.*/text.txt cannot be made: File exists"),
         ({"input_format": "conll"}, "text.txt:3: no word in the first column of .*running text is input_format=text"),
         ({"tracking_uri": "sqlite:///nowhere.db"}, "nowhere.db"),
     ],
