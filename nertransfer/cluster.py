@@ -414,6 +414,11 @@ def check(executor: str, num_processes: int) -> None:
     """Raise InputError where this machine lacks what has cells run in other processes; before any work is done."""
     if executor != "local" or num_processes > 1:
         train_script()
+    if executor != "local" and project_run.is_temporary():
+        raise InputError(
+            f"executor={executor}: tasks need the project in a folder that all machines see and that stays, and MLflow "
+            f"has fetched it into {project_run.PROJECT}: clone it, and run it from there", "executor",
+        )  # fmt: skip
     if executor != "slurm":
         return
     if find_spec("submitit") is None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from folder_store import opened
 
-from nertransfer import cluster
+from nertransfer import cluster, project_run
 from nertransfer import study as studies
 from nertransfer.commandline import build
 from nertransfer.config import SlurmOptions, StudyConfig
@@ -18,6 +18,7 @@ LACKING = {
     "no submitit": "needs submitit: pip install",
     "no slurm": "needs sbatch, squeue, scancel on the PATH",
     "no checkout": "only from a checkout",
+    "no lasting checkout": "need the project in a folder that all machines see and that stays",
 }
 
 
@@ -29,6 +30,8 @@ LACKING = {
         ("no checkout", {"executor": "slurm"}),
         ("no checkout", {"executor": "script"}),
         ("no checkout", {"num_processes": "2"}),
+        ("no lasting checkout", {"executor": "slurm"}),
+        ("no lasting checkout", {"executor": "script"}),
     ],
 )
 def test_what_an_executor_lacks_is_said_before_anything_is_made(
@@ -40,6 +43,8 @@ def test_what_an_executor_lacks_is_said_before_anything_is_made(
         monkeypatch.setitem(sys.modules, "submitit", None)
     elif lacks == "no slurm":
         monkeypatch.setenv("PATH", str(tmp_path))
+    elif lacks == "no lasting checkout":
+        monkeypatch.setattr(project_run, "is_temporary", lambda: True)
     else:
         monkeypatch.setattr(cluster, "__file__", str(tmp_path / "site-packages" / "nertransfer" / "cluster.py"))
     config = build(StudyConfig, {"data": "planted", "device": "cpu", **given})

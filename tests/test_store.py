@@ -76,6 +76,17 @@ def test_a_store_and_a_study_are_made_when_they_are_used(tmp_path: Path) -> None
     assert store.open_study(other.client, "other").experiment_id == other.experiment_id != study.experiment_id
 
 
+def test_files_of_a_study_lie_beside_its_database_from_wherever_it_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "store").mkdir()
+    monkeypatch.chdir(tmp_path)
+    uri = store.resolve_uri(TrackingOptions(tracking_uri="sqlite:///store/mlflow.db"))
+    study = store.open_study(store.client(uri), "new")
+    where = study.client.get_experiment(study.experiment_id).artifact_location
+    assert where == f"{tmp_path}/store/mlruns/{study.experiment_id}"
+
+
 @pytest.mark.parametrize(
     "command",
     [
