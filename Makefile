@@ -3,7 +3,7 @@
 .DELETE_ON_ERROR:
 # one pip at a time in the environment, also under make -j
 .NOTPARALLEL:
-.PHONY: help study test bench data lint ui mlproject clean
+.PHONY: help study test bench data lint ui reference clean
 
 # The first that starts: a pyenv shim may be on PATH without a Python behind it.
 PYTHON ?= $(shell for p in python3.11 python3; do "$$p" -c pass >/dev/null 2>&1 && { echo "$$p"; break; }; done)
@@ -49,8 +49,8 @@ lint: $(VENV)/lint.stamp  ## check style with ruff
 ui: $(VENV)/study.stamp  ## browse runs, tables and models on this machine (PORT=5000)
 	$(RUN) entrypoints/ui.py $(if $(PORT),--port $(PORT)) $(ARGS)
 
-mlproject:  ## rewrite MLproject and docs/reference.md from nertransfer/config.py
-	$(PYTHON) docs/make_mlproject.py
+reference:  ## rewrite docs/reference.md from nertransfer/config.py
+	$(PYTHON) docs/make_reference.py
 
 clean:  ## remove the environment and caches; results (mlflow.db, mlruns, reports, work) stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache

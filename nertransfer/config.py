@@ -3,7 +3,7 @@
 Each entry point has one frozen dataclass. The fields that are dataclasses themselves group
 parameters that several entry points share; on the command line all are flat. ``POSITIONAL`` names the
 parameter that a value without a name is given to, where people can mean no other. A default is
-written here and nowhere else (MLproject repeats them, and a test compares). Values that
+written here and nowhere else (MLproject repeats some, and a test compares). Values that
 contradict each other or are out of range raise `InputError` when the object is built.
 """
 

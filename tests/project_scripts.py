@@ -25,4 +25,4 @@ def load_script(path: Path) -> ModuleType:
     return module
 
 
-MAKE = load_script(ROOT / "docs" / "make_mlproject.py")
+MAKE = load_script(ROOT / "docs" / "make_reference.py")

@@ -1,14 +1,13 @@
-"""Write MLproject and docs/reference.md from the configurations in nertransfer/config.py.
+"""Write docs/reference.md from the configurations in nertransfer/config.py.
 
-    make mlproject
-    python docs/make_mlproject.py
+    make reference
+    python docs/make_reference.py
 
-Both repeat every parameter and default of the configurations, once per entry point; the test suite compares the
-committed files with what this script would write.
+It repeats every parameter and default of the configurations, once per entry point; the test suite compares the
+committed file with what this script would write.
 """
 
 import ast
-import json
 import re
 import sys
 from pathlib import Path
@@ -40,20 +39,13 @@ ENTRY_POINTS: dict[str, tuple[str, type]] = {
 }
 """Entry point -> (script in entrypoints/ without .py, its configuration)."""
 
-HEADER = """\
-# Made by docs/make_mlproject.py from nertransfer/config.py: change that, then `make mlproject`.
-# What each parameter means: python entrypoints/<name>.py --help. An empty value is "not given".
-# Every parameter is a string here: MLflow does not validate numbers, the entry point does, and a
-# text passes through unchanged. MLflow quotes the values for the shell; {x} must not be quoted again.
-"""
-
 COMMAND = re.compile(r"(?:[A-Z_]+=\S+ )*(?:mlflow|python) ")
 """How a line of a script's docstring begins that is a command."""
 
 REFERENCE_HEADER = """\
 # Entry points and their parameters
 
-Made by docs/make_mlproject.py from nertransfer/config.py: change that, then `make mlproject`. `mlflow run . -e <name>
+Made by docs/make_reference.py from nertransfer/config.py: change that, then `make reference`. `mlflow run . -e <name>
 -P <parameter>=<value>` and `python entrypoints/<name>.py --<parameter> <value>` mean the same. Lists are
 comma-separated, whole numbers also ranges (`seeds=1-3`), an empty value is "not given". Without `-e`, `mlflow run .` is
 `study`.
@@ -66,31 +58,6 @@ given none, and says so. `analyse`, `rank`, `embed`, `register`, `models` and `e
 or model was made on, from whichever folder they are started, and refuse others; a copy, or some of the languages, is no
 other. `evaluate` takes them as well, and scores on any others that it is given. A store's only study need not be named.
 """
-
-
-def entry_point(name: str) -> str:
-    """One entry point as YAML, indented to stand under ``entry_points:``."""
-    script, configuration = ENTRY_POINTS[name]
-    lines = [f"  {name}:", "    parameters:"]
-    command = [f"python entrypoints/{script}.py"]
-    found = parameters(configuration)
-    # What MLflow passes on counts as given: where a study file may say something else, nothing is given.
-    from_file = any(p.name == "study_file" for p in found)
-    for p in found:
-        # What has no default is empty, too: the program says what it is for, and may be given it under another form
-        # of its name. A JSON string is a YAML string, whatever it looks like (5e-05, true, a comma list, nothing).
-        default = "" if from_file or p.text is None else p.text
-        lines.append(f"      {p.name}: {{type: string, default: {json.dumps(default)}}}")
-        command.append(f"--{p.name} {{{p.name}}}")
-    # >- folds the lines into one, joined by spaces
-    lines += ["    command: >-", *(f"      {part}" for part in command)]
-    return "\n".join(lines) + "\n"
-
-
-def mlproject() -> str:
-    """The whole text of MLproject."""
-    head = f"{HEADER}name: nertransfer\nconda_env: conda.yaml\n\nentry_points:\n"
-    return head + "\n".join(entry_point(name) for name in ENTRY_POINTS)
 
 
 def reference() -> str:
@@ -119,5 +86,4 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    (ROOT / "MLproject").write_text(mlproject(), encoding="utf-8")
     (ROOT / "docs" / "reference.md").write_text(reference(), encoding="utf-8")
