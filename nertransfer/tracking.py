@@ -94,11 +94,13 @@ def log_values(client: MlflowClient, run_id: str, values: Mapping[str, float]) -
 
 
 def configuration_params(flat: Mapping[str, str]) -> dict[str, str]:
-    """The resolved configuration as params, under their own prefix: ``mlflow run`` logs the bare names.
+    """The resolved configuration as params, under their own prefix: ``mlflow run`` logs the bare names. What has no
+    value is left out.
 
     Folders that later commands look for have their whole path, so that they are found from elsewhere, too.
     """
-    return {schema.CONFIG + name: _tracked(name, value) for name, value in flat.items() if name not in PRIVATE}
+    given = {name: value for name, value in flat.items() if value and name not in PRIVATE}
+    return {schema.CONFIG + name: _tracked(name, value) for name, value in given.items()}
 
 
 def _tracked(name: str, value: str) -> str:

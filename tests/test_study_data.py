@@ -208,7 +208,7 @@ def test_folders_are_tracked_by_their_whole_path(tmp_path: Path, monkeypatch: py
     here = {"cfg/data": str(tmp_path / "mine"), "cfg/work_dir": str(tmp_path / "work"), "cfg/output": "reports"}
     assert params == here
     assert configuration_params({"data": "masakhaner"}) == {"cfg/data": "masakhaner"}
-    assert configuration_params({"data": ""}) == {"cfg/data": ""}
+    assert configuration_params({"data": ""}) == {}
 
 
 # --- of models ---------------------------------------------------------------------------------------
