@@ -11,7 +11,11 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 # -qq: errors only; pip warns once per package where an index of the machine lacks it
 PIP := $(RUN) -m pip install -qq --disable-pip-version-check --no-input
-TORCH = $(shell sed -n '/^torch==/p' constraints.txt)
+PIN = $(shell sed -n '/^torch==/p' constraints.txt)
+# which build of PyTorch, as its index names them: cpu, cu126, ...; empty: pip's choice, on Linux the one for CUDA 13.
+# One that the environment has is kept.
+TORCH ?= $(patsubst torch-%,%,$(basename $(notdir $(wildcard $(VENV)/torch-*.stamp))))
+TORCH_INDEX = https://download.pytorch.org/whl
 RUFF := ruff==0.17.6
 PORT ?=
 ARGS ?=
@@ -56,6 +60,21 @@ clean:  ## remove the environment and caches; results (mlflow.db, mlruns, report
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# What an install takes in GB (docs/install.md): the environment, and what is downloaded into a temporary folder and
+# kept in pip's cache. NEEDS says it; ROOM stops with one line where a disk has too little left, before anything is done.
+SMALL := $(filter cpu,$(TORCH))$(filter Darwin,$(shell uname))
+DISK := $(if $(SMALL),2,6)
+DOWNLOAD := $(if $(SMALL),1,3)
+NEEDS = $(DISK) GB of disk, $(DOWNLOAD) GB are downloaded$(if $(SMALL),, (TORCH=cpu: 2 and 1; docs/install.md has more))
+define ROOM
+for place in "$(DISK) ." "$(DOWNLOAD) $${TMPDIR:-/tmp}" "$(DOWNLOAD) $${PIP_CACHE_DIR:-$$HOME}"; do \
+  df -Pk "$${place#* }" 2>/dev/null | awk -v gb="$${place%% *}" 'NR == 2 {print $$NF, gb, int($$4 / 1048576)}'; \
+done | awk '{needed[$$1] += $$2; free[$$1] = $$3} END {for (disk in needed) if (free[disk] < needed[disk]) { \
+  print "error: disk", disk, "has", free[disk], "GB free, and the install needs", needed[disk], "GB there, for $(VENV)," \
+  " what pip downloads (TMPDIR) and keeps (PIP_CACHE_DIR); docs/install.md says how it needs less"; status = 1}; \
+  exit status}' >&2
+endef
+
 # --- the environment: a stamp is written only after its step has succeeded, so an interrupted one runs again ---
 
 $(VENV)/python.stamp:
@@ -63,24 +82,27 @@ $(VENV)/python.stamp:
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
 	  echo "error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is $$("$(PYTHON)" --version 2>&1);" \
 	  'install Python 3.11 or give make PYTHON=...' >&2; exit 1; }
-	@echo 'making the environment $(VENV) with $(PYTHON)'
+	@$(ROOM)
+	@echo 'making the environment $(VENV) with $(PYTHON): $(NEEDS)'
 	@rm -rf $(VENV)
 	@"$(PYTHON)" -m venv $(VENV)
 	@touch $@
 
 # torch first and on its own: it is most of the download, and pip then need not look at it again
-$(VENV)/torch.stamp: $(VENV)/python.stamp constraints.txt
-	@echo 'installing $(TORCH) (the first time takes minutes)'
-	@$(PIP) '$(TORCH)' -c constraints.txt
+TORCH_STAMP := $(VENV)/torch$(addprefix -,$(TORCH)).stamp
+$(TORCH_STAMP): $(VENV)/python.stamp constraints.txt
+	@echo 'installing $(PIN)$(addprefix +,$(TORCH)) (the first time takes minutes)'
+	@$(PIP) -c constraints.txt '$(PIN)$(addprefix +,$(TORCH))' $(addprefix --extra-index-url $(TORCH_INDEX)/,$(TORCH))
+	@rm -f $(VENV)/torch*.stamp
 	@touch $@
 
-$(VENV)/study.stamp: $(VENV)/torch.stamp pyproject.toml constraints.txt
+$(VENV)/study.stamp: $(TORCH_STAMP) pyproject.toml constraints.txt
 	@echo 'installing nertransfer and its other dependencies (the first time takes minutes)'
 	@$(PIP) -c constraints.txt -e .
 	@touch $@
 
 # the test environment is the study's and more, so it satisfies both stamps
-$(VENV)/test.stamp: $(VENV)/torch.stamp pyproject.toml constraints.txt
+$(VENV)/test.stamp: $(TORCH_STAMP) pyproject.toml constraints.txt
 	@echo 'installing nertransfer with its test tools (the first time takes minutes)'
 	@$(PIP) -c constraints.txt -e '.[test]'
 	@touch $(VENV)/study.stamp $@

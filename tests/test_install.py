@@ -1,0 +1,81 @@
+"""What an install needs and asks for: `make` on a disk that is full or not, and builds of PyTorch."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from project_scripts import ROOT
+
+GB = 1 << 20  # in the blocks of df
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What `make` reads, and a Python whose environments are empty folders."""
+    for name in ("Makefile", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    program(tmp_path / "python", '[ "$1" = -m ] && mkdir -p "$3" || true')
+    return tmp_path
+
+
+def program(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def make(checkout: Path, *arguments: str, disks: dict[str, tuple[str, float]] | None = None) -> tuple[int, str, str]:
+    """Exit status, output and errors of make. ``disks``: by folder the mount point and GB that are free there."""
+    known = (disks or {}).items()
+    cases = "".join(f'"{place}") echo "/dev/x 1 1 {int(free * GB)} 1% {disk}";;\n' for place, (disk, free) in known)
+    program(checkout / "bin" / "df", f'echo header\ncase "$2" in\n{cases}*) exit 1;; esac')
+    places = {"PATH": f"{checkout}/bin:{os.environ['PATH']}", "TMPDIR": "/t", "PIP_CACHE_DIR": "/c"}
+    done = subprocess.run(
+        ["make", f"PYTHON={checkout}/python", *arguments], cwd=checkout, env=os.environ | places, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("build", "disks", "error"),
+    [
+        ("", {".": ("/", 11.9), "/t": ("/", 11.9), "/c": ("/", 11.9)}, "/ has 11 GB free, and the install needs 12"),
+        ("", {".": ("/big", 50), "/t": ("/t", 2), "/c": ("/big", 50)}, "/t has 2 GB free, and the install needs 3"),
+        ("cpu", {".": ("/", 3.9), "/t": ("/", 3.9), "/c": ("/", 3.9)}, "/ has 3 GB free, and the install needs 4"),
+        ("", {".": ("/", 12), "/t": ("/", 12), "/c": ("/", 12)}, ""),
+        ("", {".": ("/big", 6), "/t": ("/tmp", 3), "/c": ("/home", 3)}, ""),
+        ("cpu", {".": ("/", 4), "/t": ("/", 4), "/c": ("/", 4)}, ""),
+        ("", {}, ""),
+    ],
+    ids=["all on one", "temporary folder", "CPU", "enough", "enough on three", "enough for CPU", "not known"],
+)
+def test_a_disk_with_too_little_space_is_told_before_anything_is_made(
+    build: str, disks: dict[str, tuple[str, float]], error: str, checkout: Path
+) -> None:
+    status, output, errors = make(checkout, f"TORCH={build}", ".venv/python.stamp", disks=disks)
+    assert (status == 0) == (error == "") == (checkout / ".venv").exists()
+    if error:
+        assert errors.startswith(f"error: disk {error} GB there, for .venv, what pip downloads (TMPDIR) and keeps")
+        assert output == ""
+    else:
+        assert errors == "" and " GB of disk, " in output
+
+
+def test_make_takes_the_build_of_pytorch_that_is_asked_for_and_keeps_it(checkout: Path) -> None:
+    def installed(*arguments: str) -> list[str]:
+        lines = make(checkout, "-n", *arguments)[1].splitlines()
+        return [line.partition(" --no-input ")[2].strip() for line in lines if " pip install " in line]
+
+    pin = next(line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch=="))
+    (checkout / "pyproject.toml").touch()
+    index = "--extra-index-url https://download.pytorch.org/whl"
+    assert installed("study", "TORCH=cu126")[0] == f"-c constraints.txt '{pin}+cu126' {index}/cu126"
+    assert installed("test") == [f"-c constraints.txt '{pin}'", "-c constraints.txt -e '.[test]'"]
+    (checkout / ".venv").mkdir()
+    for name in ("python", "torch-cpu", "study"):
+        (checkout / ".venv" / f"{name}.stamp").touch()
+    assert installed("study") == []
+    assert installed("-B", "study")[0] == f"-c constraints.txt '{pin}+cpu' {index}/cpu"
