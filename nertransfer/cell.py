@@ -7,7 +7,6 @@ import functools
 import hashlib
 import itertools
 import json
-import logging
 import os
 import shutil
 import subprocess
@@ -48,7 +47,6 @@ PATIENCE = timedelta(days=7)
 """So long the other processes of a cell wait for the main one: alone it waits for whoever else works on the cell or
 on its start, and for a server that is away. Where one has ended the launcher ends them all, so nothing needs less."""
 
-logger = logging.getLogger("nertransfer")
 
 _VERSIONED = ("torch", "transformers", "tokenizers", "accelerate")
 
@@ -337,11 +335,11 @@ def _device_name(accelerator: Accelerator) -> str:
 def make_accelerator(recipe: Recipe, run: DeviceOptions) -> Accelerator:
     """The accelerator of a process: made here alone, of the recipe and the device, whatever the environment says.
 
-    Raises InputError when the device cannot compute in that precision, or where `environment.clean` does.
+    Raises InputError when the device cannot compute, or not in that precision, or where `environment.clean` does.
     """
     environment.clean()
     environment.tell()
-    _warn_of_unused_gpu(run.device)
+    device.tell_of_trouble(run.device)
     torch.set_float32_matmul_precision("highest")  # no TF32, whatever ran before in this process
     precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)
     try:
@@ -354,18 +352,13 @@ def make_accelerator(recipe: Recipe, run: DeviceOptions) -> Accelerator:
         )
     except ValueError as error:  # accelerate's own words
         raise InputError(f"precision={recipe.precision!r} is not allowed here: {error}", "precision") from error
+    device.check(accelerator.device)
     if precision != "no" and not accelerator.native_amp:
         # accelerate would silently compute in fp32, and the cell would say otherwise
         raise InputError(
             f"precision={recipe.precision!r} is not allowed on {accelerator.device}: fp32 or bf16", "precision"
         )
     return accelerator
-
-
-@functools.cache  # once a process
-def _warn_of_unused_gpu(kind: str) -> None:
-    if trouble := device.trouble(kind):
-        logger.warning(trouble)
 
 
 def make_training_accelerator(recipe: Recipe, run: RunOptions) -> Accelerator:

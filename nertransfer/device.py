@@ -1,9 +1,11 @@
-"""What computes on this machine, in words for people, and why a GPU that is there cannot be used."""
+"""What computes on this machine, in words for people, and why a GPU that is there is not or cannot be used."""
 
 import csv
 import functools
+import logging
 import os
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,8 +13,12 @@ from pathlib import Path
 import torch
 
 from nertransfer import launch
+from nertransfer.errors import InputError
+
+logger = logging.getLogger("nertransfer")
 
 NVIDIA_SMI = "nvidia-smi"
+BUILDS = "docs/install.md has the commands"
 PATIENCE_SECONDS = 10.0
 
 
@@ -33,14 +39,42 @@ def trouble(kind: str) -> str:
     if torch.version.cuda is None:
         return (
             f"{gpu} is not used: PyTorch {torch.__version__} was built without CUDA; install a build with CUDA "
-            "(https://pytorch.org/get-started/locally) into this environment"
+            f"into this environment: {BUILDS}"
         )
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return f"{gpu} is not used: CUDA_VISIBLE_DEVICES={visible!r} hides it"
     return (
         f"{gpu} is not used: its driver {driver} does not serve CUDA {torch.version.cuda}, which PyTorch "
-        f"{torch.__version__} was built with; update the driver, or install a PyTorch for an older CUDA"
+        f"{torch.__version__} was built with; update the driver, or install a PyTorch for an older CUDA: {BUILDS}"
     )
+
+
+@functools.cache  # once a process
+def tell_of_trouble(kind: str) -> None:
+    if said := trouble(kind):
+        logger.warning(said)
+
+
+def check(chosen: torch.device) -> None:
+    """Raise InputError where PyTorch has chosen a GPU for which it has no code: its first computation would fail."""
+    if chosen.type != "cuda" or not (built := torch.cuda.get_arch_list()):
+        return
+    major, minor = torch.cuda.get_device_capability(chosen)
+    if not any(_runs(code, (major, minor)) for code in built):
+        raise InputError(
+            f"{torch.cuda.get_device_name(chosen)} cannot be used: its compute capability is {major}.{minor}, and "
+            f"PyTorch {torch.__version__} was built for {', '.join(built)}; install a build for this GPU: {BUILDS}; "
+            "or give device=cpu",
+            "device",
+        )
+
+
+def _runs(code: str, capability: tuple[int, int]) -> bool:
+    """Whether a GPU runs code for ``sm_75`` and the like: of its generation and not newer, or older ``compute_75``."""
+    if not (named := re.fullmatch(r"(sm|compute)_(\d+)(\d)[af]?", code)):
+        return True  # another kind of GPU, as of ROCm
+    built = int(named[2]), int(named[3])
+    return built <= capability and (named[1] == "compute" or built[0] == capability[0])
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from nertransfer import corpus, named_models, rendering, starts
+from nertransfer import corpus, device, named_models, rendering, starts
 from nertransfer.config import LONGEST_NAME, DataOptions, ModelOptions, PredictConfig, StoreOptions
 from nertransfer.errors import InputError
 from nertransfer.folders import make_folder
@@ -208,10 +208,10 @@ def read_columns(source: Source) -> list[Text]:
 # --- the model -----------------------------------------------------------------------------------
 
 
-def load_tagger(which: ModelOptions, tracking: StoreOptions, device: str) -> tuple[Tagger, str]:
+def load_tagger(which: ModelOptions, tracking: StoreOptions, kind: str) -> tuple[Tagger, str]:
     """The model that is meant, ready to read texts, and its name for people.
 
-    Raises InputError when it is not there, with what there is, or cannot be used.
+    ``kind``: the parameter ``device``. Raises InputError when it is not there, with what there is, or cannot be used.
     """
     with ExitStack() as stack:
         name = which.model
@@ -225,8 +225,11 @@ def load_tagger(which: ModelOptions, tracking: StoreOptions, device: str) -> tup
             name = named_models.address(which, store)
             start = stack.enter_context(local_copy(name, store, Path(DataOptions.work_dir)))
         model, tokenizer, _ = starts.load_tagger(start)
+    chosen = "cuda" if kind == "auto" and torch.cuda.is_available() else "cpu"
+    device.tell_of_trouble(kind)
+    device.check(torch.device(chosen))
     try:
-        return Tagger(model, tokenizer, "cuda" if device == "auto" and torch.cuda.is_available() else "cpu"), name
+        return Tagger(model, tokenizer, chosen), name
     except ValueError as error:
         raise InputError(f"model {name} cannot be used: {error}") from error
 

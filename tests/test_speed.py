@@ -9,8 +9,9 @@ import pytest
 import torch
 from transformers import XLMRobertaConfig
 
-from nertransfer import device, launch, progress, speed
-from nertransfer.config import Recipe, RunOptions
+from nertransfer import cell, device, launch, prediction, progress, speed
+from nertransfer.config import ModelOptions, Recipe, RunOptions, StoreOptions
+from nertransfer.errors import InputError
 
 CPU = RunOptions(device="cpu", checkpoint_minutes=-1.0)
 
@@ -108,6 +109,52 @@ def test_a_driver_that_is_too_old_is_named_with_the_cure(smi: Path, monkeypatch:
     assert "its driver 470.256.02 does not serve CUDA 13.0" in device.trouble("auto")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert "CUDA_VISIBLE_DEVICES='' hides it" in device.trouble("auto")
+
+
+@pytest.mark.parametrize("entry", ["study", "predict"])
+def test_a_gpu_that_is_not_used_is_told_once(
+    entry: str, smi: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(prediction.starts, "load_tagger", lambda _: (None, None, ()))
+    monkeypatch.setattr(prediction.starts, "resolve", lambda _: None)
+    monkeypatch.setattr(prediction, "Tagger", lambda *_: None)
+    device.tell_of_trouble.cache_clear()
+    for _ in range(2):
+        if entry == "study":
+            cell.make_training_accelerator(Recipe(), RunOptions(device="auto"))
+        else:
+            prediction.load_tagger(ModelOptions(model=str(smi.parent)), StoreOptions(), "auto")
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said == device.trouble("auto")
+
+
+BUILT = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]
+"""What the build for CUDA 13 has code for."""
+
+
+@pytest.mark.parametrize(
+    ("capability", "runs"),
+    [((6, 1), False), ((7, 0), False), ((7, 5), True), ((9, 0), True), ((12, 1), True), ((13, 0), True)],
+)
+def test_a_gpu_that_pytorch_has_no_code_for_is_refused_with_the_cure(
+    capability: tuple[int, int], runs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: BUILT)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Tesla V100")
+    device.check(torch.device("cpu"))
+    if runs:
+        device.check(torch.device("cuda"))
+        return
+    with pytest.raises(
+        InputError, match=r"^Tesla V100 cannot be used: its compute capability is [67].*for sm_75, .*cpu$"
+    ):
+        device.check(torch.device("cuda"))
+
+
+def test_code_of_one_variant_of_a_generation_or_another_kind_of_gpu() -> None:
+    assert device._runs("sm_90a", (9, 0)) and not device._runs("sm_90a", (10, 0)) and device._runs("gfx90a", (9, 0))
 
 
 def test_gpus_that_are_used_are_named(smi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
