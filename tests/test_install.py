@@ -1,11 +1,16 @@
-"""What an install needs and asks for: `make` on a disk that is full or not, and builds of PyTorch."""
+"""What an install needs and asks for: `make` on a disk that is full or not, builds of PyTorch, what the index has."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
+from absent import absent
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from project_scripts import ROOT
 
 GB = 1 << 20  # in the blocks of df
@@ -79,3 +84,51 @@ def test_make_takes_the_build_of_pytorch_that_is_asked_for_and_keeps_it(checkout
         (checkout / ".venv" / f"{name}.stamp").touch()
     assert installed("study") == []
     assert installed("-B", "study")[0] == f"-c constraints.txt '{pin}+cpu' {index}/cpu"
+
+
+# --- the index ----------------------------------------------------------------------------------------------------
+
+CONSTRAINTS = ROOT / "constraints.txt"
+NO_WHEELS = ("seqeval", "lang2vec")
+"""Pure Python, and on the index as sources alone."""
+OF_THE_PLATFORM = re.compile(r"nvidia-|cuda-|triton$|setuptools$")
+"""What PyTorch brings along by itself, other things on other machines."""
+
+
+def resolved(requirements: str, python: str, folder: Path) -> dict[str, str]:
+    """Package -> version, as `mlflow run --env-manager uv` would install them; fails where there is no wheel."""
+    from uv import find_uv_bin
+
+    (folder / "requirements.in").write_text(requirements, encoding="utf-8")
+    sources = [word for name in NO_WHEELS for word in ("--no-binary", name)]
+    done = subprocess.run(
+        [find_uv_bin(), "pip", "compile", "requirements.in", "--python-version", python, "--python-platform", "linux",
+         "--only-binary", ":all:", *sources, "--no-header", "--no-annotate", "--no-python-downloads", "--quiet"],
+        cwd=folder, capture_output=True, text=True,
+    )  # fmt: skip
+    if "error sending request" in done.stderr or "Failed to fetch" in done.stderr:
+        absent(f"the package index cannot be asked: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    pairs = [line.split(" ")[0].split("==") for line in done.stdout.splitlines()]
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def tested() -> dict[str, str]:
+    lines = [line for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return {canonicalize_name((one := Requirement(line)).name): str(one.specifier)[2:] for line in lines}
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.13"])
+def test_conda_yaml_resolves_to_the_tested_versions(python: str, tmp_path: Path) -> None:
+    asked = yaml.safe_load((ROOT / "conda.yaml").read_text(encoding="utf-8"))["dependencies"][-1]["pip"]
+    assert asked[0] == f"-c {CONSTRAINTS.name}"
+    shutil.copy(CONSTRAINTS, tmp_path)
+    found = resolved("\n".join(asked), python, tmp_path)
+    assert found.keys() >= {canonicalize_name(Requirement(line).name) for line in asked[1:]}
+    assert {
+        name: version for name, version in found.items() if not OF_THE_PLATFORM.match(name)
+    }.items() <= tested().items()
+
+
+def test_every_tested_version_can_be_had_for_the_newest_python(tmp_path: Path) -> None:
+    assert resolved(CONSTRAINTS.read_text(encoding="utf-8"), "3.13", tmp_path).items() >= tested().items()
