@@ -63,9 +63,9 @@ clean:  ## remove the environment and caches; results (mlflow.db, mlruns, report
 # What an install takes in GB (docs/install.md): the environment, and what is downloaded into a temporary folder and
 # kept in pip's cache. NEEDS says it; ROOM stops with one line where a disk has too little left, before anything is done.
 SMALL := $(filter cpu,$(TORCH))$(filter Darwin,$(shell uname))
-DISK := $(if $(SMALL),2,6)
+DISK := $(if $(SMALL),3,6)
 DOWNLOAD := $(if $(SMALL),1,3)
-NEEDS = $(DISK) GB of disk, $(DOWNLOAD) GB are downloaded$(if $(SMALL),, (TORCH=cpu: 2 and 1; docs/install.md has more))
+NEEDS = $(DISK) GB of disk, $(DOWNLOAD) GB are downloaded$(if $(SMALL),, (TORCH=cpu: 3 and 1; docs/install.md has more))
 define ROOM
 for place in "$(DISK) ." "$(DOWNLOAD) $${TMPDIR:-/tmp}" "$(DOWNLOAD) $${PIP_CACHE_DIR:-$$HOME}"; do \
   df -Pk "$${place#* }" 2>/dev/null | awk -v gb="$${place%% *}" 'NR == 2 {print $$NF, gb, int($$4 / 1048576)}'; \

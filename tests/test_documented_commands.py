@@ -56,6 +56,17 @@ NOT_RUN = {
     "make study": "it makes an environment, as `make test` does, and then runs studies/planted.yaml, as is done here",
     "python3 -m venv .venv": "it makes an environment; the one of `make test` is the same",
     ".venv/bin/pip install -c constraints.txt -e .": "it fills that environment",
+    **dict.fromkeys(
+        [
+            *(f"make study TORCH={build}" for build in ("cpu", "cu126")),
+            *(
+                f".venv/bin/pip install -c constraints.txt torch==2.13.0+{build} --extra-index-url "
+                f"https://download.pytorch.org/whl/{build}"
+                for build in ("cpu", "cu126", "cu130")
+            ),
+        ],
+        "it changes the environment, by an index of PyTorch's own; test_install looks at what it asks for",
+    ),
     "pip install -c constraints.txt -e '.[slurm]'": "it changes the environment; test_project compares the pins",
     "python entrypoints/study.py --study_file studies/masakhaner.yaml --executor slurm": "it wants a cluster's GPUs; "
     "test_slurm submits to a small one",

@@ -49,10 +49,10 @@ def make(checkout: Path, *arguments: str, disks: dict[str, tuple[str, float]] | 
     [
         ("", {".": ("/", 11.9), "/t": ("/", 11.9), "/c": ("/", 11.9)}, "/ has 11 GB free, and the install needs 12"),
         ("", {".": ("/big", 50), "/t": ("/t", 2), "/c": ("/big", 50)}, "/t has 2 GB free, and the install needs 3"),
-        ("cpu", {".": ("/", 3.9), "/t": ("/", 3.9), "/c": ("/", 3.9)}, "/ has 3 GB free, and the install needs 4"),
+        ("cpu", {".": ("/", 4.9), "/t": ("/", 4.9), "/c": ("/", 4.9)}, "/ has 4 GB free, and the install needs 5"),
         ("", {".": ("/", 12), "/t": ("/", 12), "/c": ("/", 12)}, ""),
         ("", {".": ("/big", 6), "/t": ("/tmp", 3), "/c": ("/home", 3)}, ""),
-        ("cpu", {".": ("/", 4), "/t": ("/", 4), "/c": ("/", 4)}, ""),
+        ("cpu", {".": ("/", 5), "/t": ("/", 5), "/c": ("/", 5)}, ""),
         ("", {}, ""),
     ],
     ids=["all on one", "temporary folder", "CPU", "enough", "enough on three", "enough for CPU", "not known"],
@@ -84,6 +84,13 @@ def test_make_takes_the_build_of_pytorch_that_is_asked_for_and_keeps_it(checkout
         (checkout / ".venv" / f"{name}.stamp").touch()
     assert installed("study") == []
     assert installed("-B", "study")[0] == f"-c constraints.txt '{pin}+cpu' {index}/cpu"
+
+
+def test_the_builds_that_are_documented_are_of_the_tested_version() -> None:
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    found = re.findall(r"'torch==([\d.]+)\+(\w+)' --extra-index-url \S+/whl/(\w+)", page)
+    assert {version for version, _, _ in found} == {tested()["torch"]} and all(a == b for _, a, b in found)
+    assert f"All are version {tested()['torch']}," in page
 
 
 # --- the index ----------------------------------------------------------------------------------------------------
