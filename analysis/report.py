@@ -50,7 +50,7 @@ from analysis.embeddings import Representations
 from analysis.error_pages import ErrorReport
 from analysis.results import StudyResults
 from analysis.views import views
-from nertransfer import corpus, pages, schema
+from nertransfer import corpus, pages, schema, store_files
 from nertransfer.config import AnalyseConfig, DataOptions, RankConfig
 from nertransfer.corpus import Corpus
 from nertransfer.errors import InputError
@@ -59,7 +59,7 @@ from nertransfer.labels import ALL
 from nertransfer.languages import LANGUAGES
 from nertransfer.nouns import count
 from nertransfer.progress import progress_bar
-from nertransfer.store import client, inherited_run, public_uri, resolve_uri, study_name
+from nertransfer.store import Study, client, inherited_run, public_uri, resolve_uri, study_name
 
 INDEX = "index.html"
 PAIRS = "each point is a source and a target, named where there is room"
@@ -162,9 +162,12 @@ def _swap(new: Path, folder: Path, old: Path) -> None:
 def _log(server: MlflowClient, done: Computed, folder: Path) -> None:
     """Log the folder as artifacts of an analysis run: the one that is open for this process, or a new one.
 
-    The experiment's page then opens on the study's results.
+    The experiment's page then opens on the study's results. A store that should not be written to costs one line.
     """
     experiment_id = done.found.experiment_id
+    if reason := store_files.unfit(Study(server, experiment_id, done.found.study), told=True):
+        print(f"the report is not logged with the study: {reason}", file=sys.stderr)
+        return
     tags = {schema.KIND: schema.KIND_ANALYSIS}
     run_id = inherited_run(server, experiment_id)
     if run_id is None:

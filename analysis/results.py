@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import pandas as pd
 from mlflow import MlflowClient
@@ -19,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from analysis.embedded import Embedded
 from analysis.resampling import SentenceCounts, gathered
-from nertransfer import embedded_words, grid, schema
+from nertransfer import embedded_words, grid, schema, store_files
 from nertransfer.catalogue import is_on_hub
 from nertransfer.counts import Entities
 from nertransfer.current import (
@@ -621,7 +619,9 @@ def _embedded(run: Run, uri: str) -> Embedded:
     contents = _fetched({name: f"{run.info.artifact_uri}/{name}" for name in names}, uri)
     gone = [name for name, content in contents.items() if content is None]
     if gone:
-        raise InputError(f"run {run.info.run_id} of kind {schema.KIND_EMBEDDING} lacks {', '.join(gone)}: delete it")
+        which = f"run {run.info.run_id} of kind {schema.KIND_EMBEDDING} lacks {', '.join(gone)}"
+        moved = store_files.displaced(uri, run.info.artifact_uri)
+        raise InputError(f"{which}: {store_files.not_there(uri, run.info.artifact_uri) if moved else 'delete it'}")
     words, vectors, centres = (content for content in contents.values() if content is not None)
     frame = embedded_words.read_words(words).to_pandas()
     name, start, source, seed = _embedded_place(run)
@@ -639,9 +639,7 @@ def _fetched(addresses: Mapping[Key, str], uri: str) -> dict[Key, bytes | None]:
     """The contents of artifacts, None where there is none; several at a time where they are not on this machine."""
 
     def one(address: str) -> bytes | None:
-        local = urlsplit(address)
-        if local.scheme in ("", "file"):
-            path = Path(url2pathname(local.path))
+        if (path := store_files.local_path(address)) is not None:
             return path.read_bytes() if path.is_file() else None
         try:
             return Path(download_artifacts(artifact_uri=address, tracking_uri=uri)).read_bytes()
@@ -649,4 +647,7 @@ def _fetched(addresses: Mapping[Key, str], uri: str) -> dict[Key, bytes | None]:
             return None
 
     with ThreadPoolExecutor(8) as threads:
-        return dict(zip(addresses, threads.map(one, addresses.values()), strict=True))
+        found = dict(zip(addresses, threads.map(one, addresses.values()), strict=True))
+    if missing := next((addresses[key] for key, content in found.items() if content is None), ""):
+        store_files.tell(uri, missing)
+    return found

@@ -36,6 +36,7 @@ ENTRY_POINTS: dict[str, tuple[str, type]] = {
     "import_results": ("import_results", config.ImportConfig),
     "analyse": ("analyse", config.AnalyseConfig),
     "rank": ("rank", config.RankConfig),
+    "relocate": ("relocate", config.RelocateConfig),
 }
 """Entry point -> (script in entrypoints/ without .py, its configuration)."""
 

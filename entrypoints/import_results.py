@@ -16,12 +16,13 @@ from nertransfer.config import ImportConfig
 
 
 def main(config: ImportConfig) -> None:
-    from nertransfer import importing, schema
+    from nertransfer import importing, schema, store_files
     from nertransfer.nouns import count
     from nertransfer.store import client, open_study, resolve_uri, study_name
 
-    found = importing.read(config)
     study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
+    store_files.check(study)  # before thousands of files are read
+    found = importing.read(config)
     outcome = importing.import_results(found, study)
     for one in outcome.unfit:
         print(f"not imported: {one.path!r}: {one.reason}", file=sys.stderr)

@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from nertransfer import planted_starts, starts
+from nertransfer import planted_starts, starts, store_files
 from nertransfer.cell import make_accelerator
 from nertransfer.cell_measurements import curve
 from nertransfer.claims import Owner
@@ -45,6 +45,7 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
     on from its checkpoint, in the same run; a folder that exists already is an error, so no start is
     ever overwritten. Raises InputError on bad text or start, before anything is written.
     """
+    store_files.check(study)
     output = Path(config.output or Path(config.data.work_dir) / "starts" / config.language).absolute()
     _check_new(output)
     lines, digest = _read_text(config)

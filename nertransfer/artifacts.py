@@ -9,6 +9,7 @@ from pathlib import Path
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from nertransfer import store_files
 from nertransfer.store import MlflowClient, as_patiently
 
 
@@ -19,8 +20,9 @@ def exists(client: MlflowClient, address: str, path: str) -> bool:
 
 
 def read(client: MlflowClient, address: str, path: str) -> bytes | None:
-    """The content of a file, None where it is not there."""
+    """The content of a file; None where it is not there, which is said once of a store that was moved or copied."""
     if not exists(client, address, path):
+        store_files.tell(client.tracking_uri, address)
         return None
     with tempfile.TemporaryDirectory() as local:
         fetched = as_patiently(client, lambda: _repository(client, address).download_artifacts(path, local))

@@ -644,6 +644,22 @@ class ModelOptions:
             _check_source(self.language, "language")
 
 
+@dataclass(frozen=True)
+class RelocateConfig:
+    """Bring the addresses in a store's database in line with where its files are, after a move or in a copy."""
+
+    old: str = option(
+        "", "folder that the store's files were in, as its database names it; empty: found by the files beside it"
+    )
+    new: str = option("", "folder that has them now; empty: that of the database file")
+    plan: bool = option(False, "count what would be changed, and change nothing")
+    tracking: StoreOptions = field(default_factory=StoreOptions)
+
+    def __post_init__(self) -> None:
+        check(Path(self.old).is_absolute() or not self.old, "old", self.old, "a whole path, as the database has it")
+        check(Path(self.old) != Path("/"), "old", self.old, "a folder below /")
+
+
 VARIANTS = ("torch", "onnx", "onnx-int8")
 """Forms of an exported model."""
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from nertransfer import corpus as corpora_of
-from nertransfer import grid, published, published_scores, schema
+from nertransfer import grid, published, published_scores, schema, store_files
 from nertransfer.cell import recipe_digest
 from nertransfer.commandline import to_text
 from nertransfer.config import ImportConfig, Recipe
@@ -97,6 +97,7 @@ def _check_some(root: Path, found: Sized, unfit: Sequence[published.Unfit]) -> N
 
 def import_results(results: Results, study: Study) -> ImportOutcome:
     """Bring what was read from a folder into the study; cells that are there already are left as they are."""
+    store_files.check(study)
     outcome = ImportOutcome(unfit=list(results.unfit))
     bury_the_dead(study)
     cells = (_import_baselines if results.baselines else _import_cells)(results, study, outcome)

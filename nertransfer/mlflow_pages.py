@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from mlflow.entities import Experiment
 
-from nertransfer import pages, project_run, schema
+from nertransfer import pages, project_run, schema, store_files
 from nertransfer.aliases import champions
-from nertransfer.store import MlflowClient
+from nertransfer.store import MlflowClient, Study
 from nertransfer.store_address import is_served, public_uri
 
 SHOWN = 5
@@ -20,6 +20,8 @@ def overview(store: MlflowClient, server: str, how: str = "") -> str:
     if not found:
         everything = pages.experiments_page(server)
         return f"no study is in {public_uri(store.tracking_uri)} yet; MLflow is at {everything}{how}"
+    for one in found:
+        store_files.tell_of(Study(store, one.experiment_id, one.name))
     newest, *others = found
     lines = [f"in MLflow{how}:", f"study {newest.name}", *_lines(of_experiment(store, server, newest))]
     if others:

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
+from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import MlflowException
+from mlflow.models.model import MLMODEL_FILE_NAME
 
-from nertransfer import schema, starts
+from nertransfer import artifacts, schema, starts, store_files
 from nertransfer.cell_folders import weights_folder
 from nertransfer.errors import InputError
 from nertransfer.fluent import fluent
@@ -100,18 +102,41 @@ def _fetch(model: str, client: MlflowClient, work_dir: Path, folder: Path) -> st
         name, folder_of_cell = run.info.run_name, weights_folder(work_dir, run.data.tags[schema.CELL_KEY])
         if folder_of_cell.is_dir():
             return starts.Start(name, str(folder_of_cell))
-        if schema.MODEL_URI not in run.data.tags:
-            raise MlflowException(NOT_STORED)
+        if not _is_stored(run, client):
+            raise MlflowException(f"{NOT_STORED}, nor in {folder_of_cell.absolute()}")
         model = f"models:/{run.data.tags[schema.MODEL_URI]}"
+    address = _address(model, client)
+    if not artifacts.exists(client, address, MLMODEL_FILE_NAME):
+        where = store_files.not_there(client.tracking_uri, address)
+        raise InputError(f"model={model!r} cannot be loaded: {where}", "model")
+    store_files.tell(client.tracking_uri, address)  # of a copy: these are the original's
     # registered models are looked up at the global address, whatever tracking_uri says
     with fluent(client.tracking_uri):
         mlflow.artifacts.download_artifacts(artifact_uri=model, dst_path=str(folder), tracking_uri=client.tracking_uri)
     weights = folder / "model"
     if not (weights / "config.json").is_file():
-        raise MlflowException(NOT_STORED)
+        raise MlflowException(f"its files are not whole: {address} has no weights")
     # MLflow keeps the tokenizer beside the model; transformers expects both in one folder
     shutil.copytree(folder / "components" / "tokenizer", weights, dirs_exist_ok=True)
     return starts.Start(starts.slug(name), str(weights))
+
+
+def _is_stored(run: Run, client: MlflowClient) -> bool:
+    """Whether the weights of a cell were ever stored; their files may be gone since."""
+    try:
+        model = client.get_logged_model(run.data.tags.get(schema.MODEL_URI, ""))
+    except MlflowException:  # it has none, as an imported cell, or it was deleted
+        return False
+    return bool(model.status == LoggedModelStatus.READY)
+
+
+def _address(model: str, client: MlflowClient) -> str:
+    """Where the artifact store has the files of a version, or of a LoggedModel."""
+    name = model.removeprefix("models:/").strip("/")
+    if "/" not in name and "@" not in name:
+        return str(client.get_logged_model(name).artifact_location)
+    version = _version(model, client)
+    return str(client.get_model_version_download_uri(version.name, version.version))
 
 
 def _registered(client: MlflowClient) -> list[str]:

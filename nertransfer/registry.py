@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from tqdm import tqdm
 
-from nertransfer import artifacts, card_facts, cell_weights, model_card, schema
+from nertransfer import artifacts, card_facts, cell_weights, model_card, schema, store_files
 from nertransfer.aliases import Change, move_aliases
 from nertransfer.best_seeds import Choice, choose, not_compared
 from nertransfer.cell_folders import weights_folder
@@ -77,6 +77,7 @@ def register(
     `lineage.REPLACE_ALL`) is in ``replace``. Seeds and starts that were made from another corpus than the newest are
     not compared with it. ``corpora`` tell the cards which entities are new to a model.
     """
+    store_files.check(study)
     choices = choose(cells, selection_split)
     if not choices:
         raise InputError(f"study {study.name!r} has no finished cell to register, imported ones left aside")

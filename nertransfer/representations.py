@@ -11,7 +11,7 @@ from pathlib import Path
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from nertransfer import cell_weights, embedded_words, model_addresses, schema, starts, trained_cells
+from nertransfer import cell_weights, embedded_words, model_addresses, schema, starts, store_files, trained_cells
 from nertransfer import corpus as corpora_of
 from nertransfer.cell import make_accelerator
 from nertransfer.commandline import flat
@@ -87,6 +87,7 @@ def embed(config: EmbedConfig, study: Study) -> Outcome:
     What was embedded before with the same weights, layers and words is left alone. Raises InputError on a model that
     was named and is not there, and on layers that a model does not have.
     """
+    store_files.check(study)
     corpora = corpora_of.load(languages_to_load(config.data, config.targets))
     targets = {name: corpora[name] for name in pick("targets", config.targets, corpora)}
     words = {name: embedded_words.entity_words(corpus.splits[config.split]) for name, corpus in targets.items()}

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nertransfer import corpus as corpora_of
-from nertransfer import model_addresses, schema, starts, study_data
+from nertransfer import model_addresses, schema, starts, store_files, study_data
 from nertransfer.card_facts import targets as scored_targets
 from nertransfer.cell import Encoder, make_accelerator, score_splits, splits_of
 from nertransfer.commandline import flat
@@ -68,6 +68,7 @@ def evaluate(config: EvaluateConfig, study: Study) -> list[Scored]:
 
     Raises InputError when the model is not there, is no token classifier, or its labels are not IOB2.
     """
+    store_files.check(study)
     corpora = corpora_of.load(languages_to_load(config.data, config.targets))
     targets = pick("targets", config.targets, corpora)
     accelerator = make_accelerator(Recipe(), config.run)

@@ -15,7 +15,7 @@ import torch
 from accelerate import Accelerator
 
 from nertransfer import corpus as corpora_of
-from nertransfer import device, launch, planted_starts, pool, registry, schema, starts, trained_cells
+from nertransfer import device, launch, planted_starts, pool, registry, schema, starts, store_files, trained_cells
 from nertransfer.aliases import Change
 from nertransfer.best_seeds import Choice
 from nertransfer.cell import Cell, make_accelerator, make_training_accelerator, recipe_digest
@@ -76,6 +76,8 @@ def resolve_starts(texts: Sequence[str], data: DataOptions, make: Callable[[], A
 
 def train(config: TrainConfig, study: Study | None, accelerator: Accelerator) -> Outcome:
     """Run one cell and track it, unless it is finished or taken. ``study`` is None on all but the main process."""
+    if study is not None:
+        store_files.check(study)
     plan = train_plan(config, accelerator)
     if study is not None:
         make_folder(Path(config.data.work_dir), "work_dir")
@@ -115,6 +117,7 @@ def write_study_scripts(config: StudyConfig, study: Study) -> tuple[list[Path], 
             "executor=script writes the store's address to a file, and this one holds a password: leave it out, and "
             "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where the tasks run", "tracking_uri",
         )  # fmt: skip
+    store_files.check(study)
     plan, _ = _prepare(config, Timing())
     done = finished_cells(study, plan.targets)
     missing = [cell for cell in plan.cells if cell.place not in done]
@@ -209,6 +212,7 @@ def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
     has finished. A best seed whose weights are gone, because another seed was the best before, is
     fine-tuned again. Cells that another process works on are waited for.
     """
+    store_files.check(study)
     outcome = StudyOutcome()
     plan, grid = _prepare(config, outcome.timing)
     done = finished_cells(study, plan.targets)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
-from nertransfer import corpus, schema
+from nertransfer import corpus, schema, store_files
 from nertransfer.config import (
     CORPUS_NAMES,
     PLANTED,
@@ -122,7 +122,9 @@ def options(
         found = next((place for place in places(data, uri) if place.is_dir()), None)
         if found is None:
             looked = " and ".join(map(str, places(data, uri)))
-            raise InputError(f"the corpora of {whose} are not there any more: {looked}; give data=<folder>", "data")
+            moved = store_files.displaced_folder(uri, Path(data))
+            cure = f"; {moved.shortly}, or give data=<folder>" if moved else "; give data=<folder>"
+            raise InputError(f"the corpora of {whose} are not there any more: {looked}{cure}", "data")
         data = str(found)
     work_dir = asked.work_dir
     if known.work_dir and work_dir == DataOptions.work_dir:  # not given: that with the generated corpora and weights

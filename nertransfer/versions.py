@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from nertransfer import champion_history, named_models, registry, schema, trained_cells
+from nertransfer import champion_history, named_models, registry, schema, store_files, trained_cells
 from nertransfer.aliases import Change, move_alias, version_lineage
 from nertransfer.current import last_asked
 from nertransfer.errors import InputError
@@ -69,6 +69,8 @@ class _Studies:
             except InputError:  # its versions are there all the same
                 found, self.deleted = None, self.deleted | {study}
             self._known[study] = trained_cells.finished_places(found) if found else {}
+            if found:
+                store_files.tell_of(found)
         cells = sorted(self._known[study].items(), key=lambda item: last_asked(item[1]))
         weights = {start: run.data.tags.get(schema.START_FINGERPRINT, "") for (start, _, _), run in cells}
         same = [run for (start, source, _), run in cells if (start, source) == (old.start, old.source)]
@@ -143,6 +145,7 @@ def roll_back(client: MlflowClient, language: str, version: int = 0) -> Change:
     Registering leaves a pinned champion alone until it is told to replace. A version that was not made by a cell is
     taken only where it is named. Raises InputError when there is no such model, version or earlier champion.
     """
+    store_files.check_database(client.tracking_uri)
     name = schema.model_name(language)
     models = named_models.names(client)
     if name not in models:

@@ -1,9 +1,12 @@
 """The store that lies in a folder of a test."""
 
 import functools
+import shutil
 import tempfile
 from pathlib import Path
 
+from nertransfer.config import RelocateConfig
+from nertransfer.relocation import relocate
 from nertransfer.store import Study, client, open_study
 
 
@@ -13,6 +16,12 @@ def opened(folder: Path, name: str) -> Study:
     if not database.exists():
         database.write_bytes(_empty())
     return open_study(client(f"sqlite:///{database}"), name)
+
+
+def copied(folder: Path, new: Path) -> None:
+    """Copy a folder with a store; the copy is a store of its own."""
+    shutil.copytree(folder, new)
+    relocate(RelocateConfig(), f"sqlite:///{new}/mlflow.db")
 
 
 @functools.cache

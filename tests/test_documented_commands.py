@@ -40,6 +40,7 @@ from nertransfer.config import (
     PredictConfig,
     RankConfig,
     RegisterConfig,
+    RelocateConfig,
     RollbackConfig,
     StudyConfig,
     TrainConfig,
@@ -271,6 +272,10 @@ def analyse(user: User, config: AnalyseConfig) -> None:
         user.fresh(config.output, config.tracking.study, "embeddings", "models.csv")
 
 
+def relocate(user: User, config: RelocateConfig) -> None:
+    assert "nothing to do" in user.said  # tests/test_relocate.py moves stores
+
+
 def rank(user: User, config: RankConfig) -> None:
     study = study_of(config)
     path = user.fresh(config.output, study, "recommended", f"{config.target}-{config.start or 'base'}.csv")
@@ -280,8 +285,8 @@ def rank(user: User, config: RankConfig) -> None:
 ENTRY_POINTS: dict[str, Callable[[User, Any], None]] = {
     one.__name__: one
     for one in (
-        adapt, analyse, data, embed, evaluate, export, import_results, models, predict, rank, register, rollback, study,
-        train,
+        adapt, analyse, data, embed, evaluate, export, import_results, models, predict, rank, register, relocate,
+        rollback, study, train,
     )
 }  # fmt: skip
 OTHERS: dict[str, Callable[[User], object]] = {

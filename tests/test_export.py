@@ -16,7 +16,7 @@ import torch
 import transformers
 import yaml
 from absent import absent
-from folder_store import opened
+from folder_store import copied, opened
 from loopback import serving
 from registered_store import FIRST, make_data, register, train
 
@@ -53,7 +53,7 @@ def study(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
 @pytest.fixture
 def own(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """The same in a store of the test's own."""
-    shutil.copytree(folder, tmp_path / "own")
+    copied(folder, tmp_path / "own")
     monkeypatch.chdir(tmp_path / "own")
     return opened(Path.cwd(), FIRST)
 

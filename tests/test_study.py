@@ -21,7 +21,7 @@ import pytest
 import transformers
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from folder_store import opened
+from folder_store import copied, opened
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from project_scripts import ROOT, load_script
@@ -235,7 +235,7 @@ def test_versions_say_what_they_are_and_aliases_point_to_the_best(here: Study) -
 def test_a_better_seed_moves_the_alias_and_says_so(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(finished, tmp_path / "copy")
+    copied(finished, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     study = opened(tmp_path / "copy", STUDY)
     shared = {name: value for name, value in SETTINGS.items() if name not in ("starts", "seeds")}

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from folder_store import opened
+from folder_store import copied, opened
 from hypothesis import given
 from hypothesis import strategies as st
 from project_scripts import ROOT, load_script
@@ -53,9 +53,9 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def study(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    """That study in a store of the test's own; artifacts of its run stay where they are."""
+    """That study in a store of the test's own."""
     folder = tmp_path / "copy"
-    shutil.copytree(registered, folder)
+    copied(registered, folder)
     monkeypatch.chdir(folder)
     return opened(folder, FIRST)
 
