@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from nertransfer import champion_history, schema
 from nertransfer.best_seeds import Choice
 from nertransfer.lineage import PIN, Lineage, differences, lineage, lineage_of
-from nertransfer.store import MlflowClient, ModelVersion, Study
+from nertransfer.store import MlflowClient, ModelVersion, Run, Study, run_of_version
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def move_aliases(
         elif int(before) != int(chosen.version):
             old = client.get_model_version(name, str(before))
             new = lineage_of(choice.run, study.name)
-            reasons = differences(version_lineage(client, old), new, weights)
+            reasons = differences(version_lineage(old, run_of_version(old, client)), new, weights)
             held = ({PIN: f"it is pinned ({pin})"} if pin else {}) | reasons
             held = {reason: text for reason, text in held.items() if reason not in replace}
             if held:
@@ -90,15 +90,12 @@ def move_alias(
     client.set_registered_model_alias(model.name, alias, str(version))
 
 
-def version_lineage(client: MlflowClient, version: ModelVersion) -> Lineage:
-    """What a version was made from, by its tags; older versions have but some of them, and their run the others."""
-    if not version.run_id:
+def version_lineage(version: ModelVersion, run: Run | None) -> Lineage:
+    """What a version was made from, by its tags; older versions have but some of them, and their run the others. It
+    has none where that was deleted for good."""
+    if run is None:
         return lineage(version.tags, {}, "")
-    try:
-        data = client.get_run(version.run_id).data
-    except MlflowException:  # deleted for good
-        return lineage(version.tags, {}, "")
-    return lineage(data.tags | version.tags, data.params, "")
+    return lineage(run.data.tags | version.tags, run.data.params, "")
 
 
 def _staying(

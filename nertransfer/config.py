@@ -175,12 +175,18 @@ def check_study(name: str, parameter: str = "study") -> str:
     return name
 
 
+STORED = "mlflow run stores what -P gives, readably and for good"
+"""Said of parameters that may hold a secret: it does so before this project begins."""
+
+
 @dataclass(frozen=True)
 class StoreOptions:
     """Which MLflow store."""
 
     tracking_uri: str = option(
-        "", "MLflow tracking server or store; empty: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here"
+        "",
+        "MLflow tracking server or store; empty: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here; an address with a "
+        f"password only in that variable: {STORED}",
     )
 
     def __post_init__(self) -> None:
@@ -320,8 +326,12 @@ class SlurmOptions:
         "minutes until a task that gives no sign of life counts as lost: at least 20 where Slurm says that it runs, at "
         "most half a minute where it has left the queue without a result",
     )
-    slurm_options: tuple[str, ...] = option((), "further sbatch options, comma-separated: account=abc,qos=long")
-    slurm_setup: Text = option("", "shell lines to run before each task, such as module load")  # noqa: RUF009
+    slurm_options: tuple[str, ...] = option(
+        (), f"further sbatch options, comma-separated: account=abc,qos=long; secrets only in a study file: {STORED}"
+    )
+    slurm_setup: Text = option(  # noqa: RUF009
+        "", f"shell lines to run before each task, such as module load; secrets only in a study file: {STORED}"
+    )
 
     def __post_init__(self) -> None:
         for parameter in ("slurm_minutes", "slurm_cpus", "slurm_parallel", "slurm_signal_seconds"):

@@ -7,11 +7,13 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HFValidationError, HTTPError  # the latter is its HTTP client's, of every kind
 from huggingface_hub.utils import validate_repo_id
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from nertransfer import (
     card_facts,
@@ -35,6 +37,12 @@ logger = logging.getLogger("nertransfer")
 MANIFEST = "nertransfer_export.json"
 """Lists every file of an export with its SHA-256: a folder is overwritten only where nothing else is in it."""
 TOKEN = "HF_TOKEN"
+FORGOTTEN = (
+    "## What is not known any more\n\nThe run that made this version, `{}`, was deleted from its tracking store. What "
+    "stands above was written when the version was registered. Scores that it does not have, the predictions, the "
+    "resources used and the versions of libraries are gone."
+)
+"""The end of a card whose run was deleted; the run's id is to be filled in."""
 
 
 def export(config: ExportConfig, client: MlflowClient) -> Path:
@@ -50,15 +58,21 @@ def export(config: ExportConfig, client: MlflowClient) -> Path:
     run, version = model_addresses.origin(address, client)
     # weights and card of one version, if the alias moves
     model = model_addresses.fixed(version) if version else address
-    study = Study(client, run.info.experiment_id, client.get_experiment(run.info.experiment_id).name)
-    config = _settled(config, study, run)
+    if run is not None:
+        study = Study(client, run.info.experiment_id, client.get_experiment(run.info.experiment_id).name)
+        config = _settled(config, study, run)
+        fill: Callable[[Path, starts.Start], None] = partial(_fill, config, study, run, version)
+    else:
+        assert version is not None
+        logger.warning("the run of %s was deleted: the card is what the registry kept of it", model)
+        fill = partial(_fill_without_run, config, version)
     folder = Path(config.output).absolute() / _folder_name(address, run)
     make_folder(folder.parent, "output")
     with only_maker(folder):
         _recover(folder)
         _check_ours(folder)
         with model_addresses.local_copy(model, client, Path(config.data.work_dir)) as start:
-            _write_whole(folder, lambda part: _fill(part, start, config, study, run, version))
+            _write_whole(folder, lambda part: fill(part, start))
     if config.push_to:
         _push(folder, config.push_to, token)
     return folder
@@ -85,20 +99,37 @@ def _settled(config: ExportConfig, study: Study, run: Run) -> ExportConfig:
         return config
 
 
-def _folder_name(address: str, run: Run) -> str:
+def _folder_name(address: str, run: Run | None) -> str:
     """ner-hau-champion, ner-hau-3, or a run's name; people may rename runs as they like."""
-    name = address.removeprefix("models:/") if address.startswith("models:/") else run.info.run_name
-    return starts.slug(name) or run.info.run_id
+    if run is None or address.startswith("models:/"):
+        return starts.slug(address.removeprefix("models:/"))
+    return starts.slug(run.info.run_name) or run.info.run_id
 
 
-def _fill(
-    folder: Path, start: starts.Start, config: ExportConfig, study: Study, run: Run, version: ModelVersion | None
-) -> None:
+def _save(folder: Path, start: starts.Start) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     model, tokenizer, _ = starts.load_tagger(start)
     with starts.quiet():
         model.save_pretrained(folder)
         standalone.ready(tokenizer).save_pretrained(folder)
     (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)  # it was for its owner alone
+    return model, tokenizer
+
+
+def _fill_without_run(config: ExportConfig, version: ModelVersion, folder: Path, start: starts.Start) -> None:
+    """The export of a version whose run was deleted for good: its card is its description."""
+    model, tokenizer = _save(folder, start)
+    more = ""
+    if config.variant != "torch":
+        more = "\n" + onnx_graph.write(model, tokenizer, folder, config.variant, [])
+    text = f"{version.description.rstrip()}\n{more}\n{FORGOTTEN.format(version.run_id)}\n"
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    _list(folder, config, "", version)
+
+
+def _fill(
+    config: ExportConfig, study: Study, run: Run, version: ModelVersion | None, folder: Path, start: starts.Start
+) -> None:
+    model, tokenizer = _save(folder, start)
     selection_split = version.tags.get(schema.SELECTION_SPLIT, "") if version else ""
     corpora = card_facts.corpora_at_hand(config.data)
     card = card_facts.collect(study, run, _rivals(study, run, version), selection_split, corpora)
@@ -108,10 +139,15 @@ def _fill(
         more = onnx_graph.write(model, tokenizer, folder, config.variant, sentences)
     text = model_card.readme(card, model_card.hub_snippet(card, config.push_to or "."), more)
     (folder / "README.md").write_text(text, encoding="utf-8")
+    _list(folder, config, run.info.run_name, version, run.data.tags[schema.CELL_KEY])
+
+
+def _list(folder: Path, config: ExportConfig, model: str, version: ModelVersion | None, key: str = "") -> None:
+    """Write the manifest; the cell's ``key`` is the version's unless told."""
     manifest = {
-        "model": run.info.run_name,
+        "model": model,
         "registered": f"{version.name} version {version.version}" if version else "",
-        schema.CELL_KEY: run.data.tags[schema.CELL_KEY],
+        schema.CELL_KEY: key or (version.tags[schema.CELL_KEY] if version else ""),
         "variant": config.variant,
         "files": _digests(folder),
     }

@@ -15,21 +15,26 @@ from nertransfer import artifacts, schema, starts, store_files
 from nertransfer.cell_folders import weights_folder
 from nertransfer.errors import InputError
 from nertransfer.fluent import fluent
-from nertransfer.store import MlflowClient, ModelVersion, Run, all_models
+from nertransfer.store import MlflowClient, ModelVersion, Run, all_models, run_of_version
 
 NOT_STORED = "its weights are not stored (only those of the best seeds are)"
 
 
-def origin(model: str, client: MlflowClient) -> tuple[Run, ModelVersion | None]:
+def origin(model: str, client: MlflowClient) -> tuple[Run | None, ModelVersion | None]:
     """The cell's run that a model was made by, and its version where it was named as one.
 
-    ``model``: ``runs:/<run id>``, ``models:/<name>@<alias>`` or ``models:/<name>/<version>``. Raises InputError when
-    there is no such thing, or it is not from a cell.
+    ``model``: ``runs:/<run id>``, ``models:/<name>@<alias>`` or ``models:/<name>/<version>``. There is no run where
+    somebody has deleted that of a version for good. Raises InputError when there is no such thing, or it is not from a
+    cell.
     """
     try:
         version = _version(model, client) if model.startswith("models:/") else None
-        run_id = version.run_id if version else model.partition(":/")[2].strip("/")
-        run = client.get_run(run_id) if run_id else None  # a version that was made by hand has none
+        if version is not None:
+            run = run_of_version(version, client)
+            if run is None and schema.CELL_KEY in version.tags:
+                return None, version
+        else:
+            run = client.get_run(model.partition(":/")[2].strip("/"))
     except MlflowException as error:
         raise InputError(
             f"model={model!r} is not there: {str(error).splitlines()[0]}; "

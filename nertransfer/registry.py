@@ -30,7 +30,17 @@ from nertransfer.fluent import fluent
 from nertransfer.grid import Place, languages_of
 from nertransfer.lineage import CORPUS, differences, lineage_of
 from nertransfer.progress import progress_bar
-from nertransfer.store import MlflowClient, ModelVersion, Run, Study, all_versions, is_away, open_study
+from nertransfer.store import (
+    MlflowClient,
+    ModelVersion,
+    Run,
+    Study,
+    all_models,
+    all_versions,
+    is_away,
+    open_study,
+    run_of_version,
+)
 
 logger = logging.getLogger("nertransfer")
 
@@ -80,7 +90,8 @@ def register(
     store_files.check(study)
     choices = choose(cells, selection_split)
     if not choices:
-        raise InputError(f"study {study.name!r} has no finished cell to register, imported ones left aside")
+        nothing = f"study {study.name!r} has no finished cell to register, imported ones left aside"
+        raise InputError(nothing + _left(study))
     missing = without_weights(study, cells, work_dir, selection_split)
     if missing:
         raise InputError(nowhere(missing, work_dir))
@@ -95,6 +106,18 @@ def register(
             except Exception as error:
                 changes.append(_failure(name, "its aliases are not moved", error))
     return changes
+
+
+def _left(study: Study) -> str:
+    """Which versions a study without finished cells has registered, and how it could have more."""
+    versions = [version for name in all_models(study.client) for version in all_versions(study.client, name)]
+    own = [f"{one.name} version {one.version}" for one in versions if one.tags.get(schema.STUDY) == study.name]
+    if not own:
+        return ""
+    return (
+        f"; the runs of {', '.join(own)} were deleted: the study entry point with the same parameters runs them again, "
+        "and registers them"
+    )
 
 
 def _failure(name: str, what: str, error: Exception) -> Change:
@@ -206,6 +229,12 @@ def _looked_after(
     if "/" in model_id:  # a copy of another version, or made from files
         return version, []
     name, which = version.name, f"version {version.version}"
+    if run_of_version(version, study.client) is None:
+        if cell_weights.has_weights(study, choice.run, work_dir):
+            return None, [Change(name, f"the run of {which} was deleted; another version has one")]
+        way = "train with again=true and keep_weights=true makes those of one cell once more"
+        lost = f"the run of {which} was deleted, and there are no weights of {choice.run.info.run_name}: {way}"
+        return version, [Change(name, lost, held=True)]
     model = cell_weights.find_model(study.client, model_id)
     if model is not None and cell_weights.has_files(study.client, model):
         _link(study.client, model, version)

@@ -54,9 +54,14 @@ def _stranger(model: str, client: MlflowClient) -> str:
     """Why nothing is known of the corpora of a model."""
     if model.startswith("models:/"):
         try:
-            model_addresses.origin(model, client)
+            run, version = model_addresses.origin(model, client)
         except InputError as error:
             return str(error)
+        if run is None and version is not None:
+            return (
+                f"the run of model={model!r}, {version.run_id}, was deleted, and with it which corpora it was made on; "
+                "for example data=masakhaner"
+            )
     return (
         f"no study says on which corpora to score model={model!r}, which was not made by a cell of this store; for "
         "example data=masakhaner"

@@ -299,7 +299,10 @@ def _exclusive(database: Path | None) -> FileLock | nullcontext[None]:
     """One process at a time: several that meet a fresh sqlite file would break its schema."""
     if database is None or not os.access(database.parent, os.W_OK):
         return nullcontext()  # nobody can make a database in a folder that is not writable
-    return FileLock(f"{database}.lock")
+    lock = Path(f"{database}.lock")
+    if lock.exists() and not os.access(lock, os.W_OK) and _has_tables(database):
+        return nullcontext()  # somebody else's, who has made the database
+    return FileLock(lock)
 
 
 @contextmanager
@@ -403,6 +406,16 @@ def all_versions(client: MlflowClient, name: str) -> list[ModelVersion]:
         token = page.token
         if not token:
             return versions
+
+
+def run_of_version(version: ModelVersion, client: MlflowClient) -> Run | None:
+    """The run that made a version; None where it was deleted for good, and of a version that was made by hand."""
+    try:
+        return client.get_run(version.run_id) if version.run_id else None
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def inherited_run(client: MlflowClient, experiment_id: str) -> str | None:

@@ -10,9 +10,10 @@ from nertransfer.errors import InputError
 from nertransfer.grid import Place, languages_of
 from nertransfer.lineage import CORPUS, OTHER_STUDY, Lineage, corpus_digest, differences, lineage_of
 from nertransfer.near import did_you_mean
-from nertransfer.store import MlflowClient, ModelVersion, Run, Study, all_versions, find_study
+from nertransfer.store import MlflowClient, ModelVersion, Run, Study, all_versions, find_study, run_of_version
 
 NO_ALIAS = "superseded: no alias points to it"
+RUN_DELETED = "its run was deleted"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def _row(
 ) -> Row:
     tags = version.tags
     study = tags.get(schema.STUDY, "")
-    old = version_lineage(studies.client, version)
+    run = run_of_version(version, studies.client)
+    old = version_lineage(version, run)
     new, weights = studies.now(study, old)
     reasons = differences(old, new, weights) if new else {}
     if study in studies.deleted:
@@ -94,7 +96,8 @@ def _row(
     if known and corpus_digest(digests, old.source) != old.corpus:
         reasons.setdefault(CORPUS, f"the corpus of {old.source} at hand is another one")
     scores = [float(tags[name]) if (name := schema.f1_tag(split)) in tags else None for split in schema.SCORED_SPLITS]
-    stale = ([] if aliases else [NO_ALIAS]) + list(reasons.values())
+    is_gone = run is None or run.info.lifecycle_stage == "deleted"
+    stale = ([] if aliases else [NO_ALIAS]) + ([RUN_DELETED] if is_gone else []) + list(reasons.values())
     return Row(
         version.name, int(version.version), tuple(aliases), old.start, old.source, tags.get(schema.SEED, ""),
         scores[0], scores[1], study, tuple(stale),

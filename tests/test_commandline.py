@@ -513,3 +513,9 @@ def test_run_ends_an_interrupt_with_130(capsys: pytest.CaptureFixture[str]) -> N
         commandline.run(config.DataConfig, main, "", ["--data", "mine"])
     assert stopped.value.code == 130
     assert capsys.readouterr().err == "interrupted; run the same command again to continue\n"
+
+
+@pytest.mark.parametrize("name", ["slurm_setup", "slurm_options", "tracking_uri"])
+def test_help_of_what_may_hold_a_secret_says_where_it_belongs(name: str) -> None:
+    (text,) = [p.help for p in parameters(config.StudyConfig) if p.name == name]
+    assert "mlflow run stores what -P gives" in text and ("study file" in text or "MLFLOW_TRACKING_URI" in text)

@@ -273,7 +273,7 @@ def analyse(user: User, config: AnalyseConfig) -> None:
 
 
 def relocate(user: User, config: RelocateConfig) -> None:
-    assert "nothing to do" in user.said  # tests/test_relocate.py moves stores
+    assert "nothing to do" in user.said  # tests/test_store_files.py moves stores
 
 
 def rank(user: User, config: RankConfig) -> None:

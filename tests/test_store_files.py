@@ -1,23 +1,33 @@
-"""Stores that were moved or copied: what readers say, that writers refuse, and how `relocate` cures it."""
+"""Stores that were moved or copied, may only be read, or lack runs: what is said, what is refused, what cures it."""
 
+import contextlib
+import ctypes
 import logging
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from analysis_store import log_cell
+from click.testing import CliRunner
+from folder_store import copied as copied_as_own
 from folder_store import opened
+from mlflow.cli import gc
+from project_scripts import ROOT
 from registered_store import FIRST, SETTINGS, make_data, register, train
 
 from analysis import report
 from nertransfer import cell_folders, model_addresses, store_files, study_data, versions
 from nertransfer import study as studies
 from nertransfer.commandline import build
-from nertransfer.config import DataOptions, RelocateConfig, StoreOptions, TrainConfig
+from nertransfer.config import DataOptions, ExportConfig, RelocateConfig, StoreOptions, TrainConfig
 from nertransfer.errors import InputError
+from nertransfer.export import export
 from nertransfer.relocation import Move, relocate
 from nertransfer.store import Study, client, find_study, open_study
 from nertransfer.tracking import cell_runs
@@ -169,7 +179,8 @@ def test_a_moved_store_works_at_its_new_place_once_it_was_told(moved: Path, made
     assert naming(moved, made) == {}
     assert outcome.backup == moved / "mlflow.db.before-relocate"
     with closing(sqlite3.connect(outcome.backup)) as backup:
-        assert str(made) in backup.execute("select artifact_location from experiments where experiment_id > 0").fetchone()[0]
+        query = "select artifact_location from experiments where experiment_id > 0"
+        assert str(made) in backup.execute(query).fetchone()[0]
     assert "nothing to do" in relocate(config(), uri(moved)).text(plan=False)
 
     study = study_in(moved)
@@ -289,6 +300,117 @@ def test_another_stores_files_beside_a_database_are_not_its_own(tmp_path: Path) 
     study = study_with_files(tmp_path / "store", tmp_path / "elsewhere" / "mlruns" / "1")
     (tmp_path / "store" / "mlruns" / "1" / "0123456789abcdef" / "artifacts").mkdir(parents=True)
     store_files.check(study)
+
+
+# --- a store that may only be read ------------------------------------------------------------------------------------
+
+
+READING = '''
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from analysis import report, results
+from nertransfer import mlflow_pages, model_addresses, registry, store_files, study_data, versions
+from nertransfer import study as studies
+from nertransfer.commandline import build
+from nertransfer.config import ExportConfig, RelocateConfig, TrainConfig
+from nertransfer.errors import InputError
+from nertransfer.export import export
+from nertransfer.relocation import relocate
+from nertransfer.store import client, find_study
+
+for folder in sys.argv[1:]:
+    uri = f"sqlite:///{folder}/mlflow.db"
+    store = client(uri, must_exist=True)
+    study = find_study(store, "first")
+    print("listed", [row.version for row in versions.read(store)])
+    print("exported", export(build(ExportConfig, {"language": "aaa", "output": Path(folder).name}), store))
+    print("known", study_data.of_study(study).data)
+    print("pages", mlflow_pages.overview(store, "http://127.0.0.1:5000").splitlines()[1])
+    print("results", len(results.read(uri, "first").cells))
+    written = SimpleNamespace(found=SimpleNamespace(experiment_id=study.experiment_id, study="first"))
+    report._log(store, written, Path(folder))
+    run = build(TrainConfig, {"data": folder + "/data", "source": "aaa", "start": "tiny=" + folder + "/tiny"})
+    for writer in (
+        lambda: registry.register(study, {}, Path("work")),
+        lambda: versions.roll_back(store, "aaa"),
+        lambda: studies.train(run, study, studies.make_accelerator(run.recipe, run.run)),
+        lambda: relocate(RelocateConfig(), uri),
+    ):
+        try:
+            writer()
+        except InputError as error:
+            print("refused", error)
+'''
+
+
+def bound_by_modes() -> None:
+    """Make what this process starts keep to the modes of files, also where it is root's."""
+    if os.geteuid() == 0:
+        for capability in (1, 2, 3):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
+            if ctypes.CDLL(None, use_errno=True).prctl(24, capability, 0, 0, 0):  # PR_CAPBSET_DROP
+                raise OSError(ctypes.get_errno(), "capabilities cannot be dropped")
+
+
+def test_reading_needs_no_right_to_write(made: Path, tmp_path: Path) -> None:
+    """Neither into the folder nor to the files in it, of which one may be another user's lock."""
+    folders = [tmp_path / "folder", tmp_path / "files"]
+    for folder in folders:
+        copied_as_own(made, folder)
+    before = [everything(folder) for folder in folders]
+    paths = [folders[0], *folders[0].rglob("*"), *(path for path in folders[1].iterdir() if path.is_file())]
+    for path in paths:
+        path.chmod(path.stat().st_mode & ~0o222)
+    (tmp_path / "out").mkdir()
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", READING, *map(str, folders)], cwd=tmp_path / "out", preexec_fn=bound_by_modes,
+            env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        )  # fmt: skip
+    finally:
+        for path in paths:
+            path.chmod(path.stat().st_mode | 0o200)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    expected = []
+    for folder in folders:
+        reason = f"the store is read-only: nothing can be written to {folder}/mlflow.db"
+        expected += [
+            "listed [1]", f"exported {tmp_path}/out/{folder.name}/ner-aaa-champion", f"known {folder}/data",
+            "pages study first", "results 1", *[f"refused tracking_uri={uri(folder)}: {reason}"] * 4,
+        ]  # fmt: skip
+        assert f"the report is not logged with the study: {reason}" in ended.stderr.splitlines()
+    assert ended.stdout.splitlines() == expected and "Traceback" not in ended.stderr
+    assert [everything(folder) for folder in folders] == before
+
+
+# --- runs that were deleted for good ----------------------------------------------------------------------------------
+
+
+def test_a_version_whose_run_was_deleted_for_good_is_still_of_use(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    copied_as_own(made, folder)
+    with contextlib.chdir(folder):
+        study = opened(folder, FIRST)
+        (run,) = cell_runs(study, "FINISHED")
+        study.client.delete_run(run.info.run_id)
+        assert versions.read(study.client)[0].stale == (versions.RUN_DELETED,)
+        deleted = CliRunner().invoke(gc, ["--backend-store-uri", uri(folder), "--tracking-uri", uri(folder)])
+        assert "permanently deleted" in deleted.output, deleted.output
+
+        assert versions.read(study.client)[0].stale == (versions.RUN_DELETED,) and loads(study)
+        export(build(ExportConfig, {"language": "aaa"}), study.client)
+        card = (folder / "exports" / "ner-aaa-champion" / "README.md").read_text(encoding="utf-8")
+        assert "# ner-aaa" in card and "## Known weaknesses" in card
+        assert f"## What is not known any more\n\nThe run that made this version, `{run.info.run_id}`, was del" in card
+        with pytest.raises(InputError, match=r"the runs of ner-aaa version 1 were deleted: the study entry point"):
+            register(study)
+
+        train(study, 0, epochs="2")  # the same cell again
+        assert register(study)[0].text == "the run of version 1 was deleted; another version has one"
+        now = study.client.get_model_version_by_alias("ner-aaa", "champion")
+        assert (int(now.version), now.run_id) == (2, cell_runs(study, "FINISHED")[0].info.run_id)
+        assert register(study) == [] and loads(study)
 
 
 # --- one address -----------------------------------------------------------------------------------------------------
