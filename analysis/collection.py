@@ -16,11 +16,12 @@ def collect_rarely() -> None:
 
 @contextmanager
 def collected_rarely() -> Iterator[None]:
-    """`collect_rarely` for a while; then as before."""
-    before = gc.get_threshold()
+    """`collect_rarely` for a while; then as before. What was left out before stays so, and so does the rest then."""
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
     collect_rarely()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()
         gc.set_threshold(*before)
