@@ -12,10 +12,15 @@ from nertransfer.store import Study, client, open_study
 
 def opened(folder: Path, name: str) -> Study:
     """A study in the folder's store; MLflow keeps stores by address, so the folder is absolute."""
+    return open_study(client(f"sqlite:///{make_store(folder)}"), name)
+
+
+def make_store(folder: Path) -> Path:
+    """The folder's database, which is made if there is none."""
     database = folder / "mlflow.db"
     if not database.exists():
         database.write_bytes(_empty())
-    return open_study(client(f"sqlite:///{database}"), name)
+    return database
 
 
 def copied(folder: Path, new: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 
@@ -40,7 +39,8 @@ KILLED = 128 + signal.SIGKILL
 """Exit status, as a shell gives it."""
 
 
-TWO_PROCESSES = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+"""What a Python is given to run a script in two processes, with that Python."""
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +60,9 @@ def in_process(inputs: tuple[Path, Path], folder: Path, *launcher: str, kill_aft
 
 
 @pytest.fixture(scope="module")
-def undisturbed(inputs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> dict:
+def undisturbed(inputs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, python: str) -> dict:
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert in_process(inputs, folder, sys.executable) == 0
+    assert in_process(inputs, folder, python) == 0
     return json.loads((folder / "result.json").read_text())
 
 
@@ -123,9 +123,9 @@ def one_process(without_dropout: tuple[Path, Path], tmp_path_factory: pytest.Tem
 
 
 def test_two_processes_share_the_batch_and_score_every_word_once(
-    without_dropout: tuple[Path, Path], tmp_path: Path, one_process: dict
+    without_dropout: tuple[Path, Path], tmp_path: Path, python: str, one_process: dict
 ) -> None:
-    assert in_process(without_dropout, tmp_path, *TWO_PROCESSES) == 0
+    assert in_process(without_dropout, tmp_path, python, *TWO_PROCESSES) == 0
     found = json.loads((tmp_path / "result.json").read_text())
     assert found["processes"] == 2
     assert found["patience"] > 24 * 3600  # while the main process alone waits for what another study makes
@@ -135,13 +135,13 @@ def test_two_processes_share_the_batch_and_score_every_word_once(
 
 
 def test_two_processes_go_on_from_their_checkpoint_and_nothing_changes(
-    inputs: tuple[Path, Path], tmp_path: Path
+    inputs: tuple[Path, Path], tmp_path: Path, python: str
 ) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert in_process(inputs, whole, *TWO_PROCESSES) == 0
-    assert in_process(inputs, cut, *TWO_PROCESSES, kill_after=2) != 0
+    assert in_process(inputs, whole, python, *TWO_PROCESSES) == 0
+    assert in_process(inputs, cut, python, *TWO_PROCESSES, kill_after=2) != 0
     assert (cut / "checkpoint" / "state.json").is_file() and not (cut / "result.json").exists()
-    assert in_process(inputs, cut, *TWO_PROCESSES) == 0
+    assert in_process(inputs, cut, python, *TWO_PROCESSES) == 0
     assert json.loads((cut / "result.json").read_text()) == json.loads((whole / "result.json").read_text())
 
 

@@ -32,9 +32,10 @@ PROJECT = (
     "nertransfer.study", "nertransfer.adaptation", "nertransfer.export", "nertransfer.importing",
     "nertransfer.prediction", "nertransfer.representations", "nertransfer.rescoring", "analysis.report", "lightgbm",
     "sklearn.linear_model", "seqeval.metrics", "mlflow.cli", "mlflow.projects.backend.local", "mlflow.models.cli",
-    "mlflow.pyfunc.scoring_server",
+    "mlflow.pyfunc.scoring_server", "transformers.models.xlm_roberta.modeling_xlm_roberta",
+    "transformers.generation.utils", "git", "sqlalchemy.dialects.sqlite", "foreknown",
 )  # fmt: skip
-"""What the project's commands import."""
+"""What the project's commands import, and what each would find out for itself."""
 READY = b"ready\n"
 CLIENT = """\
 #!{python} -IS
@@ -46,7 +47,7 @@ with socket.socket(socket.AF_UNIX) as server:
     server.sendall(request)
     answer = server.makefile("rb")
     process = int(answer.readline())
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(name, lambda number, _: os.kill(process, number))
     sys.exit(int(answer.readline()))
 """
