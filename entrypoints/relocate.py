@@ -1,7 +1,7 @@
 """Bring the addresses in a store's database in line with where its files are, after a move or in a copy.
 
 mlflow run . -e relocate --env-manager local -P plan=true
-python entrypoints/relocate.py --tracking_uri sqlite:///mlflow.db
+python entrypoints/relocate.py
 
 MLflow keeps whole paths. The old ones are in the database, the new ones are found by the files that lie beside it, or
 in the folder that new names. All are changed in one transaction, and counted; the database as it was is kept beside it.

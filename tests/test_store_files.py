@@ -1,13 +1,11 @@
 """Stores that were moved or copied, may only be read, or lack runs: what is said, what is refused, what cures it."""
 
 import contextlib
-import ctypes
 import logging
 import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -306,6 +304,8 @@ def test_another_stores_files_beside_a_database_are_not_its_own(tmp_path: Path) 
 
 
 READING = '''
+import ctypes
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -320,7 +320,17 @@ from nertransfer.export import export
 from nertransfer.relocation import relocate
 from nertransfer.store import client, find_study
 
+if os.geteuid() == 0:  # modes of files hold for root, too, once it has no CAP_DAC_OVERRIDE (bit 1), ...
+    kernel = ctypes.CDLL(None, use_errno=True)
+    version = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    capabilities = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable, and their higher halves
+    assert kernel.capget(version, capabilities) == 0
+    for i in range(3):
+        capabilities[i] &= ~0b1110
+    assert kernel.capset(version, capabilities) == 0
+
 for folder in sys.argv[1:]:
+    assert not os.access(folder + "/mlflow.db", os.W_OK)
     uri = f"sqlite:///{folder}/mlflow.db"
     store = client(uri, must_exist=True)
     study = find_study(store, "first")
@@ -345,15 +355,7 @@ for folder in sys.argv[1:]:
 '''
 
 
-def bound_by_modes() -> None:
-    """Make what this process starts keep to the modes of files, also where it is root's."""
-    if os.geteuid() == 0:
-        for capability in (1, 2, 3):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
-            if ctypes.CDLL(None, use_errno=True).prctl(24, capability, 0, 0, 0):  # PR_CAPBSET_DROP
-                raise OSError(ctypes.get_errno(), "capabilities cannot be dropped")
-
-
-def test_reading_needs_no_right_to_write(made: Path, tmp_path: Path) -> None:
+def test_reading_needs_no_right_to_write(made: Path, tmp_path: Path, python: str) -> None:
     """Neither into the folder nor to the files in it, of which one may be another user's lock."""
     folders = [tmp_path / "folder", tmp_path / "files"]
     for folder in folders:
@@ -363,9 +365,10 @@ def test_reading_needs_no_right_to_write(made: Path, tmp_path: Path) -> None:
     for path in paths:
         path.chmod(path.stat().st_mode & ~0o222)
     (tmp_path / "out").mkdir()
+    (tmp_path / "reading.py").write_text(READING, encoding="utf-8")
     try:
         ended = subprocess.run(
-            [sys.executable, "-c", READING, *map(str, folders)], cwd=tmp_path / "out", preexec_fn=bound_by_modes,
+            [python, str(tmp_path / "reading.py"), *map(str, folders)], cwd=tmp_path / "out",
             env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
         )  # fmt: skip
     finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from folder_store import copied, opened
+from folder_store import opened
 from hypothesis import given
 from hypothesis import strategies as st
 from project_scripts import ROOT, load_script
@@ -53,9 +53,9 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def study(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    """That study in a store of the test's own."""
+    """That study in a store of the test's own; artifacts of its run stay where they are."""
     folder = tmp_path / "copy"
-    copied(registered, folder)
+    shutil.copytree(registered, folder, ignore=shutil.ignore_patterns("mlruns"))
     monkeypatch.chdir(folder)
     return opened(folder, FIRST)
 
