@@ -96,7 +96,7 @@ def _row(
     if known and corpus_digest(digests, old.source) != old.corpus:
         reasons.setdefault(CORPUS, f"the corpus of {old.source} at hand is another one")
     scores = [float(tags[name]) if (name := schema.f1_tag(split)) in tags else None for split in schema.SCORED_SPLITS]
-    is_gone = run is None or run.info.lifecycle_stage == "deleted"
+    is_gone = run is None or (run.info.lifecycle_stage == "deleted" and study not in studies.deleted)
     stale = ([] if aliases else [NO_ALIAS]) + ([RUN_DELETED] if is_gone else []) + list(reasons.values())
     return Row(
         version.name, int(version.version), tuple(aliases), old.start, old.source, tags.get(schema.SEED, ""),
