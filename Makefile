@@ -3,7 +3,7 @@
 .DELETE_ON_ERROR:
 # one pip at a time in the environment, also under make -j
 .NOTPARALLEL:
-.PHONY: help study test bench data lint ui reference clean
+.PHONY: help study test newest bench data lint ui reference clean
 
 # The first that starts: a pyenv shim may be on PATH without a Python behind it.
 PYTHON ?= $(shell for p in python3.11 python3; do "$$p" -c pass >/dev/null 2>&1 && { echo "$$p"; break; }; done)
@@ -38,6 +38,18 @@ study: $(VENV)/study.stamp  ## fine-tune, score, register and analyse a grid (AR
 test: export NERTRANSFER_DATA ?= ../shared/data
 test: $(VENV)/test.stamp  ## run the tests (ARGS: pytest's own)
 	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# on the newest Python that is supported, without PyTorch: what reads, counts and parses. The first that starts.
+NEWEST ?= $(shell for p in python3.13 "$$(pyenv prefix 3.13 2>/dev/null)/bin/python"; do \
+  "$$p" -c pass >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+SLICE := $(foreach name,arguments commandline corpus_audit counts fetch scoring words,tests/test_$(name).py)
+newest: $(if $(NEWEST),$(VENV)/newest.stamp)  ## run a slice of the tests on Python 3.13 (NEWEST: another one's path)
+ifeq ($(NEWEST),)
+	@echo 'left out for want of Python 3.13: a slice of the tests on it'
+else
+	$(VENV)/newest/bin/python -W error -m compileall -qf nertransfer analysis entrypoints tests docs benchmarks
+	$(VENV)/newest/bin/python -m pytest -p no:cacheprovider -k 'not (published or masakhaner or real)' $(SLICE)
+endif
 
 # a copy of the corpora that stands beside the checkout is read; without one they are downloaded
 bench: export NERTRANSFER_DATA ?= $(wildcard ../shared/data)
@@ -106,6 +118,13 @@ $(VENV)/test.stamp: $(TORCH_STAMP) pyproject.toml constraints.txt
 	@echo 'installing nertransfer with its test tools (the first time takes minutes)'
 	@$(PIP) -c constraints.txt -e '.[test]'
 	@touch $(VENV)/study.stamp $@
+
+# by uv, one of the test tools: in seconds
+$(VENV)/newest.stamp: $(VENV)/test.stamp
+	@$(VENV)/bin/uv venv --quiet --clear --python "$(NEWEST)" $(VENV)/newest
+	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/newest -c constraints.txt filelock hypothesis jinja2 matplotlib \
+	  pandas pooch psutil pytest pyyaml scipy seqeval tqdm
+	@touch $@
 
 $(VENV)/lint.stamp: $(VENV)/python.stamp Makefile
 	@echo 'installing $(RUFF)'
