@@ -3,7 +3,7 @@
 .DELETE_ON_ERROR:
 # one pip at a time in the environment, also under make -j
 .NOTPARALLEL:
-.PHONY: help study test newest bench data lint ui reference clean
+.PHONY: help study test newest bench data lint ui reference pictures clean
 
 # The first that starts: a pyenv shim may be on PATH without a Python behind it.
 PYTHON ?= $(shell for p in python3.11 python3; do "$$p" -c pass >/dev/null 2>&1 && { echo "$$p"; break; }; done)
@@ -67,6 +67,10 @@ ui: $(VENV)/study.stamp  ## browse runs, tables and models on this machine (PORT
 
 reference:  ## rewrite docs/reference.md from nertransfer/config.py
 	$(PYTHON) docs/make_reference.py
+
+pictures: $(VENV)/test.stamp  ## make the pictures of docs/images and their numbers: the planted study, then Chromium
+	$(RUN) entrypoints/study.py --study_file studies/planted.yaml
+	$(RUN) docs/screenshots.py
 
 clean:  ## remove the environment and caches; results (mlflow.db, mlruns, reports, work) stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache

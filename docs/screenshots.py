@@ -1,23 +1,33 @@
-"""Take the pictures of docs/images that show pages, with the Chromium of this machine, once a study is done.
+"""Make the pictures of docs/images, and the numbers that they show, of the planted study once it is done.
 
-make study && make ui                              # in one terminal
-.venv/bin/python docs/screenshots.py               # in another one
+make pictures                                      # the study, then this
+.venv/bin/python docs/screenshots.py               # from the folder of a store with the study, and of its report
+
+The pages are those of MLflow and of the report in the Chromium of this machine; the figure is the report's own.
+`planted.csv` has the F1 of every cell: a test compares it with what the code makes, so that a stale picture is noticed.
 """
 
 import argparse
 import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pandas as pd
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from nertransfer import aliases, pages  # noqa: E402
+from nertransfer import pages  # noqa: E402
+from nertransfer.listening import listener  # noqa: E402
 from nertransfer.store import client, open_study  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
+STUDY = "planted"
+NUMBERS = f"{STUDY}.csv"
 QUIET = """localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
 localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");"""
 """MLflow's assistant does not open over the page."""
@@ -25,27 +35,47 @@ localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");""
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--server", default=pages.LOCAL, help="address of the MLflow server")
-    parser.add_argument("--study", default="planted")
-    parser.add_argument("--report", type=Path, default=Path("reports/planted"), help="folder of the study's report")
+    parser.add_argument("--report", type=Path, default=Path("reports") / STUDY, help="folder of the study's report")
     parser.add_argument("--images", type=Path, default=IMAGES, help="folder of the pictures")
     given = parser.parse_args()
-    study = open_study(client(given.server, must_exist=True), given.study)
-    languages = [path.stem for path in sorted((given.report / "errors").glob("*.html"))]
-    models = list(aliases.champions(study.client, languages))
-    links = dict(pages.listed(given.server, study.experiment_id, pages.VIEWS, models))
-    model = models[0]
+    numbers(given.report).to_csv(given.images / NUMBERS, index=False, float_format="%.4f")
+    shutil.copy(given.report / "figures" / "base.png", given.images / "planted-base.png")
     report = given.report.resolve().as_uri()
-    with sync_playwright() as playwright:
+    with served() as server, sync_playwright() as playwright:
+        study = open_study(client(server, must_exist=True), STUDY)
+        means = pages.runs_page(server, study.experiment_id, pages.CONFIGURATIONS)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1400, "height": 800})
         page.add_init_script(QUIET)
-        taken(page, given.images, "mlflow-means", links["means over seeds"], "Group:")
-        taken(page, given.images, "mlflow-cells", links["every cell"], "matching runs")
-        taken(page, given.images, "mlflow-compare", links["champions compared"], "matching runs")
-        taken(page, given.images, "mlflow-model", links[model], "Version 1")
+        taken(page, given.images, "mlflow-means", means, "Group:")
         taken(page, given.images, "report", f"{report}/index.html#matrices", "Transfer matrices")
-        taken(page, given.images, "errors", f"{report}/errors/{languages[0]}.html#browser", "Every wrong entity")
+        first = min((given.report / "errors").glob("*.html")).name
+        taken(page, given.images, "errors", f"{report}/errors/{first}#browser", "Every wrong entity")
+
+
+def numbers(report: Path) -> pd.DataFrame:
+    """Test F1 of every cell on every target: start, source, seed, target, f1 as a fraction."""
+    results = pd.read_csv(report / "results.csv")
+    scores = results[(results["split"] == "test") & (results["category"] == "ALL")]
+    columns = ["start", "source", "seed", "target"]
+    return scores[[*columns, "f1"]].sort_values(columns)
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The address of a server of the store, which ends with the block."""
+    with closing(listener("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    command = [sys.executable, str(ROOT / "entrypoints" / "ui.py"), "--port", str(port)]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert running.stdout is not None
+        if not running.stdout.readline():  # its first line is written when it listens
+            raise SystemExit(running.wait())
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        running.terminate()
+        running.wait()
 
 
 def taken(page: Page, images: Path, name: str, address: str, text: str) -> None:
