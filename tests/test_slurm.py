@@ -13,7 +13,7 @@ from typing import TypeVar
 import psutil
 import pytest
 from absent import absent
-from folder_store import opened
+from folder_store import make_store, opened
 from slurm_cluster import SlurmCluster, missing_programs
 from tiny import save_tiny_corpora, save_tiny_start
 
@@ -42,6 +42,7 @@ def slurm() -> Iterator[SlurmCluster]:
 def folder(tmp_path: Path) -> Path:
     save_tiny_start(tmp_path / "tiny")
     save_tiny_corpora(tmp_path / "data")
+    make_store(tmp_path)
     return tmp_path
 
 
@@ -112,16 +113,16 @@ def test_a_cell_at_its_time_limit_is_requeued_and_ends_with_the_same_numbers(
     slurm: SlurmCluster, folder: Path, python: str
 ) -> None:
     """It is held at its first checkpoint until Slurm speaks of the limit: so it lasts that long on every machine."""
-    cell = {"epochs": "100", "sources": "aaa", "seeds": "0", "targets": "aaa", "checkpoint_minutes": "0"}
+    cell = {"epochs": "40", "sources": "aaa", "seeds": "0", "targets": "aaa", "checkpoint_minutes": "0"}
     finish(begin(folder, slurm, python, **cell, executor="local", study="whole"))
-    running = begin(folder, slurm, **cell, slurm_minutes="10", slurm_signal_seconds="270")
+    running = begin(folder, slurm, python, **cell, slurm_minutes="10", slurm_signal_seconds="270")
     wait_until(lambda: list((folder / "work" / "cells").glob("*/checkpoint/state.json")))
     study = opened(folder, "array")
     (run,) = cell_runs(study, "RUNNING")
     process, task = psutil.Process(int(run.data.tags[schema.PID])), run.data.tags[schema.SLURM_JOB]
     process.suspend()
     log = folder / "work" / "slurm" / "array" / f"{task}_0_log.out"
-    slurm.call("scontrol", "update", f"JobId={task}", "TimeLimit=5")  # minutes; Slurm looks every half minute
+    slurm.call("scontrol", "update", f"JobId={task}", "TimeLimit=4")  # minutes; Slurm looks every half minute
     wait_until(lambda: "this job is timed-out" in log.read_text())
     process.resume()
     wait_until(lambda: "Requeued job" in log.read_text())
@@ -130,24 +131,24 @@ def test_a_cell_at_its_time_limit_is_requeued_and_ends_with_the_same_numbers(
     (run,) = cell_runs(study, "FINISHED")
     assert run.data.tags[schema.SLURM_JOB] == task and run.data.tags[schema.ATTEMPTS] == "2"
     assert scores_of(study) == scores_of(opened(folder, "whole"))
-    assert len(study.client.get_metric_history(run.info.run_id, schema.SPEED)) == 100  # no epoch twice
+    assert len(study.client.get_metric_history(run.info.run_id, schema.SPEED)) == 40  # no epoch twice
 
 
 def test_a_cancelled_task_is_noticed_and_its_cell_listed(slurm: SlurmCluster, folder: Path) -> None:
+    """While it trains, and, at the second attempt, as soon as it is submitted; its processes are ordinary ones."""
     cell = {"epochs": "100000", "sources": "aaa", "seeds": "0", "targets": "aaa"}
     running = begin(folder, slurm, **cell)
     study = opened(folder, "array")
-    cancelled: set[str] = set()
-    for _ in range(2):  # it is tried twice
 
-        def fresh_tasks() -> set[str]:
-            # a run that has just been announced is RUNNING for a moment, too, but no task has attempted it
-            begun = [run for run in cell_runs(study, "RUNNING") if schema.ATTEMPTS in run.data.tags]
-            return {run.data.tags[schema.SLURM_JOB] for run in begun} - cancelled
+    def tasks(*states: str) -> set[str]:
+        return {run.data.tags[schema.SLURM_JOB] for state in states for run in cell_runs(study, state)}
 
-        task = wait_until(fresh_tasks).pop()
-        slurm.call("scancel", task)
-        cancelled.add(task)
+    # a run that has just been announced is RUNNING for a moment, too, but no task has attempted it
+    wait_until(lambda: any(schema.ATTEMPTS in run.data.tags for run in cell_runs(study, "RUNNING")))
+    (first,) = tasks("RUNNING")
+    slurm.call("scancel", first)
+    (second,) = wait_until(lambda: tasks("RUNNING", "SCHEDULED") - {first})
+    slurm.call("scancel", second)
     noticed = time.monotonic()
     said = finish(running, status=1)
     assert time.monotonic() - noticed < 60
@@ -164,7 +165,7 @@ def test_what_cells_need_this_machine_need_not_have(slurm: SlurmCluster, folder:
 def test_plain_scripts_run_the_cells_and_the_study_then_finds_them(
     slurm: SlurmCluster, folder: Path, python: str
 ) -> None:
-    cell = {"sources": "aaa", "seeds": "0,1", "targets": "aaa", "epochs": "150", "checkpoint_minutes": "0"}
+    cell = {"sources": "aaa", "seeds": "0,1", "targets": "aaa", "epochs": "60", "checkpoint_minutes": "0"}
     said = finish(begin(folder, slurm, python, **cell, executor="script"))
     assert "2 cells in 1 array;" in said
     (script,) = (folder / "work" / "slurm" / "array").glob("cells-*.sbatch")
