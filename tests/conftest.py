@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: more threads only get in each other's way
+os.environ["MATPLOTLIBRC"] = os.path.dirname(__file__)
 
 import gc
 import shutil

@@ -4,6 +4,7 @@ import itertools
 import math
 import statistics
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -295,7 +296,8 @@ def test_heatmap_shows_every_number() -> None:
     assert many == set()
 
 
-def test_figures_are_the_same_every_time_and_embed_their_fonts() -> None:
+def test_figures_are_the_same_every_time_and_embed_their_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(matplotlib.rcParams, "pdf.use14corefonts", False)  # as it is outside the tests
     mean = matrices.with_average(pd.DataFrame([[80.0, 30.0], [41.0, np.nan]], index=["a", "b"], columns=["a", "b"]))
 
     def figure() -> Figure:

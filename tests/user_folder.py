@@ -34,6 +34,7 @@ SMALLER = (
     ("nertransfer/planted_settings.py", '    Language("qke", "Kelwe", "Kelwic", _MADE_UP),\n', ""),
     ("nertransfer/planted_settings.py", '    Language("qse", "Sevrin", "Sorsic", _MADE_UP),\n', ""),
     ("nertransfer/planted_settings.py", '    Language("qso", "Solmar", "Sorsic", _MADE_UP),\n', ""),
+    ("nertransfer/speed.py", "TRAINING_SECONDS, SCORING_SECONDS = 6.0", "TRAINING_SECONDS, SCORING_SECONDS = 0.2"),
     ("nertransfer/planted_starts.py", "vocabulary: int = 3000", "vocabulary: int = 300"),
     ("nertransfer/planted_starts.py", "hidden_size: int = 96", "hidden_size: int = 16"),
     ("studies/planted.yaml", "seeds: [0, 1, 2, 3, 4]", "seeds: [1]"),
@@ -48,7 +49,6 @@ PUBLISHED = "https://github.com/Michael-Beukman/NERTransfer"
 
 def make(folder: Path) -> int:
     """Make all of it in an empty folder. Returns the port that serves there by default, a free one."""
-    (folder / "matplotlibrc").write_text("pdf.use14corefonts: true\n")  # embedding fonts is half of drawing
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -68,7 +68,6 @@ def environment(folder: Path) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "HF_", "GIT_"))} | {
         "PYTHONPATH": str(folder),
         CACHE_VARIABLE: str(folder / "cache"),
-        "MATPLOTLIBRC": str(folder),
         "HF_HOME": str(folder / "hub"),
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
