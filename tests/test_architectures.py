@@ -8,7 +8,7 @@ import transformers
 from tiny import save_tiny_corpora, tiny_tokenizer
 from tokenizer_kinds import save_start
 
-from nertransfer import architectures, forecast, starts
+from nertransfer import architectures, forecast, speed, starts
 from nertransfer.commandline import build
 from nertransfer.config import StudyConfig
 from nertransfer.errors import InputError
@@ -76,4 +76,5 @@ def test_a_start_that_is_not_here_is_planned_all_the_same(tmp_path: Path, monkey
     save_tiny_corpora(tmp_path / "data")
     save_start("bert", tmp_path / "here")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(speed, "measured", lambda *_: speed.Speed(step=1.0, trained=0.0, scored=0.0))
     plan("owner/model,here")

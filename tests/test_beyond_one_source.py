@@ -10,7 +10,18 @@ from folder_store import opened
 from tiny import save_tiny_corpora, save_tiny_start
 
 from analysis import audit, report, results
-from nertransfer import card_facts, cell_folders, fetch, forecast, model_addresses, model_card, runner, schema, starts
+from nertransfer import (
+    card_facts,
+    cell_folders,
+    fetch,
+    forecast,
+    model_addresses,
+    model_card,
+    runner,
+    schema,
+    speed,
+    starts,
+)
 from nertransfer import cell as cells
 from nertransfer import study as studies
 from nertransfer.cell import make_accelerator
@@ -208,7 +219,8 @@ def test_a_cell_that_is_gone_is_missing_by_name(here: Study, finished: Path) -> 
     assert told == [["aaa", 1, "ccc", "ccc", 6, "after", "never run"]] and len(absent) == 2
 
 
-def test_a_plan_counts_every_cell(here: Study) -> None:
+def test_a_plan_counts_every_cell(here: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "measured", lambda *_: speed.Speed(step=1.0, trained=0.0, scored=0.0))
     shown = forecast.foresee(configuration(few_shot_mode="after", seeds="0,1,2"), here)
     assert (shown.cells, shown.finished, shown.scores) == (15, 10, 6 * 3 + 9)
     text = forecast.text(shown, "few", here.uri)
