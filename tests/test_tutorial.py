@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from documented import TUTORIAL, blocks
+from folder_store import make_store
 from project_scripts import ROOT
 from tiny import save_tiny_corpora, save_tiny_start, texts_of
 
@@ -28,10 +29,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (shown,) = blocks(TEXT, "yaml")
     study = yaml.safe_load(shown)
     assert set(study) == {"data", "study", "starts", "seeds"}
-    study |= {"starts": ["base=one", "swa=two"], "seeds": [1, 2], "epochs": 8, "learning_rate": 5e-3, "batch_size": 8,
+    study |= {"starts": ["base=one", "swa=two"], "seeds": [1], "epochs": 8, "learning_rate": 5e-3, "batch_size": 8,
               "max_length": 32, "device": "cpu"}  # fmt: skip
     (folder / "mystudy.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     (folder / "entrypoints").symlink_to(ROOT / "entrypoints")
+    make_store(folder)
     return folder
 
 
