@@ -9,6 +9,7 @@ import gc
 import shutil
 import sys
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,15 @@ import pytest
 from absent import absent
 from warm import PROJECT, Warm
 
+from nertransfer.pool import PRELOADED
+
 if TYPE_CHECKING:
     from nertransfer.store import Study  # imports MLflow, which few tests need
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = (
-    "test_slurm.py", "test_kill.py", "test_main_job.py", "test_documented_commands.py", "test_study.py",
-    "test_beyond_one_source.py", "test_published_grid.py",
+    "test_slurm.py", "test_documented_commands.py", "test_main_job.py", "test_study.py", "test_kill.py",
+    "test_importing.py", "test_published_grid.py", "test_benchmarks.py", "test_export.py", "test_beyond_one_source.py",
 )  # fmt: skip
 """Few tests that take minutes: they begin first, so that no process has one left when the other has nothing."""
 
@@ -30,6 +33,16 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: i for i, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))  # stable: the rest keeps its order
+
+
+def pytest_sessionstart() -> None:
+    """Multiprocessing's server for forks starts but once: it imports for workers and for figures, whoever comes first.
+
+    Else every worker of a study imports for ten seconds where a report was written before.
+    """
+    preloaded = [*PRELOADED, "analysis.plots", "analysis.error_pages", "foreknown"]
+    forkserver.set_forkserver_preload(preloaded)
+    forkserver.set_forkserver_preload = lambda _modules: None
 
 
 def pytest_collection_finish() -> None:
