@@ -152,13 +152,14 @@ def test_embedding_words_at_once_gives_the_vectors_of_one_pass_a_word(
     assert all(name in embedding.table(result) for name in contenders)
 
 
-def test_the_program_for_gpus_runs_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_for_gpus_runs_as_a_whole(tmp_path: Path, python: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a tiny encoder, and without a GPU where there is none."""
     data, output = save_tiny_corpora(tmp_path / "data", ("hau", "luo")), tmp_path / "gpu.json"
     for name in ("TOKENIZERS_PARALLELISM", "OMP_NUM_THREADS"):
         monkeypatch.setenv(name, "1")
     arguments = ["--data", data, "--work", tmp_path / "work", "--processes", "1", "--output", output]
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--small", *map(str, arguments)])
+    monkeypatch.setattr(sys, "executable", python)
     gpu.main()
     found = json.loads(output.read_text(encoding="utf-8"))
     assert set(gpu.STAGES) < set(found)

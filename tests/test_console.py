@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from folder_store import make_store
 from project_scripts import ROOT
 from terminal import terminal
 from tiny import save_tiny_corpora, save_tiny_start
@@ -30,6 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("console")
     save_tiny_start(folder / "tiny")
     save_tiny_corpora(folder / "data", LANGUAGES)
+    make_store(folder)
     return folder
 
 

@@ -579,9 +579,9 @@ def rank(
     return subprocess.run([python, str(ENTRY), *arguments], cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def test_a_target_with_text_is_ranked_printed_and_written(store: Path) -> None:
+def test_a_target_with_text_is_ranked_printed_and_written(store: Path, python: str) -> None:
     (store / "text.txt").write_text("\n".join(planted.text(PlantedSettings(), "qke")[:50]), encoding="utf-8")
-    done = rank(store, "--target", "qke", "--text", "text.txt")
+    done = rank(store, "--target", "qke", "--text", "text.txt", python=python)
     assert done.returncode == 0, done.stderr
     path = store / "reports" / "planted" / "recommended" / "qke-base.csv"
     table = pd.read_csv(path)
