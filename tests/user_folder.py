@@ -27,6 +27,7 @@ SMALLER = (
     ("nertransfer/config.py", "epochs: int = option(50,", "epochs: int = option(1,"),
     ("nertransfer/config.py", '"planted": Recipe(epochs=8,', '"planted": Recipe(epochs=1,'),
     ("nertransfer/config.py", "option((0, 1, 2), ", "option((0,), "),
+    ("nertransfer/forecast.py", "XLMRobertaConfig(vocab_size=250_002,", "XLMRobertaConfig(num_hidden_layers=1,"),
     ("nertransfer/planted_settings.py", "train_sentences: int = 500", "train_sentences: int = 24"),
     ("nertransfer/planted_settings.py", "dev_sentences: int = 120", "dev_sentences: int = 12"),
     ("nertransfer/planted_settings.py", "test_sentences: int = 200", "test_sentences: int = 12"),
