@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -288,12 +287,14 @@ def test_counts_by_sentence_add_up_to_the_scores(sample: Sample) -> None:
             np.testing.assert_allclose(2 * correct / (predicted + gold), scores["f1"], rtol=0, atol=1e-12)
 
 
-def test_sources_for_a_language_that_is_held_out_are_ranked(sample: Sample, shared_data: Path, tmp_path: Path) -> None:
+def test_sources_for_a_language_that_is_held_out_are_ranked(
+    sample: Sample, shared_data: Path, tmp_path: Path, python: str
+) -> None:
     """In under 30 s, from two other languages: a table without what they cannot tell."""
     study, _, found = sample
     arguments = ["--study", study.name, "--data", str(shared_data / "masakhaner"), "--target", "swa"]
     done = subprocess.run(
-        [sys.executable, str(ENTRY.with_name("rank.py")), *arguments],
+        [python, str(ENTRY.with_name("rank.py")), *arguments],
         cwd=tmp_path, env=os.environ | {"MLFLOW_TRACKING_URI": study.client.tracking_uri},
         capture_output=True, text=True, timeout=30,
     )  # fmt: skip
@@ -669,7 +670,7 @@ def test_baselines_are_kept_as_they_were_reported(store: Store, shared_data: Pat
     assert import_into(study, folder, shared_data).added == ["afriberta-bam-s5"]
 
 
-def test_the_command_line_names_what_was_left_out(shared_data: Path, tmp_path: Path) -> None:
+def test_the_command_line_names_what_was_left_out(shared_data: Path, tmp_path: Path, python: str) -> None:
     checkout = tmp_path / "NERTransfer"
     models = copied(shared_data, checkout / published.MODELS, TINY[0])
     (models / "Icon").write_text("")
@@ -678,7 +679,7 @@ def test_the_command_line_names_what_was_left_out(shared_data: Path, tmp_path: P
     arguments = ["--results", str(checkout), "--data", str(shared_data / "masakhaner"), "--study", "published"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     done = subprocess.run(
-        [sys.executable, str(ENTRY), *arguments], cwd=tmp_path, capture_output=True, text=True,
+        [python, str(ENTRY), *arguments], cwd=tmp_path, capture_output=True, text=True,
         env=environment | {"MLFLOW_DISABLE_TELEMETRY": "true"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
