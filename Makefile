@@ -87,7 +87,7 @@ for place in "$(DISK) ." "$(DOWNLOAD) $${TMPDIR:-/tmp}" "$(DOWNLOAD) $${PIP_CACH
   df -Pk "$${place#* }" 2>/dev/null | awk -v gb="$${place%% *}" 'NR == 2 {print $$NF, gb, int($$4 / 1048576)}'; \
 done | awk '{needed[$$1] += $$2; free[$$1] = $$3} END {for (disk in needed) if (free[disk] < needed[disk]) { \
   print "error: disk", disk, "has", free[disk], "GB free, and the install needs", needed[disk], "GB there, for $(VENV)," \
-  " what pip downloads (TMPDIR) and keeps (PIP_CACHE_DIR); docs/install.md says how it needs less"; status = 1}; \
+  " what pip downloads (TMPDIR) and keeps (PIP_CACHE_DIR); docs/install.md says how it needs less, and make ROOM= does not look"; status = 1}; \
   exit status}' >&2
 endef
 
