@@ -85,9 +85,9 @@ def copy_checkout(folder: Path, port: int) -> None:
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy2)(ROOT / name, folder / name)
     ports = (
         ("nertransfer/config.py", "port: int = option(5001,", f"port: int = option({port},"),
-        ("MLproject", 'port: {type: string, default: "5001"}', f'port: {{type: string, default: "{port}"}}'),
+        ("MLproject", "port: {type: float, default: 5001}", f"port: {{type: float, default: {port}}}"),
         ("nertransfer/config.py", "port: int = option(5000,", f"port: int = option({port},"),
-        ("MLproject", 'port: {type: string, default: "5000"}', f'port: {{type: string, default: "{port}"}}'),
+        ("MLproject", "port: {type: float, default: 5000}", f"port: {{type: float, default: {port}}}"),
     )
     for name, old, new in (*SMALLER, *ports):
         text = (folder / name).read_text(encoding="utf-8")
