@@ -32,6 +32,8 @@ RUN, EXPERIMENT, EXPERIMENT_NAME = "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLF
 VARIABLES = (RUN, EXPERIMENT, EXPERIMENT_NAME)
 DEFAULT_EXPERIMENT = "0"
 """Id of the experiment that ``mlflow run`` takes where none is named."""
+_MADE_FOLDER = re.compile(r"tmp\w{8}")
+"""How Python calls a temporary folder."""
 _DRAWN_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")
 """How MLflow calls a run that nobody has named."""
 
@@ -90,7 +92,8 @@ def command(entry_point: str, parameters: Mapping[str, str]) -> str:
 
 def is_temporary() -> bool:
     """Whether MLflow has fetched the project for this command, into a folder that nobody keeps."""
-    return bool(os.environ.get(RUN)) and PROJECT.parent == Path(tempfile.gettempdir()).resolve()
+    made = _MADE_FOLDER.fullmatch(PROJECT.name) and PROJECT.parent == Path(tempfile.gettempdir()).resolve()
+    return bool(os.environ.get(RUN) and made)
 
 
 def _address() -> str:

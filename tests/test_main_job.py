@@ -273,7 +273,7 @@ def test_ctrl_c_marks_the_run_as_killed_and_the_same_command_continues(tmp_path:
         ("train", (), "parameter source is missing"),
         ("train", ("--source", "aaa"), "parameter data is missing"),
         ("study", ("--seeds", "1,x"), "seeds='x' is not a whole number"),
-        ("study", ("--tracking_uri", "sqlite:///no/such/folder/mlflow.db", "--data", "data"), "folder no/such/folder"),
+        ("study", ("--tracking_uri", "sqlite:///no/such/folder/mlflow.db", "--data", "data"), "/no/such/folder does"),
         ("register", ("--study", "unheard"), "there is no MLflow database"),
         ("analyse", ("--study", "unheard"), "there is no MLflow database"),
     ],

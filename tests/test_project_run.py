@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -182,7 +183,8 @@ def test_a_project_that_mlflow_has_fetched_is_called_by_its_address(
 ) -> None:
     run_in("mine")
     assert str(ROOT) in project_run.command("ui", {"port": "1"})
-    monkeypatch.setattr(project_run, "PROJECT", Path(os.path.realpath(project_run.tempfile.gettempdir())) / "tmp1")
+    fetched = Path(tempfile.gettempdir()).resolve() / "tmpab_1cd2f"
+    monkeypatch.setattr(project_run, "PROJECT", fetched)
     called = project_run.command("ui", {"port": "1"})
     assert called == "mlflow run git://host/nertransfer.git -e ui --env-manager local -P port=1"
 
