@@ -105,7 +105,7 @@ def test_an_array_of_six_cells_finishes_and_a_failing_one_is_reported(
     place.write_text("a file where the cell's folder should be")
     said = finish(begin(folder, slurm, python), status=1)
     assert "tiny-aaa-s0 failed, tried once more" in said
-    assert re.search(r"failed: tiny-aaa-s0: NotADirectory.*\(log: /.*/work/slurm/array/\d+_0_log.out\)", said), said
+    assert re.search(r"failed: tiny-aaa-s0: NotADirectory.*\(log: /.*/slurm/array/\d+_0_log.out\)", said), said
     assert len(cell_runs(study, "FAILED")) == 2 and len(cell_runs(study, "FINISHED")) == 5
 
 
