@@ -80,9 +80,8 @@ def command(entry_point: str, parameters: Mapping[str, str]) -> str:
         tags = opened.run.data.tags
         given = [text for name, value in parameters.items() for text in ("-P", f"{name}={value}")]
         manager = tags.get("mlflow.project.env", "local")
-        return shlex.join(
-            ["mlflow", "run", tags["mlflow.source.name"], "-e", entry_point, "--env-manager", manager, *given]
-        )
+        address = public_uri(tags["mlflow.source.name"])
+        return shlex.join(["mlflow", "run", address, "-e", entry_point, "--env-manager", manager, *given])
     python = shutil.which("python")
     active = python is not None and Path(python).parent == Path(sys.executable).parent
     given = [text for name, value in parameters.items() for text in (f"--{name}", value)]

@@ -82,7 +82,7 @@ def run_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], S
     def start(experiment: str) -> Study:
         study = opened(tmp_path, experiment)
         made = study.client.create_run(study.experiment_id, run_name="brawny-cub-1", tags={
-            "mlflow.project.entryPoint": "main", "mlflow.source.name": "git://host/nertransfer.git"
+            "mlflow.project.entryPoint": "main", "mlflow.source.name": "https://me:secret@host/nertransfer.git"
         })  # fmt: skip
         monkeypatch.setenv("MLFLOW_TRACKING_URI", study.uri)
         monkeypatch.setenv("MLFLOW_RUN_ID", made.info.run_id)
@@ -186,7 +186,7 @@ def test_a_project_that_mlflow_has_fetched_is_called_by_its_address(
     fetched = Path(tempfile.gettempdir()).resolve() / "tmpab_1cd2f"
     monkeypatch.setattr(project_run, "PROJECT", fetched)
     called = project_run.command("ui", {"port": "1"})
-    assert called == "mlflow run git://host/nertransfer.git -e ui --env-manager local -P port=1"
+    assert called == "mlflow run https://host/nertransfer.git -e ui --env-manager local -P port=1"
 
 
 def test_mlflow_run_from_another_folder_reads_and_writes_there(tmp_path: Path) -> None:
