@@ -45,7 +45,7 @@ NEWEST ?= $(shell for p in python3.13 "$$(pyenv prefix 3.13 2>/dev/null)/bin/pyt
 SLICE := $(foreach name,arguments commandline corpus_audit counts fetch scoring words,tests/test_$(name).py)
 newest: $(if $(NEWEST),$(VENV)/newest.stamp)  ## run a slice of the tests on Python 3.13 (NEWEST: another one's path)
 ifeq ($(NEWEST),)
-	@echo 'left out for want of Python 3.13: a slice of the tests on it'
+	@echo 'no Python 3.13 found: the tests on it are left out'
 else
 	$(VENV)/newest/bin/python -W error -m compileall -qf nertransfer analysis entrypoints tests docs benchmarks
 	$(VENV)/newest/bin/python -m pytest -p no:cacheprovider -k 'not (published or masakhaner or real)' $(SLICE)
