@@ -81,7 +81,7 @@ def equivalents(numbers: np.ndarray, curve: np.ndarray, f1: np.ndarray) -> np.nd
     return np.where(~reached.any(axis=1), np.inf, np.where(place == 0, numbers[0], crossing))
 
 
-def interval(numbers: np.ndarray, apart: np.ndarray) -> tuple[float, float]:
+def crossing_interval(numbers: np.ndarray, apart: np.ndarray) -> tuple[float, float]:
     """95 % limits of the number of sentences with which a learning curve first reaches a level, from paired seeds.
 
     ``numbers`` (points,) as of `equivalents`; ``apart`` (seeds, points): the curve less the level, seed by seed. They
@@ -125,7 +125,7 @@ def saved(found: pd.DataFrame) -> pd.DataFrame:
             if len(seeds):
                 mean = f1.mean()
                 equivalent = float(equivalents(numbers, curve.mean(axis=0)[None], np.array([mean]))[0])
-                low, high = interval(numbers, curve - f1[:, None])
+                low, high = crossing_interval(numbers, curve - f1[:, None])
                 low, high = np.minimum(low, equivalent), np.maximum(high, equivalent)  # not to be apart by rounding
             words = in_words(equivalent, low, high, smallest, largest)
             spared = equivalent - int(key[-1])

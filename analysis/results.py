@@ -144,25 +144,25 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
         states = pd.Series([run.info.status for run in cells], dtype=str).value_counts()
         found = ", ".join(f"{n} {status}" for status, n in sorted(states.items())) or "no cell at all"
         raise InputError(f"study {study!r} has no finished cell to analyse (found: {found})")
-    scores = pd.concat([_melt(run, place) for place, run in kept.items()], ignore_index=True)
+    scores = pd.concat([melt(run, place) for place, run in kept.items()], ignore_index=True)
     several = scores["target"].map(grid.is_several)
     scores, unions = scores[~several], scores[several]
-    planned = _planned_grid(studies)
-    families = _families([*cells, *few_shot])
-    order = _Order(planned, kept, scores)
+    planned = planned_grid(studies)
+    families = families_of([*cells, *few_shot])
+    order = Order(planned, kept, scores)
     return StudyResults(
         study=study,
         experiment_id=experiment_id,
-        frame=order.sort(_wide(scores, schema.CATEGORY_MEASURES, FRAME_COLUMNS)),
-        overall=order.sort(_wide(scores[scores["category"] == ALL], OVERALL_MEASURES, OVERALL_COLUMNS)),
-        cells=order.sort(_cells_frame(cells, kept)),
-        duplicates=order.sort(_duplicates(counting, kept, place_of)),
-        digests=order.sort(_digests(kept)),
+        frame=order.sort(wide_scores(scores, schema.CATEGORY_MEASURES, FRAME_COLUMNS)),
+        overall=order.sort(wide_scores(scores[scores["category"] == ALL], OVERALL_MEASURES, OVERALL_COLUMNS)),
+        cells=order.sort(cells_frame(cells, kept)),
+        duplicates=order.sort(duplicate_rows(counting, kept, place_of)),
+        digests=order.sort(digest_rows(kept)),
         plan=order.grid(),
         planned=planned is not None,
         languages=order.languages,
         families={name: families[name] for name in order.languages if name in families},
-        corpora=_by_prefix([*few_shot_kept.values(), *kept.values()], schema.CORPUS_DIGEST),
+        corpora=by_prefix([*few_shot_kept.values(), *kept.values()], schema.CORPUS_DIGEST),
         locations={
             run.data.tags[schema.START]: run.data.tags[schema.START_LOCATION]
             for run in kept.values()
@@ -170,9 +170,9 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
         },
         artifacts={place: run.info.artifact_uri for place, run in kept.items()},
         imported=next((r.info.artifact_uri for r in reversed(studies) if schema.IMPORTED in r.data.tags), ""),
-        warnings=warnings + _inconsistencies([*kept.values(), *few_shot_kept.values()]),
-        unions=order.sort(_wide(unions, schema.CATEGORY_MEASURES, FRAME_COLUMNS)),
-        few_shot=_few_shot(few_shot, counting, few_shot_kept, _planned_few_shot(studies), order),
+        warnings=warnings + inconsistent_rows([*kept.values(), *few_shot_kept.values()]),
+        unions=order.sort(wide_scores(unions, schema.CATEGORY_MEASURES, FRAME_COLUMNS)),
+        few_shot=_few_shot(few_shot, counting, few_shot_kept, planned_few_shot(studies), order),
     )
 
 
@@ -190,21 +190,21 @@ def _few_shot(
     counting: Sequence[Run],
     kept: Mapping[FewShotPlace, Run],
     planned: list[grid.Configuration] | None,
-    order: "_Order",
+    order: "Order",
 ) -> FewShotResults:
-    melted = [_melt(run, _values(place)) for place, run in kept.items()]
-    scores = pd.concat([_melted([], FEW_SHOT), *melted], ignore_index=True)
+    melted = [melt(run, cell_values(place)) for place, run in kept.items()]
+    scores = pd.concat([melted_scores([], FEW_SHOT), *melted], ignore_index=True)
     overall = scores[(scores["category"] == ALL) & ~scores["target"].map(grid.is_several).astype(bool)]
-    rows = [_cell_row(run, run in kept.values()) for run in cells]
-    values = [_values(place)[len(CELL) :] for run in cells if (place := few_shot_place_of(run)) is not None]
+    rows = [cell_row(run, run in kept.values()) for run in cells]
+    values = [cell_values(place)[len(CELL) :] for run in cells if (place := few_shot_place_of(run)) is not None]
     told = pd.DataFrame(rows, columns=CELL_COLUMNS).join(pd.DataFrame(values, columns=FEW_SHOT))
     found = list(dict.fromkeys((start, source, few) for start, source, _, few in kept))
     return FewShotResults(
-        frame=order.sort(_wide(scores, schema.CATEGORY_MEASURES, [*FRAME_COLUMNS, *FEW_SHOT])),
-        overall=order.sort(_wide(overall, OVERALL_MEASURES, [*OVERALL_COLUMNS, *FEW_SHOT])),
+        frame=order.sort(wide_scores(scores, schema.CATEGORY_MEASURES, [*FRAME_COLUMNS, *FEW_SHOT])),
+        overall=order.sort(wide_scores(overall, OVERALL_MEASURES, [*OVERALL_COLUMNS, *FEW_SHOT])),
         cells=order.sort(told),
-        duplicates=order.sort(_duplicates(counting, kept, few_shot_place_of, FEW_SHOT)),
-        digests=order.sort(_digests(kept, FEW_SHOT)),
+        duplicates=order.sort(duplicate_rows(counting, kept, few_shot_place_of, FEW_SHOT)),
+        digests=order.sort(digest_rows(kept, FEW_SHOT)),
         plan=found if planned is None else planned,
         epochs_on_target=any(
             few.mode == grid.ALONE and run.data.params.get(f"{schema.CONFIG}epoch_choice") == "best"
@@ -213,7 +213,7 @@ def _few_shot(
     )
 
 
-def _values(place: Place | FewShotPlace) -> tuple:
+def cell_values(place: Place | FewShotPlace) -> tuple:
     """A place as the columns `CELL`, and `FEW_SHOT` where it has them."""
     if len(place) == len(CELL):
         return place
@@ -224,14 +224,14 @@ def _values(place: Place | FewShotPlace) -> tuple:
 # --- scores ------------------------------------------------------------------------------------
 
 
-def _melt(run: Run, place: tuple) -> pd.DataFrame:
+def melt(run: Run, place: tuple) -> pd.DataFrame:
     """The score metrics of a run, a row per metric: place, target, split, category, measure, value."""
     names = ((schema.parse_score_key(key), value) for key, value in run.data.metrics.items())
     rows = [(*place, n.target, n.split, n.category, n.measure, value) for n, value in names if n is not None]
-    return _melted(rows, FEW_SHOT if len(place) > len(CELL) else [])
+    return melted_scores(rows, FEW_SHOT if len(place) > len(CELL) else [])
 
 
-def _melted(rows: list[tuple], further: Sequence[str]) -> pd.DataFrame:
+def melted_scores(rows: list[tuple], further: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*CELL, *further, "target", "split", "category", "measure", "value"])
 
 
@@ -259,7 +259,7 @@ def with_few_shot(ordinary: pd.DataFrame, few_shot: pd.DataFrame) -> pd.DataFram
     return table[[*own, schema.SOURCE_LANGUAGES, *FEW_SHOT]]
 
 
-def _wide(scores: pd.DataFrame, measures: Iterable[str], columns: list[str]) -> pd.DataFrame:
+def wide_scores(scores: pd.DataFrame, measures: Iterable[str], columns: list[str]) -> pd.DataFrame:
     """One column per measure. Rows without an F1 are left out: such a split counts as not scored."""
     measures = list(measures)
     index = [name for name in columns if name not in measures]
@@ -276,7 +276,7 @@ def _wide(scores: pd.DataFrame, measures: Iterable[str], columns: list[str]) -> 
 # --- the grid, and the order of everything --------------------------------------------------------
 
 
-def _planned_grid(studies: Sequence[Run]) -> dict[str, list] | None:
+def planned_grid(studies: Sequence[Run]) -> dict[str, list] | None:
     """Starts, sources, targets and seeds of the latest study run that tells them; None without one."""
     names = ("starts", "sources", "targets", "seeds", "pivots")
     for run in sorted(studies, key=lambda run: (run.info.start_time, run.info.run_id), reverse=True):
@@ -299,10 +299,10 @@ def _planned_grid(studies: Sequence[Run]) -> dict[str, list] | None:
     return None
 
 
-def _planned_few_shot(studies: Sequence[Run]) -> list[grid.Configuration] | None:
+def planned_few_shot(studies: Sequence[Run]) -> list[grid.Configuration] | None:
     """The configurations with a few sentences of a target that the latest study run tells; None without one."""
     latest = max(studies, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
-    axes = None if latest is None else _planned_grid([latest])
+    axes = None if latest is None else planned_grid([latest])
     if latest is None or axes is None:
         return None
     names = (schema.FEW_SHOT_LANGUAGE + "s", schema.FEW_SHOT_SENTENCES, schema.FEW_SHOT_MODE)
@@ -312,12 +312,12 @@ def _planned_few_shot(studies: Sequence[Run]) -> list[grid.Configuration] | None
     return [one for one in grid.configurations(axes["pairs"], wanted, numbers, mode) if one[2] is not None]
 
 
-def _families(cells: Sequence[Run]) -> dict[str, str]:
+def families_of(cells: Sequence[Run]) -> dict[str, str]:
     """Family by language: as the runs' tags say (the newest wins), else as the list of known languages does."""
-    return {code: language.family for code, language in LANGUAGES.items()} | _by_prefix(cells, schema.FAMILY)
+    return {code: language.family for code, language in LANGUAGES.items()} | by_prefix(cells, schema.FAMILY)
 
 
-def _by_prefix(runs: Iterable[Run], prefix: str) -> dict[str, str]:
+def by_prefix(runs: Iterable[Run], prefix: str) -> dict[str, str]:
     """What the tags that begin so say, by the rest of their names; the last run wins."""
     return {
         key.removeprefix(prefix): value
@@ -327,7 +327,7 @@ def _by_prefix(runs: Iterable[Run], prefix: str) -> dict[str, str]:
     }
 
 
-class _Order:
+class Order:
     """The order of starts and languages, the same in every frame."""
 
     def __init__(
@@ -417,16 +417,16 @@ def language_order(found: StudyResults, order: str) -> list[str]:
 # --- runs -----------------------------------------------------------------------------------------
 
 
-def _cells_frame(cells: Sequence[Run], kept: Mapping[tuple[str, str, int] | None, Run]) -> pd.DataFrame:
+def cells_frame(cells: Sequence[Run], kept: Mapping[tuple[str, str, int] | None, Run]) -> pd.DataFrame:
     used = {run.info.run_id for run in kept.values()}
-    return pd.DataFrame([_cell_row(run, run.info.run_id in used) for run in cells], columns=CELL_COLUMNS)
+    return pd.DataFrame([cell_row(run, run.info.run_id in used) for run in cells], columns=CELL_COLUMNS)
 
 
-def _cell_row(run: Run, used: bool) -> tuple:
+def cell_row(run: Run, used: bool) -> tuple:
     """`CELL_COLUMNS` of a run."""
     info, tags, metrics = run.info, run.data.tags, run.data.metrics
     seconds = (info.end_time - info.start_time) / 1000 if info.end_time else float("nan")
-    ended = _utc(info.end_time) if info.end_time else ""
+    ended = utc(info.end_time) if info.end_time else ""
     return (
         tags[schema.START], tags[schema.SOURCE], int(tags[schema.SEED]), info.status, used, info.run_id,
         info.run_name or "", tags.get(schema.CELL_KEY, ""), tags.get(schema.START_FINGERPRINT, ""),
@@ -435,21 +435,21 @@ def _cell_row(run: Run, used: bool) -> tuple:
     )  # fmt: skip
 
 
-def _digests(kept: Mapping[AnyPlace, Run], further: Sequence[str] = ()) -> pd.DataFrame:
+def digest_rows(kept: Mapping[AnyPlace, Run], further: Sequence[str] = ()) -> pd.DataFrame:
     rows = []
     for place, run in kept.items():
-        for name, digest in _by_prefix([run], schema.PREDICTIONS_DIGEST).items():
+        for name, digest in by_prefix([run], schema.PREDICTIONS_DIGEST).items():
             target, _, split = name.rpartition(".")
             if not grid.is_several(schema.restored(target)):  # what is predicted on its parts, once more
-                rows.append((*_values(place), target, split, digest))
+                rows.append((*cell_values(place), target, split, digest))
     return pd.DataFrame(rows, columns=[*CELL, *further, *DIGEST_COLUMNS[len(CELL) :]])
 
 
-def _utc(milliseconds: int) -> str:
+def utc(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _duplicates(
+def duplicate_rows(
     counting: Sequence[Run],
     kept: Mapping[AnyPlace, Run],
     place_in: Callable[[Run], AnyPlace | None],
@@ -464,11 +464,11 @@ def _duplicates(
             continue
         same = run.data.tags.get(schema.CELL_KEY) == latest.data.tags.get(schema.CELL_KEY)
         reason = "same cell key, run again" if same else "another cell key: start, data or recipe differ"
-        rows.append((*_values(place), run.info.run_id, latest.info.run_id, reason))
+        rows.append((*cell_values(place), run.info.run_id, latest.info.run_id, reason))
     return pd.DataFrame(rows, columns=[*CELL, *further, *DUPLICATE_COLUMNS[len(CELL) :]])
 
 
-def _inconsistencies(kept: Sequence[Run]) -> list[str]:
+def inconsistent_rows(kept: Sequence[Run]) -> list[str]:
     """What makes the used runs less comparable than a table suggests, in words."""
     found = []
     recipes = {run.data.tags.get(schema.RECIPE_DIGEST) for run in kept}
@@ -581,7 +581,7 @@ def embeddings(found: StudyResults, uri: str) -> tuple[pd.DataFrame, Iterator[Em
         reason, tags = reasons[run.info.run_id], run.data.tags
         rows.append(
             (name, start, source, None if seed < 0 else seed, tags[schema.LAYERS], tags.get("split", ""), not reason,
-             reason, run.info.run_id, _utc(run.info.end_time))
+             reason, run.info.run_id, utc(run.info.end_time))
         )  # fmt: skip
     table = pd.DataFrame(rows, columns=EMBEDDING_COLUMNS).astype({"seed": "Int64"})
     return table, (_embedded(run, uri) for run in used)
@@ -601,7 +601,7 @@ def _embedded_place(run: Run) -> tuple[str, str, str, int]:
 def _stale(run: Run, found: StudyResults) -> str:
     """Why an embedding does not go with the scores; empty where it does."""
     tags = run.data.tags
-    other = [name for name, digest in _by_prefix([run], schema.CORPUS_DIGEST).items()
+    other = [name for name, digest in by_prefix([run], schema.CORPUS_DIGEST).items()
              if found.corpora.get(name, digest) != digest]  # fmt: skip
     if other:
         return f"the corpus of {', '.join(sorted(other))} is not the one that was scored"

@@ -141,12 +141,12 @@ def mean_intervals(means: Means, confidence: float = CONFIDENCE) -> tuple[np.nda
 def _quantiles(resampled: np.ndarray, levels: Sequence[float]) -> np.ndarray:
     """(levels, columns) over the resamples with a number; NaN where they are fewer than `DEFINED` of all."""
     found = np.quantile(resampled, levels, axis=0)  # NaN where any is: slow to leave out, so only where needed
-    some = np.flatnonzero(np.isnan(resampled).any(axis=0) & _defined(resampled))
+    some = np.flatnonzero(np.isnan(resampled).any(axis=0) & only_defined(resampled))
     found[:, some] = np.nanquantile(resampled[:, some], levels, axis=0)
     return found
 
 
-def _defined(resampled: np.ndarray) -> np.ndarray:
+def only_defined(resampled: np.ndarray) -> np.ndarray:
     """(columns,) whether enough of the resamples have a number."""
     return np.mean(~np.isnan(resampled), axis=0) >= DEFINED
 
@@ -182,7 +182,7 @@ def differences(
     own = np.where(several, means.own_variance[sides] / means.seeds[sides], 0)
     apart = means.resampled[:, first] - means.resampled[:, second]
     sentences = apart.var(axis=0, ddof=1)
-    some = np.flatnonzero(np.isnan(sentences) & _defined(apart))
+    some = np.flatnonzero(np.isnan(sentences) & only_defined(apart))
     sentences[some] = np.nanvar(apart[:, some], axis=0, ddof=1)
     variance = between.sum(axis=0) + np.maximum(sentences - own.sum(axis=0), 0)
     # what rounding leaves of equal scores is no variance, and no difference

@@ -4,9 +4,10 @@ People write ``--epochs 3``, ``--epochs=3`` or, as for ``mlflow run -P``, ``epoc
 without its value; and one value without a name, which goes to the parameter that an entry point has for it.
 """
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nertransfer.errors import InputError
 from nertransfer.near import called, did_you_mean
@@ -25,7 +26,7 @@ class Typed:
     """``texts`` by parameter; what is given twice has the last value, and an empty value is none. ``asked``: `HELP` or
     `VERSION` where it is asked for."""
 
-    texts: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = dataclasses.field(default_factory=dict)
     asked: str = ""
 
 

@@ -10,7 +10,7 @@ LONGEST = 4000
 def appended(history: str, version: int | str, back: bool = False) -> str:
     """The history with one more entry, unless it ends there already."""
     entries = _entries(history)
-    stack = champions(history)
+    stack = champions_in(history)
     if not stack or stack[-1] != int(version):
         entries.append(f"{BACK if back else ''}{int(version)}")
     while len(", ".join(entries)) > LONGEST:
@@ -18,7 +18,7 @@ def appended(history: str, version: int | str, back: bool = False) -> str:
     return ", ".join(entries)
 
 
-def champions(history: str) -> list[int]:
+def champions_in(history: str) -> list[int]:
     """The versions that a rollback goes through, the present one last; what was rolled back is not among them."""
     stack: list[int] = []
     for entry in _entries(history):
@@ -33,7 +33,7 @@ def champions(history: str) -> list[int]:
 
 def previous(history: str, current: int, existing: Sequence[int]) -> int | None:
     """The champion before the ``current`` one, of those that exist; None where the history knows none."""
-    stack = champions(history)
+    stack = champions_in(history)
     if current in stack:
         stack = stack[: len(stack) - 1 - stack[::-1].index(current)]
     return next((version for version in reversed(stack) if version in existing and version != current), None)

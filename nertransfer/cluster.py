@@ -26,6 +26,7 @@ from nertransfer.claims import Claims, Owner
 from nertransfer.config import SlurmOptions
 from nertransfer.display import Display
 from nertransfer.errors import InputError
+from nertransfer.folders import PROJECT
 from nertransfer.nouns import count
 from nertransfer.pool import ATTEMPTS, Results
 from nertransfer.runner import DELIVERED, RAN, Outcome, claim_name
@@ -417,7 +418,7 @@ def check(executor: str, num_processes: int) -> None:
     if executor != "local" and project_run.is_temporary():
         raise InputError(
             f"executor={executor}: tasks need the project in a folder that all machines see and that stays, and MLflow "
-            f"has fetched it into {project_run.PROJECT}: clone it, and run it from there", "executor",
+            f"has fetched it into {PROJECT}: clone it, and run it from there", "executor",
         )  # fmt: skip
     if executor != "slurm":
         return
@@ -435,7 +436,7 @@ def check(executor: str, num_processes: int) -> None:
 
 def train_script() -> list[str]:
     """The beginning of every cell's command. Raises InputError outside of a checkout."""
-    script = Path(__file__).resolve().parents[1] / "entrypoints" / "train.py"
+    script = PROJECT / "entrypoints" / "train.py"
     if not script.is_file():
         raise InputError(f"{script} is missing: cells run in processes of their own only from a checkout", "executor")
     return [sys.executable, str(script)]

@@ -19,11 +19,11 @@ import time
 import tomllib
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from nertransfer import arguments, console, environment, interrupts, processes, project_run
 from nertransfer.config import LONGEST_NAME, LONGEST_PATH, RECIPES, DataOptions, Recipe, Text, default_recipe
 from nertransfer.errors import InputError
+from nertransfer.folders import PROJECT
 from nertransfer.near import did_you_mean
 
 MAIN_SECONDS = 10.0
@@ -250,7 +250,7 @@ separated; whole numbers may be a range, as 1-3. An empty value is the default."
 
 def version() -> str:
     """The version of this checkout, or of the installed package."""
-    project = Path(__file__).resolve().parents[1] / "pyproject.toml"
+    project = PROJECT / "pyproject.toml"
     if project.is_file():
         return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
     return importlib.metadata.version("nertransfer")

@@ -590,7 +590,7 @@ class RegisterConfig:
     )
 
     def __post_init__(self) -> None:
-        _check_sources(self.sources)
+        check_sources(self.sources)
 
 
 @dataclass(frozen=True)
@@ -604,18 +604,18 @@ class ModelsConfig:
     tracking: TrackingOptions = field(**study_of("the one called like the data; without data all"))
 
     def __post_init__(self) -> None:
-        _check_sources(self.sources)
+        check_sources(self.sources)
 
 
-def _check_source(source: str, parameter: str) -> None:
+def check_source(source: str, parameter: str) -> None:
     for code in source.split(SEPARATOR):
         check_code(code, parameter, source)
 
 
-def _check_sources(sources: tuple[str, ...]) -> None:
+def check_sources(sources: tuple[str, ...]) -> None:
     check_unique("sources", sources)
     for source in sources:
-        _check_source(source, "sources")
+        check_source(source, "sources")
 
 
 @dataclass(frozen=True)
@@ -629,7 +629,7 @@ class RollbackConfig:
     tracking: StoreOptions = field(default_factory=StoreOptions)
 
     def __post_init__(self) -> None:
-        _check_source(self.language, "language")
+        check_source(self.language, "language")
         check(self.version >= 0, "version", self.version, "a version's number, or 0")
 
 
@@ -651,7 +651,7 @@ class ModelOptions:
             check(not (value and self.model), parameter, value, f"not beside model={self.model!r}, which says it all")
         check(not self.start or bool(self.language), "start", self.start, "only beside language")
         if self.language:
-            _check_source(self.language, "language")
+            check_source(self.language, "language")
 
 
 @dataclass(frozen=True)

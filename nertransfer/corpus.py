@@ -94,7 +94,7 @@ class Split:
     name: str
     sentences: tuple[Sentence, ...]
     digest: str
-    findings: Findings = Findings()
+    findings: Findings = field(default_factory=Findings)
 
     @property
     def number_of_words(self) -> int:

@@ -12,6 +12,9 @@ from nertransfer.errors import InputError
 
 logger = logging.getLogger("nertransfer")
 
+PROJECT = Path(__file__).resolve().parents[1]
+"""The checkout: where the entry points are. In an installed package there are none."""
+
 
 def make_folder(folder: Path, parameter: str) -> None:
     """Make a folder if need be; raises InputError, for the ``parameter`` that asked for it, where nothing can be

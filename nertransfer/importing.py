@@ -25,7 +25,6 @@ from nertransfer.progress import progress_bar
 from nertransfer.published_scores import DISAGREEMENT_COLUMNS, Disagreement, Files, Imported, name_of
 from nertransfer.store import Run, Study
 from nertransfer.tracking import (
-    bury_the_dead,
     cell_runs,
     configuration_params,
     deliver,
@@ -33,6 +32,7 @@ from nertransfer.tracking import (
     log,
     log_values,
     mark_as_asked,
+    mark_dead_runs_killed,
     open_run,
 )
 
@@ -99,7 +99,7 @@ def import_results(results: Results, study: Study) -> ImportOutcome:
     """Bring what was read from a folder into the study; cells that are there already are left as they are."""
     store_files.check(study)
     outcome = ImportOutcome(unfit=list(results.unfit))
-    bury_the_dead(study)
+    mark_dead_runs_killed(study)
     cells = (_import_baselines if results.baselines else _import_cells)(results, study, outcome)
     targets = {target for files in results.cells for target in files.targets}
     _summarise(study, cells, targets, results.data, outcome)

@@ -10,10 +10,10 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from nertransfer import processes
 from nertransfer.errors import InputError
+from nertransfer.folders import PROJECT
 
 TORCHRUN = "torch.distributed.run"
 
@@ -55,8 +55,8 @@ def relaunch(num_processes: int, script: str, arguments: Sequence[str], device: 
     # after `--` no parameter of ours is taken for an abbreviation of one of the launcher's
     command = [sys.executable, "-m", "nertransfer.launch", "--standalone", "--nproc_per_node", str(num_processes), "--",
                script, *arguments]  # fmt: skip
-    checkout = str(Path(__file__).resolve().parents[1])  # which need not be installed
-    environment["PYTHONPATH"] = os.pathsep.join([checkout, *filter(None, [environment.get("PYTHONPATH")])])
+    # the checkout need not be installed
+    environment["PYTHONPATH"] = os.pathsep.join([str(PROJECT), *filter(None, [environment.get("PYTHONPATH")])])
     running = subprocess.Popen(command, env=environment)
     try:
         return running.wait()

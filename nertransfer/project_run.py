@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from nertransfer import markdown, pages, processes, schema
 from nertransfer.config import TrackingOptions
 from nertransfer.errors import InputError
+from nertransfer.folders import PROJECT
 from nertransfer.store_address import DEFAULT_URI, VARIABLE, absolute, database_of, public_uri
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("nertransfer")
 
-PROJECT = Path(__file__).resolve().parents[1]
 RUN, EXPERIMENT, EXPERIMENT_NAME = "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"
 VARIABLES = (RUN, EXPERIMENT, EXPERIMENT_NAME)
 DEFAULT_EXPERIMENT = "0"
@@ -76,7 +76,7 @@ def command(entry_point: str, parameters: Mapping[str, str]) -> str:
 
     As ``mlflow run`` of the project's address where MLflow has put the project into a temporary folder.
     """
-    if is_temporary() and (opened := _opened()):
+    if is_temporary() and (opened := opened_run()):
         tags = opened.run.data.tags
         given = [text for name, value in parameters.items() for text in ("-P", f"{name}={value}")]
         manager = tags.get("mlflow.project.env", "local")
@@ -95,7 +95,7 @@ def is_temporary() -> bool:
     return bool(os.environ.get(RUN) and made)
 
 
-def _address() -> str:
+def given_store() -> str:
     """The store that ``mlflow run`` opened its run in."""
     return absolute(os.environ.get(VARIABLE, "").strip() or DEFAULT_URI)
 
@@ -137,7 +137,7 @@ def _experiment() -> str:
     from nertransfer.store import client
 
     try:
-        return str(client(_address(), must_exist=True).get_experiment(experiment_id).name)
+        return str(client(given_store(), must_exist=True).get_experiment(experiment_id).name)
     except (InputError, MlflowException):
         return ""  # of another store
 
@@ -146,7 +146,7 @@ def _experiment() -> str:
 
 
 @dataclass(frozen=True)
-class _Opened:
+class OpenedRun:
     """The run that ``mlflow run`` opened for this command, and the store that it is in."""
 
     store: "MlflowClient"
@@ -160,7 +160,7 @@ def noted(config: object) -> Iterator[None]:
 
     Raises InputError where that run is in a store whose address was given from a folder that cannot be known.
     """
-    opened = _opened()
+    opened = opened_run()
     if opened is None:
         yield
         return
@@ -176,7 +176,7 @@ def noted(config: object) -> Iterator[None]:
         _attempt(lambda: _note(opened, config, problem))
 
 
-def _opened() -> _Opened | None:
+def opened_run() -> OpenedRun | None:
     run_id = os.environ.get(RUN)
     if not run_id or processes.launched():
         return None
@@ -184,11 +184,11 @@ def _opened() -> _Opened | None:
 
     from nertransfer.store import client, exists, impatient
 
-    uri, given = _address(), database_of(os.environ.get(VARIABLE, ""))
+    uri, given = given_store(), database_of(os.environ.get(VARIABLE, ""))
     try:
         if exists(uri):
             store = impatient(client(uri, must_exist=True))
-            return _Opened(store, store.get_run(run_id))
+            return OpenedRun(store, store.get_run(run_id))
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
@@ -224,7 +224,7 @@ def _title(run: "Run", config: Any) -> str:
     return " ".join(filter(None, ["study" if entry_point == "main" else entry_point, next(filter(None, words), "")]))
 
 
-def _note(opened: _Opened, config: Any, problem: str) -> None:
+def _note(opened: OpenedRun, config: Any, problem: str) -> None:
     """Describe the run, unless it has become that of a result."""
     store, run_id = opened.store, opened.run.info.run_id
     if schema.KIND in store.get_run(run_id).data.tags:
@@ -242,7 +242,7 @@ def _note(opened: _Opened, config: Any, problem: str) -> None:
         store.set_tag(run_id, name, text)
 
 
-def _results(opened: _Opened, config: Any, tracking: TrackingOptions) -> tuple[str, str]:
+def _results(opened: OpenedRun, config: Any, tracking: TrackingOptions) -> tuple[str, str]:
     """Where the results of a command are, as Markdown, and the name of their study; none where there is none yet."""
     from nertransfer import mlflow_pages, study_data
     from nertransfer.store import resolve_uri

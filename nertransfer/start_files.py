@@ -188,9 +188,7 @@ def _weights(names: Collection[str]) -> list[str]:
     return [main, *shards] if main else []
 
 
-def _checked(
-    folder: Path, names: Collection[str] | None, commit: str | None = None, whole: bool = True
-) -> StartFiles:
+def _checked(folder: Path, names: Collection[str] | None, commit: str | None = None, whole: bool = True) -> StartFiles:
     """The files in a folder; raises ValueError where there is no configuration, or there are no weights.
 
     ``names``: all there are of the commit; None: those in the folder. ``whole``: the hub has no others; else raises

@@ -159,6 +159,7 @@ def _reason(error: Exception) -> str:
         )
     return text.splitlines()[0] if text else type(error).__name__
 
+
 _LIKE_ROBERTA = ("camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "xmod")
 """Model types beside those with roberta in their names that count positions from behind the padding's."""
 

@@ -48,13 +48,13 @@ from nertransfer.runner import FOUND, RAN, TAKEN, Outcome, Runner, Work, claim_n
 from nertransfer.slurm_task import TAKEN_STATUS
 from nertransfer.store import Run, Study, as_called_now, client, public_uri
 from nertransfer.tracking import (
-    bury_the_dead,
     cell_runs,
     configuration_params,
     finished_cells,
     log,
     log_values,
     mark_as_asked,
+    mark_dead_runs_killed,
     open_run,
     scored_cells,
     was_found,
@@ -85,7 +85,7 @@ def train(config: TrainConfig, study: Study | None, accelerator: Accelerator) ->
     keep = config.keep_weights
     work = Work(plan, config.data, config.run, params, config.selection_split, keep, keep)
     if study is not None:
-        _bury(study)
+        mark_dead_runs_killed(study)
     with Runner(work, study, accelerator).beating() as runner:
         return runner.run(plan.cells[0], config.again)
 
@@ -121,7 +121,7 @@ def write_study_scripts(config: StudyConfig, study: Study) -> tuple[list[Path], 
     plan, _ = _prepare(config, Timing())
     done = finished_cells(study, plan.targets)
     missing = [cell for cell in plan.cells if cell.place not in done]
-    commands = [_command(config, plan, cell, study) for cell in missing]
+    commands = [cell_command(config, plan, cell, study) for cell in missing]
     return write_scripts(commands, config.slurm, slurm_folder(config, study), study), len(missing)
 
 
@@ -249,15 +249,10 @@ def _prepare(config: StudyConfig, timing: Timing) -> tuple[Plan, Grid]:
     return plan, grid
 
 
-def _bury(study: Study) -> None:
-    for name in bury_the_dead(study):
-        logger.warning("run %s was left running by a process that is gone; marked as killed", name)
-
-
 def _run_missing(
     config: StudyConfig, plan: Plan, study: Study, done: Mapping[tuple[str, str, str], Run], outcome: StudyOutcome
 ) -> None:
-    _bury(study)
+    mark_dead_runs_killed(study)
     outcome.found = [cell.name for cell in plan.cells if cell.place in done]
     mark_as_asked(study, (done[cell.place] for cell in plan.cells if cell.place in done))
     missing = [cell for cell in plan.cells if cell.place not in done]
@@ -284,7 +279,7 @@ def _execute(
     make: Callable = partial(make_worker, work, *where, again)
     commands: dict[str, list[str]] = {}
     if config.executor == "slurm" or config.num_processes > 1:
-        commands = {cell.name: _command(config, plan, cell, study, again) for cell in cells}
+        commands = {cell.name: cell_command(config, plan, cell, study, again) for cell in cells}
         os.environ["MLFLOW_TRACKING_URI"] = study.uri  # workers and tasks inherit it
         make = partial(make_launcher, config.num_processes, config.run.device, commands, *where)
     while cells:
@@ -307,7 +302,7 @@ def _execute(
         if cells:
             logger.info("waiting for %s, which another process works on", ", ".join(cell.name for cell in cells))
             _wait_for_one_of(cells, study)
-            _bury(study)
+            mark_dead_runs_killed(study)
 
 
 def _wait_for_one_of(cells: Sequence[Cell], study: Study) -> None:
@@ -324,7 +319,7 @@ def slurm_folder(config: StudyConfig, study: Study) -> Path:
     return Path(config.data.work_dir).absolute() / "slurm" / study.name
 
 
-def _command(config: StudyConfig, plan: Plan, cell: Cell, study: Study, again: bool = False) -> list[str]:
+def cell_command(config: StudyConfig, plan: Plan, cell: Cell, study: Study, again: bool = False) -> list[str]:
     """The ``train`` entry point with the parameters of one cell of a study.
 
     Without the store's address, which may hold a password: that travels in the environment.

@@ -107,9 +107,7 @@ def places(data: str, uri: str) -> list[Path]:
     return list(dict.fromkeys(folder / data for folder in folders))  # of a whole path it is the path itself
 
 
-def options(
-    asked: DataOptions, known: Recorded | None, whose: str, uri: str, told: bool = True
-) -> DataOptions:
+def options(asked: DataOptions, known: Recorded | None, whose: str, uri: str, told: bool = True) -> DataOptions:
     """The corpora that a run tells, with what is asked for besides: languages, words that may be empty.
 
     ``whose``: the study or model, in words; ``told``: say which corpora these are. Raises InputError, which says where

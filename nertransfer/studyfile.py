@@ -14,8 +14,8 @@ import yaml
 
 from nertransfer.config import CORPUS_NAMES, Recipe
 from nertransfer.errors import InputError
+from nertransfer.folders import PROJECT
 from nertransfer.near import called, did_you_mean
-from nertransfer.project_run import PROJECT
 from nertransfer.text_files import decode
 
 logger = logging.getLogger("nertransfer")

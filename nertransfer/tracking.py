@@ -6,6 +6,7 @@ inherits nothing by accident.
 """
 
 import json
+import logging
 import os
 import tempfile
 import traceback
@@ -14,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, LoggedModelOutput, Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, LoggedModelOutput, Metric, Param, RunTag
 from mlflow.tracking.context.registry import resolve_tags
 
 from nertransfer import claims, measurements, schema
@@ -25,7 +26,9 @@ from nertransfer.corpus import Corpus
 from nertransfer.grid import is_several, languages_of
 from nertransfer.languages import LANGUAGES, Language
 from nertransfer.measurements import Measurements, Point, milliseconds
-from nertransfer.store import Study, impatient, inherited_run, public_uri, study_runs
+from nertransfer.store import Run, Study, impatient, inherited_run, public_uri, study_runs
+
+logger = logging.getLogger("nertransfer")
 
 METRICS_PER_BATCH = 1000  # limits of one log_batch call
 PARAMS_PER_BATCH = 100
@@ -311,13 +314,13 @@ _WITH_HEART = (schema.KIND_CELL, schema.KIND_STUDY)
 """Kinds of runs whose processes send heartbeats while they work."""
 
 
-def bury_the_dead(study: Study) -> list[str]:
+def mark_dead_runs_killed(study: Study) -> list[str]:
     """Mark as KILLED the runs that dead processes left RUNNING; returns their names.
 
     A process of this machine is asked for by its number; one of another machine is dead when its
     heartbeat is older than `claims.EXPIRY_SECONDS`.
     """
-    me, buried = Owner.this_process(), []
+    me, dead = Owner.this_process(), []
     beats = claims.heartbeats(claims.claim_runs(study))
     for run in study_runs(study, "attributes.status = 'RUNNING'"):
         owner = Owner.of_run(run)
@@ -326,5 +329,6 @@ def bury_the_dead(study: Study) -> list[str]:
             continue
         if study.client.get_run(run.info.run_id).info.status == "RUNNING":  # nor finished since, just before its end
             study.client.set_terminated(run.info.run_id, "KILLED")
-            buried.append(run.info.run_name)
-    return buried
+            dead.append(run.info.run_name)
+            logger.warning("run %s was left running by a process that is gone; marked as killed", run.info.run_name)
+    return dead

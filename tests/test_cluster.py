@@ -46,7 +46,7 @@ def test_what_an_executor_lacks_is_said_before_anything_is_made(
     elif lacks == "no lasting checkout":
         monkeypatch.setattr(project_run, "is_temporary", lambda: True)
     else:
-        monkeypatch.setattr(cluster, "__file__", str(tmp_path / "site-packages" / "nertransfer" / "cluster.py"))
+        monkeypatch.setattr(cluster, "PROJECT", tmp_path / "site-packages")
     config = build(StudyConfig, {"data": "planted", "device": "cpu", **given})
     run = studies.write_study_scripts if config.executor == "script" else studies.run_study
     study = opened(tmp_path, "planted")

@@ -77,7 +77,7 @@ def test_beyond_what_was_tried_it_is_said_to_be_more_or_fewer() -> None:
 
 def test_limits_are_where_students_t_no_longer_tells_the_curve_from_the_level() -> None:
     numbers, apart = np.array([10.0, 100.0, 1000.0]), np.array([[-30, -4, 9], [-28, 3, 10], [-32, -5, 12]]) / 100
-    low, high = few_shot.interval(numbers, apart)
+    low, high = few_shot.crossing_interval(numbers, apart)
     # no measured number but 100 is within: 10 is surely too few, 1,000 surely enough
     assert 10 < low < 100 < high < 1000
     for limit in (low, high):  # the p-value there, by scipy
@@ -96,7 +96,7 @@ def test_the_interval_covers_as_often_as_it_says(seeds: int) -> None:
     hits = 0
     for _ in range(500):
         apart = true + rng.normal(0, 2, (seeds, 4)) - level - rng.normal(0, 1.5, (seeds, 1))
-        low, high = few_shot.interval(numbers, apart)
+        low, high = few_shot.crossing_interval(numbers, apart)
         hits += low <= wanted <= high
     assert hits / 500 > 0.92
 

@@ -303,7 +303,7 @@ def test_another_stores_files_beside_a_database_are_not_its_own(tmp_path: Path) 
 # --- a store that may only be read ------------------------------------------------------------------------------------
 
 
-READING = '''
+READING = """
 import ctypes
 import os
 import sys
@@ -352,7 +352,7 @@ for folder in sys.argv[1:]:
             writer()
         except InputError as error:
             print("refused", error)
-'''
+"""
 
 
 def test_reading_needs_no_right_to_write(made: Path, tmp_path: Path, python: str) -> None:

@@ -42,10 +42,10 @@ from nertransfer.rescoring import evaluate
 from nertransfer.store import PatientClient, Run, Study, all_runs, all_versions, open_study
 from nertransfer.tracking import (
     LiveCurves,
-    bury_the_dead,
     cell_runs,
     configuration_params,
     finished_cells,
+    mark_dead_runs_killed,
     open_run,
     place_in_store,
 )
@@ -823,7 +823,7 @@ def test_runs_of_dead_processes_are_buried_and_those_of_the_living_left_alone(fr
     dead.wait()
     for name, pid in (("dead", dead.pid), ("living", os.getpid())):
         fresh.client.create_run(fresh.experiment_id, run_name=name, tags=tags_of_process(pid))
-    assert bury_the_dead(fresh) == ["dead"]
+    assert mark_dead_runs_killed(fresh) == ["dead"]
     assert [run.info.run_name for run in cell_runs(fresh, "RUNNING")] == ["living"]
 
 
@@ -836,7 +836,7 @@ def test_a_run_that_its_process_finished_just_before_it_ended_is_not_buried(
     seen = all_runs(fresh.client, fresh.experiment_id)
     fresh.client.set_terminated(run.info.run_id, "FINISHED")
     monkeypatch.setattr(tracking, "study_runs", lambda *_: seen)
-    assert bury_the_dead(fresh) == []
+    assert mark_dead_runs_killed(fresh) == []
     assert fresh.client.get_run(run.info.run_id).info.status == "FINISHED"
 
 

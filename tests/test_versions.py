@@ -421,13 +421,13 @@ def test_rollbacks_walk_back_through_the_champions_and_never_in_circles(moves: l
     history = ""
     for version in moves:
         history = champion_history.appended(history, version)
-    stack = champion_history.champions(history)
+    stack = champion_history.champions_in(history)
     assert all(a != b for a, b in itertools.pairwise(stack))
     existing, current, visited = list(range(1, 10)), moves[-1] if moves else 0, 0
     while (before := champion_history.previous(history, current, existing)) is not None:
         assert before != current
         history, current, visited = champion_history.appended(history, before, back=True), before, visited + 1
-        assert champion_history.champions(history)[-1] == current
+        assert champion_history.champions_in(history)[-1] == current
     assert visited < max(len(stack), 1)
 
 
@@ -435,7 +435,7 @@ def test_the_history_stays_within_what_mlflow_keeps_of_a_tag() -> None:
     history = ""
     for version in range(1, 3000):
         history = champion_history.appended(history, version)
-    assert len(history) <= champion_history.LONGEST and champion_history.champions(history)[-1] == 2999
+    assert len(history) <= champion_history.LONGEST and champion_history.champions_in(history)[-1] == 2999
 
 
 def test_the_versions_of_a_deleted_study_are_stale_and_hide_no_others(study: Study) -> None:
