@@ -42,7 +42,8 @@ test: $(VENV)/test.stamp  ## run the tests (ARGS: pytest's own)
 # on the newest Python that is supported, without PyTorch: what reads, counts and parses. The first that starts.
 NEWEST ?= $(shell for p in python3.13 "$$(pyenv prefix 3.13 2>/dev/null)/bin/python"; do \
   "$$p" -c pass >/dev/null 2>&1 && { echo "$$p"; break; }; done)
-SLICE := $(foreach name,arguments commandline corpus_audit counts fetch scoring words,tests/test_$(name).py)
+SLICE := $(foreach name,core/test_arguments core/test_commandline corpora/test_fetch corpora/test_words scoring/test_counts \
+  scoring/test_scoring analysis/audit/test_corpus_audit,tests/$(name).py)
 newest: $(if $(NEWEST),$(VENV)/newest.stamp)  ## run a slice of the tests on Python 3.13 (NEWEST: another one's path)
 ifeq ($(NEWEST),)
 	@echo 'no Python 3.13 found: the tests on it are left out'
@@ -65,7 +66,7 @@ lint: $(VENV)/lint.stamp  ## check style with ruff
 ui: $(VENV)/study.stamp  ## browse runs, tables and models on this machine (PORT=5000)
 	$(RUN) entrypoints/ui.py $(if $(PORT),--port $(PORT)) $(ARGS)
 
-reference:  ## rewrite docs/reference.md from nertransfer/config.py
+reference:  ## rewrite docs/reference.md and docs/modules.md from the code
 	$(PYTHON) docs/make_reference.py
 
 pictures: $(VENV)/test.stamp  ## make the pictures of docs/images and their numbers: the planted study, then Chromium

@@ -5,9 +5,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from nertransfer import corpus
-from nertransfer.config import DataOptions
-from nertransfer.errors import InputError
+from nertransfer.core.errors import InputError
+from nertransfer.core.options import DataOptions
+from nertransfer.corpora import corpus
 
 VARIABLE = "NERTRANSFER_DATA"
 MASAKHANER = "masakhaner"

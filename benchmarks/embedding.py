@@ -31,13 +31,24 @@ import torch  # noqa: E402
 import transformers  # noqa: E402
 from speed import small_start  # noqa: E402
 
-from nertransfer import corpus, embedded_words, starts  # noqa: E402
-from nertransfer.config import DataOptions, EmbedConfig  # noqa: E402
-from nertransfer.corpus import Sentence, Split  # noqa: E402
-from nertransfer.embedded_words import EntityWords  # noqa: E402
-from nertransfer.embedding import word_vectors  # noqa: E402
-from nertransfer.encoding import collate, encode, token_budget_batches  # noqa: E402
-from nertransfer.unpadded import CPU_TOKENS, hidden_states  # noqa: E402
+from nertransfer.core.config import EmbedConfig  # noqa: E402
+from nertransfer.core.options import DataOptions  # noqa: E402
+from nertransfer.corpora import corpus  # noqa: E402
+from nertransfer.corpora.conll import Sentence  # noqa: E402
+from nertransfer.corpora.corpus import Split  # noqa: E402
+from nertransfer.encoders import starts  # noqa: E402
+from nertransfer.encoders.inference import word_vectors  # noqa: E402
+from nertransfer.encoders.tokenization import (  # noqa: E402
+    collate,
+    encode,
+    token_budget_batches,
+)
+from nertransfer.encoders.unpadded import (  # noqa: E402
+    CPU_TOKENS,
+    hidden_states,
+)
+from nertransfer.scoring import vector_files  # noqa: E402
+from nertransfer.scoring.vector_files import EntityWords  # noqa: E402
 
 WINDOW, BATCH = 200, 32
 GPU_TOKENS = 8192
@@ -52,7 +63,7 @@ def every_word(split: Split) -> EntityWords:
     return EntityWords(rows, np.arange(len(rows)))
 
 
-WORDS: dict[str, Callable[[Split], EntityWords]] = {"entity": embedded_words.entity_words, "all": every_word}
+WORDS: dict[str, Callable[[Split], EntityWords]] = {"entity": vector_files.entity_words, "all": every_word}
 
 
 def with_words(splits: Mapping[str, Split], words: str, most: int) -> dict[str, Split]:

@@ -45,12 +45,23 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from torch._dynamo.utils import counters  # noqa: E402
 from transformers import PreTrainedTokenizerFast  # noqa: E402
 
-from nertransfer import corpus, finetune, starts  # noqa: E402
-from nertransfer.cell import Encoder, make_cell, run_cell, splits_of  # noqa: E402
-from nertransfer.config import RECIPES, DataOptions, RunOptions  # noqa: E402
-from nertransfer.corpus import Corpus  # noqa: E402
-from nertransfer.finetune import History  # noqa: E402
-from nertransfer.labels import label_list  # noqa: E402
+from nertransfer.core.options import (  # noqa: E402
+    RECIPES,
+    DataOptions,
+    RunOptions,
+)
+from nertransfer.corpora import corpus  # noqa: E402
+from nertransfer.corpora.corpus import Corpus  # noqa: E402
+from nertransfer.corpora.labels import label_list  # noqa: E402
+from nertransfer.encoders import starts  # noqa: E402
+from nertransfer.training import finetune  # noqa: E402
+from nertransfer.training.cell import make_cell  # noqa: E402
+from nertransfer.training.finetune import History  # noqa: E402
+from nertransfer.training.run_cell import (  # noqa: E402
+    Encoder,
+    run_cell,
+    splits_of,
+)
 
 VOCABULARY = 14_000
 """An epoch of a MasakhaNER language is 79 thousand sub-tokens with it, on average over the ten."""

@@ -20,8 +20,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed
 
-from nertransfer import grid  # noqa: E402
-from nertransfer.published import ORDER, PIVOTS, STARTS  # noqa: E402
+from nertransfer.core import grid  # noqa: E402
+from nertransfer.studies.published.files import (  # noqa: E402
+    ORDER,
+    PIVOTS,
+    STARTS,
+)
 
 MODELS = Path("src/runs/v10/models")
 COPY_OF = dict(zip(ORDER[:9], ["wol", "hau", "swa", "hau", "swa", "wol", "hau", "wol", "swa"], strict=True))

@@ -34,7 +34,7 @@ import torch  # noqa: E402
 import transformers  # noqa: E402
 from speed_workloads import Config, Setting, Workload  # noqa: E402
 
-from nertransfer import progress  # noqa: E402
+from nertransfer.core import console  # noqa: E402
 
 BIG = ("training-xlmr", "trimming", "memory", "memory-full")
 """Workloads of xlm-roberta-base's size."""
@@ -208,7 +208,7 @@ def main() -> None:
         parser.error("--threads and --steps are at least 1, --rounds and --batches at least 0")
     data = bench_data.folder(parser, given.data)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    progress.tell(lambda *_: None)  # no bars between the lines of progress
+    console.tell(lambda *_: None)  # no bars between the lines of progress
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         config = Config(

@@ -26,14 +26,19 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from nertransfer import corpus, finetune, starts
-from nertransfer.cell import make_accelerator
-from nertransfer.config import RECIPES, DataOptions, Recipe, RunOptions
-from nertransfer.corpus import Corpus, Sentence
-from nertransfer.encoding import IGNORED, Encoded, Window, collate, encode, epoch_batches, joined
-from nertransfer.evaluation import predict
-from nertransfer.labels import ALL, OUTSIDE, label_list
-from nertransfer.scoring import score
+from nertransfer.core.options import RECIPES, DataOptions, Recipe, RunOptions
+from nertransfer.core.schema import ALL
+from nertransfer.corpora import corpus
+from nertransfer.corpora.conll import Sentence
+from nertransfer.corpora.corpus import Corpus
+from nertransfer.corpora.labels import label_list
+from nertransfer.corpora.words import OUTSIDE
+from nertransfer.encoders import starts
+from nertransfer.encoders.inference import predict
+from nertransfer.encoders.tokenization import IGNORED, Encoded, Window, collate, encode, epoch_batches, joined
+from nertransfer.scoring.reference import score
+from nertransfer.training import finetune
+from nertransfer.training.accelerator import make_accelerator
 
 Device = Literal["auto", "cpu"]
 """As of `RunOptions`."""
@@ -213,7 +218,7 @@ def our_training(
     recipe: Recipe,
     device: Device = "cpu",
 ) -> list[float]:
-    """Losses of one epoch of nertransfer's own loop, called as `nertransfer.cell` calls it."""
+    """Losses of one epoch of nertransfer's own loop, called as `nertransfer.training.cell` calls it."""
     run = run_options(device)
     _, history = finetune.fit(model, train, recipe, run, SEED, fresh_accelerator(recipe, run), read=read)
     return history.losses

@@ -1,22 +1,26 @@
-"""Write docs/reference.md from the configurations in nertransfer/config.py.
+"""Write docs/reference.md from nertransfer/core/config.py, and docs/modules.md from docstrings and imports.
 
     make reference
     python docs/make_reference.py
 
-It repeats every parameter and default of the configurations, once per entry point; the test suite compares the
-committed file with what this script would write.
+The test suite compares the committed files with what this script would write.
 """
 
 import ast
 import re
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # works in a bare checkout: the configurations need the standard library only
 
-from nertransfer import config  # noqa: E402
-from nertransfer.commandline import Parameter, parameters  # noqa: E402
+from nertransfer.core import config  # noqa: E402
+from nertransfer.core.commandline import (  # noqa: E402
+    Parameter,
+    parameters,
+)
 
 ENTRY_POINTS: dict[str, tuple[str, type]] = {
     "main": ("study", config.StudyConfig),
@@ -46,8 +50,8 @@ COMMAND = re.compile(r"(?:[A-Z_]+=\S+ )*(?:mlflow|python) ")
 REFERENCE_HEADER = """\
 # Entry points and their parameters
 
-Made by docs/make_reference.py from nertransfer/config.py: change that, then `make reference`. `mlflow run . -e <name>
--P <parameter>=<value>` and `python entrypoints/<name>.py --<parameter> <value>` mean the same. Lists are
+Made by docs/make_reference.py from nertransfer/core/config.py: change that, then `make reference`. `mlflow run . -e
+<name> -P <parameter>=<value>` and `python entrypoints/<name>.py --<parameter> <value>` mean the same. Lists are
 comma-separated, whole numbers also ranges (`seeds=1-3`), an empty value is "not given". Without `-e`, `mlflow run .` is
 `study`.
 
@@ -86,5 +90,58 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 
+MODULES_HEADER = """\
+# Modules
+
+Made by docs/make_reference.py from the code: the layers from `pyproject.toml`, the arrows from the imports, the
+sentences from the docstrings. [architecture.md](architecture.md) explains them. An arrow means "imports"; what can be
+reached by other arrows is not drawn again.
+"""
+
+
+def modules() -> str:
+    """The whole text of docs/modules.md: the layers as a picture, and every module with its first sentence."""
+    arrows = _arrows()
+    parts = [MODULES_HEADER]
+    for package in ("nertransfer", "analysis"):
+        parts.append(f"## {package}\n\n```mermaid\nflowchart TD")
+        contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+        layers = next(c["layers"] for c in contracts["contracts"] if c.get("containers") == [package])
+        rooms = [room for layer in layers for room in layer.split(" | ")]
+        parts += [f"    {room}" for room in rooms]
+        parts += [f"    {a} --> {b}" for a in rooms for b in rooms if (f"{package}.{a}", f"{package}.{b}") in arrows]
+        parts.append("```\n")
+        for room in rooms:
+            rows = [f"| `{name}` | {_cell(sentence)} |" for name, sentence in _sentences(ROOT / package / room)]
+            parts.append("\n".join([f"### {package}.{room}\n", "| module | |", "|---|---|", *rows, ""]))
+    return "\n".join(parts)
+
+
+def _sentences(folder: Path) -> Iterator[tuple[str, str]]:
+    """Every module below a folder, by its path there, with the first sentence of its docstring."""
+    for path in sorted(folder.rglob("*.py")):
+        if path.name != "__init__.py":
+            text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            sentence = re.split(r"(?<!al)(?<=[.?])\s", text.split("\n\n")[0])[0]
+            yield path.relative_to(folder).as_posix(), " ".join(sentence.split())
+
+
+def _arrows() -> set[tuple[str, str]]:
+    """Pairs of packages of which the first imports the second, without those that others imply."""
+    direct = {
+        (".".join(path.relative_to(ROOT).parts[:2]), ".".join(node.module.split(".")[:2]))
+        for package in ("nertransfer", "analysis")
+        for path in (ROOT / package).rglob("*/*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module
+    }
+    direct = {(a, b) for a, b in direct if a != b}
+    every = set(direct)
+    while more := {(a, d) for a, b in every for c, d in every if b == c} - every:
+        every |= more
+    return {(a, b) for a, b in direct if not any((a, c) in every and (c, b) in every for c in {b for _, b in direct})}
+
+
 if __name__ == "__main__":
     (ROOT / "docs" / "reference.md").write_text(reference(), encoding="utf-8")
+    (ROOT / "docs" / "modules.md").write_text(modules(), encoding="utf-8")

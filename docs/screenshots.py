@@ -21,9 +21,12 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from nertransfer import pages  # noqa: E402
-from nertransfer.listening import listener  # noqa: E402
-from nertransfer.store import client, open_study  # noqa: E402
+from nertransfer.commands.listening import listener  # noqa: E402
+from nertransfer.tracking import ui_links  # noqa: E402
+from nertransfer.tracking.store import (  # noqa: E402
+    client,
+    open_study,
+)
 
 IMAGES = ROOT / "docs" / "images"
 STUDY = "planted"
@@ -43,7 +46,7 @@ def main() -> None:
     report = given.report.resolve().as_uri()
     with served() as server, sync_playwright() as playwright:
         study = open_study(client(server, must_exist=True), STUDY)
-        means = pages.runs_page(server, study.experiment_id, pages.CONFIGURATIONS)
+        means = ui_links.runs_page(server, study.experiment_id, ui_links.CONFIGURATIONS)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1400, "height": 800})
         page.add_init_script(QUIET)

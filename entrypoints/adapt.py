@@ -9,13 +9,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import AdaptConfig
+from nertransfer.commands.run import run
+from nertransfer.core.config import AdaptConfig
 
 
 def main(config: AdaptConfig) -> None:
-    from nertransfer.adaptation import adapt
-    from nertransfer.store import client, open_study, resolve_uri, study_name
+    from nertransfer.studies.adaptation import adapt
+    from nertransfer.tracking.addresses import resolve_uri
+    from nertransfer.tracking.store import client, open_study, study_name
 
     study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking, "adaptations"))
     folder = adapt(config, study)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import DataConfig
-from nertransfer.corpus import load, summary_rows
-from nertransfer.corpus_table import findings_text, table, write_csv
+from nertransfer.commands.run import run
+from nertransfer.core.config import DataConfig
+from nertransfer.corpora.corpus import load
+from nertransfer.corpora.description import findings_text, summary_rows, table, write_csv
 
 
 def main(config: DataConfig) -> None:

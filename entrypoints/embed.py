@@ -12,14 +12,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import EmbedConfig
+from nertransfer.commands.run import run
+from nertransfer.core.config import EmbedConfig
 
 
 def main(config: EmbedConfig) -> None:
-    from nertransfer.representations import embed
-    from nertransfer.store import client, resolve_uri
-    from nertransfer.study_data import settled
+    from nertransfer.studies.embeddings import embed
+    from nertransfer.tracking.addresses import resolve_uri
+    from nertransfer.tracking.store import client
+    from nertransfer.tracking.study_data import settled
 
     store = client(resolve_uri(config.tracking), must_exist=True)
     print(embed(*settled(config, store, must_be_there=True)).text())

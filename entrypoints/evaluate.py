@@ -13,14 +13,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import EvaluateConfig
+from nertransfer.commands.run import run
+from nertransfer.core.config import EvaluateConfig
 
 
 def main(config: EvaluateConfig) -> None:
-    from nertransfer.measurements import scores_table
-    from nertransfer.rescoring import evaluate, settled
-    from nertransfer.store import client, resolve_uri
+    from nertransfer.scoring.measurements import scores_table
+    from nertransfer.studies.rescoring import evaluate, settled
+    from nertransfer.tracking.addresses import resolve_uri
+    from nertransfer.tracking.store import client
 
     print(scores_table(evaluate(*settled(config, client(resolve_uri(config.tracking))))))
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import ExportConfig
+from nertransfer.commands.run import run
+from nertransfer.core.config import ExportConfig
 
 
 def main(config: ExportConfig) -> None:
-    from nertransfer.export import export
-    from nertransfer.store import client, resolve_uri
+    from nertransfer.serving.export import export
+    from nertransfer.tracking.addresses import resolve_uri
+    from nertransfer.tracking.store import client
 
     folder = export(config, client(resolve_uri(config.tracking), must_exist=True))
     print(f"exported to {folder}" + (f", and uploaded to {config.push_to}" if config.push_to else ""))

@@ -11,14 +11,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import ImportConfig
+from nertransfer.commands.run import run
+from nertransfer.core.config import ImportConfig
 
 
 def main(config: ImportConfig) -> None:
-    from nertransfer import importing, schema, store_files
-    from nertransfer.nouns import count
-    from nertransfer.store import client, open_study, resolve_uri, study_name
+    from nertransfer.core import schema
+    from nertransfer.core.text import count
+    from nertransfer.studies.published import importing
+    from nertransfer.tracking import store_files
+    from nertransfer.tracking.addresses import resolve_uri
+    from nertransfer.tracking.store import client, open_study, study_name
 
     study = open_study(client(resolve_uri(config.tracking)), study_name(config.data, config.tracking))
     store_files.check(study)  # before thousands of files are read

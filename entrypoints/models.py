@@ -11,14 +11,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import ModelsConfig
+from nertransfer.commands.run import run
+from nertransfer.core.config import ModelsConfig
 
 
 def main(config: ModelsConfig) -> None:
-    from nertransfer.store import client, resolve_uri
-    from nertransfer.study_data import at_hand
-    from nertransfer.versions import read, table
+    from nertransfer.registry.versions import read, table
+    from nertransfer.tracking.addresses import resolve_uri
+    from nertransfer.tracking.store import client
+    from nertransfer.tracking.study_data import at_hand
 
     store = client(resolve_uri(config.tracking), must_exist=True)
     sources = config.sources or config.data.languages

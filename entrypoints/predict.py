@@ -14,14 +14,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import PredictConfig
+from nertransfer.commands.run import run
+from nertransfer.core.config import PredictConfig
 
 
 def main(config: PredictConfig) -> None:
-    from nertransfer.nouns import count
-    from nertransfer.prediction import predict
-    from nertransfer.rendering import visible
+    from nertransfer.core.text import count
+    from nertransfer.serving.prediction import predict
+    from nertransfer.serving.rendering import visible
 
     terminal = sys.stdout.isatty()
     outcome = predict(config, colours=terminal and not os.environ.get("NO_COLOR"))

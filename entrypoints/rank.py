@@ -12,14 +12,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import RankConfig
+from nertransfer.commands.run import run
+from nertransfer.core.config import RankConfig
 
 
 def main(config: RankConfig) -> None:
-    from analysis import report
-    from nertransfer.store import client, resolve_uri
-    from nertransfer.study_data import settled
+    from analysis.report import report
+    from nertransfer.tracking.addresses import resolve_uri
+    from nertransfer.tracking.store import client
+    from nertransfer.tracking.study_data import settled
 
     config, _ = settled(config, client(resolve_uri(config.tracking), must_exist=True))
     report.recommend(config)

@@ -10,18 +10,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import RegisterConfig
+from nertransfer.commands.run import run
+from nertransfer.core.config import RegisterConfig
 
 
 def main(config: RegisterConfig) -> None:
-    from nertransfer.card_facts import corpora_at_hand
-    from nertransfer.lineage import REPLACE_ALL
-    from nertransfer.registry import register
-    from nertransfer.store import client, resolve_uri
-    from nertransfer.study_data import settled
-    from nertransfer.trained_cells import finished_places
-    from nertransfer.versions import only, stale_lines
+    from nertransfer.registry.card_facts import corpora_at_hand
+    from nertransfer.registry.register import register
+    from nertransfer.registry.selection import REPLACE_ALL
+    from nertransfer.registry.versions import only, stale_lines
+    from nertransfer.tracking.addresses import resolve_uri
+    from nertransfer.tracking.runs import finished_places
+    from nertransfer.tracking.store import client
+    from nertransfer.tracking.study_data import settled
 
     config, study = settled(config, client(resolve_uri(config.tracking), must_exist=True))
     cells = only(finished_places(study), config.sources or config.data.languages)

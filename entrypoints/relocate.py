@@ -12,13 +12,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import RelocateConfig
+from nertransfer.commands.run import run
+from nertransfer.core.config import RelocateConfig
 
 
 def main(config: RelocateConfig) -> None:
-    from nertransfer.relocation import relocate
-    from nertransfer.store import client, resolve_uri
+    from nertransfer.commands.relocation import relocate
+    from nertransfer.tracking.addresses import resolve_uri
+    from nertransfer.tracking.store import client
 
     uri = resolve_uri(config.tracking)
     client(uri, must_exist=True)  # raises where it is no store

@@ -9,13 +9,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import RollbackConfig
+from nertransfer.commands.run import run
+from nertransfer.core.config import RollbackConfig
 
 
 def main(config: RollbackConfig) -> None:
-    from nertransfer.store import client, resolve_uri
-    from nertransfer.versions import roll_back
+    from nertransfer.registry.versions import roll_back
+    from nertransfer.tracking.addresses import resolve_uri
+    from nertransfer.tracking.store import client
 
     change = roll_back(client(resolve_uri(config.tracking), must_exist=True), config.language, config.version)
     print(f"{change.model}: {change.text}")

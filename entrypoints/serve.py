@@ -10,17 +10,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import ServeConfig
+from nertransfer.commands.run import run
+from nertransfer.core.config import ServeConfig
 
 
 def main(config: ServeConfig) -> None:
     from contextlib import closing
 
-    from nertransfer.listening import listener
+    from nertransfer.commands.listening import listener
 
     with closing(listener(config.host, config.port)) as listening:
-        from nertransfer.serving import serve  # takes seconds to import, and the model to load
+        from nertransfer.serving.server import serve  # takes seconds to import, and the model to load
 
         serve(config, listening)
 

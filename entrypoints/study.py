@@ -10,33 +10,33 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import AnalyseConfig, StudyConfig
+from nertransfer.commands.run import run
+from nertransfer.core.config import AnalyseConfig, StudyConfig
 
 
 def main(config: StudyConfig) -> None:
-    from nertransfer import pool
-    from nertransfer.nouns import count
-    from nertransfer.store import client, exists, find_study, open_study, resolve_uri, study_name
+    from nertransfer.core.text import count
+    from nertransfer.studies.executors import local
+    from nertransfer.tracking.addresses import resolve_uri
+    from nertransfer.tracking.store import client, exists, find_study, open_study, study_name
 
     if config.executor == "local":
-        pool.prepare()  # workers, or what measures for a plan, import beside this process, not after it
+        local.prepare()  # workers, or what measures for a plan, import beside this process, not after it
     uri, name = resolve_uri(config.tracking), study_name(config.data, config.tracking)
-    if config.plan:
-        from nertransfer import forecast
+    from nertransfer.studies import costs
 
-        study = find_study(client(uri), name) if exists(uri) else None
-        print(forecast.text(forecast.foresee(config, study), name, uri))
+    if config.plan:
+        print(costs.text(costs.foresee(config, find_study(client(uri), name) if exists(uri) else None), name, uri))
         return
-    from nertransfer import mlflow_pages
-    from nertransfer.study import REPORT, run_study, write_study_scripts
+    from nertransfer.commands import mlflow_pages
+    from nertransfer.studies.study import run_study, write_study_scripts
 
     study = open_study(client(uri), name)
     if config.executor == "script":
         scripts, number = write_study_scripts(config, study)
-        then = "run this command with --executor local: it registers the best seeds and writes the report"
-        submit = "submit with sbatch, and then " if scripts else ""
-        print(f"{count(number, 'cell')} in {count(len(scripts), 'array')}; {submit}{then}", *scripts, sep="\n")
+        then = "submit with sbatch, and then " if scripts else ""
+        then += "run this command with --executor local: it registers the best seeds and writes the report"
+        print(f"{count(number, 'cell')} in {count(len(scripts), 'array')}; {then}", *scripts, sep="\n")
         return
     outcome = run_study(config, study)
     for change in outcome.changes:
@@ -45,13 +45,13 @@ def main(config: StudyConfig) -> None:
     for cell, error in outcome.failed.items():
         print(f"failed: {cell}: {error}", file=sys.stderr)
     if outcome.ran or outcome.found:
-        with outcome.timing.phase(REPORT):
-            from analysis import report
+        with outcome.timing.phase(costs.REPORT):
+            from analysis.report import report
 
             where, by = config.output, config.selection_split
-            report.write(AnalyseConfig(data=config.data, tracking=outcome.tracking, output=where, selection_split=by))
-    pages = mlflow_pages.of_study(study.client, study.experiment_id) if outcome.ran or outcome.found else ""
-    print(outcome.timing.table(), *filter(None, [pages]), sep="\n")
+            report.write(AnalyseConfig(config.data, outcome.tracking, where, selection_split=by))
+    pages = [mlflow_pages.of_study(study.client, study.experiment_id)] if outcome.ran or outcome.found else []
+    print(outcome.timing.table(), *filter(None, pages), sep="\n")
     if outcome.failed:
         raise SystemExit(1)
 

@@ -9,22 +9,24 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import TrainConfig
+from nertransfer.commands.run import run
+from nertransfer.core.config import TrainConfig
 
 
 def main(config: TrainConfig) -> None:
-    from nertransfer import launch, processes
+    from nertransfer.core import processes
+    from nertransfer.studies.executors import launch
 
     if config.num_processes > 1 and not processes.launched():
         raise SystemExit(launch.relaunch(config.num_processes, __file__, sys.argv[1:], config.run.device))
     launch.check_world(config.num_processes)
 
-    from nertransfer.cell import make_training_accelerator
-    from nertransfer.claims import slurm_task
-    from nertransfer.slurm_task import TAKEN_STATUS
-    from nertransfer.store import client, open_study, resolve_uri, study_name
-    from nertransfer.study import train
+    from nertransfer.studies.executors.slurm_task import TAKEN_STATUS
+    from nertransfer.studies.runner import train
+    from nertransfer.tracking.addresses import resolve_uri
+    from nertransfer.tracking.claims import slurm_task
+    from nertransfer.tracking.store import client, open_study, study_name
+    from nertransfer.training.accelerator import make_training_accelerator
 
     accelerator = make_training_accelerator(config.recipe, config.run)
     study = None

@@ -10,27 +10,28 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
 
-from nertransfer.commandline import run
-from nertransfer.config import UiConfig
+from nertransfer.commands.run import run
+from nertransfer.core.config import UiConfig
 
 
 def main(config: UiConfig) -> None:
     from contextlib import closing
 
-    from nertransfer.listening import listener
-    from nertransfer.store_address import is_served, public_uri, resolve_uri
+    from nertransfer.commands.listening import listener
+    from nertransfer.tracking.addresses import is_served, public_uri, resolve_uri
 
     uri = resolve_uri(config.tracking)
     if is_served(uri):  # by a server that has these pages
-        from nertransfer import mlflow_pages, store
+        from nertransfer.commands import mlflow_pages
+        from nertransfer.tracking import store
 
         print(mlflow_pages.overview(store.client(uri), public_uri(uri)))
         return
     with closing(listener("127.0.0.1", config.port)) as listening:
-        from nertransfer import store
+        from nertransfer.tracking import store
 
         opened = store.client(uri, must_exist=True)
-        from nertransfer import mlflow_server  # takes seconds to import
+        from nertransfer.commands import mlflow_server  # takes seconds to import
 
         mlflow_server.serve(opened, listening)
 

@@ -17,10 +17,10 @@ import pytest
 from absent import absent
 from warm import PROJECT, Warm
 
-from nertransfer.pool import PRELOADED
+from nertransfer.studies.executors.local import PRELOADED
 
 if TYPE_CHECKING:
-    from nertransfer.store import Study  # imports MLflow, which few tests need
+    from nertransfer.tracking.store import Study  # imports MLflow, which few tests need
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = (
@@ -40,7 +40,7 @@ def pytest_sessionstart() -> None:
 
     Else every worker of a study imports for ten seconds where a report was written before.
     """
-    preloaded = [*PRELOADED, "analysis.plots", "analysis.error_pages", "foreknown"]
+    preloaded = [*PRELOADED, "analysis.report.plots", "analysis.report.html.error_pages", "foreknown"]
     forkserver.set_forkserver_preload(preloaded)
     forkserver.set_forkserver_preload = lambda _modules: None
 
@@ -69,7 +69,7 @@ def _global_addresses_of_mlflow() -> Iterator[None]:
 def _no_memory_of_the_hub() -> Iterator[None]:
     """A process looks a start of the hub up once; each test has a hub of its own."""
     yield
-    if (files := sys.modules.get("nertransfer.start_files")) is not None:
+    if (files := sys.modules.get("nertransfer.encoders.start_files")) is not None:
         files.forget()
 
 

@@ -1,0 +1,54 @@
+"""What in the corpora themselves can mislead a reader of the scores: corpora -> frames. Pure."""
+
+from collections.abc import Mapping
+from itertools import combinations, permutations
+
+import pandas as pd
+
+from nertransfer.core.schema import SPLITS
+from nertransfer.corpora.corpus import Corpus
+from nertransfer.corpora.labels import stray_positions
+
+REPEATED_COLUMNS = ["source", "target", "earlier", "later", "repeated", "sentences", "percent"]
+STRAY_COLUMNS = ["language", "split", "stray_tags", "first_line"]
+
+
+def repeated_sentences(corpora: Mapping[str, Corpus]) -> pd.DataFrame:
+    """Sentences of a later split whose words, whatever their tags, also stand as a sentence of an earlier one.
+
+    First, for every language (source and target alike), train-dev, train-test and dev-test, also where
+    nothing repeats. Then train of the source against test of another target, only where something does.
+    ``earlier`` and ``later`` name the splits, ``repeated`` counts the sentences of the later one that
+    repeat, each time they occur, of ``sentences`` in all; ``percent`` is NaN for a split without any.
+    """
+    known = {
+        (language, name): {sentence.words for sentence in corpus.splits[name].sentences}
+        for language, corpus in corpora.items()
+        for name in SPLITS
+    }
+
+    def row(source: str, target: str, earlier: str, later: str) -> tuple[str, str, str, str, int, int]:
+        sentences = corpora[target].splits[later].sentences
+        repeated = sum(sentence.words in known[source, earlier] for sentence in sentences)
+        return source, target, earlier, later, repeated, len(sentences)
+
+    own = [row(language, language, *pair) for language in corpora for pair in combinations(SPLITS, 2)]
+    across = [row(source, target, "train", "test") for source, target in permutations(corpora, 2)]
+    rows = [*own, *(found for found in across if found[4])]
+    table = pd.DataFrame(rows, columns=REPEATED_COLUMNS[:-1])
+    return table.assign(percent=(100 * table["repeated"] / table["sentences"]).astype(float))
+
+
+def stray_gold_tags(corpora: Mapping[str, Corpus]) -> pd.DataFrame:
+    """I- tags in the corpora that continue no entity (`nertransfer.corpora.labels.is_stray`), a row per split with any.
+
+    ``first_line`` is the line of the first one in its file (from 1), missing where the split came from no file.
+    """
+    rows = []
+    for language, corpus in corpora.items():
+        for name in SPLITS:
+            split = corpus.splits[name]
+            if stray := sum(len(stray_positions(sentence.tags)) for sentence in split.sentences):
+                lines = split.findings.stray_tags.lines
+                rows.append((language, name, stray, lines[0] if lines else None))
+    return pd.DataFrame(rows, columns=STRAY_COLUMNS).astype({"stray_tags": int, "first_line": "Int64"})

@@ -1,0 +1,142 @@
+"""The planned grid of a study, and the order in which starts, sources and targets are shown. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+from mlflow.entities import Run
+
+from analysis.reading.results import FEW_SHOT, StudyResults, by_prefix
+from nertransfer.core import grid, schema
+from nertransfer.core.schema import ALL
+from nertransfer.corpora.languages import LANGUAGES
+
+# --- the grid, and the order of everything --------------------------------------------------------
+
+
+def planned_grid(studies: Sequence[Run]) -> dict[str, list] | None:
+    """Starts, sources, targets and seeds of the latest study run that tells them; None without one."""
+    names = ("starts", "sources", "targets", "seeds", "pivots")
+    for run in sorted(studies, key=lambda run: (run.info.start_time, run.info.run_id), reverse=True):
+        # a study without pivots may have been tracked before there were any
+        texts = [run.data.params.get(schema.CONFIG + name, "") for name in names]
+        lists = [[part.strip() for part in text.split(",") if part.strip()] for text in texts]
+        axes: dict[str, list] = dict(zip(names, lists, strict=True))
+        pivots = axes["pivots"]
+        needed = [values for name, values in axes.items() if name != "pivots"]
+        if all(needed) and all(seed.isdecimal() for seed in axes["seeds"]):
+            pairs = grid.pairs(axes["starts"], axes["sources"], pivots)
+            return {
+                "starts": list(dict.fromkeys(start for start, _ in pairs)),
+                "sources": list(dict.fromkeys([*axes["sources"], *pivots])),
+                "pivots": pivots,
+                "targets": axes["targets"],
+                "seeds": sorted(int(seed) for seed in axes["seeds"]),
+                "pairs": pairs,
+            }
+    return None
+
+
+def planned_few_shot(studies: Sequence[Run]) -> list[grid.Configuration] | None:
+    """The configurations with a few sentences of a target that the latest study run tells; None without one."""
+    latest = max(studies, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
+    axes = None if latest is None else planned_grid([latest])
+    if latest is None or axes is None:
+        return None
+    names = (schema.FEW_SHOT_LANGUAGE + "s", schema.FEW_SHOT_SENTENCES, schema.FEW_SHOT_MODE)
+    languages, sentences, mode = (latest.data.params.get(schema.CONFIG + name, "") for name in names)
+    numbers = [int(text) for text in sentences.split(",") if text.strip().isdecimal()]
+    wanted = [text.strip() for text in languages.split(",") if text.strip()]
+    return [one for one in grid.configurations(axes["pairs"], wanted, numbers, mode) if one[2] is not None]
+
+
+def families_of(cells: Sequence[Run]) -> dict[str, str]:
+    """Family by language: as the runs' tags say (the newest wins), else as the list of known languages does."""
+    return {code: language.family for code, language in LANGUAGES.items()} | by_prefix(cells, schema.FAMILY)
+
+
+class Order:
+    """The order of starts and languages, the same in every frame."""
+
+    def __init__(
+        self,
+        planned: Mapping[str, list] | None,
+        kept: Iterable[tuple[str, str, int]],
+        scores: pd.DataFrame,
+    ) -> None:
+        identities = list(kept)
+        planned = planned or {}
+        self._found = {
+            "starts": sorted({start for start, _, _ in identities}),
+            "sources": sorted({source for _, source, _ in identities}),
+            "targets": sorted(set(scores["target"])),
+            "seeds": sorted({seed for _, _, seed in identities}),
+        }
+        self._planned = planned
+        starts = dict.fromkeys([*planned.get("starts", []), *self._found["starts"]])
+        self.starts = sorted(starts, key=lambda name: name != grid.BASE)  # stable: the rest keeps its order
+        axes = ("sources", "targets")
+        given = [name for found in (planned, self._found) for axis in axes for name in found.get(axis, [])]
+        self.languages = list(dict.fromkeys(given))
+
+    def grid(self) -> dict[str, list]:
+        """The planned grid in this order; without a plan, what was found."""
+        axes = {name: list(self._planned.get(name) or found) for name, found in self._found.items()}
+        axes["starts"].sort(key=self.starts.index)
+        axes["sources"].sort(key=self.languages.index)
+        axes["targets"].sort(key=self.languages.index)
+        pairs = self._planned.get("pairs") or grid.pairs(axes["starts"], axes["sources"])
+        ranked = sorted(pairs, key=lambda pair: (self.starts.index(pair[0]), self.languages.index(pair[1])))
+        return axes | {"pairs": ranked, "pivots": list(self._planned.get("pivots", []))}
+
+    def sort(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return _sorted(frame, self.starts, self.languages)
+
+
+def _sorted(frame: pd.DataFrame, starts: Sequence[str], languages: Sequence[str]) -> pd.DataFrame:
+    """The frame's rows in order of all columns that name something, index renewed."""
+    ranks = {
+        "start": {name: i for i, name in enumerate(starts)},
+        "source": {name: i for i, name in enumerate(languages)},
+        "target": {name: i for i, name in enumerate(languages)},
+        schema.FEW_SHOT_LANGUAGE: {name: i for i, name in enumerate(languages)},
+        "split": {name: i for i, name in enumerate(schema.SCORED_SPLITS)},
+    }
+    by = [
+        c
+        for c in ("start", "source", *FEW_SHOT, "seed", "target", "split", "category", "ended", "run_id")
+        if c in frame
+    ]
+
+    def key(column: pd.Series) -> pd.Series:
+        if column.name in ranks:  # a failed cell may name what is nowhere else: last
+            return column.map(ranks[str(column.name)]).fillna(len(ranks[str(column.name)])).astype(float)
+        if column.name == "ended":  # what still runs ends after all that has
+            return column.where(column != "", "running")
+        return column.where(column != ALL, "") if column.name == "category" else column
+
+    return frame.sort_values(by, key=key, kind="stable", ignore_index=True)
+
+
+def in_order(found: StudyResults, languages: Sequence[str]) -> StudyResults:
+    """The same results with the languages in another order, everywhere. Raises ValueError on other ones."""
+    if sorted(languages) != sorted(found.languages):
+        raise ValueError(f"{languages} are not the languages of the study, {found.languages}")
+    starts = list(dict.fromkeys([*found.plan["starts"], *found.frame["start"]]))
+    every = ("frame", "overall", "cells", "duplicates", "digests")
+    frames = {name: _sorted(getattr(found, name), starts, languages) for name in (*every, "unions")}
+    few = found.few_shot
+    ordered = {name: _sorted(getattr(few, name), starts, languages) for name in every}
+    rank = list(languages).index
+    plan = found.plan | {axis: sorted(found.plan[axis], key=rank) for axis in ("sources", "targets", "pivots")}
+    plan["pairs"] = sorted(found.plan["pairs"], key=lambda pair: (starts.index(pair[0]), rank(pair[1])))
+    return replace(found, **frames, plan=plan, languages=list(languages), few_shot=replace(few, **ordered))
+
+
+def language_order(found: StudyResults, order: str) -> list[str]:
+    """The languages as ``given`` by the study, or by ``family`` or ``region``, then by name; unknown ones last."""
+    if order == "given":
+        return found.languages
+    regions = {code: language.region for code, language in LANGUAGES.items()}
+    groups = {"family": found.families, "region": regions}[order]
+    return sorted(found.languages, key=lambda name: (name not in groups, groups.get(name, ""), name))

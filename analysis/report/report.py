@@ -1,0 +1,392 @@
+"""Composes the report of a study and is the only writer of output files.
+
+Everything is computed and drawn before the first file is touched, into a folder beside the
+report; the files are then swapped in, so an analysis that fails leaves the previous report.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from tqdm import tqdm
+
+from analysis.embeddings import alignment
+from analysis.ranking import recommendation
+from analysis.reading import files as reading_files
+from analysis.reading import frames as reading_frames
+from analysis.reading import order as reading_order
+from analysis.reading import read
+from analysis.reading.results import StudyResults
+from analysis.reading.vectors import Embedded
+from analysis.report import background, experiment_note, study_analysis
+from analysis.report.background import Encoded, collected_rarely
+from analysis.report.figures import error_figures, figures, safe_name
+from analysis.report.html import error_pages, page
+from analysis.report.html.error_pages import ErrorReport
+from analysis.report.paper_tables import category_table, model_table, pretraining_table, typeset
+from analysis.report.sections import page as sections
+from analysis.report.sections import reasons as reason_sections
+from analysis.report.sections import scores
+from analysis.report.study_analysis import SPLIT, Computed, minus_reference, without_averages
+from analysis.statistics import tables
+from analysis.transfer import chosen_models, matrices
+from analysis.transfer.views import views
+from nertransfer.core import schema
+from nertransfer.core.config import AnalyseConfig, RankConfig
+from nertransfer.core.console import progress_bar
+from nertransfer.core.errors import InputError
+from nertransfer.core.files import make_folder
+from nertransfer.core.options import DataOptions
+from nertransfer.core.schema import ALL
+from nertransfer.core.text import count
+from nertransfer.corpora import corpus
+from nertransfer.corpora.corpus import Corpus
+from nertransfer.corpora.languages import LANGUAGES
+from nertransfer.tracking import store_files, ui_links
+from nertransfer.tracking.addresses import public_uri, resolve_uri
+from nertransfer.tracking.store import Study, client, inherited_run, study_name
+
+INDEX = "index.html"
+
+
+@collected_rarely()
+def write(config: AnalyseConfig) -> Path:
+    """Write the report of a study to ``<output>/<study>/`` and log it as artifacts of an analysis run.
+
+    Returns the path of ``index.html`` and prints it. Other files in the folder stay. Raises
+    InputError when the study cannot be read; nothing is written then.
+    """
+    uri, study = resolve_uri(config.tracking), study_name(config.data, config.tracking)
+    background.prepare()
+    found = read.read(uri, study)
+    found = reading_order.in_order(found, _languages(found, config.order))
+    corpora, without = _corpora(config.data, found)
+    folder = Path(config.output).absolute() / safe_name(study)
+    make_folder(folder, "output")
+    shown = views(found.frame, found.plan, found.languages)
+    reference = study_analysis.reference_of(found, shown)
+    errors = _errors(found, uri, corpora, study_analysis.error_groups(shown), reference)
+    counts = reading_files.sentence_counts(found, uri, SPLIT)
+    published = config.style == "published"
+    models, embedded = reading_files.embeddings(found, uri)
+    with progress_bar(int(models["used"].sum()), "embeddings", "model", show=bool(len(models))) as bar:
+        done = study_analysis.compute(
+            found, shown, reference, counts, corpora or without, reading_files.import_tables(found, uri), published,
+            config.selection_split, (models, _counted(embedded, bar)) if len(models) else None,
+        )  # fmt: skip
+    drawn, captions = figures(done)  # they are drawn while the rest is computed and written
+    done = replace(done, errors=errors.result())
+    files = compose(done, drawn, captions, uri, published)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        new = Path(temporary) / "new"
+        for name, content in files.items():
+            path = new / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        try:
+            _log(client(uri, must_exist=True), done, new)
+        finally:  # an artifact store out of reach does not cost the local report
+            _swap(new, folder, Path(temporary) / "old")
+    absent = matrices.missing_cells(done.missing)
+    print(f"report: {folder / INDEX} ({_missing_text(absent)})")
+    return folder / INDEX
+
+
+def _counted(several: Iterable[Embedded], bar: tqdm) -> Iterator[Embedded]:
+    for one in several:
+        yield one
+        bar.update()
+
+
+def recommend(config: RankConfig) -> Path:
+    """Rank the sources of a study for a target: print the table, write it to ``<output>/<study>/recommended/``.
+
+    Two files, ``<target>-<start>.csv`` and ``<target>-<start>.judged.csv``: the ranking, and the ways to rank. Returns
+    the path of the first. Raises InputError where study, start or target do not allow it; nothing is written then.
+    """
+    study = study_name(config.data, config.tracking)
+    found = read.read(resolve_uri(config.tracking), study)
+    config = replace(config, start=config.start or recommendation.usual_start(found))
+    corpora, without = _corpora(config.data, found)
+    encoder = None
+    if config.encoder and corpora:  # without the sources' texts it had nothing to compare
+        from nertransfer.studies.embeddings import TextEncoder  # only where it is asked for: it takes seconds to import
+
+        encoder = TextEncoder(config.encoder, config.data)
+    done = recommendation.compute(found, config, corpora, without, encoder)
+    name = f"{safe_name(f'{config.target}-{config.start}')}.csv"
+    path = Path(config.output).absolute() / safe_name(study) / "recommended" / name
+    make_folder(path.parent, "output")
+    for place, frame in ((path, done.table), (path.with_suffix(".judged.csv"), done.judged.table)):
+        new = place.with_name(f".{place.name}.{os.getpid()}")
+        new.write_text(tables.csv_text(frame), encoding="utf-8")
+        new.replace(place)
+    print(recommendation.text(done, config), f"Written: {path}", sep="\n\n")
+    return path
+
+
+def _swap(new: Path, folder: Path, old: Path) -> None:
+    """Put every entry of ``new`` in the place of the one of that name in ``folder``; others stay."""
+    old.mkdir()
+    for entry in sorted(new.iterdir()):
+        place = folder / entry.name
+        if place.exists() or place.is_symlink():
+            shutil.move(place, old / entry.name)
+        entry.rename(place)
+
+
+def _log(server: MlflowClient, done: Computed, folder: Path) -> None:
+    """Log the folder as artifacts of an analysis run: the one that is open for this process, or a new one.
+
+    The experiment's page then opens on the study's results. A store that should not be written to costs one line.
+    """
+    experiment_id = done.found.experiment_id
+    if reason := store_files.unfit(Study(server, experiment_id, done.found.study), told=True):
+        print(f"the report is not logged with the study: {reason}", file=sys.stderr)
+        return
+    tags = {schema.KIND: schema.KIND_ANALYSIS}
+    run_id = inherited_run(server, experiment_id)
+    if run_id is None:
+        run_id = server.create_run(experiment_id, tags=tags, run_name="analysis").info.run_id
+    else:
+        for key, value in tags.items():
+            server.set_tag(run_id, key, value)
+    try:
+        server.log_artifacts(run_id, str(folder), "report")
+        configurations = (done.found.frame["start"] + "-" + done.found.frame["source"]).unique().tolist()
+        best = chosen_models.champions(done.cards, done.found.cells)
+        shown = ui_links.view_tags(done.found.languages, configurations, best) | ui_links.EXPERIMENT_KIND
+        shown[schema.NOTE] = experiment_note.note(done, ui_links.run_page("", experiment_id, run_id))
+        _describe(server, experiment_id, shown)
+    except BaseException:
+        server.set_terminated(run_id, "FAILED")
+        raise
+    server.set_terminated(run_id, "FINISHED")
+
+
+def _describe(server: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of an experiment; one that the server refuses is told and costs no report."""
+    for key, value in tags.items():
+        try:
+            server.set_experiment_tag(experiment_id, key, value)
+        except MlflowException as error:
+            print(f"the study's page in MLflow is without {key}: {error}", file=sys.stderr)
+
+
+def _languages(found: StudyResults, order: str) -> list[str]:
+    """The order of the languages, which clustering takes from the scores of the first start."""
+    if order != "clustering":
+        return reading_order.language_order(found, order)
+    first = matrices.axes(found.frame, found.plan, found.languages)
+    start = next(iter(first))
+    return matrices.clustered(matrices.transfer_matrix(found.frame, start, *first[start]), found.languages)
+
+
+def _corpora(data: DataOptions, found: StudyResults) -> tuple[dict[str, Corpus], str]:
+    """The corpora of the study's languages, if they are those that were scored; else none, and why."""
+    wanted = [name for name in found.languages if name in found.corpora]
+    try:
+        if not wanted:
+            raise InputError("no run says which corpora its scores are of")
+        if not data.data or not corpus.are_at_hand(data):
+            raise InputError("not at hand")
+        existing = corpus.names(data)
+        there = tuple(name for name in wanted if name in existing)
+        if not there:
+            raise InputError("it has none of the study's languages")
+        corpora = corpus.load(replace(data, languages=there))
+    except InputError as error:
+        reason = str(error)
+    else:
+        other = [name for name, one in corpora.items() if found.corpora[name] != one.digest]
+        if not other:
+            return {name: corpora[name] for name in found.languages if name in corpora}, ""
+        reason = f"its {', '.join(other)} differ from what was scored"
+    return {}, f"data={data.data!r}: {reason}" if data.data else f"the study's data: {reason}"
+
+
+def _errors(
+    found: StudyResults,
+    uri: str,
+    corpora: dict[str, Corpus],
+    groups: Mapping[str, Sequence[tuple[str, str]]],
+    reference: str,
+) -> "Future[ErrorReport | None]":
+    """The error analysis, which goes on beside the rest; None without corpora or predictions."""
+    files = reading_files.predicted_entities(found, uri, SPLIT) if corpora else {}
+    return background.beside(
+        error_pages.analyse, found.study, f"../{INDEX}", files, corpora, found.languages, groups, reference
+    )
+
+
+# --- what is in the report -----------------------------------------------------------------------
+
+
+def compose(
+    done: Computed, drawn: "Mapping[str, Future[Encoded]]", captions: Mapping[str, str], uri: str, published: bool
+) -> dict[str, bytes]:
+    """Every file of the report by its name inside the folder; ``drawn`` and ``captions`` as `figures` gives them."""
+    file_of = {view.name: f"transfer/{safe_name(view.name)}.csv" for view in done.views}
+    of_errors, captions_of_errors = error_figures(done)
+    drawn, captions = {**drawn, **of_errors}, {**captions, **captions_of_errors}
+    texts = {
+        **_frames(done),
+        **_transfer(done),
+        **_overlap(done),
+        **_errors_found(done),
+        **_audit(done),
+        **_papers(done, published),
+    }
+    files = {name: text.encode() for name, text in texts.items()}
+    files |= background.encoded(drawn)
+    images = {stem: files[f"{stem}.png"] for stem in captions}
+    run_url = _run_url(uri, done.found.experiment_id)
+    shown = sections.page(done, file_of, captions, images, run_url, public_uri(uri), [*sorted(files), INDEX])
+    files[INDEX] = page.render(shown).encode()
+    return dict(sorted(files.items()))
+
+
+def _frames(done: Computed) -> dict[str, str]:
+    """Long tables."""
+    found = done.found
+    frames = {
+        "results": reading_frames.every_score(found),
+        "overall": reading_frames.with_few_shot(found.overall, found.few_shot.overall),
+        "cells": reading_frames.with_few_shot(found.cells, found.few_shot.cells),
+        "missing": done.missing,
+        "duplicates": reading_frames.every_duplicate(found),
+        "best_source": done.best,
+        "by_relation": done.relations,
+        "by_category": done.by_category,
+        "by_mode": scores.modes_table(done),
+        "pretraining": done.pretraining,
+        "categories": done.in_language,
+        "model_cards": done.cards,
+        "statistics/intervals": done.intervals,
+        "statistics/differences": done.differences,
+        "statistics/starts": done.start_averages,
+        "statistics/ranks": done.ranks,
+        "statistics/rank_agreement": done.agreement,
+        "statistics/seeds_needed": done.seeds,
+        "statistics/mixed_model": done.mixed.terms,
+    }
+    if done.representations is not None:
+        represented = done.representations
+        frames |= {
+            "embeddings/models": represented.models,
+            "embeddings/points": represented.points,
+            "embeddings/alignment": represented.alignment,
+            "embeddings/alignment_means": alignment.alignment_means(represented.alignment),
+            "embeddings/by_relation": represented.relations,
+            "embeddings/silhouettes": represented.silhouettes,
+            "embeddings/seeds": represented.seeds,
+            "embeddings/cka": represented.cka,
+            "embeddings/associations": represented.associations,
+        }
+    if not isinstance(done.ranking, str):
+        frames |= {"ranking/judged": done.ranking.table, "ranking/leave_one_out": done.ranking.left_out}
+    if len(done.multi_source):
+        frames["multi_source"] = done.multi_source
+    if len(done.learning_curves):
+        frames |= {"few_shot": done.learning_curves, "few_shot_saved": done.saved}
+    return {f"{name}.csv": tables.csv_text(frame) for name, frame in frames.items()}
+
+
+def _transfer(done: Computed) -> dict[str, str]:
+    """Matrices: mean, sd and n; zero-shot alone; less the reference; and the same by category in folders."""
+    texts = {}
+    for view in done.views:
+        for category, one in done.matrices[view.name].items():
+            folder = "transfer" if category == ALL else f"transfer/{safe_name(category)}"
+            stem = f"{folder}/{safe_name(view.name)}"
+            texts[f"{stem}.csv"] = tables.matrix_csv(one.mean)
+            texts[f"{stem}.sd.csv"] = tables.matrix_csv(one.sd)
+            texts[f"{stem}.n.csv"] = tables.csv_text(without_averages(one.n), index=True)
+            inner = without_averages(one.mean)
+            others = np.array([[not view.is_own(row, t) for t in inner.columns] for row in inner.index], dtype=bool)
+            zero_shot = matrices.masked(inner, others.reshape(inner.shape))
+            texts[f"{stem}.zero-shot.csv"] = tables.matrix_csv(zero_shot)
+            less = minus_reference(done, view, category)
+            if less is not None:
+                texts[f"{stem}-minus-{safe_name(done.reference)}.csv"] = tables.matrix_csv(matrices.with_average(less))
+    return texts
+
+
+def _overlap(done: Computed) -> dict[str, str]:
+    if done.overlap is None:
+        return {}
+    found = done.overlap
+    counted = {
+        f"overlap/{'all' if category == ALL else safe_name(category)}.csv": tables.csv_text(matrix, index=True)
+        for category, matrix in found.published.items()
+    }
+    frames = {
+        "train_test": found.table, "train_exposure": found.exposure, "associations": found.associations,
+        "dyads": found.points,
+    }  # fmt: skip
+    return counted | {f"overlap/{name}.csv": tables.csv_text(frame) for name, frame in frames.items()}
+
+
+def _errors_found(done: Computed) -> dict[str, str]:
+    if done.errors is None:
+        return {}
+    found = done.errors.tables
+    frames = {
+        "confusion": found.confusion, "kinds": found.kinds, "examples": found.examples,
+        "kinds_summary": found.kinds_of_groups, "buckets": found.buckets.table, "bucket_gaps": found.buckets.gaps,
+        "buckets_summary": found.buckets.summary,
+    }  # fmt: skip
+    texts = {f"{name}.csv": tables.csv_text(frame) for name, frame in frames.items()} | dict(done.errors.pages)
+    return {f"{reason_sections.ERRORS}/{name}": text for name, text in texts.items()}
+
+
+def _audit(done: Computed) -> dict[str, str]:
+    rows = [(finding.severity.name.lower(), finding.title, finding.text) for finding in done.findings]
+    listed = tables.csv_text(pd.DataFrame(rows, columns=["severity", "finding", "text"]))
+    return {"audit.csv": listed} | {
+        f"audit/{finding.kind}.csv": tables.csv_text(finding.rows) for finding in done.findings if finding.kind
+    }
+
+
+def _papers(done: Computed, published: bool) -> dict[str, str]:
+    """Tables for papers, LaTeX and Markdown; as the first study printed them where that is asked for."""
+    found, languages = done.found, list(dict.fromkeys(done.pretraining["language"]))
+    made = {
+        "pretraining": pretraining_table.table(done.pretraining, languages, SPLIT, done.test, ddof=done.ddof),
+        "categories": category_table.table(done.in_language, SPLIT, ddof=done.ddof),
+        "model_cards": model_table.table(done.cards),
+    }
+    texts = {f"tables/{name}.tex": typeset.latex(table) for name, table in made.items()}
+    texts |= {f"tables/{name}.md": typeset.markdown(table) for name, table in made.items()}
+    texts["tables/model_cards.md"] = model_table.markdown(done.cards, found.locations, published)
+    if published and len(done.pretraining) and done.pretraining["n"].any():
+        regions = {name: category_table.short_region(LANGUAGES[name].region) for name in languages if name in LANGUAGES}
+        texts["tables/pretraining.tex"] = pretraining_table.published_latex(found.frame, languages)
+        texts["tables/pretraining_compressed.csv"] = pretraining_table.published_csv(found.frame, languages)
+        texts["tables/categories.tex"] = category_table.published_latex(found.frame, languages, regions)
+    return texts
+
+
+def _missing_text(cells: pd.DataFrame) -> str:
+    """``nothing missing``, or how many cells, with their reasons."""
+    if not len(cells):
+        return "nothing missing"
+    reasons = cells["reason"].value_counts(sort=False)
+    parts = [f"{n} {reason}" for reason, n in sorted(reasons.items())]
+    return f"{count(len(cells), 'cell')} missing: {', '.join(parts)}"
+
+
+def _run_url(uri: str, experiment_id: str) -> str:
+    """Address of a run's page up to its id; empty for a store without pages."""
+    if not uri.startswith(("http://", "https://")):
+        return ""
+    return f"{public_uri(uri).rstrip('/')}/#/experiments/{experiment_id}/runs/"

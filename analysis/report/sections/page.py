@@ -1,0 +1,114 @@
+"""Composes the page of a study from what was computed: what `analysis.report.html.page` renders. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from analysis.report.html.page_data import Matrix, Page, Section, pictured
+from analysis.report.sections import choice, reasons, scores, summary
+from analysis.report.study_analysis import SPLIT, Computed, without_averages
+from analysis.transfer.views import View
+from nertransfer.core.grid import is_several
+from nertransfer.core.text import count
+from nertransfer.corpora.languages import LANGUAGES
+
+
+def page(
+    computed: Computed,
+    file_of: Mapping[str, str],
+    pictures: Mapping[str, str],
+    images: Mapping[str, bytes],
+    run_url: str,
+    uri: str,
+    files: Sequence[str],
+) -> Page:
+    """The page. ``file_of``: file of the means by view; ``pictures``: caption by stem of the figure's files."""
+    found = computed.found
+    runs: dict[str, list[tuple[int, str]]] = {}
+    used = found.cells[found.cells["used"]]
+    for start, source, seed, run in used[["start", "source", "seed", "run_id"]].itertuples(index=False, name=None):
+        runs.setdefault(f"{start}-{source}", []).append((int(seed), run))
+    sections = [
+        choice.pretraining(computed, pictures),
+        choice.best(computed),
+        choice.several(computed),
+        choice.few_shot(computed, pictures),
+        choice.ranking(computed),
+        scores.categories(computed),
+        reasons.overlap(computed, pictures),
+        reasons.representations(computed, pictures),
+        reasons.errors(computed, pictures),
+        scores.certainty(computed),
+        scores.cards(computed),
+        _figures(pictures),
+    ]
+    return Page(
+        study=found.study,
+        lead=(
+            "Cross-lingual transfer in named entity recognition: "
+            f"{count(len(found.plan['starts']), 'start')}, {_sources_text(found.plan['sources'])}, "
+            f"{count(len(found.plan['targets']), 'target language')}, {count(len(found.plan['seeds']), 'seed')}. "
+            f"Scores are entity-level micro F1 in percent on the {SPLIT} splits."
+        ),
+        findings=computed.findings,
+        summary=summary.summary(computed),
+        tiles=summary.tiles(computed),
+        matrices=[_matrix(computed, view, file_of[view.name]) for view in computed.views],
+        reference=computed.reference,
+        sections=[section for section in sections if section is not None],
+        reading=READING,
+        runs=runs,
+        run_url=run_url,
+        uri=uri,
+        images=images,
+        files=files,
+        languages={name: LANGUAGES[name].name for name in found.languages if name in LANGUAGES},
+    )
+
+
+def _sources_text(sources: Sequence[str]) -> str:
+    """``7 source languages``, ``7 source languages and 2 sources of several``."""
+    several = sum(map(is_several, sources))
+    texts = [count(len(sources) - several, "source language")] if several < len(sources) else []
+    return " and ".join([*texts, *([f"{count(several, 'source')} of several languages"] if several else [])])
+
+
+def _matrix(computed: Computed, view: View, file: str) -> Matrix:
+    own = {row: [target for target in view.targets if view.is_own(row, target)] for row in view.rows}
+    statistics_of = {}
+    for category, one in computed.matrices[view.name].items():
+        frames = {name: without_averages(getattr(one, name)) for name in ("mean", "sd", "n")}
+        limits = {name: frame for name in ("low", "high") if (frame := getattr(one, name)) is not None}
+        statistics_of[category] = frames | limits
+    configurations = {row: "-".join(view.configuration(row)) for row in view.rows}
+    return Matrix(
+        view.name, view.title, view.row_name, view.rows, view.targets, own, configurations, statistics_of, file
+    )
+
+
+def _figures(pictures: Mapping[str, str]) -> Section | None:
+    elsewhere = ("figures/pretraining", "figures/overlap", "figures/seen")
+    shown = [
+        stem
+        for stem in pictures
+        if stem not in elsewhere and not stem.startswith((reasons.REPRESENTATIONS, choice.FEW_SHOT_FIGURE))
+    ]
+    if not shown:
+        return None
+    text = "For papers: PDF with embedded fonts, as wide as the text; every number is in the CSV files."
+    return Section("figures", "Figures", [text], [], pictured(pictures, *shown))
+
+
+READING = [
+    ("start", "The checkpoint that fine-tuning began from; own: the one that was adapted to the source language."),
+    ("source, target", "The language whose train split was fine-tuned on, and the one whose test split is scored. "
+     "Zero-shot: they differ. The outlined places have the source, or one of its languages, as target."),
+    ("F1", "An entity counts when its first word, last word and category agree (CoNLL-2003; seqeval's default mode). "
+     "Micro: over all entities of the split."),
+    ("± sd", "Standard deviation over seeds (n - 1; in the published style n for matrices, pre-training and categories)"
+     ": how much a single run varies."),
+    ("interval", "95 %, for the mean over seeds: other seeds (Student's t) and other test sentences (bootstrap) "
+     "together; other seeds alone where entities are not counted by sentence. With one seed: other sentences alone, "
+     "for that very model."),
+    ("p (Holm)", "The probability of such a difference if there were none, corrected for all tests of the table."),
+    ("avg", "The mean of a row or column, the source as target included; n/a where a number is missing. Of sds on this "
+     "page it is their mean; transfer/*.sd.csv has the sd of the average."),
+]  # fmt: skip

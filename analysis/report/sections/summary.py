@@ -1,0 +1,215 @@
+"""The answer of a study in a few sentences and numbers: which start, which source, why, how sure. Pure."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from analysis.report.html.page_data import Tile
+from analysis.report.study_analysis import Computed
+from analysis.statistics import tables
+from analysis.statistics.tables import listing, number, p_text
+from analysis.transfer import inference, matrices
+from analysis.transfer.matrices import Average
+from analysis.transfer.pretraining import SIGNIFICANT
+from nertransfer.core.grid import BASE, OWN, is_zero_shot
+from nertransfer.core.text import count
+
+
+def _spread(average: Average) -> str:
+    sd = f" ± {number(average.sd)}" if average.sd == average.sd else ""
+    return f"{number(average.mean)}{sd} %"
+
+
+def _averages(computed: Computed) -> dict[str, tuple[Average, Average]]:
+    """Mean zero-shot and in-language F1 of the starts that are compared, over the pairs that all of them have.
+
+    Of the reference alone where no zero-shot pair is in all: means over different pairs do not compare.
+    """
+    cubes = {view.name: computed.cubes[view.name] for view in computed.starts}
+    if computed.reference in cubes and not matrices.common(cubes.values(), matrices.zero_shot):
+        cubes = {computed.reference: cubes[computed.reference]}
+    zero_shot, in_language = (
+        matrices.common(cubes.values(), pairs) for pairs in (matrices.zero_shot, matrices.in_language)
+    )
+    return {
+        name: (matrices.pair_average(cube, zero_shot), matrices.pair_average(cube, in_language))
+        for name, cube in cubes.items()
+    }
+
+
+def tiles(computed: Computed) -> list[Tile]:
+    averages = _averages(computed)
+    zero_shot = {name: pair[0] for name, pair in averages.items() if pair[0].n}
+    best = max(zero_shot, key=lambda name: zero_shot[name].mean, default=None)
+    shown = [computed.reference] + ([best] if best not in (None, computed.reference) else [])
+    tiles = []
+    for name in [name for name in shown if name in averages]:
+        for average, what in zip(averages[name], ("zero-shot", "in-language"), strict=True):
+            if average.pairs:
+                over = count(average.n, "seed") if average.n else "scores missing"
+                label = f"mean {what} F1 from {name}, {count(average.pairs, 'pair')}, {over}"
+                spread = f"± {number(average.sd)}" if average.sd == average.sd else ""
+                tiles.append(Tile(f"{number(average.mean)} %" if average.n else tables.MISSING, label, spread))
+    return tiles
+
+
+def summary(computed: Computed) -> list[str]:
+    """The answer in a few sentences, each with its numbers."""
+    return [
+        text
+        for text in (
+            _which_start(computed),
+            _which_source(computed),
+            _own_start(computed),
+            _why(computed),
+            _how_sure(computed),
+        )
+        if text
+    ]
+
+
+def _which_start(computed: Computed) -> str:
+    every = {name: pair[0] for name, pair in _averages(computed).items() if pair[0].pairs}
+    averages = {name: average for name, average in every.items() if average.n}
+    left_out = [name for name in every if name not in averages]
+    texts = [_compared_starts(computed, averages)] if averages else []
+    texts += [f"{listing(left_out)} not compared: scores missing."] if left_out else []
+    apart = [view.name for view in computed.starts if view.name not in every] if every else []
+    texts += [f"{listing(apart)} not compared: no source and target that all starts have."] if apart else []
+    return f"Which start: {' '.join(texts)}" if texts else ""
+
+
+def _compared_starts(computed: Computed, averages: Mapping[str, Average]) -> str:
+    """Which start has the highest mean; of a single one its mean alone."""
+    best = max(averages, key=lambda name: averages[name].mean)
+    if len(averages) < 2:
+        return f"{best} has a mean zero-shot F1 of {_spread(averages[best])}."
+    equal = [name for name in averages if averages[name].mean == averages[best].mean]
+    if len(equal) > 1:
+        others = [f"{name} {number(averages[name].mean)} %" for name in averages if name not in equal]
+        before = f", before {listing(others)}" if others else ""
+        return f"{listing(equal)} have the same mean zero-shot F1, {number(averages[best].mean)} %{before}."
+    text = f"{best} has the highest mean zero-shot F1, {_spread(averages[best])}"
+    pairs = averages[best].pairs
+    if any(len(matrices.zero_shot(computed.cubes[name])) > pairs for name in averages):
+        text += f" over the {count(pairs, 'pair')} that all starts have"
+    reference = averages.get(computed.reference)
+    if reference is None:
+        return text + "."
+    p = computed.start_averages.set_index("start")["p_holm"]
+    known = bool(p.notna().any())
+    by = f" p: {computed.test}{', Holm' if p.notna().sum() > 1 else ''}; other languages may differ." if known else ""
+    if best == computed.reference:
+        others = [f"{name} {number(averages[name].mean)} %{_in_brackets(p[name])}" for name in averages if name != best]
+        return f"{text}, before {listing(others)}.{by}"
+    places = zip(computed.differences["source"], computed.differences["target"], strict=True)
+    zero_shot = np.array([is_zero_shot(source, target) for source, target in places], dtype=bool)
+    rows = computed.differences[(computed.differences["start"] == best) & zero_shot]
+    better, worse = (int(((rows["p_holm"] < SIGNIFICANT) & (sign * rows["difference"] > 0)).sum()) for sign in (1, -1))
+    apart = number(averages[best].mean - reference.mean, 1, True)
+    text += f", {apart} points from {computed.reference}{_in_brackets(p[best])}.{by}"
+    if tested := int(rows["p_holm"].notna().sum()):
+        text += (
+            f" Of {count(tested, 'pair')} of source and target it is significantly better in {better} and worse in "
+            f"{worse} (Holm over the matrix)."
+        )
+    return text + _untested(rows["untested"], "pair")
+
+
+def _in_brackets(p: float) -> str:
+    return f" ({p_text(p)})" if p == p else ""
+
+
+def _untested(reasons: pd.Series, noun: str) -> str:
+    """How many have no p, and why, from the ``untested`` of `inference.differences`; nothing where all have one."""
+    numbers = reasons[reasons != ""].value_counts(sort=False)
+    return "".join(
+        f" {left} of {count(len(reasons), noun)} {'is' if left == 1 else 'are'} not tested: {reason}."
+        for reason, left in numbers.items()
+    )
+
+
+def _which_source(computed: Computed) -> str:
+    rows = computed.best[computed.best["start"] == computed.reference]
+    if not len(rows):
+        return ""
+    missing = rows.loc[rows["sources_missing"] > 0, "target"]
+    tied = int((rows["difference"] == 0).sum())
+    wins = rows.loc[rows["difference"] != 0, "best_source"].value_counts()
+    told = 4 if len(wins) == 4 else 3  # the last of four is no "others"
+    others = [f"others for {wins.iloc[told:].sum()}"] if len(wins) > told else []
+    several = [f"shared by several for {tied}"] if tied else []
+    first = listing([f"{name} for {n}" for name, n in wins.head(told).items()] + others + several)
+    ranks = computed.ranks[(computed.ranks["start"] == computed.reference) & ~computed.ranks["target"].isin(missing)]
+    known, unknown = inference.by_seeds(ranks)
+    best = known.groupby("target")["best_probability"].max()
+    sure = (
+        f" In {int((best >= 0.95).sum())} of {len(best)} targets that is sure (95 %), {computed.interval}."
+        if len(best)
+        else ""
+    )
+    # of two sources each target has one: there is no runner-up
+    lead = rows.loc[rows["difference"] != 0, "difference"].median()
+    ahead = f"; it leads the runner-up by {number(lead)} points (median)" if pd.notna(lead) else ""
+    sure += f" In {count(unknown, 'target')} a source has one seed: how sure that is is not known." if unknown else ""
+    sure += f" In {count(len(missing), 'target')} a source lacks scores and may be the best." if len(missing) else ""
+    return (
+        f"Which source: from {computed.reference}, the best zero-shot source is {first} of "
+        f"{count(len(rows), 'target')}{ahead}.{sure}"
+    )
+
+
+def _own_start(computed: Computed) -> str:
+    if computed.reference != BASE or OWN not in computed.roles:
+        return ""
+    rows = computed.pretraining[(computed.pretraining["role"] == OWN) & computed.pretraining["difference"].notna()]
+    if not len(rows):
+        return ""
+    better = rows[rows["difference"] > 0]
+    sure, tested = int((rows["p_holm"] < SIGNIFICANT).sum()), int(rows["p_holm"].notna().sum())
+    text = (
+        f"Pre-training: fine-tuned and scored on one language, the start adapted to it is better than {BASE} in "
+        f"{len(better)} of {count(len(rows), 'language')}, by {number(rows['difference'].mean(), 1, True)} points on "
+        "average."
+    )
+    if tested:
+        text += f" {sure} of {count(tested, 'difference')} {'is' if sure == 1 else 'are'} significant"
+        text += f" ({computed.test}, Holm)."
+    own = computed.differences[computed.differences["start"] == computed.differences["source"]]
+    return text + _untested(own.loc[own["source"] == own["target"], "untested"], "difference")
+
+
+def _why(computed: Computed) -> str:
+    if computed.overlap is None or not len(computed.overlap.points):
+        return ""
+    rows = computed.overlap.associations
+    first = computed.overlap.points["matrix"].iloc[0]
+    chosen = rows[(rows["matrix"] == first) & (rows["measure"] == computed.overlap.measure)].set_index("method")
+    row = chosen.loc["Spearman"]
+    if row["r"] != row["r"]:
+        return ""
+    sure = row["p_holm"] < SIGNIFICANT
+    goes = ("goes with" if row["r"] > 0 else "is lower with") if sure else "goes with"
+    return (
+        f"Why: {'' if sure else 'no sign that '}zero-shot F1 from {first} {goes} the share of the target's entity "
+        f"tokens that the source's train split has, Spearman r = {number(row['r'], 2)} ({p_text(row['p_holm'])} by "
+        f"permuting languages, corrected by Holm; {p_text(row['naive_p'])} if the {int(row['dyads'])} pairs were "
+        "independent, which they are not)."
+    )
+
+
+def _how_sure(computed: Computed) -> str:
+    rows = computed.seeds[(computed.seeds["start"] == computed.reference) & (computed.seeds["setting"] == "zero-shot")]
+    if not len(rows):
+        return ""
+    row = rows.iloc[0]
+    needed = [
+        f"{int(row[f'seeds_for_{d}_points'])} seeds for {d}"
+        for d in (2, 5)
+        if np.isfinite(row[f"seeds_for_{d}_points"])
+    ]
+    return (
+        f"How sure: a zero-shot score from {computed.reference} varies by {number(row['sd'])} points (sd) from seed to "
+        f"seed; a single comparison would need {listing(needed)} points of F1."
+    )

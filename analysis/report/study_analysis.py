@@ -1,0 +1,404 @@
+"""Everything that the report of a study shows, computed at once from what was read. Pure."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from analysis.audit import audit
+from analysis.audit.finding import Finding
+from analysis.embeddings import alignment
+from analysis.embeddings.alignment import Representations
+from analysis.ranking import judging, pairs
+from analysis.reading.results import StudyResults
+from analysis.reading.sentence_counts import SentenceCounts
+from analysis.reading.vectors import Embedded
+from analysis.report.html.error_pages import ErrorReport
+from analysis.statistics import mixed_model
+from analysis.statistics.tables import listing
+from analysis.transfer import (
+    association,
+    beyond_one_source,
+    categories,
+    chosen_models,
+    inference,
+    matrices,
+    overlap,
+    pretraining,
+)
+from analysis.transfer.matrices import Cube
+from analysis.transfer.views import View
+from nertransfer.core.errors import InputError
+from nertransfer.core.grid import BASE, is_several
+from nertransfer.core.schema import ALL
+from nertransfer.corpora.corpus import Corpus
+
+SPLIT = "test"
+ONE_SEED = f"not tested: {inference.ONE_SEED}"
+UNKNOWN = "not known: one seed, and no entities counted by sentence"
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """One view in one category, in percent: rows and targets, with averages as the last row and column (``avg``)
+    except in ``low`` and ``high``, the limits of the 95 % intervals. Targets without the category are not there."""
+
+    mean: pd.DataFrame
+    sd: pd.DataFrame
+    n: pd.DataFrame
+    low: pd.DataFrame | None = None
+    high: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What two languages' entities have in common, and whether transfer goes with it.
+
+    ``published`` by category, counts; ``table`` of `overlap.overlaps`; ``points``: the dyads of the reference start
+    under ``measure``."""
+
+    published: dict[str, pd.DataFrame]
+    table: pd.DataFrame
+    exposure: pd.DataFrame
+    associations: pd.DataFrame
+    points: pd.DataFrame
+    measure: str
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """`judging.Judged` of every start that is compared: ``table`` and ``left_out`` with a column ``start`` in front.
+
+    ``chosen`` by start; ``words``: what was used and what was left out."""
+
+    table: pd.DataFrame
+    left_out: pd.DataFrame
+    chosen: dict[str, str]
+    words: list[str]
+
+
+@dataclass(frozen=True)
+class Computed:
+    """The analysis of a study. ``matrices`` by view and category; ``reference``: the start that others are compared
+    with; ``overlap`` and ``errors``: None where the corpora are not at hand, ``errors`` also without predictions;
+    ``ranking``: or why there is none; ``representations``: None where nothing is embedded; ``learning_curves`` and
+    ``saved`` of `few_shot`, empty without such cells; ``ddof``: of the sds in ``matrices``, ``pretraining`` and
+    ``in_language``."""
+
+    found: StudyResults
+    views: list[View]
+    cubes: dict[str, Cube]
+    categories: list[str]
+    matrices: dict[str, dict[str, Matrices]]
+    reference: str
+    missing: pd.DataFrame
+    best: pd.DataFrame
+    relations: pd.DataFrame
+    by_category: pd.DataFrame
+    intervals: pd.DataFrame
+    differences: pd.DataFrame
+    start_averages: pd.DataFrame
+    ranks: pd.DataFrame
+    agreement: pd.DataFrame
+    seeds: pd.DataFrame
+    mixed: mixed_model.MixedModel
+    roles: list[str]
+    pretraining: pd.DataFrame
+    in_language: pd.DataFrame
+    cards: pd.DataFrame
+    overlap: Overlap | None
+    ranking: Ranking | str
+    representations: Representations | None
+    multi_source: pd.DataFrame
+    learning_curves: pd.DataFrame
+    saved: pd.DataFrame
+    ddof: int
+    findings: list[Finding]
+    errors: ErrorReport | None = None
+
+    @property
+    def interval(self) -> str:
+        """What the intervals of means, and the chances of sources of being the best, come from, in words."""
+        return _over(self.intervals, "Student's t over seeds", "a bootstrap of sentences")
+
+    @property
+    def test(self) -> str:
+        """What p and the intervals of differences come from, in words."""
+        one_seed = self.intervals["n_seeds"].max() == 1
+        return ONE_SEED if one_seed else _over(self.intervals, "Welch's t over seeds", "a bootstrap of sentences")
+
+    @property
+    def two_sided(self) -> str:
+        """What p comes from, and that it is two-sided, in words."""
+        return self.test if self.test == ONE_SEED else f"two-sided, {self.test}"
+
+    @property
+    def left_out(self) -> list[str]:
+        """What analyses of pairs of languages say of sources of several."""
+        if not self.several:
+            return []
+        return [f"Sources of several languages ({listing(self.several)}) are left out here: they are no language."]
+
+    @property
+    def several(self) -> list[str]:
+        """The sources of several languages; analyses of pairs of languages leave them out."""
+        return [name for name in self.found.languages if is_several(name)]
+
+    @property
+    def starts(self) -> list[View]:
+        """The views of the starts that are compared: those tried on most sources, or all where none was."""
+        return _compared(self.views)
+
+
+def compute(
+    found: StudyResults,
+    shown: list[View],
+    reference: str,
+    counts: Mapping[str, SentenceCounts],
+    corpora: Mapping[str, Corpus] | str,
+    imports: Mapping[str, pd.DataFrame],
+    published: bool = False,
+    selection_split: str = "dev",
+    embedded: tuple[pd.DataFrame, Iterable[Embedded]] | None = None,
+) -> Computed:
+    """Analyse a study.
+
+    ``shown``: its `views`; ``reference``: `reference_of` them. ``counts`` by target may lack some or all: intervals are
+    then over seeds alone. ``corpora``: or why there are none. ``published``: as the first study did, sd with ddof=0 and
+    best seeds chosen on test. Targets whose F1 is `matrices.undefined` are in nothing but the findings; raises
+    InputError where all are. ``embedded``: what `results.embeddings` gives. Whoever calls this
+    fills in ``errors``.
+    """
+    ddof, selection = (0, "test") if published else (1, selection_split)
+    undefined = matrices.undefined(found.frame, SPLIT)
+    frame = matrices.defined(found.frame, SPLIT, undefined)
+    if not (frame["split"] == SPLIT).any() and undefined:
+        raise InputError(f"no target of study {found.study!r} has an entity in its {SPLIT} split: F1 is not defined")
+    shown = [view.less(undefined) for view in shown]
+    lacking = _lacking(frame)
+    names = list(lacking)
+    samples = inference.samples(frame, counts, SPLIT)
+    intervals = inference.intervals(samples)
+    differences = inference.differences(samples, reference)
+    cubes = {view.name: view.cube(SPLIT) for view in shown}
+    starts = {view.name: cubes[view.name] for view in _compared(shown)}
+    roles = pretraining.roles(found.plan["pairs"])
+    limits = _limits(intervals)
+    every = pd.concat([frame, found.unions], ignore_index=True) if len(found.unions) else frame
+    cards = chosen_models.rows(every, found.languages, selection, published)
+    few = beyond_one_source.scores(frame, matrices.defined(found.few_shot.frame, SPLIT, undefined), SPLIT)
+    return Computed(
+        found=found,
+        views=shown,
+        cubes=cubes,
+        categories=names,
+        matrices={
+            view.name: {name: _matrices(view, name, ddof, limits, without) for name, without in lacking.items()}
+            for view in shown
+        },
+        reference=reference,
+        missing=audit.missing_scores(found),
+        best=_best_sources(starts, intervals),
+        relations=matrices.by_relation(starts, found.families),
+        by_category=matrices.by_category(
+            frame, {view.name: (view.rows, view.targets) for view in _compared(shown)}, SPLIT
+        ),
+        intervals=intervals,
+        differences=differences,
+        start_averages=inference.start_averages(
+            samples, list(starts), matrices.common(starts.values(), matrices.zero_shot), reference
+        ),
+        ranks=inference.source_ranks(samples, list(starts)),
+        agreement=inference.rank_agreement(starts),
+        seeds=inference.seeds_needed(starts),
+        mixed=inference.mixed_model(frame, SPLIT),
+        roles=roles,
+        pretraining=_pretraining(replace(found, frame=frame), roles, intervals, differences, reference, ddof),
+        in_language=categories.by_start(frame, roles, SPLIT, ddof, _sources(found)),
+        cards=cards,
+        overlap=_overlap(corpora, shown, cubes, reference, names)
+        if not isinstance(corpora, str) and len(corpora) > 1
+        else None,
+        multi_source=beyond_one_source.compare(starts),
+        learning_curves=beyond_one_source.curves(few),
+        saved=beyond_one_source.saved(few),
+        ranking=_ranking({} if isinstance(corpora, str) else corpora, starts, found.families),
+        representations=alignment.compute(
+            *embedded, starts, found.families, found.languages, found.plan["pivots"], reference
+        )
+        if embedded is not None
+        else None,
+        ddof=ddof,
+        findings=sorted(
+            [*audit.audit(found, imports, corpora, cards, selection, SPLIT), *audit.seeds_alone(intervals)],
+            key=lambda finding: -finding.severity,
+        ),
+    )
+
+
+def reference_of(found: StudyResults, shown: list[View]) -> str:
+    """The start that others are compared with: ``base`` where it was scored."""
+    scored = set(found.frame["start"])
+    return BASE if BASE in scored else next(v.name for v in [*_compared(shown), *shown] if v.name in scored)
+
+
+def error_groups(shown: list[View]) -> dict[str, list[tuple[str, str]]]:
+    """The (start, source) that the summaries of errors are over: the starts that are compared, and ``own``."""
+    chosen = [*_compared(shown), *(view for view in shown if view.kind == "own")]
+    return {view.name: [view.configuration(row) for row in view.rows] for view in chosen}
+
+
+def _compared(shown: list[View]) -> list[View]:
+    starts = [view for view in shown if view.kind == "start"]
+    return [view for view in starts if view.wide] or starts
+
+
+def _over(intervals: pd.DataFrame, seeds: str, sentences: str) -> str:
+    """``seeds`` and ``sentences`` in words, as far as `inference.intervals` has them."""
+    counted = intervals["sentences_vary"].astype(bool)
+    if intervals["n_seeds"].max() == 1:
+        where = "" if counted.all() else ", where they are counted"
+        return f"bootstrap over sentences alone{where}, for these very models" if counted.any() else UNKNOWN
+    if counted.all():
+        return f"{seeds} and {sentences}"
+    return f"{seeds}, and {sentences} where they are counted" if counted.any() else f"{seeds} alone"
+
+
+def _best_sources(starts: Mapping[str, Cube], intervals: pd.DataFrame) -> pd.DataFrame:
+    """`matrices.best_sources` with the 95 % interval of the best source's F1."""
+    limits = intervals.rename(columns={"source": "best_source"})[["start", "best_source", "target", "low", "high"]]
+    return matrices.best_sources(starts).merge(limits, how="left", on=["start", "best_source", "target"])
+
+
+def _limits(intervals: pd.DataFrame) -> dict[tuple[str, str, str], tuple[float, float]]:
+    """The limits by (start, source, target)."""
+    rows = intervals[["start", "source", "target", "low", "high"]].itertuples(index=False, name=None)
+    return {(start, source, target): (low, high) for start, source, target, low, high in rows}
+
+
+def _sources(found: StudyResults) -> list[str]:
+    """The languages that are a source by themselves, in their order."""
+    sources = {source for _, source in found.plan["pairs"]} | set(found.frame["source"])
+    return [name for name in found.languages if name in sources and not is_several(name)]
+
+
+def _lacking(frame: pd.DataFrame) -> dict[str, set[str]]:
+    """By category, `ALL` first, the targets that were scored and do not have it; without those that none has."""
+    every = set(frame.loc[(frame["split"] == SPLIT) & (frame["category"] == ALL), "target"])
+    there = {name: matrices.having(frame, name, SPLIT) for name in dict.fromkeys(frame["category"])}
+    return {ALL: set()} | {name: every - targets for name, targets in there.items() if targets and name != ALL}
+
+
+def _matrices(
+    view: View, category: str, ddof: int, limits: Mapping[tuple, tuple[float, float]], without: Collection[str]
+) -> Matrices:
+    cube = view.cube(SPLIT, category, without=without)
+    wide = cube.with_averages()
+    n = wide.statistic("n")
+    sd = wide.statistic("sd")
+    if ddof == 0:  # 0 for one seed, as numpy has it
+        sd = (sd * np.sqrt((n - 1) / n.where(n > 0))).where(n != 1, 0.0)
+    mean = matrices.with_average(cube.statistic("mean"))
+    named = [frame.rename_axis(index=view.row_name) for frame in (mean, sd, n)]
+    if category != ALL or not limits:
+        return Matrices(*named)
+    keys = [[(*view.configuration(row), target) for target in view.targets] for row in view.rows]
+    bounds = [
+        pd.DataFrame(
+            [[limits.get(key, (np.nan, np.nan))[side] for key in row] for row in keys], view.rows, view.targets
+        )
+        for side in (0, 1)
+    ]
+    return Matrices(*named, *bounds)
+
+
+def _pretraining(
+    found: StudyResults, roles: list[str], intervals: pd.DataFrame, differences: pd.DataFrame, reference: str, ddof: int
+) -> pd.DataFrame:
+    """`pretraining.effect` with intervals and p over sentences and seeds."""
+    own = intervals[intervals["source"] == intervals["target"]].set_index(["start", "source"])
+    apart = differences[differences["source"] == differences["target"]].set_index(["start", "source"])
+    bounds, apart_bounds, p = {}, {}, {}
+    for language in _sources(found):
+        for role in roles:
+            key = (pretraining.start_of(role, language), language)
+            if key in own.index:
+                bounds[language, role] = tuple(own.loc[key, ["low", "high"]])
+            if reference == BASE and key in apart.index:
+                apart_bounds[language, role] = tuple(apart.loc[key, ["low", "high"]])
+                p[language, role] = float(apart.loc[key, "p"])
+    return pretraining.effect(found.frame, roles, SPLIT, ddof, p, bounds, apart_bounds, _sources(found))
+
+
+def _overlap(
+    corpora: Mapping[str, Corpus], shown: list[View], cubes: Mapping[str, Cube], reference: str, names: list[str]
+) -> Overlap:
+    table = overlap.overlaps(corpora)
+    there = [name for name in names if name == ALL or name in set(table["category"])]
+    published = overlap.published_overlaps(corpora, there)
+    measures = association.measures(published[ALL], table)
+    means = {v.name: cubes[v.name].statistic("mean") for v in shown if v.kind != "pivot" and v.wide}
+    means = means or {reference: cubes[reference].statistic("mean")}
+    measure = f"{overlap.UNITS[0]}, train to test, share"
+    first = reference if reference in means else next(iter(means))
+    return Overlap(
+        published=published,
+        table=table,
+        exposure=overlap.train_exposure(table),
+        associations=association.associations(means, measures, overlap.training_sizes(corpora)),
+        points=association.points(means[first], measures[measure], first),
+        measure=measure,
+    )
+
+
+def _ranking(corpora: Mapping[str, Corpus], starts: Mapping[str, Cube], families: Mapping[str, str]) -> Ranking | str:
+    """The quick rankers judged on every start that has enough targets; why there is none otherwise.
+
+    Sources of several languages are left out.
+    """
+    means = {start: cube.statistic("mean") for start, cube in starts.items()}
+    means = {start: mean[[not is_several(source) for source in mean.index]] for start, mean in means.items()}
+    languages = list(dict.fromkeys(name for mean in means.values() for name in (*mean.index, *mean.columns)))
+    features = pairs.feature_table(pairs.known_languages(languages, corpora, families))
+    judged, words, reasons = {}, [], []
+    for start, mean in means.items():
+        found = pairs.pairs(mean, features)
+        if too_few := pairs.shortage(found):
+            reasons.append(too_few)
+            continue
+        judged[start] = judging.judge(found)
+        words += [f"{start}: {text}" for text in [pairs.gaps_in_words(found)] if text]
+        if same := judging.without_order(judged[start]):
+            words.append(f"{start}: for {listing(same)} all sources have the same F1: there is no order, so no tau-b.")
+        features_used = pairs.features_in_words(found)
+        words += [features_used] if features_used not in words else []
+    if not judged:
+        return reasons[0] if reasons else "there is no start to compare sources of"
+    table, left_out = (
+        pd.concat([getattr(one, name).assign(start=start) for start, one in judged.items()], ignore_index=True)
+        for name in ("table", "left_out")
+    )
+    front = [frame[["start", *(c for c in frame.columns if c != "start")]] for frame in (table, left_out)]
+    return Ranking(*front, {start: one.chosen for start, one in judged.items()}, words)
+
+
+def without_averages(matrix: pd.DataFrame) -> pd.DataFrame:
+    """The matrix without its last row and column."""
+    return matrix.iloc[:-1, :-1]
+
+
+def minus_reference(computed: Computed, view: View, category: str) -> pd.DataFrame | None:
+    """A view less the reference start on the same sources, in points; None for the reference and for pivots.
+
+    A pivot's rows are starts: its row of the reference start is what is taken off there.
+    """
+    if view.name == computed.reference:
+        return None
+    mean = without_averages(computed.matrices[view.name][category].mean)
+    if view.kind == "pivot":
+        if computed.reference not in mean.index:
+            return None
+        return mean - mean.loc[computed.reference]
+    other = without_averages(computed.matrices[computed.reference][category].mean)
+    return mean - other.reindex(index=mean.index, columns=mean.columns)

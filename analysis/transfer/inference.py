@@ -1,0 +1,251 @@
+"""How sure the scores of a whole study are: every configuration on every target, seeds and sentences together. Pure.
+
+In percent. One generator seeded by the target's name serves all cells of a target, so that they share the resampled
+sentences and no number depends on the order of the runs.
+"""
+
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.reading.sentence_counts import SentenceCounts
+from analysis.statistics import comparison
+from analysis.statistics import means as seed_means
+from analysis.statistics import mixed_model as mixed_models
+from analysis.statistics import ranks as ranks_of_sources
+from analysis.statistics.comparison import Differences
+from analysis.statistics.means import Means
+from analysis.transfer import matrices
+from analysis.transfer.matrices import Cube
+from nertransfer.core.grid import BASE, Place, is_several, is_zero_shot
+from nertransfer.core.schema import ALL, F1
+
+RESAMPLES = 2000
+INTERVAL_COLUMNS = ["start", "source", "target", "f1", "n_seeds", "low", "high", "sentences_vary"]
+DIFFERENCE_COLUMNS = ["start", "source", "target", "difference", "low", "high", "p", "p_holm", "untested"]
+START_COLUMNS = [
+    "start", "f1", "low", "high", "n_seeds", "n_pairs",
+    "difference", "difference_low", "difference_high", "p", "p_holm", "untested",
+]  # fmt: skip
+ONE_SEED, NOTHING_VARIES = "one seed", "neither seeds nor sentences vary"
+"""Why a difference is not tested."""
+RANK_COLUMNS = ["start", "target", "source", "best_probability", "mean_rank", "rank_low", "rank_high", "seeds_vary"]
+SEEDS_COLUMNS = ["start", "setting", "sd", *(f"seeds_for_{d}_points" for d in (1, 2, 3, 5))]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """All ``cells`` of one target: ``f1`` (cells,) and ``resampled`` (resamples, cells) as fractions, ``configuration``
+    (cells,) an index into ``configurations``; ``sentences_vary`` is False where no counts by sentence are at hand.
+
+    Cells and configurations are sorted, so that no number depends on their order; ``shown`` are the places of the
+    configurations in the order of the study.
+    """
+
+    cells: list[Place]
+    configurations: list[tuple[str, str]]
+    shown: list[int]
+    f1: np.ndarray
+    resampled: np.ndarray
+    configuration: np.ndarray
+    sentences_vary: bool
+
+    @property
+    def means(self) -> Means:
+        return seed_means.means_over_seeds(self.f1, self.resampled, self.configuration)
+
+
+def samples(
+    frame: pd.DataFrame, counts: Mapping[str, SentenceCounts], split: str = "test", resamples: int = RESAMPLES
+) -> dict[str, Sample]:
+    """The sample of every target, from counts by sentence where all its cells have them, else over seeds alone."""
+    chosen = frame[(frame["split"] == split) & (frame["category"] == ALL)]
+    found = {}
+    for target, rows in chosen.groupby("target", sort=False):
+        given = list(dict.fromkeys(rows[["start", "source"]].itertuples(index=False, name=None)))
+        rows = rows.sort_values(["start", "source", "seed"])
+        cells = list(rows[["start", "source", "seed"]].itertuples(index=False, name=None))
+        configurations = list(dict.fromkeys((start, source) for start, source, _ in cells))
+        shown = [configurations.index(configuration) for configuration in given]
+        index = np.array([configurations.index((start, source)) for start, source, _ in cells])
+        f1, there = rows[F1].to_numpy(float), counts.get(str(target))
+        if there is not None and set(cells) <= set(there.cells):
+            gold, predicted, correct = there.of()
+            places = [there.cells.index(cell) for cell in cells]
+            rng = np.random.default_rng(zlib.crc32(str(target).encode()))
+            weights = seed_means.sentence_weights(len(gold), resamples, rng)
+            resampled = seed_means.resampled_f1(gold, predicted[places], correct[places], weights)
+            found[str(target)] = Sample(cells, configurations, shown, f1, resampled, index, True)
+        else:
+            unvaried = np.tile(f1, (2, 1))
+            found[str(target)] = Sample(cells, configurations, shown, f1, unvaried, index, False)
+    return found
+
+
+def intervals(found: Mapping[str, Sample]) -> pd.DataFrame:
+    """Mean F1 of every start, source and target with its 95 % interval; NaN limits where nothing varies."""
+    rows = []
+    for target, sample in found.items():
+        means = sample.means
+        low, high = seed_means.mean_intervals(means)
+        low, high = np.minimum(low, means.mean), np.maximum(high, means.mean)  # not to be apart by rounding
+        for i in sample.shown:
+            start, source = sample.configurations[i]
+            known = sample.sentences_vary or means.seeds[i] > 1
+            limits = (100 * low[i], 100 * high[i]) if known else (np.nan, np.nan)
+            rows.append(
+                (start, source, target, 100 * means.mean[i], int(means.seeds[i]), *limits, sample.sentences_vary)
+            )
+    return pd.DataFrame(rows, columns=INTERVAL_COLUMNS)
+
+
+def differences(found: Mapping[str, Sample], reference: str = BASE) -> pd.DataFrame:
+    """Every start less the reference on the same source and target, in points, with interval and p.
+
+    ``p_holm`` corrects over all sources and targets of one start. No interval and no p where ``untested`` says why:
+    `ONE_SEED` of a side, or `NOTHING_VARIES` (always the same predictions, say, or 0 and 1 alone).
+    """
+    rows = []
+    for target, sample in found.items():
+        places = {configuration: i for i, configuration in enumerate(sample.configurations)}
+        pairs = [
+            (i, places[reference, source])
+            for i in sample.shown
+            for start, source in [sample.configurations[i]]
+            if start != reference and (reference, source) in places
+        ]
+        if not pairs:
+            continue
+        first, second = zip(*pairs, strict=True)
+        means = sample.means
+        there = comparison.differences(means, first, second)
+        for k, (i, j) in enumerate(pairs):
+            tested = _tested(there, k, min(means.seeds[i], means.seeds[j]))
+            rows.append((*sample.configurations[i], target, *tested))
+    table = pd.DataFrame(rows, columns=[name for name in DIFFERENCE_COLUMNS if name != "p_holm"])
+    return table.assign(p_holm=comparison.holm_by(table, "start"))[DIFFERENCE_COLUMNS]
+
+
+def _tested(there: Differences, k: int, seeds: int) -> tuple[float, float, float, float, str]:
+    """Estimate and limits in points, p, and why there are no limits and no p; ``seeds``: of the side with fewer."""
+    estimate = 100 * there.estimate[k]
+    if seeds < 2:  # it is not known how a single one varies
+        return estimate, np.nan, np.nan, np.nan, ONE_SEED
+    p = there.p[k]
+    return estimate, 100 * there.low[k], 100 * there.high[k], p, NOTHING_VARIES if np.isnan(p) else ""
+
+
+def start_averages(
+    found: Mapping[str, Sample], starts: Sequence[str], pairs: Collection[tuple[str, str]], reference: str = BASE
+) -> pd.DataFrame:
+    """Mean F1 of every start over the same ``pairs`` of source and target with its 95 % interval, and less the
+    reference's, in percent and points.
+
+    The score of a seed is its mean over all pairs; a seed that lacks one is left out, a start without a whole seed has
+    NaN. Seeds and sentences vary, languages do not: nothing is said of other sources and targets. ``p_holm`` corrects
+    over the starts; ``untested`` as in `differences`.
+    """
+    there = _over_pairs(found, starts, pairs)
+    means = intervals(there)[["start", "f1", "low", "high", "n_seeds"]]
+    apart = differences(there, reference)[["start", "difference", "low", "high", "p", "untested"]]
+    apart = apart.rename(columns={"low": "difference_low", "high": "difference_high"})
+    table = pd.DataFrame({"start": pd.Series(list(starts), dtype=object), "n_pairs": len(pairs)})
+    table = table.merge(means, "left").merge(apart, "left")
+    counted = {"n_seeds": table["n_seeds"].fillna(0).astype(int), "untested": table["untested"].fillna("")}
+    return table.assign(**counted, p_holm=comparison.holm(table["p"].astype(float)))[START_COLUMNS]
+
+
+def _over_pairs(
+    found: Mapping[str, Sample], starts: Sequence[str], pairs: Collection[tuple[str, str]]
+) -> dict[str, Sample]:
+    """One sample of all pairs: a cell of it is a seed of a start, and its F1 the mean over the pairs."""
+    chosen = {target: found[target] for target in sorted({target for _, target in pairs} & set(found))}
+    resamples = max((len(sample.resampled) for sample in chosen.values()), default=0)
+    sums: dict[tuple[str, int], list] = {}  # number of pairs, F1, F1 in every resample
+    for target, sample in chosen.items():
+        for i, (start, source, seed) in enumerate(sample.cells):
+            if start in starts and (source, target) in pairs:
+                drawn = sample.resampled[:, i] if sample.sentences_vary else np.full(resamples, sample.f1[i])
+                before = sums.get((start, seed), (0, 0.0, 0.0))
+                sums[start, seed] = [a + b for a, b in zip(before, (1, sample.f1[i], drawn), strict=True)]
+    whole = sorted(cell for cell, (n, _, _) in sums.items() if n == len(pairs))
+    if not whole:
+        return {}
+    there = sorted({start for start, _ in whole})
+    f1, resampled = (np.stack([sums[cell][k] for cell in whole], axis=-1) / len(pairs) for k in (1, 2))
+    index = np.array([there.index(start) for start, _ in whole])
+    vary = any(sample.sentences_vary for sample in chosen.values())
+    cells, configurations = [(start, "", seed) for start, seed in whole], [(start, "") for start in there]
+    return {"": Sample(cells, configurations, list(range(len(there))), f1, resampled, index, vary)}
+
+
+def source_ranks(found: Mapping[str, Sample], starts: Sequence[str]) -> pd.DataFrame:
+    """How often every source is the best zero-shot one of a target, and the 95 % interval of its rank, by start.
+
+    ``seeds_vary`` is False where a source has one seed: how that one varies is not known, so ranks of the target are
+    as if it did not, and look surer than they are.
+    """
+    rows = []
+    for target, sample in found.items():
+        rng = np.random.default_rng(zlib.crc32(f"ranks {target}".encode()))
+        seeds = sample.means.seeds
+        if not sample.sentences_vary and seeds.max() < 2:
+            continue  # nothing varies
+        resampled = sample.resampled if sample.sentences_vary else np.tile(sample.f1, (RESAMPLES, 1))
+        drawn = ranks_of_sources.resampled_means(sample.f1, resampled, sample.configuration, rng)
+        for start in starts:
+            named = [(i, *sample.configurations[i]) for i in sample.shown]
+            rivals = [i for i, name, source in named if name == start and is_zero_shot(source, target)]
+            if len(rivals) < 2 or len(drawn) < RESAMPLES // 10:
+                continue
+            names = [sample.configurations[i][1] for i in rivals]
+            table = ranks_of_sources.rank_stability(drawn[:, rivals], names)
+            vary = bool((seeds[rivals] > 1).all())
+            rows += [(start, target, name, *values, vary) for name, values in zip(names, table.to_numpy(), strict=True)]
+    return pd.DataFrame(rows, columns=RANK_COLUMNS)
+
+
+def by_seeds(ranks: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The ranks of `source_ranks` where all sources have several seeds; of how many targets they have not."""
+    vary = ranks["seeds_vary"].astype(bool)
+    return ranks[vary], len(ranks.loc[~vary, ["start", "target"]].drop_duplicates())
+
+
+def rank_agreement(cubes: Mapping[str, Cube]) -> pd.DataFrame:
+    """How alike single seeds rank the zero-shot sources of a target: mean Kendall tau-b, by start and target."""
+    rows = []
+    for start, cube in cubes.items():
+        for column, target in enumerate(cube.targets):
+            rivals = [i for i, source in enumerate(cube.sources) if is_zero_shot(source, target)]
+            if len(rivals) > 1:
+                rows.append((start, target, ranks_of_sources.seed_rank_agreement(cube.values[:, rivals, column])))
+    return pd.DataFrame(rows, columns=["start", "target", "kendall_tau_b"])
+
+
+def seeds_needed(cubes: Mapping[str, Cube]) -> pd.DataFrame:
+    """Seeds that a difference of 1, 2, 3 or 5 points of F1 would need (power 0.8 at 0.05), by start and setting.
+
+    From the root mean variance over seeds of single scores (source and target).
+    """
+    rows = []
+    for start, cube in cubes.items():
+        for setting, of in matrices.SETTINGS.items():
+            pairs = set(of(cube))
+            places = np.array([[(s, t) in pairs for t in cube.targets] for s in cube.sources], bool)
+            places = places.reshape(cube.values.shape[1:])
+            values = cube.values[:, places]
+            enough = np.sum(~np.isnan(values), axis=0) > 1
+            if enough.any():
+                sd = float(np.sqrt(np.nanmean(np.nanvar(values[:, enough], axis=0, ddof=1))))
+                rows.append((start, setting, sd, *ranks_of_sources.seeds_needed(sd, np.array([1.0, 2.0, 3.0, 5.0]))))
+    return pd.DataFrame(rows, columns=SEEDS_COLUMNS)
+
+
+def mixed_model(frame: pd.DataFrame, split: str = "test") -> mixed_models.MixedModel:
+    """`statistics.mixed_model` of the mean over seeds of every start, source and target; not of several as one."""
+    chosen = frame[(frame["split"] == split) & (frame["category"] == ALL) & ~frame["source"].map(is_several)]
+    means = chosen.groupby(["start", "source", "target"], sort=False)[F1].mean().mul(100).rename("f1").reset_index()
+    return mixed_models.mixed_model(means)

@@ -1,0 +1,144 @@
+"""The effect of pre-training: which start does best for a language, fine-tuned on it and scored on it. Pure.
+
+A row of the tables is a *role*: a start that was fine-tuned on most sources (*wide*), or `OWN`, which is another start
+for every language: the one that was adapted to it. Percent throughout; frames hold fractions.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.statistics import comparison
+from nertransfer.core.grid import BASE, OWN, is_several
+from nertransfer.core.schema import ALL, F1, SUPPORT
+
+SIGNIFICANT = 0.05
+MANN_WHITNEY = "two-sided Mann-Whitney U test over seeds"
+COLUMNS = [
+    "language", "role", "start", "mean", "sd", "n", "difference", "best", "mann_whitney_p", "p", "p_holm",
+    "low", "high", "difference_low", "difference_high",
+]  # fmt: skip
+
+Samples = Mapping[tuple[str, str, str], np.ndarray]
+"""(start, language, category) -> fractions, a number for every seed, in the order of the seeds."""
+Bounds = Mapping[tuple[str, str], tuple[float, float]]
+"""(language, role) -> the two ends of an interval, in percent or points."""
+
+
+def pairs_of(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Every (start, source) of a frame, sorted."""
+    return sorted(set(zip(frame["start"], frame["source"], strict=True)))
+
+
+def roles(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """The roles of a study with these (start, source) pairs: `BASE`, other wide starts in their order, `OWN`.
+
+    Wide is a start of more than half of the sources, and of more than half of those that are not its own: an own start
+    that was also tried on a pivot is not wide. `BASE` has a role wherever it is a start. `OWN` has one where at least
+    two sources have a start of their name that is not wide.
+    """
+    pairs = list(dict.fromkeys(pairs))
+    pairs = [pair for pair in pairs if not is_several(pair[1])] or pairs  # those have no start of their own
+    sources = {source for _, source in pairs}
+    found = [start for start in dict.fromkeys(start for start, _ in pairs) if _is_wide(start, pairs, sources)]
+    narrow = {source for start, source in pairs if start == source and start not in found}
+    base = [BASE] if any(start == BASE for start, _ in pairs) else []
+    return base + [start for start in found if start != BASE] + ([OWN] if len(narrow) > 1 else [])
+
+
+def _is_wide(start: str, pairs: Iterable[tuple[str, str]], sources: set[str]) -> bool:
+    covered = {source for name, source in pairs if name == start}
+    others = sources - {start}
+    return 2 * len(covered) > len(sources) and (not others or 2 * len(covered & others) > len(others))
+
+
+def start_of(role: str, language: str) -> str:
+    """The start that has a role for a language."""
+    return language if role == OWN else role
+
+
+def in_language(frame: pd.DataFrame, split: str = "test") -> dict[tuple[str, str, str], np.ndarray]:
+    """F1 of every start on the language it was fine-tuned on, by (start, language, category); see `Samples`.
+
+    A category that the gold tags do not have is left out. Raises ValueError when a seed has two scores.
+    """
+    chosen = frame[(frame["split"] == split) & (frame["source"] == frame["target"]) & frame[F1].notna()]
+    chosen = chosen[(chosen["category"] == ALL) | (chosen[SUPPORT] > 0)]
+    key = ["start", "source", "category"]
+    if chosen.duplicated([*key, "seed"]).any():
+        raise ValueError("a start has two scores for one source, seed and category")
+    groups = chosen.sort_values("seed").groupby(key)[F1]
+    return {place: values.to_numpy(float) for place, values in groups}  # type: ignore[misc]
+
+
+def summary(sample: np.ndarray | None, ddof: int) -> tuple[float, float, int]:
+    """Mean and sd in percent, and the number, of fractions; NaN where there are too few."""
+    if sample is None or not len(sample):
+        return math.nan, math.nan, 0
+    n = len(sample)
+    return float(sample.mean() * 100), float(sample.std(ddof=ddof) * 100) if n > ddof else math.nan, n
+
+
+def highest(frame: pd.DataFrame, by: str | list[str]) -> pd.Series:
+    """Whether a row has the highest mean of its group; ties all have it, a missing mean or the only one never."""
+    means = frame.groupby(by)["mean"]
+    return (frame["mean"] == means.transform("max")) & (means.transform("count") > 1)
+
+
+def effect(
+    frame: pd.DataFrame,
+    roles: Sequence[str],
+    split: str = "test",
+    ddof: int = 1,
+    p_values: Mapping[tuple[str, str], float] | None = None,
+    intervals: Bounds | None = None,
+    difference_intervals: Bounds | None = None,
+    languages: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """One row a language and role: `COLUMNS`, in percent; differences to `BASE` in points.
+
+    ``languages`` names and orders the languages; None: the sources of the frame, sorted. Without scores a row has
+    ``n`` 0 and NaN. ``best``: the highest mean of its language. ``mann_whitney_p``: two-sided, the seeds of the row
+    against those of `BASE`. ``p`` is what ``p_values`` says. ``p_holm`` corrects ``p`` (without ``p_values``:
+    ``mann_whitney_p``) by Holm's method over the table; a start that has two roles for a language counts once.
+    """
+    samples = in_language(frame, split)
+    languages = sorted(set(frame["source"])) if languages is None else languages
+    rows = []
+    for language in languages:
+        base = samples.get((BASE, language, ALL))
+        for role in roles:
+            place, start = (language, role), start_of(role, language)
+            sample = samples.get((start, language, ALL))
+            mean, sd, n = summary(sample, ddof)
+            compared = role != BASE and sample is not None and base is not None
+            rows.append(
+                (*place, start, mean, sd, n, mean - summary(base, ddof)[0], False,
+                 comparison.mann_whitney(sample, base) if compared else math.nan,
+                 (p_values or {}).get(place, math.nan), math.nan,
+                 *(intervals or {}).get(place, (math.nan, math.nan)),
+                 *(difference_intervals or {}).get(place, (math.nan, math.nan)))
+            )  # fmt: skip
+    found = pd.DataFrame(rows, columns=COLUMNS)
+    found["best"] = highest(found, "language")
+    found["p_holm"] = _corrected(found, "mann_whitney_p" if p_values is None else "p")
+    return found
+
+
+def comparisons(effect: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the table's family of tests: those with a p-value, a start that has two roles once."""
+    return effect[effect["p_holm"].notna()].drop_duplicates(["language", "start"])
+
+
+def _corrected(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Holm's p-values of a column; equal comparisons are one."""
+    family = rows[rows[column].notna()].drop_duplicates(["language", "start"])
+    adjusted = dict(zip(_compared(family), comparison.holm(family[column]), strict=True))
+    return pd.Series([adjusted.get(pair, math.nan) for pair in _compared(rows)], index=rows.index, dtype=float)
+
+
+def _compared(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """What every row compares with `BASE`: (language, start)."""
+    return list(zip(rows["language"], rows["start"], strict=True))

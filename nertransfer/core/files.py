@@ -1,0 +1,68 @@
+"""Folders and text files: writable before work begins, one maker at a time, UTF-8 or an error that says where not."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from nertransfer.core.errors import InputError
+
+BYTE_ORDER_MARK = "\ufeff"
+
+
+def decode(data: bytes, path: str | Path, parameter: str = "") -> str:
+    """``data`` as UTF-8, with its byte-order mark and line ends as they are.
+
+    Raises InputError, for the ``parameter`` that named the file, that says which line and byte are not UTF-8.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}:{line}: not UTF-8: byte 0x{data[error.start]:02x} at byte offset {error.start} of the file; "
+            "save the file as UTF-8", parameter,
+        ) from None  # fmt: skip
+
+
+logger = logging.getLogger("nertransfer")
+
+PROJECT = Path(__file__).resolve().parents[2]
+"""The checkout: where the entry points are. In an installed package there are none."""
+
+
+def make_folder(folder: Path, parameter: str) -> None:
+    """Make a folder if need be; raises InputError, for the ``parameter`` that asked for it, where nothing can be
+    written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{parameter}: the folder {folder} cannot be made: {error.strerror}", parameter) from error
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{parameter}: nothing can be written into {folder}", parameter)
+
+
+def flush(folder: Path) -> None:
+    """Returns when every file in a folder is on the disk: what is renamed then is whole also after a loss of power."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+
+
+@contextmanager
+def only_maker(path: Path) -> Iterator[None]:
+    """While the block lasts no other process makes ``path``, whose folder exists; waits for who does, and says so."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.info("another process makes %s: waiting for it", path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,213 @@
+"""What a cell or an evaluation measured, as plain values: to be written to disk, and to a tracking server.
+
+No tracking library here: a machine without a server computes the same, and what could not be
+delivered waits on disk (`write`, `read`) for one that answers.
+"""
+
+import base64
+import functools
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import distributions
+from pathlib import Path
+
+import psutil
+
+from nertransfer.core import markdown, schema
+from nertransfer.core.schema import ALL
+from nertransfer.scoring import predicted_entities, sentence_counts
+from nertransfer.scoring.scores import Scored
+
+FORMAT = 2
+"""Of the file that `write` makes; another one is not read."""
+BYTES = "base64"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a metric. ``time`` in ms since 1970; ``dataset`` names one of the datasets, or nothing;
+    ``epoch`` is the one it belongs to, counted from 1, or 0 for what is measured once."""
+
+    name: str
+    value: float
+    time: int
+    step: int = 0
+    dataset: str = ""
+    epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A scored split: ``name`` is ``<language>.<split>``, ``digest`` its SHA-256, sizes as counts."""
+
+    name: str
+    language: str
+    split: str
+    digest: str
+    sentences: int
+    words: int
+    entities: int
+
+
+@dataclass
+class Measurements:
+    """Everything that is written about one run at its end; ``files`` are texts and bytes by name."""
+
+    key: str
+    points: list[Point] = field(default_factory=list)
+    datasets: list[Dataset] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str | bytes] = field(default_factory=dict)
+
+
+def of_scores(scored: Sequence[Scored], key: str = "") -> Measurements:
+    """All scores tied to their datasets, predictions word by word and as entities, counts by sentence, full tables."""
+    now, found = milliseconds(), Measurements(key)
+    for one in scored:
+        dataset = _dataset(one)
+        found.datasets.append(dataset)
+        found.points += [Point(name.key, value, now, dataset=dataset.name) for name, value in score_values(one)]
+        found.files[f"{schema.PREDICTIONS}/{dataset.name}.txt"] = prediction_text(one)
+        found.tags[schema.PREDICTIONS_DIGEST + dataset.name] = predictions_digest(one.predicted)
+    found.files[schema.SCORES_FILE] = scores_csv(scored)
+    found.files[schema.SENTENCE_COUNTS] = sentence_counts.to_bytes(
+        {(one.split.language, one.split.name): one.counts for one in scored}
+    )
+    found.files[schema.PREDICTED_ENTITIES] = predicted_entities.to_bytes(
+        {(one.split.language, one.split.name): one.entities for one in scored}
+    )
+    found.files["environment.json"] = environment_text()
+    return found
+
+
+def _dataset(one: Scored) -> Dataset:
+    split = one.split
+    return Dataset(
+        f"{schema.stored(split.language)}.{split.name}", split.language, split.name, split.digest, len(split.sentences),
+        split.number_of_words, one.scores.default[ALL].support,
+    )  # fmt: skip
+
+
+def score_values(one: Scored) -> list[tuple[schema.ScoreName, float]]:
+    """Every score metric of one target and split, with its name."""
+    scores, split, target = one.scores, one.split.name, one.split.language
+    found: list[tuple[schema.ScoreName, float]] = []
+    for category, value in scores.default.items():
+        found += [
+            (schema.ScoreName(split, measure, target, category), float(getattr(value, measure)))
+            for measure in schema.CATEGORY_MEASURES
+        ]
+    overall = {f"strict_{m}": getattr(scores.strict[ALL], m) for m in (schema.PRECISION, schema.RECALL, schema.F1)}
+    overall |= {"span_f1": scores.span_f1, "invalid_tag_rate": scores.invalid_tag_rate}
+    return found + [(schema.ScoreName(split, measure, target), float(v)) for measure, v in overall.items()]
+
+
+def prediction_text(one: Scored) -> str:
+    """CoNLL columns word, gold tag, predicted tag; a blank line after each sentence."""
+    return "".join(
+        "".join(f"{w} {g} {p}\n" for w, g, p in zip(s.words, s.tags, predicted, strict=True)) + "\n"
+        for s, predicted in zip(one.split.sentences, one.predicted, strict=True)
+    )
+
+
+def read_predictions(text: str) -> list[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]:
+    """The inverse of `prediction_text`: words, gold tags and predicted tags of every sentence."""
+    sentences = [block.split("\n") for block in text.removesuffix("\n\n").split("\n\n")] if text else []
+    return [tuple(zip(*(line.rsplit(" ", 2) for line in lines), strict=True)) for lines in sentences]  # type: ignore[misc]
+
+
+def predictions_digest(predicted: Sequence[Sequence[str]]) -> str:
+    """Sixteen hexadecimal digits that stand for the predicted tags of a split: equal tags, equal digits."""
+    text = "\n".join(" ".join(tags) for tags in predicted)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def scores_csv(scored: Sequence[Scored]) -> str:
+    """All scores, both modes, every category; fractions at full precision."""
+    lines = ["target,split,mode,category,precision,recall,f1,support"]
+    for one in scored:
+        for mode, table in (("default", one.scores.default), ("strict", one.scores.strict)):
+            lines += [
+                f"{one.split.language},{one.split.name},{mode},{category},{v.precision!r},{v.recall!r},{v.f1!r},{v.support}"
+                for category, v in table.items()
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def scores_table(scored: Sequence[Scored], source: str = "") -> str:
+    """Scores in percent as a Markdown table, a row per target and split; F1 for each category."""
+    categories = sorted({c for s in scored for c in s.scores.default} - {ALL})
+    header = ["target", "split", "F1", "precision", "recall", *categories, "entities"]
+    rows = []
+    for s in scored:
+        total = s.scores.default[ALL]
+        per = [f"{100 * s.scores.default[c].f1:.1f}" if c in s.scores.default else "" for c in categories]
+        name = s.split.language + (" (source)" if s.split.language == source else "")
+        values = [f"{100 * v:.1f}" for v in (total.f1, total.precision, total.recall)]
+        rows.append([name, s.split.name, *values, *per, str(total.support)])
+    return markdown.table(header, rows)
+
+
+@functools.cache
+def environment_text() -> str:
+    """Interpreter, machine and the versions of every installed package, as JSON."""
+    packages = {d.metadata["Name"]: d.version for d in distributions() if d.metadata["Name"]}
+    found = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
+    }
+    return json.dumps(found, indent=1)
+
+
+def milliseconds() -> int:
+    """Milliseconds since 1970."""
+    return int(time.time() * 1000)
+
+
+# --- on disk -------------------------------------------------------------------------------------
+
+
+def write(found: Measurements, path: Path) -> None:
+    """Write to ``path``; the file appears whole or not at all."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.parent.mkdir(parents=True, exist_ok=True)
+    with fresh.open("w", encoding="utf-8") as file:
+        json.dump({"format": FORMAT} | asdict(found), file, default=_as_text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def _as_text(content: bytes) -> dict[str, str]:
+    return {BYTES: base64.b64encode(content).decode()}
+
+
+def read(path: Path, key: str, datasets: Iterable[str]) -> Measurements | None:
+    """What `write` left of the cell with this key; None where nothing fits.
+
+    ``datasets``: digests of the splits that must have been scored.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if found.pop("format", None) != FORMAT or found["key"] != key:
+        return None
+    known = [Dataset(**one) for one in found["datasets"]]
+    if not set(datasets) <= {one.digest for one in known}:
+        return None
+    points = [Point(**one) for one in found["points"]]
+    files = {
+        name: base64.b64decode(content[BYTES]) if isinstance(content, dict) else content
+        for name, content in found["files"].items()
+    }
+    return Measurements(key, points, known, found["tags"], files)

@@ -1,0 +1,192 @@
+"""Entities counted by sentence, as arrays: what resampling and scoring of thousands of files need.
+
+The same entities as `nertransfer.scoring.reference` finds with seqeval, in default and in strict mode (a property test
+compares them), a hundred times faster. Pure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nertransfer.core.schema import ALL
+from nertransfer.corpora.corpus import Split
+from nertransfer.corpora.labels import category_of
+from nertransfer.corpora.words import OUTSIDE
+
+TagSequences = Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Precision, recall and F1 as fractions of 1; ``support`` is the number of gold entities."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All scores of one model on one split of one target.
+
+    ``default`` and ``strict`` map each category, and ``ALL`` for the micro average, to its
+    Score. ``span_f1`` ignores the category. ``invalid_tag_rate`` is the fraction of all words
+    whose predicted tag is a stray I-.
+    """
+
+    default: dict[str, Score]
+    strict: dict[str, Score]
+    span_f1: float
+    invalid_tag_rate: float
+    words: int
+
+
+@dataclass(frozen=True)
+class Entities:
+    """The entities of one split in order of their first word, default mode.
+
+    ``first``, ``end`` (exclusive) and ``category`` are (entities,) arrays, words counted from 0 over the whole split;
+    ``category`` is an index into ``categories``. ``whole`` is True where the entity begins with a B- tag: those are the
+    entities of strict mode. ``ends``: (sentences,) the number of words up to the end of each sentence.
+    """
+
+    categories: tuple[str, ...]
+    first: np.ndarray
+    end: np.ndarray
+    category: np.ndarray
+    whole: np.ndarray
+    ends: np.ndarray
+
+    @property
+    def words(self) -> int:
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    @property
+    def stray(self) -> int:
+        """How many tags are an I- that continues nothing: each of them begins an entity."""
+        return int(np.sum(~self.whole))
+
+
+def entities(sequences: TagSequences) -> Entities:
+    """The entities of tag sequences, one a sentence. Raises InputError on a tag that is not IOB2."""
+    ends = np.cumsum([len(tags) for tags in sequences], dtype=np.int64)
+    flat = [tag for tags in sequences for tag in tags]
+    tags = sorted(set(flat))
+    categories = tuple(sorted({c for tag in tags if (c := category_of(tag)) is not None}))
+    # 0 for O, else one more than the index of the category; negative for I-
+    code = {t: 0 if t == OUTSIDE else (categories.index(t[2:]) + 1) * (1 if t[0] == "B" else -1) for t in tags}
+    codes = np.fromiter(map(code.__getitem__, flat), dtype=np.int32, count=len(flat))
+    kind = np.abs(codes)
+    before = np.zeros_like(kind)
+    before[1:] = kind[:-1]
+    before[ends[:-1][ends[:-1] < len(flat)]] = 0  # nothing goes on from one sentence to the next
+    begins = (kind > 0) & ((codes > 0) | (kind != before))
+    first = np.flatnonzero(begins)
+    stops = np.append(np.flatnonzero(begins | (kind == 0)), len(flat))
+    stops = np.union1d(stops, ends)
+    end = stops[np.searchsorted(stops, first, side="right")] if len(first) else first
+    return Entities(categories, first, end, kind[first] - 1, codes[first] > 0, ends)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Entities of one model on one split by sentence and category.
+
+    ``gold``, ``predicted`` and ``correct`` are (sentences, categories) integer arrays, default mode; the columns are
+    ``categories``, those of the gold and the predicted tags, sorted. The other fields are what `scores` needs beside.
+    """
+
+    categories: tuple[str, ...]
+    gold: np.ndarray
+    predicted: np.ndarray
+    correct: np.ndarray
+    strict: dict[str, Score]
+    span_f1: float
+    invalid_tag_rate: float
+    words: int
+
+
+def count(gold: Entities, predicted: Entities) -> Counts:
+    """Compare the entities of two taggings of the same sentences.
+
+    An entity is correct when its first word, last word and category agree. Raises ValueError when the sentences
+    differ in number or in length.
+    """
+    if not np.array_equal(gold.ends, predicted.ends):
+        raise ValueError("gold and predicted tags differ in the number of sentences or words")
+    categories = tuple(sorted({*gold.categories, *predicted.categories}))
+    sides = [_renamed(side, categories) for side in (gold, predicted)]
+    end_of, category_at = np.full(gold.words, -1), np.full(gold.words, -1)
+    end_of[gold.first], category_at[gold.first] = gold.end, sides[0]
+    begins_whole = np.zeros(gold.words, dtype=bool)
+    begins_whole[gold.first] = gold.whole
+    same_span = end_of[predicted.first] == predicted.end
+    same = same_span & (category_at[predicted.first] == sides[1])
+    strict = same & predicted.whole & begins_whole[predicted.first]
+    right = _by_sentence(predicted, sides[1], len(categories), same)
+    tables = [_by_sentence(gold, sides[0], len(categories)), _by_sentence(predicted, sides[1], len(categories))]
+    span = Score(*_ratios(int(same_span.sum()), len(predicted.first), len(gold.first)), len(gold.first))
+    strict_counts = [
+        np.bincount(sides[0][gold.whole], minlength=len(categories)),
+        np.bincount(sides[1][predicted.whole], minlength=len(categories)),
+        np.bincount(sides[1][strict], minlength=len(categories)),
+    ]
+    return Counts(
+        categories, *tables, right, _table(categories, *strict_counts), span.f1,
+        predicted.stray / gold.words if gold.words else 0.0, gold.words,
+    )  # fmt: skip
+
+
+def scores(found: Counts) -> Scores:
+    """The same scores as `nertransfer.scoring.reference.score` gives."""
+    default = _table(found.categories, *(side.sum(axis=0) for side in (found.gold, found.predicted, found.correct)))
+    return Scores(default, found.strict, found.span_f1, found.invalid_tag_rate, found.words)
+
+
+def _renamed(found: Entities, categories: tuple[str, ...]) -> np.ndarray:
+    places = np.array([categories.index(name) for name in found.categories], dtype=np.int64)
+    return places[found.category] if len(places) else found.category
+
+
+def _by_sentence(found: Entities, category: np.ndarray, width: int, chosen: np.ndarray | None = None) -> np.ndarray:
+    first = found.first if chosen is None else found.first[chosen]
+    category = category if chosen is None else category[chosen]
+    sentence = np.searchsorted(found.ends, first, side="right")
+    flat = np.bincount(sentence * width + category, minlength=len(found.ends) * width)
+    return flat.reshape(len(found.ends), width)
+
+
+def _table(categories: Sequence[str], gold: np.ndarray, predicted: np.ndarray, correct: np.ndarray) -> dict[str, Score]:
+    def one(right: int, guessed: int, there: int) -> Score:
+        return Score(*_ratios(right, guessed, there), there)
+
+    table = {ALL: one(int(correct.sum()), int(predicted.sum()), int(gold.sum()))}
+    for i, category in enumerate(categories):
+        table[category] = one(int(correct[i]), int(predicted[i]), int(gold[i]))
+    return table
+
+
+def _ratios(right: int, guessed: int, there: int) -> tuple[float, float, float]:
+    """Precision, recall and F1; 0 where nothing can be divided by."""
+    precision = right / guessed if guessed else 0.0
+    recall = right / there if there else 0.0
+    return precision, recall, 2 * precision * recall / (precision + recall) if right else 0.0
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One score: a target's split, its predicted tags by sentence, and what they are worth.
+
+    ``counts`` are the entities by sentence behind ``scores``, ``entities`` the predicted ones. Of the words
+    ``unknown_words`` tokenise to nothing under the start, and ``cut_words`` are longer than a window.
+    """
+
+    split: Split
+    predicted: list[list[str]]
+    scores: Scores
+    counts: Counts
+    entities: Entities
+    unknown_words: int = 0
+    cut_words: int = 0

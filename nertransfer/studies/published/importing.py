@@ -1,0 +1,336 @@
+"""Published result files -> a study in the tracking store: one run per cell, as if it had been fine-tuned here."""
+
+import csv
+import hashlib
+import io
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from nertransfer.core import grid, schema
+from nertransfer.core.commandline import to_text
+from nertransfer.core.config import ImportConfig
+from nertransfer.core.console import progress_bar
+from nertransfer.core.errors import InputError
+from nertransfer.core.options import Recipe
+from nertransfer.core.processes import cores, process_pool
+from nertransfer.corpora import corpus as corpora_of
+from nertransfer.corpora.corpus import Corpus
+from nertransfer.corpora.languages import LANGUAGES
+from nertransfer.scoring.measurements import Measurements, Point, milliseconds
+from nertransfer.studies.published import files as published_files
+from nertransfer.studies.published import scores
+from nertransfer.studies.published.scores import DISAGREEMENT_COLUMNS, Disagreement, Files, Imported, name_of
+from nertransfer.tracking import store_files
+from nertransfer.tracking.current_cells import current_cells, place_of
+from nertransfer.tracking.runs import (
+    cell_runs,
+    configuration_params,
+    deliver,
+    kind_runs,
+    log,
+    log_values,
+    mark_as_asked,
+    mark_dead_runs_killed,
+    open_run,
+)
+from nertransfer.tracking.store import Run, Study
+from nertransfer.training.cell import recipe_digest
+
+logger = logging.getLogger("nertransfer")
+
+DISAGREEMENTS = "disagreements"
+"""Metric: how many reported values differ from those that the predictions give."""
+WINDOW = 4
+"""Cells that are measured ahead of the one that is being written, by process."""
+
+
+@dataclass
+class ImportOutcome:
+    """What an import did: names of cells added and of those that were there, what was found odd."""
+
+    added: list[str] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)
+    unfit: list[published_files.Unfit] = field(default_factory=list)
+    disagreements: list[Disagreement] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a folder holds: the files of every cell and the corpora they were scored on; what does not fit.
+
+    ``baselines`` are cells that only reported; they have no corpora. ``data``: what the corpora were asked for by.
+    """
+
+    unfit: tuple[published_files.Unfit, ...]
+    cells: tuple[Files, ...] = ()
+    corpora: Mapping[str, Corpus] = field(default_factory=dict)
+    baselines: Mapping[published_files.BaselineName, Path] = field(default_factory=dict)
+    data: str = ""
+
+
+def read(config: ImportConfig) -> Results:
+    """The results in a folder; writes nothing.
+
+    Raises InputError when the folder holds no complete result or a language has no corpus.
+    """
+    root = Path(config.results)
+    models = published_files.find_models(root)
+    if models is not None:
+        listing = published_files.scan(models)
+        _check_some(root, listing.cells, listing.unfit)
+        languages = {cell.source for cell in listing.cells} | {target for _, target in listing.targets}
+        cells = tuple(Files(cell, folder, _targets_of(cell, listing)) for cell, folder in listing.cells.items())
+        return Results(tuple(listing.unfit), cells, _corpora(config, languages), data=config.data.data)
+    folder = published_files.find_baselines(root)
+    if folder is None:
+        raise published_files.nothing_found(root)
+    baselines, unfit = published_files.scan_baselines(folder)
+    _check_some(root, baselines, unfit)
+    return Results(tuple(unfit), baselines=baselines, data=config.data.data)
+
+
+def _check_some(root: Path, found: Sized, unfit: Sequence[published_files.Unfit]) -> None:
+    if not found:
+        listed = "; ".join(f"{one.path!r}: {one.reason}" for one in unfit[:5])
+        raise InputError(f"results={str(root)!r} has no complete result: {listed}", "results")
+
+
+def import_results(results: Results, study: Study) -> ImportOutcome:
+    """Bring what was read from a folder into the study; cells that are there already are left as they are."""
+    store_files.check(study)
+    outcome = ImportOutcome(unfit=list(results.unfit))
+    mark_dead_runs_killed(study)
+    cells = (_import_baselines if results.baselines else _import_cells)(results, study, outcome)
+    targets = {target for files in results.cells for target in files.targets}
+    _summarise(study, cells, targets, results.data, outcome)
+    return outcome
+
+
+def _import_cells(results: Results, study: Study, outcome: ImportOutcome) -> list[published_files.CellName]:
+    """Score every cell anew and write it; returns all that are there, also those that cannot be read."""
+    corpora, jobs = results.corpora, results.cells
+    finished = cell_runs(study, "FINISHED")
+    known = frozenset(run.data.tags.get(schema.CELL_KEY, "") for run in finished)
+    splits = {(name, split): corpora[name].splits[split] for name in corpora for split in schema.SCORED_SPLITS}
+    with _measured(jobs, splits, known) as measured, progress_bar(len(jobs), "importing", "cell") as bar:
+        for files, found in zip(jobs, measured, strict=True):
+            if isinstance(found, str):
+                outcome.present.append(name_of(files.cell))
+                _ask_for(study, found, finished)
+            elif isinstance(found, InputError):
+                outcome.unfit.append(published_files.Unfit(files.folder.name, str(found)))
+                reason = f"the fine-tuning {files.cell.folder} cannot be read"
+                outcome.unfit += [
+                    published_files.Unfit(f"{published_files.ZERO_SHOT}/{folder.name}", reason)
+                    for folder in files.targets.values()
+                ]
+            else:
+                _deliver(study, found, corpora)
+                outcome.added.append(name_of(files.cell))
+            bar.update()
+    return [files.cell for files in jobs]
+
+
+def _ask_for(study: Study, key: str, finished: Sequence[Run]) -> None:
+    """Have the run of these very files count, where another one of its place was imported since."""
+    run = next(run for run in finished if run.data.tags.get(schema.CELL_KEY) == key)
+    if any(place_of(other) == place_of(run) for other in finished if other is not run):
+        mark_as_asked(study, [run])
+
+
+def _corpora(config: ImportConfig, languages: Iterable[str]) -> dict[str, Corpus]:
+    existing = corpora_of.names(config.data)
+    missing = sorted(set(languages) - set(existing))
+    if missing:
+        raise InputError(
+            f"data={config.data.data!r} has no corpus of {', '.join(missing)}, which the results were scored on; "
+            f"it has {', '.join(existing)}", "data",
+        )  # fmt: skip
+    return corpora_of.load(replace(config.data, languages=tuple(name for name in existing if name in set(languages))))
+
+
+def _targets_of(cell: published_files.CellName, listing: published_files.Listing) -> dict[str, Path]:
+    return {target: folder for (name, target), folder in listing.targets.items() if name == cell}
+
+
+@contextmanager
+def _measured(
+    jobs: Sequence[Files], splits: dict, known: frozenset[str]
+) -> Iterator[Iterator[Imported | str | InputError]]:
+    """The measurements of every job, in order, made in as many processes as there are cores."""
+    processes = max(1, min(cores(), len(jobs)))
+    pool = process_pool(processes, scores.begin, (splits, known))
+
+    def ahead() -> Iterator[Imported | str | InputError]:
+        waiting = []
+        for job in jobs:
+            waiting.append(pool.submit(scores.measure_one, job))
+            if len(waiting) > WINDOW * processes:
+                yield waiting.pop(0).result()
+        for one in waiting:
+            yield one.result()
+
+    try:
+        yield ahead()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _deliver(study: Study, found: Imported, corpora: dict[str, Corpus]) -> None:
+    cell = found.files.cell
+    languages = {cell.source, *found.files.targets}
+    tags = _tags(cell.start, cell.source, cell.seed, found.measured.key, found.start_location, _recipe(cell.epochs))
+    tags |= {schema.CORPUS_DIGEST + name: corpora[name].digest for name in sorted(languages)}
+    tags |= {schema.TRAIN_DIGEST: corpora[cell.source].train.digest}
+    tags |= {schema.FAMILY + name: LANGUAGES[name].family for name in sorted(languages) if name in LANGUAGES}
+    if found.disagreements:
+        rows = [tuple(asdict(one).values()) for one in found.disagreements]
+        found.measured.files[schema.DISAGREEMENTS_FILE] = _csv(DISAGREEMENT_COLUMNS, rows)
+    found.measured.points.append(Point(DISAGREEMENTS, len(found.disagreements), milliseconds()))
+    _write(study, name_of(cell), tags, _recipe(cell.epochs), found.measured)
+
+
+def _write(study: Study, name: str, tags: dict[str, str], recipe: Recipe | None, measured: Measurements) -> None:
+    own = {axis: tags[axis] for axis in (schema.START, schema.SOURCE, schema.SEED)}
+    params = own | ({key: to_text(value) for key, value in asdict(recipe).items()} if recipe else {})
+    with open_run(study, schema.KIND_CELL, name, tags) as run_id:
+        log(study.client, run_id, params=configuration_params(params))
+        deliver(study.client, run_id, measured)
+
+
+def _recipe(epochs: int) -> Recipe:
+    """The published recipe; the folders' names tell the epochs."""
+    return Recipe(epochs=epochs)
+
+
+def _tags(start: str, source: str, seed: int, key: str, location: str, recipe: Recipe | None) -> dict[str, str]:
+    tags = {
+        schema.START: start,
+        schema.SOURCE: source,
+        schema.SEED: str(seed),
+        schema.CONFIGURATION: f"{start}-{source}",
+        schema.CELL_KEY: key,
+        schema.IMPORTED: "true",
+    }
+    if location:
+        # weights cannot be seen: the same place of origin is the same start
+        tags |= {schema.START_LOCATION: location, schema.START_FINGERPRINT: f"location {location}"}
+    return tags | ({schema.RECIPE_DIGEST: recipe_digest(recipe)} if recipe else {})
+
+
+# --- baselines: reported scores only ---------------------------------------------------------------
+
+
+def _import_baselines(results: Results, study: Study, outcome: ImportOutcome) -> list[published_files.CellName]:
+    """MasakhaNER 2.0's baselines: each replicate is a cell that was scored on its source, by what it reported."""
+    finished = cell_runs(study, "FINISHED")
+    known = {run.data.tags.get(schema.CELL_KEY) for run in finished}
+    cells = []
+    with progress_bar(len(results.baselines), "importing", "cell") as bar:
+        for name, path in results.baselines.items():
+            bar.update()
+            key = hashlib.sha256(f"baseline {name} ".encode() + path.read_bytes()).hexdigest()[:32]
+            cell = published_files.CellName(name.language, name.model, name.number, 0)
+            cells.append(cell)
+            try:
+                text = published_files.read_text(path)
+                measured = scores.measure_reported(name.language, published_files.parse_results(text, path), key)
+            except InputError as error:
+                outcome.unfit.append(published_files.Unfit(f"{path.parent.name}/{path.name}", str(error)))
+                continue
+            if key in known:
+                outcome.present.append(name_of(cell))
+                _ask_for(study, key, finished)
+                continue
+            _write(study, name_of(cell), _tags(cell.start, cell.source, cell.seed, key, "", None), None, measured)
+            outcome.added.append(name_of(cell))
+    return cells
+
+
+# --- what was imported, as a run of the study ---------------------------------------------------------
+
+
+def _summarise(
+    study: Study, cells: Sequence[published_files.CellName], targets: Set[str], data: str, outcome: ImportOutcome
+) -> None:
+    """A study run with the grid of all that was imported, and tables of what was odd; none where nothing has changed.
+
+    ``cells`` and ``targets``: those of this import, whether they could be read or not.
+    """
+    current = current_cells(cell_runs(study, "FINISHED"), [])
+    runs = [run for run in current.values() if run.data.tags.get(schema.IMPORTED)]
+    if not runs:  # nothing could be read: there is no study
+        return
+    places = {(cell.start, cell.source, cell.seed) for cell in cells}
+    places |= {place for place, run in current.items() if run.data.tags.get(schema.IMPORTED)}
+    scored = {tag.removeprefix(schema.CORPUS_DIGEST) for run in runs for tag in run.data.tags
+              if tag.startswith(schema.CORPUS_DIGEST)}  # fmt: skip
+    outcome.disagreements = [one for run in runs if run.data.metrics.get(DISAGREEMENTS) for one in _of_run(study, run)]
+    tables = {
+        schema.UNFIT_FILE: _csv(("path", "reason"), [(one.path, one.reason) for one in outcome.unfit]),
+        schema.DISAGREEMENTS_FILE: _csv(
+            DISAGREEMENT_COLUMNS, [tuple(asdict(one).values()) for one in outcome.disagreements]
+        ),
+    }
+    sources = _ordered({source for _, source, _ in places})
+    starts, pivots = _axes({(start, source) for start, source, _ in places}, sources)
+    axes = {
+        "starts": starts,
+        "sources": sources,
+        "pivots": pivots,
+        "targets": _ordered(scored | targets | {source for _, source, _ in places}),
+        "seeds": sorted({seed for *_, seed in places}),
+    }
+    params = {name: ",".join(map(str, values)) for name, values in axes.items()}
+    digest = hashlib.sha256(repr((sorted(params.items()), sorted(tables.items()))).encode()).hexdigest()[:16]
+    earlier = kind_runs(study, schema.KIND_STUDY, " and attributes.status = 'FINISHED'")
+    if earlier and earlier[-1].data.tags.get(schema.IMPORTED) == digest:
+        return
+    tags = {schema.IMPORTED: digest}
+    recipes = {run.data.tags.get(schema.RECIPE_DIGEST) for run in runs}
+    if len(recipes) == 1 and (recipe := recipes.pop()) is not None:
+        tags[schema.RECIPE_DIGEST] = recipe
+    with open_run(study, schema.KIND_STUDY, "import", tags) as run_id:
+        log(study.client, run_id, params=configuration_params(params | ({"data": data} if data else {})))
+        log_values(study.client, run_id, {"unfit": len(outcome.unfit), DISAGREEMENTS: len(outcome.disagreements)})
+        for name, text in tables.items():
+            study.client.log_text(run_id, text, name)
+
+
+def _ordered(languages: Iterable[str]) -> list[str]:
+    """The languages in the published order, others behind."""
+    there = set(languages)
+    return [name for name in published_files.ORDER if name in there] + sorted(there - set(published_files.ORDER))
+
+
+def _axes(pairs: Set[tuple[str, str]], sources: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Starts with `grid.OWN`, and pivots: the published ones where a pair is theirs, so that what is absent is missing.
+
+    Pairs beyond them are in no plan, but count. Where none is theirs, every start is planned on every source.
+    """
+    pivots = [name for name in published_files.PIVOTS if name in sources]
+    if pairs & set(grid.pairs(published_files.STARTS, sources, pivots)):
+        return list(published_files.STARTS), pivots
+    return sorted({start for start, _ in pairs}), []
+
+
+def _of_run(study: Study, run: Run) -> list[Disagreement]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = study.client.download_artifacts(run.info.run_id, schema.DISAGREEMENTS_FILE, folder)
+        rows = list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
+    return [
+        Disagreement(**row | {name: float(row[name]) if row[name] else None for name in ("reported", "rescored")})
+        for row in rows
+    ]
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)  # minimal leaves "\r" bare
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return stream.getvalue()

@@ -1,0 +1,264 @@
+"""One cell: from a start and a corpus to weights, predictions, scores, and what was measured."""
+
+import itertools
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import torch
+from accelerate import Accelerator
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from nertransfer.core import schema
+from nertransfer.core.console import progress_bar
+from nertransfer.core.options import Recipe, RunOptions
+from nertransfer.core.schema import ALL, SCORED_SPLITS
+from nertransfer.corpora.corpus import Corpus, Split
+from nertransfer.corpora.labels import label_list
+from nertransfer.encoders import starts
+from nertransfer.encoders.inference import predict
+from nertransfer.encoders.tokenization import Encoded, encode, joined
+from nertransfer.scoring import scores as entity_scores
+from nertransfer.scoring.measurements import Measurements, Point, milliseconds, of_scores, scores_table
+from nertransfer.scoring.reference import score
+from nertransfer.scoring.scores import Scored
+from nertransfer.training.cell import Cell
+from nertransfer.training.finetune import History, fit, learning_rate
+from nertransfer.training.sampling import training_split
+
+
+@dataclass
+class Resources:
+    """Wall seconds of the phases; ``peak_memory`` in bytes, of the GPU where there is one, else of the process."""
+
+    train_seconds: float = 0.0
+    score_seconds: float = 0.0
+    peak_memory: int = 0
+    device: str = ""
+    processes: int = 1
+    threads: int = 1
+
+
+@dataclass
+class CellResult:
+    """What a cell measured. ``scored`` has one entry per target and split; ``weights`` is where they lie, if wanted."""
+
+    cell: Cell
+    labels: tuple[str, ...]
+    history: History
+    scored: list[Scored]
+    resources: Resources
+    weights: Path
+
+
+@dataclass
+class Encoder:
+    """Encodes splits for one tokenizer and keeps them, so that a study encodes each corpus once a start."""
+
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+    kept: dict[tuple[str, ...], Encoded] = field(default_factory=dict)
+
+    def __call__(self, split: Split) -> Encoded:
+        """The split without labels."""
+        return self._once(split, ())
+
+    def with_labels(self, split: Split, labels: Sequence[str], keep: bool = True) -> Encoded:
+        """The split with its gold labels; tags that are not among ``labels`` carry no loss.
+
+        ``keep``: not for what was drawn for one cell alone."""
+        return self._once(split, tuple(labels)) if keep else self._encoded(split, tuple(labels))
+
+    def _once(self, split: Split, labels: tuple[str, ...]) -> Encoded:
+        key = (split.language, split.name, split.digest, *labels)
+        if key not in self.kept:
+            self.kept[key] = self._encoded(split, labels)
+        return self.kept[key]
+
+    def _encoded(self, split: Split, labels: tuple[str, ...]) -> Encoded:
+        tags = [s.tags for s in split.sentences] if labels else None
+        ids = {label: i for i, label in enumerate(labels)}
+        return encode([s.words for s in split.sentences], self.tokenizer, self.max_length, tags, ids)
+
+
+def score_splits(
+    model: torch.nn.Module,
+    encoder: Encoder,
+    labels: Sequence[str],
+    splits: Sequence[Split],
+    accelerator: Accelerator,
+    tokens: int,
+    title: str = "",
+) -> list[Scored]:
+    """Tag and score every split; the number of scored words is that of the corpus, always.
+
+    All are tagged together: few full batches of sentences of like length.
+    """
+    if not splits:
+        return []
+    encoded = [encoder(split) for split in splits]
+    together = joined(encoded)
+    with progress_bar(len(together.windows), title, "row", show=accelerator.is_main_process) as bar:
+        tags = iter(predict(model, together, labels, accelerator, tokens, bar))
+    found: list[Scored] = []
+    for split, rows in zip(splits, encoded, strict=True):
+        predicted = list(itertools.islice(tags, len(split.sentences)))
+        gold = [s.tags for s in split.sentences]
+        entities = entity_scores.entities(predicted)
+        counted = entity_scores.count(entity_scores.entities(gold), entities)
+        scores = entity_scores.scores(counted)
+        if scores.words != split.number_of_words:
+            raise RuntimeError(f"{scores.words} words scored of {split.number_of_words} in {split.language}")
+        found.append(Scored(split, predicted, scores, counted, entities, rows.unknown_words, rows.cut_words))
+    return found
+
+
+def splits_of(
+    corpora: Mapping[str, Corpus], targets: Sequence[str], names: Sequence[str] = SCORED_SPLITS
+) -> list[Split]:
+    """The splits to score, target by target."""
+    return [corpora[target].splits[name] for target in targets for name in names]
+
+
+def checkpoint_folder(folder: Path) -> Path:
+    """Where a cell with this folder keeps its checkpoint."""
+    return folder / "checkpoint"
+
+
+def run_cell(
+    cell: Cell,
+    corpus: Corpus,
+    splits: Sequence[Split],
+    run: RunOptions,
+    accelerator: Accelerator,
+    folder: Path,
+    encoder: Encoder | None = None,
+    on_epoch: Callable[[History], None] | None = None,
+    target: Corpus | None = None,
+    begin: Callable[[Sequence[str]], PreTrainedModel] | None = None,
+    wants_weights: Callable[[Sequence[Scored]], bool] = lambda _: True,
+) -> CellResult:
+    """Fine-tune, score while the model is in memory, save the weights under ``folder`` if the scores are worth it.
+
+    ``target``: the corpus of which the cell has a few sentences; its categories are labels, too. ``begin`` gives the
+    model of the first stage, for those labels (`Cell.first_stage`). ``wants_weights`` decides with all that was scored.
+
+    ``folder`` also holds the checkpoint from which an interrupted cell goes on; the caller clears
+    it (`checkpoint_folder`) once the result is safe. All processes return the same result; only
+    the main one writes.
+    """
+    encoder = encoder or Encoder(starts.load_tokenizer(cell.start), cell.recipe.max_length)
+    labels = label_list(sorted({*corpus.categories, *(target.categories if target else ())}))
+    model = begin(labels) if begin else starts.load_for_tagging(cell.start, labels, cell.seed)
+    if accelerator.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+
+    def dev_f1(trained: torch.nn.Module) -> float:
+        predicted = predict(trained, encoder(corpus.dev), labels, accelerator, run.evaluation_tokens)
+        return score([s.tags for s in corpus.dev.sentences], predicted).default[ALL].f1
+
+    split = training_split(corpus, cell.recipe.sampling_temperature, cell.seed, cell.few_shot, target)
+    train = encoder.with_labels(split, labels, keep=split is corpus.train)
+    trained, history = fit(
+        model, train, cell.recipe, run, cell.seed, accelerator, checkpoint=checkpoint_folder(folder), key=cell.key,
+        read=(train, encoder(corpus.dev)), dev_f1=dev_f1, on_epoch=on_epoch, title=cell.name,
+    )  # fmt: skip
+    began = time.perf_counter()
+    scored = score_splits(trained, encoder, labels, splits, accelerator, run.evaluation_tokens, f"{cell.name} scoring")
+    resources = Resources(
+        train_seconds=sum(history.seconds),
+        score_seconds=time.perf_counter() - began,
+        peak_memory=_peak_memory(accelerator),
+        device=_device_name(accelerator),
+        processes=accelerator.num_processes,
+        threads=torch.get_num_threads(),
+    )
+    if accelerator.is_main_process and wants_weights(scored):
+        tagger = accelerator.unwrap_model(trained)
+        setattr(tagger.config, starts.WINDOW, cell.recipe.max_length)
+        starts.save(tagger, encoder.tokenizer, folder / "model")
+    accelerator.free_memory()
+    return CellResult(cell, labels, history, scored, resources, folder / "model")
+
+
+def _peak_memory(accelerator: Accelerator) -> int:
+    if accelerator.device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux
+
+
+def _device_name(accelerator: Accelerator) -> str:
+    return torch.cuda.get_device_name() if accelerator.device.type == "cuda" else str(accelerator.device.type)
+
+
+CURVE_POINTS = 100
+"""At most so many points of the loss curve are kept; each is the mean over the steps since the last."""
+
+
+def of_cell(result: CellResult) -> Measurements:
+    """The curves, scores, predictions and resources of a finished cell."""
+    cell, now = result.cell, milliseconds()
+    found = of_scores(result.scored, cell.key)
+    found.points = curve(result.history, cell.recipe) + found.points + resource_points(result.resources)
+    found.points.append(Point("kept_epoch", result.history.kept_epoch, now))
+    found.points += [
+        Point(f"source_{s.split.name}_f1", s.scores.default[ALL].f1, now)
+        for s in result.scored
+        if s.split.language == cell.own
+    ]
+    found.tags |= {schema.NOTE: cell_note(result), schema.DEVICE: result.resources.device}
+    return found
+
+
+def curve(history: History, recipe: Recipe) -> list[Point]:
+    """Loss and learning rate over optimiser steps, speed and dev F1 over epochs.
+
+    ``train_loss`` in nats per labelled word, ``tokens_per_second`` in real sub-tokens.
+    """
+    now, total = milliseconds(), history.steps_per_epoch * recipe.epochs
+    every = max(1, -(-total // CURVE_POINTS))
+    points: list[Point] = []
+    steps = len(history.losses)
+    ends = [*range(every, steps + 1, every), *([steps] if steps == total and steps % every else [])]
+    for begin, end in zip([0, *ends], ends, strict=False):
+        window, epoch = history.losses[begin:end], (end - 1) // history.steps_per_epoch + 1
+        points.append(Point("train_loss", sum(window) / len(window), now, end, epoch=epoch))
+        points.append(Point("learning_rate", learning_rate(end - 1, total, recipe), now, end, epoch=epoch))
+    for epoch, seconds in enumerate(history.seconds, start=1):
+        points.append(Point(schema.SPEED, history.tokens / max(seconds, 1e-9), now, epoch, epoch=epoch))
+        if epoch <= len(history.dev_f1):
+            points.append(Point("epoch_dev_f1", history.dev_f1[epoch - 1], now, epoch, epoch=epoch))
+    return points
+
+
+def resource_points(resources: Resources) -> list[Point]:
+    """Seconds, bytes and counts a cell needed."""
+    values = {
+        "train_seconds": resources.train_seconds,
+        "score_seconds": resources.score_seconds,
+        "peak_memory_bytes": resources.peak_memory,
+        "processes": resources.processes,
+        "threads": resources.threads,
+    }
+    now = milliseconds()
+    return [Point(name, float(value), now) for name, value in values.items()]
+
+
+def cell_note(result: CellResult) -> str:
+    """The run's note: what it is, and its test scores."""
+    cell = result.cell
+    tests = [s for s in result.scored if s.split.name == "test"]
+    source = f"**{cell.source}**"
+    told = cell.few_shot.after(source) if cell.few_shot else source
+    return (
+        f"**{cell.start.name}** fine-tuned on {told}, seed {cell.seed}. Entity-level micro scores "
+        f"on the test splits, percent (seqeval, default mode).\n\n{scores_table(tests, cell.own)}"
+    )

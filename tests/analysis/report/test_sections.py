@@ -1,0 +1,227 @@
+"""What a report says in words of the numbers of a study, from tables made by hand."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.report.sections import choice, scores, summary
+from analysis.report.study_analysis import ONE_SEED, UNKNOWN, Computed
+from analysis.statistics import mixed_model
+from analysis.transfer import beyond_one_source
+from analysis.transfer.inference import RANK_COLUMNS
+from analysis.transfer.matrices import Cube
+
+
+def computed(**fields: object) -> Computed:
+    """A `Computed` that has these fields alone."""
+    found = object.__new__(Computed)
+    found.__dict__.update(fields)
+    return found
+
+
+def intervals(*rows: tuple[int, bool]) -> pd.DataFrame:
+    """What texts need of `inference.intervals`."""
+    return pd.DataFrame(rows, columns=["n_seeds", "sentences_vary"])
+
+
+# --- where intervals and p come from -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("counted", "end"),
+    [
+        ([True, True], " and a bootstrap of sentences"),
+        ([True, False], ", and a bootstrap of sentences where they are counted"),
+        ([False, False], " alone"),
+    ],
+)
+def test_intervals_and_tests_are_called_what_they_are(counted: list[bool], end: str) -> None:
+    found = computed(intervals=intervals(*((3, vary) for vary in counted)))
+    assert found.interval == f"Student's t over seeds{end}"
+    assert found.test == f"Welch's t over seeds{end}"
+
+
+@pytest.mark.parametrize(
+    ("counted", "told"),
+    [
+        ([True, True], "bootstrap over sentences alone, for these very models"),
+        ([True, False], "bootstrap over sentences alone, where they are counted, for these very models"),
+        ([False, False], UNKNOWN),
+    ],
+)
+def test_with_one_seed_nothing_is_said_of_others(counted: list[bool], told: str) -> None:
+    found = computed(intervals=intervals(*((1, vary) for vary in counted)))
+    assert (found.interval, found.test) == (told, ONE_SEED)
+
+
+def test_that_some_have_one_seed_is_said() -> None:
+    said = []
+    for numbers in ((3, 3), (3, 1), (1, 1)):
+        found = computed(
+            intervals=intervals(*((n, True) for n in numbers)), reference="base",
+            differences=pd.DataFrame({"untested": []}), seeds=pd.DataFrame(),
+            mixed=mixed_model._not_fitted(pd.DataFrame(), []), found=SimpleNamespace(languages=[]),
+        )  # fmt: skip
+        said.append(" ".join(scores.certainty(found).paragraphs))
+    assert ["Of one seed" in text for text in said] == [False, True, False]
+    assert "p of a difference: not tested: one seed." in said[2]
+
+
+# --- which source --------------------------------------------------------------------------------------------
+
+
+def ranked(**seeds_vary: bool) -> Computed:
+    """Two sources, one always the first, by target."""
+    rows = [
+        ("base", target, source, best, 2.0 - best, 2 - best, 2 - best, vary)
+        for target, vary in seeds_vary.items()
+        for source, best in (("hau", 1), ("ibo", 0))
+    ]
+    best = pd.DataFrame({"target": list(seeds_vary), "start": "base", "best_source": "hau", "difference": 5.0})
+    best = best.assign(sources_missing=0)
+    ranks = pd.DataFrame(rows, columns=RANK_COLUMNS)
+    return computed(
+        reference="base", best=best, ranks=ranks, intervals=intervals((3, True)), relations=pd.DataFrame(),
+        agreement=pd.DataFrame({"kendall_tau_b": []}), start_averages=pd.DataFrame({"start": ["base"], "n_pairs": [2]}),
+    )  # fmt: skip
+
+
+def test_a_source_without_scores_may_be_the_best() -> None:
+    found = ranked(swa=True, wol=True, yor=True)
+    found.best.loc[found.best["target"] == "wol", "sources_missing"] = 1
+    told = summary._which_source(found)
+    assert "In 2 of 2 targets that is sure (95 %)" in told
+    assert told.endswith(" In 1 target a source lacks scores and may be the best.")
+
+
+def test_of_sources_with_the_same_f1_none_is_the_best() -> None:
+    """As where no source finds anything: of a script that the encoder does not know, say."""
+    found = ranked(swa=True, wol=True)
+    found.best.loc[found.best["target"] == "wol", "difference"] = 0.0
+    assert "the best zero-shot source is hau for 1 and shared by several for 1 of 2 targets" in summary._which_source(
+        found
+    )
+    found.best["difference"] = 0.0
+    assert "the best zero-shot source is shared by several for 2 of 2 targets. " in summary._which_source(found)
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ([(1, 3), (-3, -1), (-1, 3)], ["The interval is above 0 in 1 and below in 1 of 3, which"]),
+        ([(1, 3), (math.nan, math.nan)], ["above 0 in 1 and below in 0 of 1, which", "1 has no interval, for want"]),
+        ([(math.nan, math.nan)] * 2, ["2 have no interval, for want of two seeds"]),
+    ],
+)
+def test_several_sources_with_one_seed_have_no_interval(limits: list[tuple[float, float]], told: list[str]) -> None:
+    rows = [("base", "hau+ibo", "swa", "zero-shot", 50.0, "hau", 48.0, 2.0, *pair, 1, 0) for pair in limits]
+    section = choice.several(computed(multi_source=pd.DataFrame(rows, columns=beyond_one_source.COLUMNS)))
+    assert section is not None
+    assert f"+2.0 points on average over {len(limits)} comparisons." in section.paragraphs[-1]
+    assert all(text in section.paragraphs[-1] for text in told)
+    assert ("The interval" in section.paragraphs[-1]) == any(low == low for low, _ in limits)
+
+
+def test_a_source_of_one_seed_makes_nothing_sure() -> None:
+    told = {}
+    for name, targets in {"all": (True, True), "some": (True, False), "none": (False, False)}.items():
+        found = ranked(**dict(zip(("swa", "wol"), targets, strict=True)))
+        section = choice.best(found)
+        assert section is not None
+        best, *ranks = section.listings
+        assert best.frame["best_probability"].notna().tolist() == list(targets)
+        assert [len(one.frame) for one in ranks] == ([2 * sum(targets)] if any(targets) else [])
+        told[name] = summary._which_source(found) + " ".join(section.paragraphs)
+    assert "In 2 of 2 targets that is sure (95 %), Student's t over seeds and a bootstrap of sentences." in told["all"]
+    assert "one seed" not in told["all"] and "In 1 of 1 targets that is sure" in told["some"]
+    assert "In 1 target a source has one seed" in told["some"] and "In 2 targets a source has one" in told["none"]
+    assert (
+        "is sure (95 %)" not in told["none"] and "For 2 pairs of start and target a source has one seed" in told["none"]
+    )
+
+
+# --- what is tested ------------------------------------------------------------------------------------------
+
+
+def compared(p_holm: list[float]) -> Computed:
+    """A start that is 5 points better on every pair and language, with these p."""
+    n = len(p_holm)
+    differences = pd.DataFrame({"start": "swa", "source": "hau", "target": [f"t{i}" for i in range(n)]})
+    numbers = {"difference": 5.0, "p_holm": p_holm}
+    starts = [SimpleNamespace(name=name) for name in ("base", "swa")]
+    cubes = {
+        one.name: Cube([0], ["hau"], [f"t{i}" for i in range(n)], np.full((1, 1, n), mean))
+        for one, mean in zip(starts, (50.0, 55.0), strict=True)
+    }
+    untested = ["one seed" if math.isnan(p) else "" for p in p_holm]
+    own = differences.assign(**{name: [f"l{i}" for i in range(n)] for name in ("start", "source", "target")})
+    both = pd.concat([one.assign(**numbers, untested=untested) for one in (differences, own)], ignore_index=True)
+    return computed(
+        reference="base", roles=["base", "own"], intervals=intervals((3, True)), views=starts, cubes=cubes,
+        start_averages=pd.DataFrame({"start": ["base", "swa"], "p_holm": math.nan}), differences=both,
+        pretraining=differences.assign(role="own", **numbers),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("p_holm", "start", "own"),
+    [
+        ([0.01, 0.2], "Of 2 pairs of source and target it is significantly better in 1 and", "1 of 2 differences is"),
+        (
+            [0.01, 0.03, math.nan],
+            "Of 2 pairs of source and target it is significantly better in 2 and",
+            "2 of 2 differences are",
+        ),
+        (
+            [math.nan] * 3,
+            "from base. 3 of 3 pairs are not tested: one seed.",
+            "on average. 3 of 3 differences are not tested: one seed.",
+        ),
+    ],
+)
+def test_only_what_was_tested_is_counted(
+    monkeypatch: pytest.MonkeyPatch, p_holm: list[float], start: str, own: str
+) -> None:
+    found = compared(p_holm)
+    monkeypatch.setattr(Computed, "starts", found.views)
+    texts = summary._which_start(found), summary._own_start(found)
+    assert start in texts[0] and own in texts[1]
+    left = sum(map(math.isnan, p_holm))
+    for text, noun in zip(texts, ("pairs", "differences"), strict=True):
+        assert text.count("one seed") == (left > 0)
+        assert left != 1 or text.endswith(f" 1 of 3 {noun} is not tested: one seed.")
+
+
+# --- why ------------------------------------------------------------------------------------------------------
+
+
+def test_why_tells_the_corrected_p() -> None:
+    row = {"matrix": "base", "measure": "share", "method": "Spearman", "r": 0.5, "p": 0.01, "p_holm": 0.04}
+    row |= {"naive_p": 0.0001, "dyads": 90}
+    points = pd.DataFrame({"matrix": ["base"]})
+    overlap = SimpleNamespace(points=points, measure="share", associations=pd.DataFrame([row]))
+    told = summary._why(computed(overlap=overlap))
+    assert told.startswith("Why: zero-shot F1 from base goes with the share")
+    assert "(p = 0.04 by permuting languages, corrected by Holm; p < 0.001 if the 90 pairs" in told
+
+
+@pytest.mark.parametrize(
+    ("r", "p_holm", "told"),
+    [
+        (0.5, 0.049, "Why: zero-shot F1 from base goes with the share"),
+        (-0.5, 0.01, "Why: zero-shot F1 from base is lower with the share"),
+        (0.5, 0.05, "Why: no sign that zero-shot F1 from base goes with the share"),
+        (0.9, 1.0, "Why: no sign that zero-shot F1 from base goes with the share"),
+        (0.5, math.nan, "Why: no sign that zero-shot F1 from base goes with the share"),
+    ],
+)
+def test_why_claims_no_more_than_the_corrected_p_allows(r: float, p_holm: float, told: str) -> None:
+    row = {"matrix": "base", "measure": "share", "method": "Spearman", "r": r, "p": 0.01, "p_holm": p_holm}
+    row |= {"naive_p": 0.0001, "dyads": 90}
+    overlap = SimpleNamespace(
+        points=pd.DataFrame({"matrix": ["base"]}), measure="share", associations=pd.DataFrame([row])
+    )
+    assert summary._why(computed(overlap=overlap)).startswith(told)

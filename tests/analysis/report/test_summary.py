@@ -1,0 +1,148 @@
+"""The answers that the page of a study and its page in MLflow begin with: what they say where something is missing."""
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.report.sections import reasons, summary
+from analysis.report.study_analysis import Computed
+from analysis.transfer import matrices
+from analysis.transfer.matrices import Cube
+
+LANGUAGES = ["hau", "swa", "wol"]
+
+
+def computed(cubes: Mapping[str, Cube], **others: object) -> Computed:
+    """As much of an analysis as the sentences need; ``base`` is the reference."""
+    differences = pd.DataFrame(columns=["start", "source", "target", "difference", "p_holm", "untested"])
+    starts = [SimpleNamespace(name=name) for name in cubes]
+    averages = pd.DataFrame({"start": list(cubes), "p_holm": np.nan})
+    given = {"differences": differences, "start_averages": averages, "test": "Welch's t over seeds alone"} | others
+    return SimpleNamespace(reference="base", cubes=cubes, starts=starts, **given)  # type: ignore[return-value]
+
+
+def cube(f1: float, missing: bool = False) -> Cube:
+    """Two seeds a point below and above ``f1`` everywhere; ``missing``: hau was never scored on wol."""
+    values = np.full((2, 3, 3), f1) + np.array([-1.0, 1.0])[:, None, None]
+    if missing:
+        values[:, 0, 2] = np.nan
+    return Cube([1, 2], LANGUAGES, LANGUAGES, values)
+
+
+ONE = "base has a mean zero-shot F1 of 40.0 ± 1.4 %."
+
+
+@pytest.mark.parametrize(
+    ("cubes", "text"),
+    [
+        ({"base": cube(40)}, ONE),
+        ({"base": cube(40), "aaa": cube(50, missing=True)}, f"{ONE} aaa not compared: scores missing."),
+        ({"base": cube(40, missing=True), "aaa": cube(50, missing=True)}, "base and aaa not compared: scores missing."),
+        (
+            {"base": cube(40), "aaa": cube(30), "bbb": cube(50, missing=True)},
+            "base has the highest mean zero-shot F1, 40.0 ± 1.4 %, before aaa 30.0 %. "
+            "bbb not compared: scores missing.",
+        ),
+        (
+            {"base": cube(40, missing=True), "aaa": cube(30), "bbb": cube(50)},
+            "bbb has the highest mean zero-shot F1, 50.0 ± 1.4 %. base not compared: scores missing.",
+        ),
+    ],
+)
+def test_starts_with_missing_scores_are_named_and_a_single_one_is_not_called_the_best(
+    cubes: dict[str, Cube], text: str
+) -> None:
+    assert summary._which_start(computed(cubes)) == f"Which start: {text}"
+
+
+def of_sources(cube: Cube, *sources: str) -> Cube:
+    rows = [cube.sources.index(source) for source in sources]
+    return Cube(cube.seeds, list(sources), cube.targets, cube.values[:, rows])
+
+
+def test_starts_are_compared_on_the_pairs_that_all_have() -> None:
+    """base did badly from wol, which aaa was never fine-tuned on: that makes aaa no better."""
+    base = cube(40)
+    base.values[:, 2] -= 30
+    unequal = computed({"base": base, "aaa": of_sources(cube(39), "hau", "swa")})
+    told = "base has the highest mean zero-shot F1, 40.0 ± 1.4 % over the 4 pairs that all starts have"
+    assert summary._which_start(unequal) == f"Which start: {told}, before aaa 39.0 %."
+    assert summary.tiles(unequal)[0].label == "mean zero-shot F1 from base, 4 pairs, 2 seeds"
+    apart = computed({"base": of_sources(cube(40), "hau"), "aaa": of_sources(cube(50), "swa")})
+    assert (
+        summary._which_start(apart)
+        == f"Which start: {ONE} aaa not compared: no source and target that all starts have."
+    )
+    assert [tile.value for tile in summary.tiles(apart)] == ["40.0 %", "40.0 %"]
+
+
+def test_a_start_is_called_the_best_with_how_sure_that_is() -> None:
+    averages = pd.DataFrame({"start": ["base", "aaa"], "p_holm": [np.nan, 0.06]})
+    told = summary._which_start(computed({"base": cube(40), "aaa": cube(39)}, start_averages=averages))
+    assert told.endswith(", before aaa 39.0 % (p = 0.06). p: Welch's t over seeds alone; other languages may differ.")
+    told = summary._which_start(computed({"base": cube(40), "aaa": cube(41)}, start_averages=averages))
+    assert ", +1.0 points from base (p = 0.06). p: Welch's t over seeds alone; other languages may differ." in told
+
+
+def test_of_starts_with_the_same_mean_none_is_the_best() -> None:
+    told = summary._which_start(computed({"base": cube(40), "aaa": cube(40), "bbb": cube(30)}))
+    assert told == "Which start: base and aaa have the same mean zero-shot F1, 40.0 %, before bbb 30.0 %."
+
+
+def test_a_study_without_zero_shot_targets_says_nothing_of_starts() -> None:
+    assert summary._which_start(computed({"base": Cube([1], ["hau"], ["hau"], np.full((1, 1, 1), 80.0))})) == ""
+
+
+def test_a_mean_that_is_missing_keeps_its_tile() -> None:
+    tiles = summary.tiles(computed({"base": cube(40, missing=True), "aaa": cube(50)}))
+    assert [(tile.value, tile.label) for tile in tiles] == [
+        ("n/a", "mean zero-shot F1 from base, 6 pairs, scores missing"),
+        ("40.0 %", "mean in-language F1 from base, 3 pairs, 2 seeds"),
+        ("50.0 %", "mean zero-shot F1 from aaa, 6 pairs, 2 seeds"),
+        ("50.0 %", "mean in-language F1 from aaa, 3 pairs, 2 seeds"),
+    ]
+
+
+def best_of(sources: list[str]) -> str:
+    """What is said of the best source where these are compared, each better than the one before."""
+    values = np.tile(np.arange(len(sources), dtype=float)[:, None] * 10 + 40, (2, 1, len(sources)))
+    best = matrices.best_sources({"base": Cube([1, 2], sources, sources, values)})
+    ranks = pd.DataFrame(columns=["start", "target", "best_probability", "seeds_vary"])
+    return summary._which_source(computed({}, best=best, ranks=ranks))
+
+
+def test_a_best_source_without_rivals_leads_nobody() -> None:
+    text = "Which source: from base, the best zero-shot source is "
+    assert best_of(["hau", "swa"]) == f"{text}swa for 1 and hau for 1 of 2 targets."
+    assert (
+        best_of(LANGUAGES)
+        == f"{text}wol for 2 and swa for 1 of 3 targets; it leads the runner-up by 10.0 points (median)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [("hisw", "h for 1, i for 1, s for 1 and w for 1"), ("hiswy", "h for 1, i for 1, s for 1 and others for 2")],
+)
+def test_a_single_other_source_is_named(sources: str, said: str) -> None:
+    best = pd.DataFrame(
+        {
+            "start": "base",
+            "target": range(len(sources)),
+            "best_source": list(sources),
+            "difference": np.nan,
+            "sources_missing": 0,
+        }
+    )
+    ranks = pd.DataFrame(columns=["start", "target", "best_probability", "seeds_vary"])
+    assert f"best zero-shot source is {said} of " in summary._which_source(computed({}, best=best, ranks=ranks))
+
+
+def test_the_words_on_overlap_hold_for_any_number_of_languages() -> None:
+    associations = pd.DataFrame(columns=["matrix", "measure", "method", "r", "p", "naive_p", "dyads"])
+    found = SimpleNamespace(associations=associations, exposure=pd.DataFrame())
+    section = reasons.overlap(computed({}, overlap=found, left_out=[]), {})
+    assert section is not None and "Pairs of languages are not as many independent points" in section.paragraphs[0]

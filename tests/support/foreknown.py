@@ -1,0 +1,13 @@
+"""What every command that loads or stores a model finds out first, and that stays so: packages, names of old weights.
+
+The warm Python imports it (`warm.PROJECT`).
+"""
+
+from mlflow.utils import requirements_utils
+from transformers import conversion_mapping
+
+from nertransfer.scoring import measurements
+
+requirements_utils._init_modules_to_packages_map()
+conversion_mapping.get_checkpoint_conversion_mapping("xlm-roberta")
+measurements.environment_text()
