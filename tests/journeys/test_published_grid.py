@@ -26,7 +26,7 @@ from nertransfer.corpora.languages import MASAKHANER
 from nertransfer.encoders.catalogue import CATALOGUE
 from nertransfer.tracking.runs import cell_runs
 
-GRID = ("--study_file", "studies/masakhaner.yaml", "--targets", "amh,swa,wol")
+GRID = ("--study_file", "studies/masakhaner.yaml", "--targets", "amh,wol")
 OWN = ("--data", "masakhaner", "--starts", "own", "--targets", "swa", "--study", "offline")
 """Of the grid, every start on its own language."""
 CELLS = 38

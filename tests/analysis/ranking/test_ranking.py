@@ -1,5 +1,6 @@
 """Choosing a source: features by hand, measures against scikit-learn and scipy, no leak of what is left out."""
 
+import importlib
 import itertools
 import math
 import os
@@ -9,6 +10,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import analysis_store as made
 import numpy as np
@@ -16,7 +18,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from project_scripts import ROOT
+from project_scripts import ROOT, load_script
 from scipy import stats
 from sklearn.linear_model import Ridge
 from sklearn.metrics import ndcg_score
@@ -27,7 +29,9 @@ from analysis.ranking.features import FEATURES, MEAN_TRANSFER, facts, genetic_di
 from analysis.ranking.pairs import Pairs
 from analysis.report import report
 from analysis.transfer.matrices import ISOLATE
+from nertransfer.commands.run import run
 from nertransfer.core import config, options
+from nertransfer.core.config import RankConfig
 from nertransfer.core.errors import InputError
 from nertransfer.corpora.conll import Sentence
 from nertransfer.corpora.corpus import Split
@@ -665,8 +669,8 @@ def test_a_ranking_that_cannot_be_written_is_bad_input(store: Path) -> None:
         report.recommend(config.RankConfig("zul", tracking=tracking, output=str(store / "mlflow.db")))
 
 
-def test_few_targets_are_ranked_and_what_is_unknown_is_said(store: Path) -> None:
-    done = rank(store, "--study", "few", "--target", "zul")
+def test_few_targets_are_ranked_and_what_is_unknown_is_said(store: Path, python: str) -> None:
+    done = rank(store, "--study", "few", "--target", "zul", python=python)
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(store / "reports" / "few" / "recommended" / "zul-base.csv")
     assert len(table) == 3 and table["expected_f1"].isna().all() and table["regret_high"].isna().all()
@@ -675,19 +679,28 @@ def test_few_targets_are_ranked_and_what_is_unknown_is_said(store: Path) -> None
     assert "ranked by average" in done.stdout and "average: the simplest of those that are left" in done.stdout
     assert "Expected F1, regret and their intervals are unknown, and linear and lambdarank cannot learn" in done.stdout
     assert re.search(r"^1 +\w+ +n/a +n/a +n/a +n/a  mean_transfer", done.stdout, re.MULTILINE)
-    asked = rank(store, "--study", "few", "--target", "zul", "--ranker", "relatives")
+    asked = rank(store, "--study", "few", "--target", "zul", "--ranker", "relatives", python=python)
     assert asked.returncode == 0 and "relatives: asked for; how good it is" in asked.stdout
 
 
-def test_where_lightgbm_cannot_be_loaded_the_others_rank_and_that_is_said(store: Path) -> None:
-    broken = store / "broken" / "lightgbm"
-    broken.mkdir(parents=True)
-    (broken / "__init__.py").write_text("raise OSError('libgomp.so.1: cannot open shared object file')")
-    arguments = ("--study", "planted", "--target", "qke")
-    done = rank(store, *arguments, PYTHONPATH=str(broken.parent))
-    assert done.returncode == 0 and "Without lambdarank: LightGBM cannot be loaded here (libgomp.so.1" in done.stdout
-    done = rank(store, *arguments, "--ranker", "lambdarank", PYTHONPATH=str(broken.parent))
-    assert done.returncode == 2 and "ranker='lambdarank': LightGBM cannot be loaded here" in done.stderr
+def test_where_lightgbm_cannot_be_loaded_the_others_rank_and_that_is_said(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(name: str) -> ModuleType:
+        if name == "lightgbm":
+            raise OSError("libgomp.so.1: cannot open shared object file")
+        return importlib.import_module(name)
+
+    monkeypatch.chdir(store)
+    monkeypatch.setattr(recommendation, "importlib", SimpleNamespace(import_module=load))
+    command = load_script(ENTRY)
+    given = ["--study", "planted", "--target", "qke", "--tracking_uri", f"sqlite:///{store}/mlflow.db"]
+    run(RankConfig, command.main, "", given)
+    assert "Without lambdarank: LightGBM cannot be loaded here (libgomp.so.1" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        run(RankConfig, command.main, "", [*given, "--ranker", "lambdarank"])
+    assert ended.value.code == 2
+    assert "ranker='lambdarank': LightGBM cannot be loaded here" in capsys.readouterr().err
 
 
 def test_a_tokenizer_that_is_none_is_named(tmp_path: Path) -> None:
