@@ -30,8 +30,10 @@ def decode(data: bytes, path: str | Path, parameter: str = "") -> str:
 
 logger = logging.getLogger("nertransfer")
 
-PROJECT = Path(__file__).resolve().parents[2]
-"""The checkout: where the entry points are. In an installed package there are none."""
+_CHECKOUT, _PACKAGED = Path(__file__).resolve().parents[2], Path(__file__).resolve().parents[1] / "project"
+PROJECT = _CHECKOUT if (_CHECKOUT / "MLproject").is_file() else _PACKAGED
+"""The folder with the entry points, `analysis` and the study files: the checkout, or what a wheel has of it."""
+IS_CHECKOUT = PROJECT == _CHECKOUT
 
 
 def make_folder(folder: Path, parameter: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nertransfer.core import processes
 from nertransfer.core.errors import InputError
-from nertransfer.core.files import PROJECT
+from nertransfer.core.files import IS_CHECKOUT, PROJECT
 from nertransfer.tracking.addresses import DEFAULT_URI, VARIABLE, absolute, database_of, public_uri
 
 if TYPE_CHECKING:
@@ -41,9 +41,12 @@ def command(entry_point: str, parameters: Mapping[str, str]) -> str:
         manager = tags.get("mlflow.project.env", "local")
         address = public_uri(tags["mlflow.source.name"])
         return shlex.join(["mlflow", "run", address, "-e", entry_point, "--env-manager", manager, *given])
-    python = shutil.which("python")
-    active = python is not None and Path(python).parent == Path(sys.executable).parent
     given = [text for name, value in parameters.items() for text in (f"--{name}", value)]
+    program = "python" if IS_CHECKOUT else "nertransfer"
+    found, here = shutil.which(program), Path(sys.executable).parent
+    active = found is not None and Path(found).parent == here
+    if not IS_CHECKOUT:
+        return shlex.join([program if active else str(here / program), entry_point, *given])
     script = PROJECT / "entrypoints" / f"{entry_point}.py"
     return shlex.join(["python" if active else sys.executable, str(script), *given])
 

@@ -52,15 +52,20 @@ CARD = {"mlflow", "torch", "transformers", "accelerate", "seqeval", "pandas", "s
 """What the project was asked to have in its environment."""
 
 
-def test_direct_dependencies_are_pinned_the_same_everywhere() -> None:
-    project = project_metadata()
-    direct = pins(project["dependencies"])
+def test_the_tested_versions_are_the_same_everywhere_and_within_the_ranges() -> None:
+    project, constraints = project_metadata(), constraint_pins()
     conda = pins([line for line in conda_dependencies()[-1]["pip"] if not line.startswith("-c ")])
+    direct = [Requirement(text) for text in project["dependencies"]]
     assert conda.keys() >= CARD
-    assert conda == direct | {"pytest": pins(project["optional-dependencies"]["test"])["pytest"]}
-    constraints = constraint_pins()
-    for requirements in [project["dependencies"], *project["optional-dependencies"].values()]:
-        assert {name: constraints.get(name) for name in pins(requirements)} == pins(requirements)
+    names = [canonicalize_name(name) for name in [*(one.name for one in direct), "pytest"]]
+    assert conda == {name: constraints[name] for name in names}
+    extras = [Requirement(text) for texts in project["optional-dependencies"].values() for text in texts]
+    for one in [*direct, *extras]:
+        tested = constraints[canonicalize_name(one.name)]
+        assert tested in one.specifier, one
+        # nothing older is claimed than what is tested, and no next major version
+        assert {bound.operator for bound in one.specifier} == {">=", "<"}, one
+        assert next(bound.version for bound in one.specifier if bound.operator == ">=") == tested
 
 
 def test_an_inexact_or_doubled_pin_is_noticed() -> None:
