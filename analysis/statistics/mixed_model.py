@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import linalg, optimize, special
+from threadpoolctl import threadpool_limits
 
 from nertransfer.scoring.intervals import CONFIDENCE
 
@@ -165,10 +166,10 @@ def _restricted_likelihood(response: np.ndarray, design: np.ndarray, effects: Se
     # as inverse hyperbolic sines: near 0 the ratio itself, then its logarithm; to 10^4
     options = {"xatol": 1e-6, "fatol": 1e-7}
     bounds = [(-math.asinh(1e4), math.asinh(1e4))] * len(effects)
-    fits = [
-        optimize.minimize(lambda x: solved(np.sinh(x))[0], start, method="Nelder-Mead", bounds=bounds, options=options)
-        for start in itertools.product((0.1, 2.0), repeat=len(effects))
-    ]
+    starts = itertools.product((0.1, 2.0), repeat=len(effects))
+    settings = {"method": "Nelder-Mead", "bounds": bounds, "options": options}
+    with threadpool_limits(1):  # the matrices are small: on a busy machine threads wait for one another, for seconds
+        fits = [optimize.minimize(lambda x: solved(np.sinh(x))[0], start, **settings) for start in starts]
     best = min(fits, key=lambda fit: fit.fun)
     ratios = np.sinh(np.abs(best.x))
     _, root, last = solved(ratios)
