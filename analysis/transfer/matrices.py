@@ -385,7 +385,7 @@ def identical_cells(frame: pd.DataFrame) -> list[list[tuple[str, str, int]]]:
     groups: dict[bytes, list[tuple[str, str, int]]] = {}
     for cell, rows in frame.groupby(CELL, sort=False):
         ordered = rows[columns].sort_values(["target", "split", "category"])
-        groups.setdefault(ordered.to_csv(index=False).encode(), []).append(cell)  # type: ignore[arg-type]
+        groups.setdefault(ordered.to_csv(index=False).encode(), []).append(cell)
     return [sorted(cells) for cells in groups.values() if len(cells) > 1]
 
 

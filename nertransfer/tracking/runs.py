@@ -267,7 +267,7 @@ def scored_cells(finished: Iterable[Run], targets: Mapping[str, Corpus]) -> dict
 
 def place_in_store(run: Run) -> tuple[str, str, str]:
     """`Cell.place` of a cell's run; that of no cell where its tags do not say."""
-    return tuple(run.data.tags.get(name, "") for name in (schema.CELL_KEY, schema.START, schema.SOURCE))  # type: ignore[return-value]
+    return tuple(run.data.tags.get(name, "") for name in (schema.CELL_KEY, schema.START, schema.SOURCE))
 
 
 _TOLD_BY = (

@@ -142,7 +142,7 @@ class Cluster:
         self._waiting: list[tuple[Cell, int]] = []
         self._most = self._size = 0
 
-    def run(self, cells: Sequence[Cell], targets: Mapping) -> Results:  # type: ignore[type-arg]
+    def run(self, cells: Sequence[Cell], targets: Mapping) -> Results:
         """Submit what is not in the queue already, and watch until every cell has ended or failed twice.
 
         An interrupt stops the watching, not the tasks. Raises InputError where Slurm does not take the tasks.
