@@ -165,7 +165,7 @@ def identical_predictions(found: StudyResults) -> list[Finding]:
     whole: dict[tuple, list[tuple[str, str, int]]] = {}
     for cell, part in scored.groupby(CELL, sort=False):
         key = tuple(sorted(part[["target", "split", "digest"]].itertuples(index=False, name=None)))
-        whole.setdefault(key, []).append(cell)  # type: ignore[arg-type]
+        whole.setdefault(key, []).append(cell)
     groups = [cells for cells in whole.values() if len(cells) > 1]
     first = {cell: cells[0] for cells in whole.values() for cell in cells}  # one for all that are the same throughout
     models = [first[cell] for cell in scored[CELL].itertuples(index=False, name=None)]
@@ -269,8 +269,8 @@ def unequal_seeds(found: StudyResults) -> list[Finding]:
         )
         findings.append(Finding(Severity.CARE, "unequal_seeds", "unequal numbers of seeds", text, few))
     if seeds["seeds"].max() < FEW_SEEDS:
-        most = count(int(seeds["seeds"].max()), "seed")
-        text = f"{most} a configuration: next to nothing is known of how much a score varies"
+        highest = count(int(seeds["seeds"].max()), "seed")
+        text = f"{highest} a configuration: next to nothing is known of how much a score varies"
         findings.append(Finding(Severity.CARE, "", "few seeds", text))
     return findings
 

@@ -151,8 +151,8 @@ class _Known:
         occurrences = np.zeros(len(codes), np.int32)
         entities = np.zeros((len(codes), len(self.categories)), np.int32)
         occurrences[list(there)] = list(there.values())
-        for (code, category), n in named.items():
-            entities[code, category] = n
+        for both, n in named.items():
+            entities[both] = n
         return occurrences, entities
 
     def attributes(self, target: str, found: Tagged) -> dict[str, np.ndarray]:
@@ -316,7 +316,8 @@ def _gaps(f1: _F1, means: Means, reference: str) -> pd.DataFrame:
     found = comparison.differences(means, first.ravel(), second.ravel())
     several = np.minimum(means.seeds[first], means.seeds[second]).ravel() > 1
     entities = np.zeros((len(f1.labels), len(place)))
-    np.add.at(entities, (slice(None), f1.configuration), f1.gold + f1.predicted)
+    of_each = (slice(None), f1.configuration)
+    np.add.at(entities, of_each, f1.gold + f1.predicted)  # type: ignore[arg-type]  # numpy's types know no tuple here
     there = (entities.ravel()[first] > 0) & (entities.ravel()[second] > 0)
     tested = there.ravel() & several  # of a single seed it is not known how it varies
     table = _rows(f1).iloc[first.ravel()].reset_index(drop=True)

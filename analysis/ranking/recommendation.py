@@ -54,7 +54,8 @@ class Recommendation:
 class Encoder(Protocol):
     """A start that reads texts (`nertransfer.studies.embeddings`)."""
 
-    subtokens: Subtokens | None
+    @property
+    def subtokens(self) -> Subtokens | None: ...
 
     def vectors(self, sentences: Sequence[Sequence[str]]) -> np.ndarray: ...
 

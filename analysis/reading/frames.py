@@ -83,7 +83,7 @@ def wide_scores(scores: pd.DataFrame, measures: Iterable[str], columns: list[str
 # --- runs -----------------------------------------------------------------------------------------
 
 
-def cells_frame(cells: Sequence[Run], kept: Mapping[tuple[str, str, int] | None, Run]) -> pd.DataFrame:
+def cells_frame(cells: Sequence[Run], kept: Mapping[Place, Run]) -> pd.DataFrame:
     used = {run.info.run_id for run in kept.values()}
     return pd.DataFrame([cell_row(run, run.info.run_id in used) for run in cells], columns=CELL_COLUMNS)
 

@@ -135,7 +135,7 @@ def _few_shot(
     rows = [cell_row(run, run in kept.values()) for run in cells]
     values = [cell_values(place)[len(CELL) :] for run in cells if (place := few_shot_place_of(run)) is not None]
     told = pd.DataFrame(rows, columns=CELL_COLUMNS).join(pd.DataFrame(values, columns=FEW_SHOT))
-    found = list(dict.fromkeys((start, source, few) for start, source, _, few in kept))
+    found: list[grid.Configuration] = list(dict.fromkeys((start, source, few) for start, source, _, few in kept))
     return FewShotResults(
         frame=order.sort(wide_scores(scores, schema.CATEGORY_MEASURES, [*FRAME_COLUMNS, *FEW_SHOT])),
         overall=order.sort(wide_scores(overall, OVERALL_MEASURES, [*OVERALL_COLUMNS, *FEW_SHOT])),

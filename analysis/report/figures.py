@@ -51,7 +51,7 @@ def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]
         stem = f"figures/{safe_name(name)}-minus-{safe_name(done.reference)}"
         title = f"{name} minus {done.reference}"
         label = f"difference in F1 (percentage points), {SPLIT}"
-        arguments = (matrices.with_average(frame), None, title, label, (-reach, reach))
+        arguments: tuple[object, ...] = (matrices.with_average(frame), None, title, label, (-reach, reach))
         drawn[stem] = Drawing("heatmap", arguments, {"diverging": True})
         captions[stem] = f"Difference in F1, percentage points: {title}"
     if done.pretraining["mean"].notna().any():
@@ -111,7 +111,7 @@ def _representation_figures(done: Computed, found: Representations) -> tuple[dic
         stem = f"{reason_sections.REPRESENTATIONS}{safe_name(one.name)}"
         words = one.points.drop_duplicates(["language", "category"])["words"].sum()
         title = f"{one.title} (n = {words:,} words)"
-        arguments = (one.points, title, one.projection.explained, one.projection.stress)
+        arguments: tuple[object, ...] = (one.points, title, one.projection.explained, one.projection.stress)
         drawn[stem] = Drawing("projections", arguments)
         captions[stem] = f"{one.title}: centres of {len(one.points)} groups of words, by PCA and by MDS"
     for stage in alignment.STAGES:

@@ -379,8 +379,8 @@ def _ranking(corpora: Mapping[str, Corpus], starts: Mapping[str, Cube], families
         pd.concat([getattr(one, name).assign(start=start) for start, one in judged.items()], ignore_index=True)
         for name in ("table", "left_out")
     )
-    front = [frame[["start", *(c for c in frame.columns if c != "start")]] for frame in (table, left_out)]
-    return Ranking(*front, {start: one.chosen for start, one in judged.items()}, words)
+    table, left_out = (frame[["start", *(c for c in frame.columns if c != "start")]] for frame in (table, left_out))
+    return Ranking(table, left_out, {start: one.chosen for start, one in judged.items()}, words)
 
 
 def without_averages(matrix: pd.DataFrame) -> pd.DataFrame:

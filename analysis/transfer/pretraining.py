@@ -70,7 +70,7 @@ def in_language(frame: pd.DataFrame, split: str = "test") -> dict[tuple[str, str
     if chosen.duplicated([*key, "seed"]).any():
         raise ValueError("a start has two scores for one source, seed and category")
     groups = chosen.sort_values("seed").groupby(key)[F1]
-    return {place: values.to_numpy(float) for place, values in groups}  # type: ignore[misc]
+    return {place: values.to_numpy(float) for place, values in groups}
 
 
 def summary(sample: np.ndarray | None, ddof: int) -> tuple[float, float, int]:
@@ -113,11 +113,10 @@ def effect(
             place, start = (language, role), start_of(role, language)
             sample = samples.get((start, language, ALL))
             mean, sd, n = summary(sample, ddof)
-            compared = role != BASE and sample is not None and base is not None
+            p = math.nan if role == BASE or sample is None or base is None else comparison.mann_whitney(sample, base)
             rows.append(
                 (*place, start, mean, sd, n, mean - summary(base, ddof)[0], False,
-                 comparison.mann_whitney(sample, base) if compared else math.nan,
-                 (p_values or {}).get(place, math.nan), math.nan,
+                 p, (p_values or {}).get(place, math.nan), math.nan,
                  *(intervals or {}).get(place, (math.nan, math.nan)),
                  *(difference_intervals or {}).get(place, (math.nan, math.nan)))
             )  # fmt: skip

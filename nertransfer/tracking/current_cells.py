@@ -11,7 +11,7 @@ from mlflow.entities import Run
 from nertransfer.core import schema
 from nertransfer.core.grid import FewShot, FewShotPlace, Place
 
-AnyPlace = TypeVar("AnyPlace")
+AnyPlace = TypeVar("AnyPlace", bound=Place | FewShotPlace)
 
 
 def place_of(run: Run) -> Place | None:

@@ -218,7 +218,7 @@ class Study:
         known = self.__dict__.get("experiment_id", self.known)  # it may have been made since
         if known is None and exists(self.uri):
             found = find_study(self.client, self.name)
-            return found and found.known
+            return found.known if found else None
         return known
 
     @property

@@ -176,7 +176,7 @@ def shown(value: object, kind: Kind, decimals: int | None = None) -> str:
 
 
 def _missing(value: object) -> bool:
-    return bool(pd.isna(value))  # type: ignore[call-overload]
+    return bool(pd.isna(value))
 
 
 def _fixed(value: float, decimals: int) -> str:
@@ -363,7 +363,7 @@ LISTINGS_DATA = {"long_above": LONG_ABOVE, "missing": MISSING, "minus": MINUS}
 
 
 def _matrix_data(matrix: Matrix, reference: Matrix | None) -> dict:
-    statistics = {}
+    statistics: dict[str, dict[str, list[list[float | None]] | list[int]]] = {}
     for category in matrix.statistics:
         frames = {name: frame_of(matrix, category, name) for name in ("mean", "sd", "n", "low", "high")}
         frames["difference"] = difference(matrix, reference, category)

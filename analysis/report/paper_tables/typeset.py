@@ -116,7 +116,7 @@ def latex_escape(text: str) -> str:
 
 def _latex_cluster(cluster: str) -> str:
     """A character and the marks on it."""
-    letter, *marks = unicodedata.normalize("NFD", cluster)
+    letter, *marks = list(unicodedata.normalize("NFD", cluster))
     accented = marks and letter.isascii() and letter.isalpha() and all(m in _ABOVE or m in _BELOW for m in marks)
     if not accented:
         return "".join(map(_latex_character, cluster))
