@@ -270,7 +270,9 @@ def _construct(config: type, values: dict[str, object]) -> object:
         if annotation is Recipe:
             name = str(values.get("recipe") or default_recipe(typing.cast(DataOptions, found["data"]).data))
             name = choice("recipe", name, list(RECIPES))
-            changed = {f.name: values[f.name] for f in dataclasses.fields(Recipe) if f.name in values}
+            changed: dict[str, typing.Any] = {
+                f.name: values[f.name] for f in dataclasses.fields(Recipe) if f.name in values
+            }
             found[field.name] = dataclasses.replace(RECIPES[name], **changed)
         elif dataclasses.is_dataclass(annotation):
             group = typing.cast(type, annotation)

@@ -50,8 +50,8 @@ def findings_text(corpora: Mapping[str, Corpus]) -> str:
         for kind, means in FINDINGS.items()
         if (examples := list(_examples(corpora, kind)))
     ]
-    for kind, examples in (("categories", _category_findings(corpora)), ("in train", _repeated_findings(corpora))):
-        if found := list(examples):
+    for kind, lines in (("categories", _category_findings(corpora)), ("in train", _repeated_findings(corpora))):
+        if found := list(lines):
             paragraphs.append([f"{kind}:", *found])
     if not paragraphs:
         return "Findings: none"

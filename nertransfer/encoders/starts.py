@@ -223,9 +223,9 @@ def window(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
 def load_for_tagging(start: Start, labels: Sequence[str], seed: int) -> PreTrainedModel:
     """The start's encoder in float32 under a new head for ``labels``, drawn with ``seed``."""
     torch.manual_seed(seed)
-    names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    names, numbers = dict(enumerate(labels)), {label: i for i, label in enumerate(labels)}
     with _loading(start) as files:
-        drawn, new_head = _load(AutoModelForTokenClassification, files, **names)
+        drawn, new_head = _load(AutoModelForTokenClassification, files, id2label=names, label2id=numbers)
         config = drawn.config
         if _is_tagger(config) or not new_head:  # it has kept an old head: only the encoder is taken over
             # loaded once more, for the head is drawn after what that draws: cells keep their numbers

@@ -154,9 +154,9 @@ def _score(run: Run, rivals: Sequence[Run], target: str, category: str = schema.
 
 def _seed(run: Run, source: str) -> SeedScore:
     metrics = run.data.metrics
-    own = [metrics.get(schema.ScoreName(split, schema.F1, source).key, math.nan) for split in schema.SCORED_SPLITS]
+    dev, test = (metrics.get(schema.ScoreName(split, schema.F1, source).key, math.nan) for split in ("dev", "test"))
     others = [metrics[schema.ScoreName("test", schema.F1, name).key] for name in _zero_shot(run, source)]
-    return SeedScore(int(run.data.tags[schema.SEED]), *own, float(np.mean(others)) if others else math.nan)
+    return SeedScore(int(run.data.tags[schema.SEED]), dev, test, float(np.mean(others)) if others else math.nan)
 
 
 def _recipe(params: Mapping[str, str]) -> dict[str, str]:
@@ -214,12 +214,13 @@ def _sizes(run: Run) -> dict[str, tuple[int, int, int]]:
 
 def _resources(run: Run, rivals: Sequence[Run]) -> Resources:
     names = ("train_seconds", "score_seconds", "peak_memory_bytes", "processes", "threads")
-    values = [run.data.metrics.get(name, math.nan) for name in names]
+    train, score, memory, processes, threads = (run.data.metrics.get(name, math.nan) for name in names)
     seconds = [one.data.metrics.get(name, math.nan) for one in rivals for name in names[:2]]
-    return Resources(*values, run.data.tags.get(schema.DEVICE, ""), sum(seconds))
+    device = run.data.tags.get(schema.DEVICE, "")
+    return Resources(train, score, memory, processes, threads, device, sum(seconds))
 
 
-def predictions(study: Study, run: Run, source: str) -> list[Tagged]:
+def predictions(study: Study, run: Run, source: str) -> Sequence[Tagged]:
     """Words, gold and predicted tags of the source's test split; empty where they were not kept."""
     content = store_files.read(
         study.client, run.info.artifact_uri, f"{schema.PREDICTIONS}/{schema.stored(source)}.test.txt"

@@ -125,8 +125,6 @@ def count(gold: Entities, predicted: Entities) -> Counts:
     same_span = end_of[predicted.first] == predicted.end
     same = same_span & (category_at[predicted.first] == sides[1])
     strict = same & predicted.whole & begins_whole[predicted.first]
-    right = _by_sentence(predicted, sides[1], len(categories), same)
-    tables = [_by_sentence(gold, sides[0], len(categories)), _by_sentence(predicted, sides[1], len(categories))]
     span = Score(*_ratios(int(same_span.sum()), len(predicted.first), len(gold.first)), len(gold.first))
     strict_counts = [
         np.bincount(sides[0][gold.whole], minlength=len(categories)),
@@ -134,9 +132,15 @@ def count(gold: Entities, predicted: Entities) -> Counts:
         np.bincount(sides[1][strict], minlength=len(categories)),
     ]
     return Counts(
-        categories, *tables, right, _table(categories, *strict_counts), span.f1,
-        predicted.stray / gold.words if gold.words else 0.0, gold.words,
-    )  # fmt: skip
+        categories=categories,
+        gold=_by_sentence(gold, sides[0], len(categories)),
+        predicted=_by_sentence(predicted, sides[1], len(categories)),
+        correct=_by_sentence(predicted, sides[1], len(categories), same),
+        strict=_table(categories, *strict_counts),
+        span_f1=span.f1,
+        invalid_tag_rate=predicted.stray / gold.words if gold.words else 0.0,
+        words=gold.words,
+    )
 
 
 def scores(found: Counts) -> Scores:

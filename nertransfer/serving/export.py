@@ -86,8 +86,8 @@ def _settled(config: ExportConfig, study: Study, run: Run) -> ExportConfig:
         study_data.check(config.data, {name: known[name] for name in sources if name in known}, whose)
         return config
     try:
-        known = study_data.recorded([run]) or study_data.of_study(study)
-        return replace(config, data=study_data.options(config.data, known, whose, study.uri))
+        recorded = study_data.recorded([run]) or study_data.of_study(study)
+        return replace(config, data=study_data.options(config.data, recorded, whose, study.uri))
     except InputError as error:
         logger.warning("%s", error)
         return config

@@ -209,6 +209,8 @@ class Trimming:
 def can_trim(model: nn.Module) -> bool:
     """Whether a model's word embeddings are a plain table that nothing else in the model uses."""
     found = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
-    if type(found) is not nn.Embedding or found.max_norm is not None or found.scale_grad_by_freq or found.sparse:
+    if found is None or type(found) is not nn.Embedding:
+        return False
+    if found.max_norm is not None or found.scale_grad_by_freq or found.sparse:
         return False
     return sum(p is found.weight for _, p in model.named_parameters(remove_duplicate=False)) == 1
