@@ -267,7 +267,8 @@ def _measured(missing: _Missing) -> tuple[tuple[float, float], str]:
         if not is_known:
             assumed.append(name)
         kinds.setdefault(_shape(configurations[name], recipe.weight_decay == 0), []).append(name)
-    speeds, per_words = {}, {}
+    speeds: dict[str, speed.Speed] = {}
+    per_words: dict[str, float] = {}
     for names in kinds.values():
         lengths, per_word = _lengths(missing, names[0])
         asked = speed.Asked(

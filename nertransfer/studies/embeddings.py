@@ -245,7 +245,7 @@ def _embed(
     with open_run(study, schema.KIND_EMBEDDING, f"embed-{model.name}"[:48], tags) as run_id:
         resolved = {"model": model.name, "fingerprint": fingerprint, "window": str(window)}
         log(study.client, run_id, params=configuration_params(flat(config) | resolved))
-        deliver(study.client, run_id, Measurements(key, [], files=vector_files.to_files(stored, vectors, means)))
+        deliver(study.client, run_id, Measurements(key, [], files={**vector_files.to_files(stored, vectors, means)}))
         counts = {"words": sum(len(one.rows) for one in words.values()), "stored": sum(len(s.rows) for s in stored)}
         log_values(study.client, run_id, counts | {"embed_seconds": time.perf_counter() - began})
 

@@ -67,7 +67,8 @@ def measured(asked: Asked, seconds: float = 1.0) -> Speed:
     """
     context = multiprocessing.get_context(processes.start_method())
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(theirs, asked, seconds), daemon=True)
+    # every context has processes: only the class that mypy takes it for has none
+    process = context.Process(target=_answer, args=(theirs, asked, seconds), daemon=True)  # type: ignore[attr-defined]
     process.start()
     theirs.close()
     try:

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from nertransfer.core import processes
 from nertransfer.core.console import Display
@@ -83,7 +83,10 @@ class _Worker:
         self.number = number
         with _visible(seat.gpus), processes.deaf_to(signal.SIGINT):
             arguments = theirs, make, seat, logs, number, dict(os.environ)
-            self.process = context.Process(target=_serve, args=arguments, name=f"worker-{number}", daemon=True)
+            # every context has processes: only the class that mypy takes it for has none
+            self.process = context.Process(  # type: ignore[attr-defined]
+                target=_serve, args=arguments, name=f"worker-{number}", daemon=True
+            )
             self.process.start()
         theirs.close()
         self.cell: Any = None
@@ -181,10 +184,10 @@ def _next(queue: deque, last_start: str) -> Any:
 
 
 def _ready(workers: Mapping[int, _Worker]) -> list[_Worker]:
-    by_handle = {worker.connection: worker for worker in workers.values()}
+    by_handle: dict[Connection | int, _Worker] = {worker.connection: worker for worker in workers.values()}
     by_handle |= {worker.process.sentinel: worker for worker in workers.values()}
-    found = [by_handle[handle] for handle in wait(list(by_handle), timeout=1.0)]
-    return list(dict.fromkeys(found))
+    ready = cast(list[Connection | int], wait(list(by_handle), timeout=1.0))  # some of those it is given
+    return list(dict.fromkeys(by_handle[handle] for handle in ready))
 
 
 def _receive(worker: _Worker) -> tuple:

@@ -34,11 +34,11 @@ def cell_command(config: StudyConfig, plan: Plan, cell: Cell, study: Study, agai
     """
     start, few = cell.start, cell.few_shot
     revision = f"@{start.revision}" if start.revision else ""
-    shots = dict(few_shot_language=few.language, few_shot_sentences=few.sentences) if few else {}
-    if few and few.mode != ALONE:
-        shots["few_shot_mode"] = few.mode
     train = TrainConfig(
-        source=cell.source, **shots, start=f"{start.name}={start.location}{revision}", seed=cell.seed, again=again,
+        source=cell.source, start=f"{start.name}={start.location}{revision}", seed=cell.seed, again=again,
+        few_shot_language=few.language if few else TrainConfig.few_shot_language,
+        few_shot_sentences=few.sentences if few else TrainConfig.few_shot_sentences,
+        few_shot_mode=few.mode if few and few.mode != ALONE else TrainConfig.few_shot_mode,
         targets=tuple(plan.targets), num_processes=config.num_processes, data=replace(config.data, languages=()),
         recipe=config.recipe, run=config.run, tracking=TrackingOptions(study=study.name),
         selection_split=config.selection_split, keep_weights=config.keep_weights or plan.is_gone_on_from(cell),

@@ -180,7 +180,7 @@ def _measured(
         pool.shutdown(cancel_futures=True)
 
 
-def _deliver(study: Study, found: Imported, corpora: dict[str, Corpus]) -> None:
+def _deliver(study: Study, found: Imported, corpora: Mapping[str, Corpus]) -> None:
     cell = found.files.cell
     languages = {cell.source, *found.files.targets}
     tags = _tags(cell.start, cell.source, cell.seed, found.measured.key, found.start_location, _recipe(cell.epochs))
@@ -278,7 +278,7 @@ def _summarise(
     }
     sources = _ordered({source for _, source, _ in places})
     starts, pivots = _axes({(start, source) for start, source, _ in places}, sources)
-    axes = {
+    axes: dict[str, Sequence[object]] = {
         "starts": starts,
         "sources": sources,
         "pivots": pivots,
@@ -323,9 +323,17 @@ def _of_run(study: Study, run: Run) -> list[Disagreement]:
         path = study.client.download_artifacts(run.info.run_id, schema.DISAGREEMENTS_FILE, folder)
         rows = list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
     return [
-        Disagreement(**row | {name: float(row[name]) if row[name] else None for name in ("reported", "rescored")})
+        Disagreement(
+            **{name: text for name, text in row.items() if name not in ("reported", "rescored")},
+            reported=_number(row["reported"]),
+            rescored=_number(row["rescored"]),
+        )
         for row in rows
     ]
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -128,8 +128,8 @@ def measure(files: Files, gold: Gold, key: str) -> Imported:
     found.measured = of_scores(scored, key)
     _add_dev(found, gold.splits[source, "dev"], dev)
     found.measured.files[schema.REPORTED_FILE] = _reported_csv(reported)
-    for target, split, one in reported:
-        found.measured.points += _reported_points(target, split, one)
+    for target, split, there in reported:
+        found.measured.points += _reported_points(target, split, there)
     found.measured.points += [
         Point(f"source_{split}_f1", value, milliseconds())
         for split, value in (("dev", dev.f1), ("test", _own_test(scored, source)))
@@ -155,11 +155,13 @@ def _scored(path: Path, target: str, gold: Gold, found: Imported) -> Scored | No
     ends = read.sentence_ends
     if len(ends) != len(split.sentences):
         there = count(len(ends), "sentence")
-        return _unfit(found, target, f"{path.name} has {there}, the corpus {len(split.sentences)}")
+        _unfit(found, target, f"{path.name} has {there}, the corpus {len(split.sentences)}")
+        return None
     for number, (sentence, end) in enumerate(zip(split.sentences, ends, strict=True), start=1):
         words, tags = read.words[first:end], read.tags[first:end]
         if tuple(words) != sentence.words[: len(words)]:
-            return _unfit(found, target, f"sentence {number} of {path.name} is not that of the corpus")
+            _unfit(found, target, f"sentence {number} of {path.name} is not that of the corpus")
+            return None
         # the published code wrote no line for words beyond its window
         missing = len(sentence.words) - len(words)
         untagged += missing
