@@ -159,7 +159,7 @@ def parameters(config: type) -> list[Parameter]:
             found += _of_group(field, parameters(typing.cast(type, annotation)))
         else:
             default = None if field.default is dataclasses.MISSING else to_text(field.default)
-            found.append(Parameter(field.name, default, _help(field.metadata["help"], annotation), annotation))
+            found.append(Parameter(field.name, default, _help(field, annotation), annotation))
     return found
 
 
@@ -177,11 +177,12 @@ def _of_group(field: dataclasses.Field, inner: Sequence[Parameter]) -> list[Para
     ]
 
 
-def _help(text: str, annotation: object) -> str:
-    """The help of a parameter with the values it may have, where these are listed."""
+def _help(field: dataclasses.Field, annotation: object) -> str:
+    """The help of a parameter with the values it may have, where these are listed or have limits."""
+    allowed = field.metadata.get("allowed", "").removeprefix("of ")
     if typing.get_origin(annotation) is typing.Literal:
-        return f"{text}; one of {', '.join(typing.get_args(annotation))}"
-    return text
+        allowed = f"one of {', '.join(typing.get_args(annotation))}"
+    return f"{field.metadata['help']}; {allowed}" if allowed else field.metadata["help"]
 
 
 def _recipe_help(parameter: Parameter) -> str:

@@ -19,6 +19,7 @@ from nertransfer.core.options import (
     UNLESS_GIVEN,
     DataOptions,
     DeviceOptions,
+    Limited,
     ModelOptions,
     Recipe,
     RunOptions,
@@ -42,7 +43,6 @@ from nertransfer.core.schema import SCORED_SPLITS
 
 
 def _check_recipe_and_run(recipe: Recipe, run: RunOptions, num_processes: int) -> None:
-    check(num_processes >= 1, "num_processes", num_processes, "a whole number of at least 1")
     check(
         recipe.batch_size % run.gradient_accumulation == 0,
         "gradient_accumulation",
@@ -61,13 +61,9 @@ def _check_recipe_and_run(recipe: Recipe, run: RunOptions, num_processes: int) -
     )  # fmt: skip
 
 
-def _check_seeds(seeds: tuple[int, ...], parameter: str = "seeds") -> None:
-    check(bool(seeds), parameter, "", "at least one")
-    for seed in seeds:
-        check(0 <= seed < 2**31, parameter, seed, "from 0 to 2147483647")
-    check_unique(parameter, seeds)
-
-
+SEEDS: dict[str, float] = {"at_least": 0, "at_most": 2**31 - 1}
+PORTS: dict[str, float] = {"at_least": 0, "at_most": 65535}
+"""Limits of several parameters."""
 KEEP_HELP = "keep the weights of every cell in work_dir, not only of the best seed of its start and source so far"
 SELECTION_HELP = "split whose source F1 picks the best seed; test only to reproduce the published cards"
 TARGETS_HELP = "languages to score, comma-separated; empty: all of the data"
@@ -77,7 +73,7 @@ NUM_PROCESSES_HELP = "processes that share the batch: one per GPU, or gloo proce
 
 
 @dataclass(frozen=True)
-class StudyConfig:
+class StudyConfig(Limited):
     """A grid of starts x sources x seeds, scored on targets, registered and analysed."""
 
     POSITIONAL: ClassVar[str] = "study_file"
@@ -101,16 +97,20 @@ class StudyConfig:
     few_shot_languages: tuple[str, ...] = option(
         (), "targets of which every source is also given a few labelled sentences, comma-separated"
     )
-    few_shot_sentences: tuple[int, ...] = option((), "how many, comma-separated: 10,50,100,500; 0: the source alone")
+    few_shot_sentences: tuple[int, ...] = option(
+        (), "how many, comma-separated: 10,50,100,500; 0: the source alone", at_least=0
+    )
     few_shot_mode: Literal[ADDED, AFTER] = option(ADDED, FEW_SHOT_HELP)  # type: ignore[valid-type]
-    seeds: tuple[int, ...] = option((0, 1, 2), "seeds, comma-separated; one fine-tuning each")
+    seeds: tuple[int, ...] = option((0, 1, 2), "seeds, comma-separated; one fine-tuning each", **SEEDS)
     recipe: Recipe = field(default_factory=Recipe)
     run: RunOptions = field(default_factory=RunOptions)
     executor: Literal["local", "slurm", "script"] = option(
         "local", "where cells run: on this machine, as a Slurm array, or as sbatch files to submit by hand"
     )
-    workers: int = option(0, "cells at the same time on this machine; 0: one for every GPU, one without a GPU")
-    num_processes: int = option(1, NUM_PROCESSES_HELP)
+    workers: int = option(
+        0, "cells at the same time on this machine; 0: one for every GPU, one without a GPU", at_least=0
+    )
+    num_processes: int = option(1, NUM_PROCESSES_HELP, at_least=1)
     slurm: SlurmOptions = field(default_factory=SlurmOptions)
     keep_weights: bool = option(False, KEEP_HELP)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
@@ -123,10 +123,11 @@ class StudyConfig:
     output: str = option("reports", "folder of the report; the study's name is appended")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_recipe_and_run(self.recipe, self.run, self.num_processes)
-        _check_seeds(self.seeds)
-        check(bool(self.starts), "starts", "", "at least one")
-        for parameter in ("starts", "pivots", "adapted", "sources", "targets"):
+        for parameter in ("seeds", "starts"):
+            check(bool(getattr(self, parameter)), parameter, "", "at least one")
+        for parameter in ("seeds", "starts", "pivots", "adapted", "sources", "targets"):
             check_unique(parameter, getattr(self, parameter))
         for text in self.adapted:
             language, separator, start = text.partition("=")
@@ -134,13 +135,10 @@ class StudyConfig:
             check_code(language, "adapted", text)
         check_unique("adapted", tuple(text.partition("=")[0] for text in self.adapted))
         self._check_few_shot()
-        check(self.workers >= 0, "workers", self.workers, "a whole number of at least 0")
 
     def _check_few_shot(self) -> None:
         for parameter in ("few_shot_languages", "few_shot_sentences"):
             check_unique(parameter, getattr(self, parameter))
-        for number in self.few_shot_sentences:
-            check(number >= 0, "few_shot_sentences", number, "whole numbers of at least 0")
         languages, sentences = self.few_shot_languages, self.few_shot_sentences
         shown = ",".join(map(str, sentences))
         needed = f"with few_shot_languages={','.join(languages)} at least one number above 0, such as 10,50,100,500"
@@ -154,7 +152,7 @@ class StudyConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Limited):
     """One cell: fine-tune a start on a source, score every target, track."""
 
     source: str = required(
@@ -162,12 +160,12 @@ class TrainConfig:
         example="hau",
     )
     few_shot_language: str = option("", "target of which a few labelled sentences are used, too")
-    few_shot_sentences: int = option(0, "how many sentences of few_shot_language; 0: none")
+    few_shot_sentences: int = option(0, "how many sentences of few_shot_language; 0: none", at_least=0)
     few_shot_mode: Literal[ADDED, AFTER] = option(ADDED, FEW_SHOT_HELP)  # type: ignore[valid-type]
     start: str = option("base", "base, a language code of the catalogue, a hub id, a folder, or name=any of these")
-    seed: int = option(0, "seed of the new head, of the batch order and of dropout")
+    seed: int = option(0, "seed of the new head, of the batch order and of dropout", **SEEDS)
     targets: tuple[str, ...] = option((), TARGETS_HELP)
-    num_processes: int = option(1, NUM_PROCESSES_HELP)
+    num_processes: int = option(1, NUM_PROCESSES_HELP, at_least=1)
     again: bool = option(False, "run the cell although it is finished, for its weights")
     data: DataOptions = field(kw_only=True)
     recipe: Recipe = field(default_factory=Recipe)
@@ -177,11 +175,10 @@ class TrainConfig:
     keep_weights: bool = option(False, KEEP_HELP)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_recipe_and_run(self.recipe, self.run, self.num_processes)
-        _check_seeds((self.seed,), "seed")
         check_unique("targets", self.targets)
         language, number = self.few_shot_language, self.few_shot_sentences
-        check(number >= 0, "few_shot_sentences", number, "a whole number of at least 0")
         check(not number or bool(language), "few_shot_sentences", number, "few_shot_language says of which language")
         check(number > 0 or not language, "few_shot_language", language, "few_shot_sentences says how many of it")
         check(number > 0 or self.source != NONE, "source", NONE, "few_shot_sentences says how many to fine-tune on")
@@ -201,7 +198,7 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
+class EvaluateConfig(Limited):
     """Score a model that exists on targets."""
 
     POSITIONAL: ClassVar[str] = "model"
@@ -213,28 +210,26 @@ class EvaluateConfig:
     targets: tuple[str, ...] = option((), TARGETS_HELP)
     splits: tuple[str, ...] = option(SCORED_SPLITS, "splits to score, comma-separated")
     max_length: int = option(
-        0, "window length, in sub-tokens with the special ones; 0: the one the model was fine-tuned with"
+        0, "window length, in sub-tokens with the special ones; 0: the one the model was fine-tuned with", at_least=8
     )
     data: DataOptions = field(**corpora_of("the model"))
     run: ScoringOptions = field(default_factory=ScoringOptions)
     tracking: TrackingOptions = field(**study_of("the one that the model is from, else the name of the data"))
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check(
             bool(self.splits) and set(self.splits) <= set(SCORED_SPLITS),
             "splits",
             ",".join(self.splits),
             f"some of {', '.join(SCORED_SPLITS)}",
         )
-        check(
-            self.max_length == 0 or self.max_length >= 8, "max_length", self.max_length, "at least 8 sub-tokens, or 0"
-        )
         check_unique("splits", self.splits)
         check_unique("targets", self.targets)
 
 
 @dataclass(frozen=True)
-class EmbedConfig:
+class EmbedConfig(Limited):
     """Store the contextual vectors of entity words under starts and fine-tuned cells."""
 
     POSITIONAL: ClassVar[str] = "study"
@@ -247,46 +242,45 @@ class EmbedConfig:
     targets: tuple[str, ...] = option((), "languages whose words are embedded, comma-separated; empty: all of the data")
     split: Literal["train", "dev", "test"] = option("test", "split whose entity words are embedded")
     layers: tuple[int, ...] = option(
-        (1, 2, 3, 4), "hidden layers that are summed, comma-separated, counted from the last, which is 1"
+        (1, 2, 3, 4), "hidden layers that are summed, comma-separated, counted from the last, which is 1", at_least=1
     )
     stored_words: int = option(
-        200, "most words of a language and category whose vectors are stored, drawn with a fixed seed; 0: all"
+        200,
+        "most words of a language and category whose vectors are stored, drawn with a fixed seed; 0: all",
+        at_least=0,
     )
     data: DataOptions = field(**corpora_of("the study"))
     run: ScoringOptions = field(default_factory=ScoringOptions)
     tracking: TrackingOptions = field(**study_of("the study called like the data, or the only one there is"))
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for parameter in ("models", "targets", "layers"):
             check_unique(parameter, getattr(self, parameter))
-        shown = ",".join(map(str, self.layers))
-        check(bool(self.layers) and min(self.layers) >= 1, "layers", shown, "numbers from 1, at least one")
-        check(self.stored_words >= 0, "stored_words", self.stored_words, "a whole number of at least 0")
+        check(bool(self.layers), "layers", "", "at least one")
 
 
 @dataclass(frozen=True)
-class AdaptConfig:
+class AdaptConfig(Limited):
     """Continue masked-language modelling of a start on one language's plain text."""
 
     language: str = required("language of the text; the new start's name", example="hau")
     start: str = option("base", "base, a language code of the catalogue, a hub id, a folder, or name=any of these")
     text: str = option("", "UTF-8 text file, one sentence per line; needed unless data=planted, which has its own text")
     output: str = option("", "folder of the new start; empty: <work_dir>/starts/<language>")
-    epochs: int = option(3, "passes over the text")
-    batch_size: int = option(32, "lines per step")
-    max_length: int = option(256, "sub-tokens per line with the special ones; longer lines are split")
-    learning_rate: float = option(5e-5, "peak learning rate of AdamW, linear to 0")
-    masking: float = option(0.15, "fraction of sub-tokens that are masked")
-    seed: int = option(0, "seed of masking, order and dropout")
+    epochs: int = option(3, "passes over the text", at_least=1)
+    batch_size: int = option(32, "lines per step", at_least=1)
+    max_length: int = option(256, "sub-tokens per line with the special ones; longer lines are split", at_least=8)
+    learning_rate: float = option(5e-5, "peak learning rate of AdamW, linear to 0", above=0, below=1)
+    masking: float = option(0.15, "fraction of sub-tokens that are masked", above=0, below=1)
+    seed: int = option(0, "seed of masking, order and dropout", **SEEDS)
     data: DataOptions = field(**corpora("", ADAPT_HELP))
     run: TrainingOptions = field(default_factory=TrainingOptions)
     tracking: TrackingOptions = field(**study_of("the name of the data, or adaptations where none is given"))
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_code(self.language, "language")
-        _ = self.recipe  # raises where a value is none of a recipe
-        check(0 < self.masking < 1, "masking", self.masking, "between 0 and 1")
-        _check_seeds((self.seed,), "seed")
 
     @property
     def recipe(self) -> Recipe:
@@ -333,18 +327,18 @@ class ModelsConfig:
 
 
 @dataclass(frozen=True)
-class RollbackConfig:
+class RollbackConfig(Limited):
     """Point the champion of a language at an earlier version, and pin it there."""
 
     POSITIONAL: ClassVar[str] = "language"
 
     language: str = required("source language of the registered model", example="hau")
-    version: int = option(0, "version to make champion; 0: the champion before the present one")
+    version: int = option(0, "version to make champion; 0: the champion before the present one", at_least=0)
     tracking: StoreOptions = field(default_factory=StoreOptions)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_source(self.language, "language")
-        check(self.version >= 0, "version", self.version, "a version's number, or 0")
 
 
 @dataclass(frozen=True)
@@ -391,7 +385,7 @@ class ExportConfig:
 
 
 @dataclass(frozen=True)
-class PredictConfig:
+class PredictConfig(Limited):
     """Find the entities of a text with a registered model."""
 
     POSITIONAL: ClassVar[str] = "input"
@@ -411,38 +405,32 @@ class PredictConfig:
     output: str = option(
         "", "file to write; empty: for a file beside it, <its name>.entities.<format>; else it is printed"
     )
-    threshold: float = option(0.0, "entities with a lower score are left out; from 0 to 1")
+    threshold: float = option(0.0, "entities with a lower score are left out", at_least=0, at_most=1)
     run: DeviceOptions = field(default_factory=DeviceOptions)
     tracking: StoreOptions = field(default_factory=StoreOptions)
 
-    def __post_init__(self) -> None:
-        check(0 <= self.threshold <= 1, "threshold", self.threshold, "from 0 to 1")
-
 
 @dataclass(frozen=True)
-class ServeConfig:
+class ServeConfig(Limited):
     """Answer requests over HTTP with a registered model."""
 
     which: ModelOptions = field(default_factory=ModelOptions)
     host: str = option("127.0.0.1", "address to listen at; 127.0.0.1: this machine alone")
-    port: int = option(5001, "port to listen at; 0: any that is free")
+    port: int = option(5001, "port to listen at; 0: any that is free", **PORTS)
     run: DeviceOptions = field(default_factory=DeviceOptions)
     tracking: StoreOptions = field(default_factory=StoreOptions)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check(bool(self.host.strip()), "host", self.host, "an address of this machine")
-        check(0 <= self.port < 65536, "port", self.port, "from 0 to 65535")
 
 
 @dataclass(frozen=True)
-class UiConfig:
+class UiConfig(Limited):
     """Browse a store in MLflow, on this machine alone."""
 
-    port: int = option(5000, "port to listen at, on 127.0.0.1; 0: any that is free")
+    port: int = option(5000, "port to listen at, on 127.0.0.1; 0: any that is free", **PORTS)
     tracking: StoreOptions = field(default_factory=StoreOptions)
-
-    def __post_init__(self) -> None:
-        check(0 <= self.port < 65536, "port", self.port, "from 0 to 65535")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """The parameters of the entry points, in groups that several of them have: defaults, limits, help."""
 
 import math
+import operator
 import unicodedata
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NewType
 
@@ -10,10 +12,33 @@ from nertransfer.core.errors import InputError
 from nertransfer.core.grid import SEPARATOR, check_code
 from nertransfer.core.schema import REGISTRY_EXPERIMENT
 
+HOLDS = {"above": operator.gt, "at_least": operator.ge, "below": operator.lt, "at_most": operator.le}
+_RANGES = {
+    (): "",
+    ("above",): "above {above}",
+    ("at_least",): "of at least {at_least}",
+    ("above", "below"): "between {above} and {below}",
+    ("at_least", "below"): "from {at_least} to below {below}",
+    ("at_least", "at_most"): "from {at_least} to {at_most}",
+}
+"""What is said of the limits that a parameter has."""
 
-def option(default: Any, help: str) -> Any:
-    """A dataclass field with its command-line help; the help names the unit where there is one."""
-    return field(default=default, metadata={"help": help})
+
+def option(default: Any, help: str, **limits: float) -> Any:
+    """A dataclass field with its command-line help; the help names the unit where there is one.
+
+    ``limits``: those of `HOLDS`, the lower one first; they are those of each number where there are several. The
+    default is allowed also where it is outside.
+    """
+    finite = {name: limit for name, limit in limits.items() if limit != math.inf}
+    allowed = _RANGES[tuple(finite)].format(**finite)
+    if not isinstance(default, tuple) and not _within(default, limits):
+        allowed += f", or {default}"
+    return field(default=default, metadata={"help": help, "limits": limits, "allowed": allowed})
+
+
+def _within(value: Any, limits: Mapping[str, float]) -> bool:
+    return value == value and all(HOLDS[name](value, limit) for name, limit in limits.items())  # nan is no number
 
 
 def required(help: str, example: str) -> Any:
@@ -36,36 +61,43 @@ def check_unique(parameter: str, values: tuple[Any, ...]) -> None:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Limited:
+    """A configuration that is only built with numbers within the limits of their parameters."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            kind = "a whole number" if f.type in (int, tuple[int, ...]) else "a number"
+            allowed = f"{kind} {f.metadata.get('allowed', '')}".rstrip()
+            value = getattr(self, f.name)
+            for one in value if isinstance(value, tuple) else (value,):
+                check(one == f.default or _within(one, f.metadata.get("limits", {})), f.name, one, allowed)
+
+
+@dataclass(frozen=True)
+class Recipe(Limited):
     """How one cell is fine-tuned. Defaults: the published study (Beukman 2021; Adelani et al. 2021)."""
 
-    epochs: int = option(50, "passes over the train split")
-    batch_size: int = option(32, "rows (sentences, or windows of long ones) per optimiser step, over all processes")
-    max_length: int = option(200, "window length, in sub-tokens with the special ones")
-    learning_rate: float = option(5e-5, "peak learning rate of AdamW")
-    warmup_ratio: float = option(0.0, "fraction of all steps over which the learning rate rises; then linear to 0")
-    weight_decay: float = option(0.0, "decoupled weight decay of AdamW")
-    max_grad_norm: float = option(1.0, "gradients are clipped to this norm")
+    epochs: int = option(50, "passes over the train split", at_least=1)
+    batch_size: int = option(
+        32, "rows (sentences, or windows of long ones) per optimiser step, over all processes", at_least=1
+    )
+    max_length: int = option(200, "window length, in sub-tokens with the special ones", at_least=8)
+    learning_rate: float = option(5e-5, "peak learning rate of AdamW", above=0, below=1)
+    warmup_ratio: float = option(
+        0.0, "fraction of all steps over which the learning rate rises; then linear to 0", at_least=0, below=1
+    )
+    weight_decay: float = option(0.0, "decoupled weight decay of AdamW", at_least=0, below=1)
+    max_grad_norm: float = option(1.0, "gradients are clipped to this norm", above=0)
     precision: Literal["fp32", "bf16", "fp16"] = option("fp32", "arithmetic of forward and backward passes")
     epoch_choice: Literal["last", "best"] = option(
         "last", "keep the last epoch's weights, or those of the best source-dev F1"
     )
     sampling_temperature: float = option(
-        1.0, "of a source of several languages: sentences in proportion to size^(1/temperature); 1: all of them once"
+        1.0,
+        "of a source of several languages: sentences in proportion to size^(1/temperature); 1: all of them once",
+        at_least=1,
+        below=math.inf,
     )
-
-    def __post_init__(self) -> None:
-        check(self.epochs >= 1, "epochs", self.epochs, "a whole number of at least 1")
-        check(self.batch_size >= 1, "batch_size", self.batch_size, "a whole number of at least 1")
-        check(self.max_length >= 8, "max_length", self.max_length, "at least 8 sub-tokens")
-        check(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "between 0 and 1")
-        check(0 <= self.warmup_ratio < 1, "warmup_ratio", self.warmup_ratio, "from 0 to below 1")
-        check(0 <= self.weight_decay < 1, "weight_decay", self.weight_decay, "from 0 to below 1")
-        check(self.max_grad_norm > 0, "max_grad_norm", self.max_grad_norm, "above 0")
-        check(
-            1 <= self.sampling_temperature < math.inf, "sampling_temperature", self.sampling_temperature,
-            "a number of at least 1",
-        )  # fmt: skip
 
     @property
     def identity(self) -> dict[str, object]:
@@ -209,7 +241,7 @@ def study_of(otherwise: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class DeviceOptions:
+class DeviceOptions(Limited):
     """What computes."""
 
     device: Literal["auto", "cpu"] = option("auto", "auto takes a GPU where there is one")
@@ -219,29 +251,19 @@ class DeviceOptions:
 class ScoringOptions(DeviceOptions):
     """How a model is run; none of these changes its result beyond float order."""
 
-    evaluation_tokens: int = option(16384, "most sub-tokens, padding included, in a scoring batch")
-
-    def __post_init__(self) -> None:
-        check(self.evaluation_tokens >= 512, "evaluation_tokens", self.evaluation_tokens, "at least 512 sub-tokens")
+    evaluation_tokens: int = option(16384, "most sub-tokens, padding included, in a scoring batch", at_least=512)
 
 
 @dataclass(frozen=True)
 class TrainingOptions(DeviceOptions):
     """How a model is trained; none of these changes its result beyond float order."""
 
-    gradient_accumulation: int = option(1, "micro-batches per optimiser step; divides the memory needed, not the batch")
+    gradient_accumulation: int = option(
+        1, "micro-batches per optimiser step; divides the memory needed, not the batch", at_least=1
+    )
     checkpoint_minutes: float = option(
         5.0, "least time between two checkpoints, in minutes, at an epoch's end; 0: every epoch; negative: none"
     )
-
-    def __post_init__(self) -> None:
-        check(
-            self.gradient_accumulation >= 1,
-            "gradient_accumulation",
-            self.gradient_accumulation,
-            "a whole number of at least 1",
-        )
-        check(not math.isnan(self.checkpoint_minutes), "checkpoint_minutes", self.checkpoint_minutes, "a number")
 
 
 @dataclass(frozen=True)
@@ -256,8 +278,7 @@ class RunOptions(TrainingOptions, ScoringOptions):
     )
 
     def __post_init__(self) -> None:
-        TrainingOptions.__post_init__(self)
-        ScoringOptions.__post_init__(self)
+        super().__post_init__()
         check(
             not (self.compile and (self.device == "cpu" or self.gradient_accumulation > 1)),
             "compile",
@@ -267,21 +288,26 @@ class RunOptions(TrainingOptions, ScoringOptions):
 
 
 @dataclass(frozen=True)
-class SlurmOptions:
+class SlurmOptions(Limited):
     """What a task of the array asks Slurm for; used by executor=slurm and executor=script alone."""
 
     slurm_partition: str = option("", "partition of the tasks; empty: the cluster's default")
-    slurm_minutes: int = option(60, "time limit of a task, in minutes; a task that reaches it is requeued and goes on")
-    slurm_gpus: int = option(1, "GPUs of a task; 0: none")
-    slurm_cpus: int = option(4, "processor cores of a task")
-    slurm_memory_gb: int = option(16, "main memory of a task, in GB; 0: the partition's default")
-    slurm_parallel: int = option(32, "tasks of the study that run at the same time, at most")
-    slurm_array_size: int = option(0, "tasks of one array, at most; 0: as many as the cluster takes")
-    slurm_signal_seconds: int = option(120, "seconds before the time limit at which a task stops and is requeued")
+    slurm_minutes: int = option(
+        60, "time limit of a task, in minutes; a task that reaches it is requeued and goes on", at_least=1
+    )
+    slurm_gpus: int = option(1, "GPUs of a task; 0: none", at_least=0)
+    slurm_cpus: int = option(4, "processor cores of a task", at_least=1)
+    slurm_memory_gb: int = option(16, "main memory of a task, in GB; 0: the partition's default", at_least=0)
+    slurm_parallel: int = option(32, "tasks of the study that run at the same time, at most", at_least=1)
+    slurm_array_size: int = option(0, "tasks of one array, at most; 0: as many as the cluster takes", at_least=0)
+    slurm_signal_seconds: int = option(
+        120, "seconds before the time limit at which a task stops and is requeued", at_least=1
+    )
     slurm_deadline_minutes: float = option(
         10.0,
         "minutes until a task that gives no sign of life counts as lost: at least 20 where Slurm says that it runs, at "
         "most half a minute where it has left the queue without a result",
+        above=0,
     )
     slurm_options: tuple[str, ...] = option(
         (), f"further sbatch options, comma-separated: account=abc,qos=long; secrets only in a study file: {STORED}"
@@ -291,17 +317,13 @@ class SlurmOptions:
     )
 
     def __post_init__(self) -> None:
-        for parameter in ("slurm_minutes", "slurm_cpus", "slurm_parallel", "slurm_signal_seconds"):
-            check(getattr(self, parameter) >= 1, parameter, getattr(self, parameter), "a whole number of at least 1")
-        for parameter in ("slurm_gpus", "slurm_memory_gb", "slurm_array_size"):
-            check(getattr(self, parameter) >= 0, parameter, getattr(self, parameter), "a whole number of at least 0")
+        super().__post_init__()
         check(
             self.slurm_signal_seconds < 60 * self.slurm_minutes,
             "slurm_signal_seconds",
             self.slurm_signal_seconds,
             f"less than the time limit of slurm_minutes={self.slurm_minutes}",
         )
-        check(self.slurm_deadline_minutes > 0, "slurm_deadline_minutes", self.slurm_deadline_minutes, "above 0")
         for text in self.slurm_options:
             name, separator, value = text.partition("=")
             named = bool(separator and name.strip() and value.strip()) and not name.startswith("-")

@@ -225,7 +225,7 @@ BAD_VALUES: dict[str, tuple[str, str]] = {
     "slurm option": ("slurm:\n  options:\n  - qos=a\n  - --x=y\n", "study.yaml:4: slurm_options='--x=y' is not "),
     "repeated seed": ("seeds:\n- 1\n- 2\n- 1\n", "study.yaml:4: seeds='1,2,1' is not allowed: 1 is named twice"),
     "repeated source": ("sources: hau,hau\n", "study.yaml:1: sources='hau,hau' is not allowed: hau is named twice"),
-    "seed out of range": ("data: planted\nseeds:\n- 1\n- -1\n", "study.yaml:4: seeds=-1 is not allowed: from 0 to "),
+    "seed out of range": ("data: planted\nseeds:\n- 1\n- -1\n", "study.yaml:4: seeds=-1 is not allowed: a whole"),
     "adapted": ("adapted:\n- hau=swa\n- yor\n", "study.yaml:3: adapted='yor' is not allowed: language=start"),
     "code of a language": ("languages:\n- hau\n- ../swa\n", "study.yaml:3: language '../swa' is not a "),
     "code in adapted": ("seeds: 1\nadapted: [a b=swa]\n", "study.yaml:2: language 'a b' is not a usable code"),

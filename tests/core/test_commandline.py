@@ -147,15 +147,15 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     # Recipe
     (STUDY, {"epochs": "0"}, "epochs=0 is not allowed: a whole number of at least 1"),
     (TRAIN, {"batch_size": "0"}, "batch_size=0 is not allowed: a whole number of at least 1"),
-    (TRAIN, {"max_length": "7"}, "max_length=7 is not allowed: at least 8 sub-tokens"),
-    (TRAIN, {"learning_rate": "0"}, "learning_rate=0.0 is not allowed: between 0 and 1"),
-    (TRAIN, {"learning_rate": "1"}, "learning_rate=1.0 is not allowed: between 0 and 1"),
-    (TRAIN, {"learning_rate": "nan"}, "learning_rate=nan is not allowed: between 0 and 1"),
-    (TRAIN, {"warmup_ratio": "1"}, "warmup_ratio=1.0 is not allowed: from 0 to below 1"),
-    (TRAIN, {"warmup_ratio": "-0.1"}, "warmup_ratio=-0.1 is not allowed: from 0 to below 1"),
-    (TRAIN, {"weight_decay": "-1"}, "weight_decay=-1.0 is not allowed: from 0 to below 1"),
-    (TRAIN, {"max_grad_norm": "0"}, "max_grad_norm=0.0 is not allowed: above 0"),
-    (TRAIN, {"max_grad_norm": "nan"}, "max_grad_norm=nan is not allowed: above 0"),
+    (TRAIN, {"max_length": "7"}, "max_length=7 is not allowed: a whole number of at least 8"),
+    (TRAIN, {"learning_rate": "0"}, "learning_rate=0.0 is not allowed: a number between 0 and 1"),
+    (TRAIN, {"learning_rate": "1"}, "learning_rate=1.0 is not allowed: a number between 0 and 1"),
+    (TRAIN, {"learning_rate": "nan"}, "learning_rate=nan is not allowed: a number between 0 and 1"),
+    (TRAIN, {"warmup_ratio": "1"}, "warmup_ratio=1.0 is not allowed: a number from 0 to below 1"),
+    (TRAIN, {"warmup_ratio": "-0.1"}, "warmup_ratio=-0.1 is not allowed: a number from 0 to below 1"),
+    (TRAIN, {"weight_decay": "-1"}, "weight_decay=-1.0 is not allowed: a number from 0 to below 1"),
+    (TRAIN, {"max_grad_norm": "0"}, "max_grad_norm=0.0 is not allowed: a number above 0"),
+    (TRAIN, {"max_grad_norm": "nan"}, "max_grad_norm=nan is not allowed: a number above 0"),
     # DataOptions
     (STUDY, {"languages": "swa,ki swahili"}, "language 'ki swahili' is not a usable code"),
     (config.DataConfig, {"languages": "../swa"}, "language '../swa' is not a usable code"),
@@ -173,7 +173,7 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     # RunOptions
     (STUDY, {"gradient_accumulation": "0"}, "gradient_accumulation=0 is not allowed: a whole number of at least 1"),
     (STUDY, {"checkpoint_minutes": "nan"}, "checkpoint_minutes=nan is not allowed: a number"),
-    (EVALUATE, {"evaluation_tokens": "511"}, "evaluation_tokens=511 is not allowed: at least 512 sub-tokens"),
+    (EVALUATE, {"evaluation_tokens": "511"}, "evaluation_tokens=511 is not allowed: a whole number of at least 512"),
     # contradictions between parameters
     (TRAIN, {"compile": "true", "device": "cpu"}, "compile=True is not allowed: false with device=cpu or"),
     (TRAIN, {"compile": "true", "precision": "fp16"}, "compile=True is not allowed: false with precision=fp16 or"),
@@ -188,15 +188,15 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     (TRAIN, {"precision": "fp16", "device": "cpu"}, "precision='fp16' is not allowed: fp32 or bf16 with device=cpu"),
     # StudyConfig
     (STUDY, {"seeds": ","}, "seeds='' is not allowed: at least one"),
-    (STUDY, {"seeds": "1,-1"}, "seeds=-1 is not allowed: from 0 to 2147483647"),
-    (STUDY, {"seeds": "2147483648"}, "seeds=2147483648 is not allowed: from 0 to 2147483647"),
+    (STUDY, {"seeds": "1,-1"}, "seeds=-1 is not allowed: a whole number from 0 to 2147483647"),
+    (STUDY, {"seeds": "2147483648"}, "seeds=2147483648 is not allowed: a whole number from 0 to 2147483647"),
     (STUDY, {"seeds": "1,01"}, "seeds='1,1' is not allowed: 1 is named twice"),
     (STUDY, {"starts": ","}, "starts='' is not allowed: at least one"),
     (STUDY, {"starts": "base,base"}, "starts='base,base' is not allowed: base is named twice"),
     (STUDY, {"sources": "swa,swa"}, "sources='swa,swa' is not allowed: swa is named twice"),
     (STUDY, {"targets": "hau,hau"}, "targets='hau,hau' is not allowed: hau is named twice"),
     # TrainConfig
-    (TRAIN, {"seed": "-1"}, "seed=-1 is not allowed: from 0 to 2147483647"),
+    (TRAIN, {"seed": "-1"}, "seed=-1 is not allowed: a whole number from 0 to 2147483647"),
     (TRAIN, {"targets": "hau,hau"}, "targets='hau,hau' is not allowed: hau is named twice"),
     (TRAIN, {"num_processes": "0"}, "num_processes=0 is not allowed: a whole number of at least 1"),
     # EvaluateConfig
@@ -204,20 +204,20 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     (EVALUATE, {"splits": ","}, "splits='' is not allowed: some of dev, test"),
     (EVALUATE, {"splits": "dev,dev"}, "splits='dev,dev' is not allowed: dev is named twice"),
     (EVALUATE, {"targets": "hau,hau"}, "targets='hau,hau' is not allowed: hau is named twice"),
-    (EVALUATE, {"max_length": "7"}, "max_length=7 is not allowed: at least 8 sub-tokens"),
+    (EVALUATE, {"max_length": "7"}, "max_length=7 is not allowed: a whole number of at least 8, or 0"),
     # AdaptConfig
     (ADAPT, {"language": "a/b"}, "language 'a/b' is not a usable code"),
     (ADAPT, {"epochs": "0"}, "epochs=0 is not allowed: a whole number of at least 1"),
     (ADAPT, {"batch_size": "-2"}, "batch_size=-2 is not allowed: a whole number of at least 1"),
-    (ADAPT, {"max_length": "7"}, "max_length=7 is not allowed: at least 8 sub-tokens"),
-    (ADAPT, {"learning_rate": "2"}, "learning_rate=2.0 is not allowed: between 0 and 1"),
-    (ADAPT, {"masking": "0"}, "masking=0.0 is not allowed: between 0 and 1"),
-    (ADAPT, {"masking": "1"}, "masking=1.0 is not allowed: between 0 and 1"),
+    (ADAPT, {"max_length": "7"}, "max_length=7 is not allowed: a whole number of at least 8"),
+    (ADAPT, {"learning_rate": "2"}, "learning_rate=2.0 is not allowed: a number between 0 and 1"),
+    (ADAPT, {"masking": "0"}, "masking=0.0 is not allowed: a number between 0 and 1"),
+    (ADAPT, {"masking": "1"}, "masking=1.0 is not allowed: a number between 0 and 1"),
     # EmbedConfig
-    (config.EmbedConfig, {"layers": ","}, "layers='' is not allowed: numbers from 1, at least one"),
+    (config.EmbedConfig, {"layers": ","}, "layers='' is not allowed: at least one"),
     (config.EmbedConfig, {"layers": "1,x"}, "layers='x' is not a whole number"),
     (config.EmbedConfig, {"layers": "1,1"}, "layers='1,1' is not allowed: 1 is named twice"),
-    (config.EmbedConfig, {"layers": "1,0"}, "layers='1,0' is not allowed: numbers from 1, at least one"),
+    (config.EmbedConfig, {"layers": "1,0"}, "layers=0 is not allowed: a whole number of at least 1"),
     (config.EmbedConfig, {"stored_words": "-1"}, "stored_words=-1 is not allowed: a whole number of at least 0"),
     (config.EmbedConfig, {"split": "all"}, "split='all' is not allowed: one of train, dev, test"),
     # RankConfig
@@ -230,12 +230,8 @@ BAD: list[tuple[type, dict[str, str], str]] = [
     (EXPORT, {"language": "../hau"}, "language '../hau' is not a usable code"),
     (EXPORT, {"language": "hau", "push_to": "name"}, "push_to='name' is not allowed: owner/name on the hub"),
     (EXPORT, {"variant": "tflite"}, "variant='tflite' is not allowed: one of torch, onnx, onnx-int8"),
-    (
-        config.RollbackConfig,
-        {"language": "hau", "version": "-1"},
-        "version=-1 is not allowed: a version's number, or 0",
-    ),
-    (ADAPT, {"seed": "-3"}, "seed=-3 is not allowed: from 0 to 2147483647"),
+    (config.RollbackConfig, {"version": "-1"}, "version=-1 is not allowed: a whole number of at least 0"),
+    (ADAPT, {"seed": "-3"}, "seed=-3 is not allowed: a whole number from 0 to 2147483647"),
     (TRAIN, {"data": "a\0b"}, "data='a\\x00b' is not allowed: text in UTF-8, without a zero byte"),
     (TRAIN, {"start": "\udcff"}, "start='\\udcff' is not allowed: text in UTF-8"),
     (TRAIN, {"data": f"x/{'é' * 128}/y"}, f"data='x/{'é' * 38}...' is not allowed: a name has at most 255 bytes"),
@@ -254,6 +250,50 @@ def test_bad_values_name_parameter_and_what_is_allowed(
     with pytest.raises(InputError, match=re.escape(message)) as raised:
         build_with(configuration, **given)
     assert "\n" not in str(raised.value)
+
+
+NUMBERS = [
+    pytest.param(configuration, parameter, id=f"{configuration.__name__}.{parameter.name}")
+    for configuration in vars(config).values()
+    if isinstance(configuration, type) and dataclasses.is_dataclass(configuration)
+    for parameter in dataclasses.fields(configuration)
+    if parameter.type in (int, float, tuple[int, ...])
+]
+
+
+@pytest.mark.parametrize(("configuration", "parameter"), NUMBERS)
+def test_limits_are_taken_and_what_is_just_outside_is_refused(
+    configuration: type, parameter: dataclasses.Field
+) -> None:
+    def refused(number: float) -> str:
+        try:
+            build_with(configuration, **{parameter.name: str(number)})
+        except InputError as error:
+            return str(error)
+        return ""
+
+    kind = float if parameter.type is float else int
+    words = parameter.metadata["allowed"]
+    allowed = f" is not allowed: {'a number' if kind is float else 'a whole number'} {words}".rstrip()
+    assert kind is int or refused(math.nan) == f"{parameter.name}=nan{allowed}"
+    assert words.removeprefix("of ") in help_of(configuration, parameter.name)
+    for name, limit in parameter.metadata["limits"].items():
+        sides = (-math.inf, math.inf)
+        less, more = (limit - 1, limit + 1) if kind is int else (math.nextafter(limit, side) for side in sides)
+        outside, inside = {
+            "above": (limit, more), "at_least": (less, limit), "below": (limit, less), "at_most": (more, limit),
+        }[name]  # fmt: skip
+        assert refused(outside) == f"{parameter.name}={kind(outside)!r}{allowed}"
+        assert allowed not in refused(inside)  # another parameter's value may be in the way
+
+
+def help_of(configuration: type, name: str) -> str:
+    return next(p.help for p in parameters(configuration) if p.name == name)
+
+
+def test_the_default_is_allowed_outside_the_limits() -> None:
+    assert build_with(EVALUATE, max_length="0").max_length == 0
+    assert help_of(EVALUATE, "max_length").endswith("; at least 8, or 0")
 
 
 def test_data_must_be_named() -> None:
