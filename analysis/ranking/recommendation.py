@@ -28,7 +28,7 @@ from nertransfer.core.errors import InputError
 from nertransfer.core.files import BYTE_ORDER_MARK, decode
 from nertransfer.core.grid import BASE, is_several
 from nertransfer.core.schema import ALL, F1
-from nertransfer.core.text import count
+from nertransfer.core.text import aligned, count
 from nertransfer.corpora.conll import running_lines
 from nertransfer.corpora.corpus import Corpus, read_split
 from nertransfer.corpora.languages import LANGUAGES
@@ -246,7 +246,7 @@ def _listed(table: pd.DataFrame) -> str:
             + [number(row["measured_f1"]) for _ in measured]
             + [row["because"]]
         )
-    return _aligned(lines, {1, len(lines[0]) - 1})
+    return aligned(lines, {1, len(lines[0]) - 1})
 
 
 def _judged(done: Recommendation) -> list[str]:
@@ -272,7 +272,7 @@ def _unjudged(done: Recommendation, config: RankConfig) -> list[str]:
     return [
         words,
         "Ways to rank that learn nothing, not judged (=: the two are equal):",
-        _aligned(lines, {0, 1, 2}),
+        aligned(lines, {0, 1, 2}),
         f"{done.ranker}: {chosen}; how good it is, this study does not tell.",
     ]
 
@@ -286,20 +286,11 @@ def _judged_text(judged: Judged) -> str:
             + [number(row[name], 2) for name in ("ndcg3_exponential", "ndcg3_linear", "kendall_tau_b")]
             + [row["label"]]
         )
-    return _aligned(lines, {0, len(lines[0]) - 1})
+    return aligned(lines, {0, len(lines[0]) - 1})
 
 
 def _limits(low: float, high: float) -> str:
     return MISSING if math.isnan(low) else f"{number(low)} to {number(high)}"
-
-
-def _aligned(lines: list[list[str]], left: set[int]) -> str:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
-        .rstrip()
-        for line in lines
-    )  # fmt: skip
 
 
 def _trust(judged: Judged, ranker: str) -> str:

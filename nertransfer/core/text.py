@@ -1,7 +1,7 @@
-"""Wording: counted nouns, durations, the nearest of some names. Pure."""
+"""Wording: counted nouns, durations, aligned tables, the nearest of some names. Pure."""
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 
 def count(n: int, noun: str, plural: str = "") -> str:
@@ -15,6 +15,16 @@ def duration(seconds: float) -> str:
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def aligned(rows: Sequence[Sequence[str]], left: Collection[int]) -> str:
+    """Rows as lines, cells as wide as the widest of their column: to the left in ``left`` ones, else to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        .rstrip()
+        for row in rows
+    )  # fmt: skip
 
 
 CUTOFF = 0.6

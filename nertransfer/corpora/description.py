@@ -9,7 +9,7 @@ from typing import Any
 from nertransfer.core.errors import InputError
 from nertransfer.core.files import make_folder
 from nertransfer.core.schema import SPLITS
-from nertransfer.core.text import count
+from nertransfer.core.text import aligned, count
 from nertransfer.corpora import labels
 from nertransfer.corpora.conll import FINDINGS
 from nertransfer.corpora.corpus import Corpus
@@ -36,11 +36,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
             + [f"{n:,}" for n in [*numbers, sum(row[kind] for kind in _ODD)]]
             + [repeated, row["digest"][:DIGEST_SHOWN]]
         )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    left = {0, 1, len(widths) - 1}  # names; everything else is a number
-    for line in lines:
-        line[:] = [cell.ljust(widths[i]) if i in left else cell.rjust(widths[i]) for i, cell in enumerate(line)]
-    return "\n".join("  ".join(line).rstrip() for line in lines)
+    names = (0, 1, len(lines[0]) - 1)  # everything else is a number
+    return aligned(lines, names)
 
 
 def findings_text(corpora: Mapping[str, Corpus]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from nertransfer.core import schema
 from nertransfer.core.errors import InputError
 from nertransfer.core.grid import Place, languages_of
-from nertransfer.core.text import did_you_mean
+from nertransfer.core.text import aligned, did_you_mean
 from nertransfer.registry import aliases as model_aliases
 from nertransfer.registry import register
 from nertransfer.registry.aliases import Change, move_alias, version_lineage
@@ -119,11 +119,8 @@ def table(rows: Sequence[Row]) -> str:
             [row.model, str(row.version), ",".join(row.aliases), row.start, row.source, row.seed, *scores, row.study,
              "; ".join(row.stale)]
         )  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    numbers = {HEADER.index(name) for name in ("version", "seed", "dev F1", "test F1")}
-    for line in lines:
-        line[:] = [c.rjust(widths[i]) if i in numbers else c.ljust(widths[i]) for i, c in enumerate(line)]
-    return "\n".join("  ".join(line).rstrip() for line in lines)
+    names = [i for i, name in enumerate(HEADER) if name not in ("version", "seed", "dev F1", "test F1")]
+    return aligned(lines, names)
 
 
 def stale_lines(study: Study) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from nertransfer.core.text import count
+from nertransfer.core.text import aligned, count
 from nertransfer.registry.tagger import Tagged
 
 COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#bbbbbb")
@@ -69,12 +69,11 @@ def marked(texts: Sequence[Tagged], colours: bool = False) -> str:
             )
             at = e.end
         rows = [
-            (e.category, visible(one.text[e.start : e.end]), f"{e.start}-{e.end}", f"{e.score:.2f}")
+            (f"  {e.category}", visible(one.text[e.start : e.end]), f"{e.start}-{e.end}", f"{e.score:.2f}")
             for e in one.entities
         ]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        blocks.append("\n".join([line + visible(one.text[at:]), *(table or ["  no entities"])]) + "\n")
+        table = aligned(rows, range(4)) or "  no entities"
+        blocks.append(f"{line}{visible(one.text[at:])}\n{table}\n")
     return "\n".join(blocks)
 
 
