@@ -16,7 +16,8 @@ PIN = $(shell sed -n '/^torch==/p' constraints.txt)
 # One that the environment has is kept.
 TORCH ?= $(patsubst torch-%,%,$(basename $(notdir $(wildcard $(VENV)/torch-*.stamp))))
 TORCH_INDEX = https://download.pytorch.org/whl
-RUFF := ruff==0.17.6
+LINT := .venv-lint
+LINTERS = ruff==0.17.6 import-linter==2.17 mypy==2.4.1 $(shell sed -n '/^numpy==/p' constraints.txt)
 PORT ?=
 ARGS ?=
 
@@ -60,8 +61,11 @@ bench: $(VENV)/test.stamp  ## race the training, scoring and memory against othe
 data: $(VENV)/study.stamp  ## read corpora strictly and describe them (ARGS: a folder, or masakhaner)
 	$(RUN) entrypoints/data.py $(ARGS)
 
-lint: $(VENV)/lint.stamp  ## check style with ruff
-	$(RUN) -m ruff check .
+lint: $(LINT)/lint.stamp  ## check style (ruff), types (mypy) and layers of imports (import-linter)
+	$(LINT)/bin/ruff check .
+	$(LINT)/bin/ruff format --check .
+	$(LINT)/bin/lint-imports
+	$(LINT)/bin/mypy
 
 ui: $(VENV)/study.stamp  ## browse runs, tables and models on this machine (PORT=5000)
 	$(RUN) entrypoints/ui.py $(if $(PORT),--port $(PORT)) $(ARGS)
@@ -74,7 +78,7 @@ pictures: $(VENV)/test.stamp  ## make the pictures of docs/images and their numb
 	$(RUN) docs/screenshots.py
 
 clean:  ## remove the environment and caches; results (mlflow.db, mlruns, reports, work) stay
-	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache
+	rm -rf $(VENV) $(LINT) build *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What an install takes in GB (docs/install.md): the environment, and what is downloaded into a temporary folder and
@@ -131,7 +135,10 @@ $(VENV)/newest.stamp: $(VENV)/test.stamp
 	  pandas pooch psutil pytest pyyaml scipy seqeval tqdm
 	@touch $@
 
-$(VENV)/lint.stamp: $(VENV)/python.stamp Makefile
-	@echo 'installing $(RUFF)'
-	@$(PIP) $(RUFF)
+# an environment of its own: small, and it can be made beside the other one
+$(LINT)/lint.stamp: Makefile constraints.txt
+	@echo 'installing $(LINTERS) into $(LINT)'
+	@rm -rf $(LINT)
+	@"$(PYTHON)" -m venv $(LINT)
+	@$(LINT)/bin/python -m pip install -qq --disable-pip-version-check --no-input $(LINTERS)
 	@touch $@

@@ -80,7 +80,7 @@ class StudyConfig(Limited):
 
     study_file: str = option("", "YAML file that gives any of these parameters; what is given beside it goes first")
     plan: bool = option(False, "print the grid, what of it is done, and what the rest would take here; run none of it")
-    data: DataOptions = field(**corpora(PLANTED, f"corpora: {CORPORA_HELP}", UNLESS_GIVEN))
+    data: DataOptions = corpora(PLANTED, f"corpora: {CORPORA_HELP}", UNLESS_GIVEN)
     starts: tuple[str, ...] = option(
         ("base",),
         "starts, comma-separated: base, own (the one adapted to the source), a language code of the catalogue, "
@@ -212,9 +212,9 @@ class EvaluateConfig(Limited):
     max_length: int = option(
         0, "window length, in sub-tokens with the special ones; 0: the one the model was fine-tuned with", at_least=8
     )
-    data: DataOptions = field(**corpora_of("the model"))
+    data: DataOptions = corpora_of("the model")
     run: ScoringOptions = field(default_factory=ScoringOptions)
-    tracking: TrackingOptions = field(**study_of("the one that the model is from, else the name of the data"))
+    tracking: TrackingOptions = study_of("the one that the model is from, else the name of the data")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -249,9 +249,9 @@ class EmbedConfig(Limited):
         "most words of a language and category whose vectors are stored, drawn with a fixed seed; 0: all",
         at_least=0,
     )
-    data: DataOptions = field(**corpora_of("the study"))
+    data: DataOptions = corpora_of("the study")
     run: ScoringOptions = field(default_factory=ScoringOptions)
-    tracking: TrackingOptions = field(**study_of("the study called like the data, or the only one there is"))
+    tracking: TrackingOptions = study_of("the study called like the data, or the only one there is")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -274,9 +274,9 @@ class AdaptConfig(Limited):
     learning_rate: float = option(5e-5, "peak learning rate of AdamW, linear to 0", above=0, below=1)
     masking: float = option(0.15, "fraction of sub-tokens that are masked", above=0, below=1)
     seed: int = option(0, "seed of masking, order and dropout", **SEEDS)
-    data: DataOptions = field(**corpora("", ADAPT_HELP))
+    data: DataOptions = corpora("", ADAPT_HELP)
     run: TrainingOptions = field(default_factory=TrainingOptions)
-    tracking: TrackingOptions = field(**study_of("the name of the data, or adaptations where none is given"))
+    tracking: TrackingOptions = study_of("the name of the data, or adaptations where none is given")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -299,8 +299,8 @@ class RegisterConfig:
     sources: tuple[str, ...] = option(
         (), f"sources to register, comma-separated; {SEVERAL_HELP}; empty: languages, or all of the study"
     )
-    data: DataOptions = field(**corpora_of("the study"))
-    tracking: TrackingOptions = field(**study_of("the study called like the data, or the only one there is"))
+    data: DataOptions = corpora_of("the study")
+    tracking: TrackingOptions = study_of("the study called like the data, or the only one there is")
     selection_split: Literal["dev", "test"] = option("dev", SELECTION_HELP)
     replace: bool = option(
         False,
@@ -319,8 +319,8 @@ class ModelsConfig:
     sources: tuple[str, ...] = option(
         (), f"sources whose models are listed, comma-separated; {SEVERAL_HELP}; empty: languages, or all"
     )
-    data: DataOptions = field(**corpora_of("each study"))
-    tracking: TrackingOptions = field(**study_of("the one called like the data; without data all"))
+    data: DataOptions = corpora_of("each study")
+    tracking: TrackingOptions = study_of("the one called like the data; without data all")
 
     def __post_init__(self) -> None:
         check_sources(self.sources)
@@ -371,8 +371,8 @@ class ExportConfig:
     )
     output: str = option("exports", "folder; <registered name>-<alias, version or run> is appended")
     push_to: str = option("", "owner/name on the Hugging Face hub to upload it to; the token is that in HF_TOKEN")
-    data: DataOptions = field(**corpora_of("the model"))
-    tracking: TrackingOptions = field(**study_of("the one that the model is from"))
+    data: DataOptions = corpora_of("the model")
+    tracking: TrackingOptions = study_of("the one that the model is from")
 
     def __post_init__(self) -> None:
         model = self.which.model
@@ -450,7 +450,7 @@ class ImportConfig:
     results: str = required(
         "folder of the published results: a checkout of the repository, or its models folder", example="NERTransfer"
     )
-    data: DataOptions
+    data: DataOptions  # type: ignore[misc]  # `required` gives a field without a default
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
@@ -484,8 +484,8 @@ class RankConfig:
         "way to rank; best: the one with the least regret when every target of the study is left out in turn; "
         "with too few targets for that the simplest",
     )
-    data: DataOptions = field(**corpora_of("the study"))
-    tracking: TrackingOptions = field(**study_of("the study called like the data, or the only one there is"))
+    data: DataOptions = corpora_of("the study")
+    tracking: TrackingOptions = study_of("the study called like the data, or the only one there is")
     output: str = option("reports", "folder of the tables; <study>/recommended is appended")
 
     def __post_init__(self) -> None:
@@ -498,8 +498,8 @@ class AnalyseConfig:
 
     POSITIONAL: ClassVar[str] = "study"
 
-    data: DataOptions = field(**corpora_of("the study"))
-    tracking: TrackingOptions = field(**study_of("the study called like the data, or the only one there is"))
+    data: DataOptions = corpora_of("the study")
+    tracking: TrackingOptions = study_of("the study called like the data, or the only one there is")
     output: str = option("reports", "folder of the report; the study's name is appended")
     style: Literal["default", "published"] = option(
         "default", "published: tables as the first study printed them (sd with ddof=0, its tests, colours and rounding)"

@@ -161,17 +161,15 @@ UNLESS_GIVEN = (
 ADAPT_HELP = "corpora that the start is meant for; planted: base and its adaptations are the small built-in ones"
 
 
-def corpora(data: str, help: str, unless_given: str = "") -> dict[str, Any]:
-    """Arguments of a field, for a configuration that need not be given its corpora. ``data``: what is taken then;
+def corpora(data: str, help: str, unless_given: str = "") -> Any:
+    """A field for a configuration that need not be given its corpora. ``data``: what is taken then;
     ``help``: that of ``data``; ``unless_given``: what is said where it is taken."""
-    return {
-        "default_factory": lambda: DataOptions(data),
-        "metadata": {"help": {"data": help}, "unless_given": {"data": unless_given}},
-    }
+    metadata = {"help": {"data": help}, "unless_given": {"data": unless_given}}
+    return field(default_factory=lambda: DataOptions(data), metadata=metadata)
 
 
-def corpora_of(what: str) -> dict[str, Any]:
-    """Arguments of a field, for a configuration whose corpora are those that a study or a model was made on."""
+def corpora_of(what: str) -> Any:
+    """A field for a configuration whose corpora are those that a study or a model was made on."""
     return corpora("", f"corpora, as {CORPORA_HELP}; empty: those that {what} was made on")
 
 
@@ -234,10 +232,10 @@ class TrackingOptions(StoreOptions):
         check_study(self.study)
 
 
-def study_of(otherwise: str) -> dict[str, Any]:
-    """Arguments of a field, for a configuration whose study need not be called like the data where it is not given."""
+def study_of(otherwise: str) -> Any:
+    """A field for a configuration whose study need not be called like the data where it is not given."""
     help = f"name of the MLflow experiment; empty: {otherwise}"
-    return {"default_factory": TrackingOptions, "metadata": {"help": {"study": help}}}
+    return field(default_factory=TrackingOptions, metadata={"help": {"study": help}})
 
 
 @dataclass(frozen=True)
