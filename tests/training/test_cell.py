@@ -26,6 +26,7 @@ from nertransfer.corpora.labels import label_list
 from nertransfer.encoders import starts
 from nertransfer.encoders.inference import predict
 from nertransfer.scoring.reference import score
+from nertransfer.training import cell as cells
 from nertransfer.training.accelerator import check_can_compile, make_accelerator
 from nertransfer.training.cell import RESULT_VERSION, make_cell, recipe_digest
 from nertransfer.training.finetune import History, fit
@@ -322,3 +323,24 @@ def test_a_loss_that_is_not_finite_stops_with_advice(inputs: tuple[Path, Path], 
     encoder = Encoder(starts.load_tokenizer(found), 32)
     with pytest.raises(FloatingPointError, match=r"lower learning_rate=0.99$"):  # fp32 it is already
         fit(model, encoder.with_labels(corpora["aaa"].train, labels), recipe, run, 0, make_accelerator(recipe, run))
+
+
+KEYS = {
+    "published": ("5d580b6e09bdab07", "0e9ce7ccc7b879063918077a7dd21c64", "724194912954358d9518ff023fa2a112"),
+    "planted": ("792aecea2a0da714", "8bcb5e91aeb2a969c0fe43943e378b93", "5c47197675dab892b6a57f6c4d16a184"),
+}
+"""By recipe: its digest, and the keys of a cell without and with sentences of a target; as studies have stored them."""
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_keys_stay_what_stores_have(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With another key every finished cell would run again. A new version of a library is another key on purpose."""
+    monkeypatch.setattr(cells, "_versions", lambda: {"torch": "1"})
+    start, identity, recipe = (
+        starts.Start("base", "xlm-roberta-base"),
+        starts.Identity(*["ffff"] * 3, 512),
+        RECIPES[name],
+    )
+    plain = cells.Cell(start, identity, "hau", 1, recipe, ("c" * 64,))
+    few = dataclasses.replace(plain, few_shot=FewShot("swa", 10, "added"), few_shot_digest="d" * 64)
+    assert (cells.recipe_digest(recipe), plain.key, few.key) == KEYS[name]
