@@ -122,7 +122,7 @@ def _sentences(folder: Path) -> Iterator[tuple[str, str]]:
     for path in sorted(folder.rglob("*.py")):
         if path.name != "__init__.py":
             text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-            sentence = re.split(r"(?<!al)(?<=[.?])\s", text.split("\n\n")[0])[0]
+            sentence = re.split(r"(?<!al\.)(?<=[.?])\s", text.split("\n\n")[0])[0]
             yield path.relative_to(folder).as_posix(), " ".join(sentence.split())
 
 

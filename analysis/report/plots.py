@@ -1,4 +1,6 @@
-"""Matrix -> figure. Draws what it is given: no aggregation, and no file is written.
+"""Figures: heat maps, intervals, learning curves, scatter plots.
+
+Draws what it is given: no aggregation, and no file is written.
 
 Sizes are for print: 6.3 inches are the text width of an A4 or letter page. A figure becomes larger only where
 names would be cut off.
