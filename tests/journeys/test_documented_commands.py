@@ -384,6 +384,6 @@ def test_commands_stand_in_blocks_of_bash() -> None:
     """Elsewhere they would be run by no test."""
     for page in PAGES:
         found = fenced(page.read_text(encoding="utf-8"))
-        assert {language for language, _ in found} <= {"bash", "python", "yaml", ""}, page.name
+        assert {language for language, _ in found} <= {"bash", "mermaid", "python", "yaml", ""}, page.name
         lines = [line for language, code in found if language != "bash" for line in code.splitlines()]
         assert not [line for line in lines if PROGRAM.match(line)], page.name
