@@ -327,6 +327,7 @@ def test_name_of_the_data() -> None:
 
 CODES = st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True)
 NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,12}", fullmatch=True)
+STUDIES = NAMES.filter(lambda name: name not in (".", ".."))
 STARTS = st.one_of(NAMES, st.from_regex(r"[a-z]{1,5}=[a-z]{1,5}/[a-z0-9-]{1,9}", fullmatch=True))
 
 
@@ -370,7 +371,7 @@ def studies(draw: st.DrawFn) -> config.StudyConfig:
             compile=may_compile and draw(st.booleans()),
         ),
         tracking=options.TrackingOptions(
-            study=draw(st.one_of(st.just(""), NAMES)), tracking_uri=draw(st.sampled_from(["", "sqlite:///m.db"]))
+            study=draw(st.one_of(st.just(""), STUDIES)), tracking_uri=draw(st.sampled_from(["", "sqlite:///m.db"]))
         ),
         selection_split=draw(st.sampled_from(["dev", "test"])),
         output=draw(NAMES),
