@@ -58,7 +58,7 @@ OURS, BARE, UNPADDED, WORD_BY_WORD, PUBLISHED = "ours", "bare", "bare unpadded",
 
 
 def every_word(split: Split) -> EntityWords:
-    """As `embedded_words.entity_words`, of all words, without categories."""
+    """As `vector_files.entity_words`, of all words, without categories."""
     rows = [(split.language, n, i, "", "", w) for n, s in enumerate(split.sentences) for i, w in enumerate(s.words)]
     return EntityWords(rows, np.arange(len(rows)))
 

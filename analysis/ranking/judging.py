@@ -108,7 +108,7 @@ def judge(found: Pairs, names: Sequence[str] = rankers.QUICK) -> Judged:
 
 
 def unjudged(found: Pairs, names: Sequence[str]) -> Judged:
-    """Those of the rankers that learn nothing, where there is too little to judge any (`ranking_pairs.shortage`).
+    """Those of the rankers that learn nothing, where there is too little to judge any (`pairs.shortage`).
 
     No target is left out and no measure is known. As all are equal in that, the first of them, the simplest, is chosen;
     none where none has what it needs.

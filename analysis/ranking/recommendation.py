@@ -40,7 +40,7 @@ SPLIT = "test"
 
 @dataclass(frozen=True)
 class Recommendation:
-    """``table`` of `ranking.recommend`, with ``measured_f1`` (percent) where the study has it; ``ranker``: the one that
+    """``table`` of `judging.recommend`, with ``measured_f1`` (percent) where the study has it; ``ranker``: the one that
     ranked; ``words``: what was used, what was not; ``too_few``: why nothing could be judged, or empty."""
 
     pairs: Pairs

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nertransfer.core.errors import InputError
+from nertransfer.core.files import installing
 
 PREFIXES = {"syntactic": "S_", "phonological": "P_", "inventory": "INV_", "featural": ""}
 """How the names of the features of a kind begin; ``featural`` stands for all of them."""
@@ -33,9 +34,7 @@ def read(codes: Sequence[str]) -> dict[str, Typology]:
     try:
         folder = Path(str(distribution("lang2vec").locate_file("lang2vec/data")))
     except PackageNotFoundError:
-        raise InputError(
-            "uriel=true needs the files of lang2vec: pip install -c constraints.txt -e '.[uriel]'", "uriel"
-        ) from None
+        raise InputError(f"uriel=true needs the files of lang2vec: {installing('uriel')}", "uriel") from None
     names, features = _rows(folder / "feature_predictions.npz", codes)
     if not features:
         return {}

@@ -167,7 +167,7 @@ def compute(
     ``shown``: its `views`; ``reference``: `reference_of` them. ``counts`` by target may lack some or all: intervals are
     then over seeds alone. ``corpora``: or why there are none. ``published``: as the first study did, sd with ddof=0 and
     best seeds chosen on test. Targets whose F1 is `matrices.undefined` are in nothing but the findings; raises
-    InputError where all are. ``embedded``: what `results.embeddings` gives. Whoever calls this
+    InputError where all are. ``embedded``: what `reading.files.embeddings` gives. Whoever calls this
     fills in ``errors``.
     """
     ddof, selection = (0, "test") if published else (1, selection_split)

@@ -245,7 +245,7 @@ def seeds_needed(cubes: Mapping[str, Cube]) -> pd.DataFrame:
 
 
 def mixed_model(frame: pd.DataFrame, split: str = "test") -> mixed_models.MixedModel:
-    """`statistics.mixed_model` of the mean over seeds of every start, source and target; not of several as one."""
+    """`mixed_model.mixed_model` of the mean over seeds of every start, source and target; not of several as one."""
     chosen = frame[(frame["split"] == split) & (frame["category"] == ALL) & ~frame["source"].map(is_several)]
     means = chosen.groupby(["start", "source", "target"], sort=False)[F1].mean().mul(100).rename("f1").reset_index()
     return mixed_models.mixed_model(means)

@@ -307,7 +307,7 @@ def flat(config: object) -> dict[str, str]:
 
 
 def given(config: type, words: Sequence[str]) -> Typed:
-    """What the words of a command line give an entry point; raises InputError as `arguments.read` does."""
+    """What the words of a command line give an entry point; raises InputError as `read` does."""
     booleans = {p.name: p.annotation is bool for p in parameters(config)}
     return read(words, booleans, getattr(config, "POSITIONAL", ""))
 

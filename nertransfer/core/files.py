@@ -36,6 +36,11 @@ PROJECT = _CHECKOUT if (_CHECKOUT / "MLproject").is_file() else _PACKAGED
 IS_CHECKOUT = PROJECT == _CHECKOUT
 
 
+def installing(extra: str) -> str:
+    """The command that installs an extra of this project, be it a checkout or an installed wheel."""
+    return f"pip install -c constraints.txt -e '.[{extra}]'" if IS_CHECKOUT else f"pip install 'nertransfer[{extra}]'"
+
+
 def make_folder(folder: Path, parameter: str) -> None:
     """Make a folder if need be; raises InputError, for the ``parameter`` that asked for it, where nothing can be
     written into it."""

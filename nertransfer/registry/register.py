@@ -76,7 +76,7 @@ def register(
     replace: Collection[str] = (),
     corpora: Mapping[str, Corpus] | None = None,
 ) -> list[Change]:
-    """Bring the registry in line with finished cells (`trained_cells.finished_places`); returns what changed, and what
+    """Bring the registry in line with finished cells (`runs.finished_places`); returns what changed, and what
     was held.
 
     Weights are taken from ``work_dir``, where the cells left them, and stored only for chosen seeds. A second call
@@ -86,7 +86,7 @@ def register(
 
     An alias stays where it is when its version belongs to another study, was made with another recipe, from another
     corpus or from other weights of the start, or is a pinned champion, unless that reason (one of
-    `lineage.REPLACE_ALL`) is in ``replace``. Seeds and starts that were made from another corpus than the newest are
+    `selection.REPLACE_ALL`) is in ``replace``. Seeds and starts that were made from another corpus than the newest are
     not compared with it. ``corpora`` tell the cards which entities are new to a model.
     """
     store_files.check(study)

@@ -21,6 +21,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from nertransfer.core.errors import InputError
+from nertransfer.core.files import installing
 from nertransfer.core.schema import ALL
 from nertransfer.encoders import starts
 from nertransfer.encoders.tokenization import Encoded, collate, encode, token_budget_batches
@@ -42,8 +43,7 @@ def check(variant: str) -> None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if variant in FILES and missing:
         raise InputError(
-            f"variant={variant} needs {', '.join(missing)}: pip install -c constraints.txt -e '.[onnx]', or "
-            "variant=torch",
+            f"variant={variant} needs {', '.join(missing)}: {installing('onnx')}, or variant=torch",
             "variant",
         )
 

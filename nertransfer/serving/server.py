@@ -121,7 +121,7 @@ async def _body(request: Request) -> bytes:
 
 
 def answer(tagger: Tagger, body: bytes, content_type: str) -> list[dict[str, Any]]:
-    """One record an entity, as `served.entity_table` has them. Raises Refused, or HTTPException with status 415."""
+    """One record an entity, as `tagger.entity_table` has them. Raises Refused, or HTTPException with status 415."""
     kind, _, rest = content_type.partition(";")
     charset = rest.strip().lower().removeprefix("charset=").strip('"')
     if kind.strip().lower() != "application/json" or charset not in ("", "utf-8"):

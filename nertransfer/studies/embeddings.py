@@ -279,7 +279,7 @@ class TextEncoder:
         """A vector for each of at most `SENTENCES` sentences, float32 [sentences, size].
 
         They are spread evenly over the text. A sentence's vector is the mean of its words' vectors, which are those of
-        `embedding.word_vectors`: the sum of the last four layers.
+        `inference.word_vectors`: the sum of the last four layers.
         """
         places = np.linspace(0, len(sentences) - 1, min(SENTENCES, len(sentences))).round().astype(int)
         window = starts.window(self._encoder, self._tokenizer)

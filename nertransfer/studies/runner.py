@@ -226,7 +226,7 @@ class Runner:
         return outcome
 
     def _keeps_beaten(self, cell: Cell) -> bool:
-        return self.work.keep_weights or self.work.plan.is_gone_on_from(cell)  # `cell_folders.tidy` removes the latter
+        return self.work.keep_weights or self.work.plan.is_gone_on_from(cell)  # `cell.tidy` removes the latter
 
     def _wants_weights(self, cell: Cell, for_weights: bool, scored: Sequence[Scored]) -> bool:
         """Whether to save the weights: not of a seed that is beaten already, for that takes as long as scoring."""

@@ -83,3 +83,10 @@ def test_a_study_runs_from_the_wheel_and_is_reported(installed: Path, tmp_path: 
     assert (tmp_path / "reports" / "data" / "index.html").is_file()
     assert f"(start it with: {installed / 'nertransfer'} ui --tracking_uri" in done.stdout
     assert str(ROOT) not in done.stdout + done.stderr
+
+
+def test_what_an_extra_lacks_is_installed_by_the_packages_name(installed: Path, tmp_path: Path) -> None:
+    done = call(
+        installed / "python", tmp_path, "-c", "from nertransfer.core import files; print(files.installing('onnx'))"
+    )
+    assert done.stdout == "pip install 'nertransfer[onnx]'\n"

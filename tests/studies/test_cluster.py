@@ -19,7 +19,7 @@ from nertransfer.tracking import project
 LACKING = {
     "no submitit": "needs submitit: pip install",
     "no slurm": "needs sbatch, squeue, scancel on the PATH",
-    "no checkout": "only from a checkout",
+    "no checkout": "only from a checkout or a wheel",
     "no lasting checkout": "need the project in a folder that all machines see and that stays",
 }
 

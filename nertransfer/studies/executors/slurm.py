@@ -23,7 +23,7 @@ from pathlib import Path
 from nertransfer.core import schema
 from nertransfer.core.console import Display
 from nertransfer.core.errors import InputError
-from nertransfer.core.files import PROJECT
+from nertransfer.core.files import PROJECT, installing
 from nertransfer.core.options import SlurmOptions
 from nertransfer.core.text import count
 from nertransfer.studies.executors.local import ATTEMPTS, Results
@@ -425,7 +425,7 @@ def check(executor: str, num_processes: int) -> None:
         return
     if find_spec("submitit") is None:
         raise InputError(
-            "executor=slurm needs submitit: pip install -c constraints.txt -e '.[slurm]', or executor=script",
+            f"executor=slurm needs submitit: {installing('slurm')}, or executor=script",
             "executor",
         )
     if missing := [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]:
@@ -436,8 +436,10 @@ def check(executor: str, num_processes: int) -> None:
 
 
 def train_script() -> list[str]:
-    """The beginning of every cell's command. Raises InputError outside of a checkout."""
+    """The beginning of every cell's command. Raises InputError where the entry points are missing."""
     script = PROJECT / "entrypoints" / "train.py"
     if not script.is_file():
-        raise InputError(f"{script} is missing: cells run in processes of their own only from a checkout", "executor")
+        raise InputError(
+            f"{script} is missing: cells run in processes of their own only from a checkout or a wheel", "executor"
+        )
     return [sys.executable, str(script)]
