@@ -9,8 +9,8 @@
 PYTHON ?= $(shell for p in python3.11 python3; do "$$p" -c pass >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 VENV := .venv
 RUN := $(VENV)/bin/python
-# -qq: errors only; pip warns once per package where an index of the machine lacks it
-PIP := $(RUN) -m pip install -qq --disable-pip-version-check --no-input
+# -qq: errors only; pip warns once per package where an index of the machine lacks it. What is imported is compiled then.
+PIP := $(RUN) -m pip install -qq --disable-pip-version-check --no-input --no-compile
 PIN = $(shell sed -n '/^torch==/p' constraints.txt)
 # which build of PyTorch, as its index names them: cpu, cu126, ...; empty: pip's choice, on Linux the one for CUDA 13.
 # One that the environment has is kept.
@@ -117,18 +117,25 @@ $(TORCH_STAMP): $(VENV)/python.stamp constraints.txt
 	@rm -f $(VENV)/torch*.stamp
 	@touch $@
 
+# The rest by uv, which takes seconds where pip takes minutes; by pip where uv cannot, for it reads no settings of pip's.
+define REST
+@{ $(PIP) -c constraints.txt uv && \
+  $(VENV)/bin/uv pip install --quiet --python $(VENV) -c constraints.txt -e '$(1)'; } || { \
+  echo 'uv could not install it: pip does it, which takes minutes'; \
+  $(PIP) -c constraints.txt -e '$(1)'; }
+endef
+
 $(VENV)/study.stamp: $(TORCH_STAMP) pyproject.toml constraints.txt
-	@echo 'installing nertransfer and its other dependencies (the first time takes minutes)'
-	@$(PIP) -c constraints.txt -e .
+	@echo 'installing nertransfer and its other dependencies'
+	$(call REST,.)
 	@touch $@
 
 # the test environment is the study's and more, so it satisfies both stamps
 $(VENV)/test.stamp: $(TORCH_STAMP) pyproject.toml constraints.txt
-	@echo 'installing nertransfer with its test tools (the first time takes minutes)'
-	@$(PIP) -c constraints.txt -e '.[test]'
+	@echo 'installing nertransfer with its test tools'
+	$(call REST,.[test])
 	@touch $(VENV)/study.stamp $@
 
-# by uv, one of the test tools: in seconds
 $(VENV)/newest.stamp: $(VENV)/test.stamp
 	@$(VENV)/bin/uv venv --quiet --clear --python "$(NEWEST)" $(VENV)/newest
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/newest -c constraints.txt filelock hypothesis jinja2 matplotlib \

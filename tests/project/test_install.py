@@ -26,7 +26,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def program(path: Path, text: str) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
 
@@ -72,19 +72,34 @@ def test_a_disk_with_too_little_space_is_told_before_anything_is_made(
 
 def test_make_takes_the_build_of_pytorch_that_is_asked_for_and_keeps_it(checkout: Path) -> None:
     def installed(*arguments: str) -> list[str]:
-        lines = make(checkout, "-n", *arguments)[1].splitlines()
-        return [line.partition(" --no-input ")[2].strip() for line in lines if " pip install " in line]
+        said = make(checkout, "-n", *arguments)[1]
+        return re.findall(r"-m pip install .* --no-compile (.*?) *(?:&& \\|; \}|$)", said, re.MULTILINE)
 
     pin = next(line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch=="))
     (checkout / "pyproject.toml").touch()
     index = "--extra-index-url https://download.pytorch.org/whl"
     assert installed("study", "TORCH=cu126")[0] == f"-c constraints.txt '{pin}+cu126' {index}/cu126"
-    assert installed("test") == [f"-c constraints.txt '{pin}'", "-c constraints.txt -e '.[test]'"]
+    rest = ["-c constraints.txt uv", "-c constraints.txt -e '.[test]'"]
+    assert installed("test") == [f"-c constraints.txt '{pin}'", *rest]
     (checkout / ".venv").mkdir()
     for name in ("python", "torch-cpu", "study"):
         (checkout / ".venv" / f"{name}.stamp").touch()
     assert installed("study") == []
     assert installed("-B", "study")[0] == f"-c constraints.txt '{pin}+cpu' {index}/cpu"
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_uv_installs_all_but_pytorch_and_pip_does_where_uv_cannot(works: bool, checkout: Path) -> None:
+    (checkout / "pyproject.toml").touch()
+    called = checkout / "called"
+    program(checkout / ".venv" / "bin" / "python", f'[ "$2" = pip ] && echo pip "$@" >>{called} || true')
+    program(checkout / ".venv" / "bin" / "uv", f'echo uv "$@" >>{called}; {"true" if works else "exit 2"}')
+    for name in ("python", "torch"):
+        (checkout / ".venv" / f"{name}.stamp").touch()
+    status, output, _ = make(checkout, ".venv/study.stamp")
+    assert status == 0 and ("pip does it, which takes minutes" in output) != works
+    calls = [(line.split()[0], line.split()[-1]) for line in called.read_text().splitlines()]
+    assert calls == [("pip", "uv"), ("uv", "."), *([] if works else [("pip", ".")])]
 
 
 def test_the_builds_that_are_documented_are_of_the_tested_version() -> None:
