@@ -1,5 +1,6 @@
 """What an executor needs of this machine is looked at before any work is done; arrays are as large as Slurm takes."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,6 +82,19 @@ def test_a_cluster_without_arrays_is_said(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="takes no job arrays"):
         slurm.array_size(SlurmOptions())
+
+
+@pytest.mark.parametrize(("setup", "mode"), [("export TOKEN=abc", 0o600), ("", 0o644)])
+def test_a_script_with_lines_that_may_be_secret_is_its_owners_alone(setup: str, mode: int, tmp_path: Path) -> None:
+    study = SimpleNamespace(name="mine", uri="http://host:5000")
+    before = os.umask(0o022)
+    try:
+        options = SlurmOptions(slurm_setup=setup, slurm_array_size=5)
+        (script,) = slurm.write_scripts([["python", "train.py"]], options, tmp_path, study)  # type: ignore[arg-type]
+    finally:
+        os.umask(before)
+    assert script.stat().st_mode & 0o777 == mode
+    assert (setup in script.read_text()) and "export MLFLOW_TRACKING_URI=http://host:5000" in script.read_text()
 
 
 class Limited(slurm.Cluster):

@@ -247,6 +247,9 @@ class Cluster:
             if _NO_ROOM.search(str(error)):
                 raise _NoRoom(str(error)) from error
             raise InputError(f"executor=slurm: the tasks cannot be submitted: {error}", "executor") from error
+        for path in set(self.folder.iterdir()) - before:
+            if path.suffix == ".sh":
+                _make_private(path, options)
         return [job.job_id for job in jobs]
 
     def _announce(self, cell: Cell, task: str) -> None:
@@ -356,6 +359,12 @@ def _further(options: SlurmOptions) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in (text.partition("=") for text in options.slurm_options)}
 
 
+def _make_private(script: Path, options: SlurmOptions) -> None:
+    """Have nobody else read a script whose lines may hold secrets."""
+    if options.slurm_setup or options.slurm_options:
+        script.chmod(0o600)
+
+
 # --- written down --------------------------------------------------------------------------------
 
 
@@ -373,6 +382,8 @@ def write_scripts(commands: Sequence[list[str]], options: SlurmOptions, folder: 
         listed = folder.resolve() / f"cells-{sha256(text.encode()).hexdigest()[:12]}.txt"
         listed.write_text(text, encoding="utf-8")
         script = listed.with_suffix(".sbatch")
+        script.touch()
+        _make_private(script, options)
         script.write_text(_script(listed, text.count("\n"), parallel, options, study), encoding="utf-8")
         scripts.append(script)
     return scripts
