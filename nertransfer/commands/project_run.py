@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any
 from nertransfer.core import markdown, schema
 from nertransfer.core.errors import InputError
 from nertransfer.core.options import TrackingOptions
-from nertransfer.tracking import ui_links
-from nertransfer.tracking.addresses import VARIABLE, absolute, public_uri
+from nertransfer.tracking import secrets, ui_links
+from nertransfer.tracking.addresses import VARIABLE, absolute, given_uri, public_tags, public_uri
 from nertransfer.tracking.project import (
     DEFAULT_EXPERIMENT,
     EXPERIMENT,
     EXPERIMENT_NAME,
     RUN,
     OpenedRun,
-    given_store,
     opened_run,
 )
 
@@ -105,7 +104,7 @@ def _experiment() -> str:
     from nertransfer.tracking.store import client
 
     try:
-        return str(client(given_store(), must_exist=True).get_experiment(experiment_id).name)
+        return str(client(given_uri(), must_exist=True).get_experiment(experiment_id).name)
     except (InputError, MlflowException):
         return ""  # of another store
 
@@ -123,11 +122,12 @@ def noted(config: object) -> Iterator[None]:
         return
     if _DRAWN_NAME.fullmatch(opened.run.info.run_name or ""):
         _attempt(lambda: opened.store.update_run(opened.run.info.run_id, name=_title(opened.run, config)))
+    _attempt(lambda: _clean(opened))
     problem = ""
     try:
         yield
     except BaseException as error:
-        problem = str(error) if isinstance(error, InputError) else type(error).__name__
+        problem = secrets.hide(str(error)) if isinstance(error, InputError) else type(error).__name__
         raise
     finally:
         _attempt(lambda: _note(opened, config, problem))
@@ -141,6 +141,14 @@ def _attempt(call: Any) -> None:
         call()
     except (InputError, MlflowException) as error:
         logger.warning("the run that MLflow opened for this command is not described: %s", error)
+
+
+def _clean(opened: OpenedRun) -> None:
+    """Take passwords out of the address of the project's repository, which MLflow has stored as it was given."""
+    tags = opened.run.data.tags
+    for name, value in public_tags(tags).items():
+        if value != tags[name]:
+            opened.store.set_tag(opened.run.info.run_id, name, value)
 
 
 def _title(run: "Run", config: Any) -> str:

@@ -17,6 +17,7 @@ from nertransfer.core import schema
 from nertransfer.core.config import RelocateConfig
 from nertransfer.core.errors import InputError
 from nertransfer.tracking.addresses import database_of, public_uri
+from nertransfer.tracking.secrets import hide
 from nertransfer.tracking.store_files import check_database, displaced, local_path
 
 SHOWN = 3
@@ -129,7 +130,7 @@ def relocate(config: RelocateConfig, uri: str) -> Outcome:
         with engine.connect() as connection:
             return _relocate(config, uri, connection)
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        reason = hide(str(getattr(error, "orig", None) or error).strip().partition("\n")[0])
         raise InputError(f"tracking_uri={public_uri(uri)}: nothing was changed: {reason}", "tracking_uri") from None
     finally:
         engine.dispose()

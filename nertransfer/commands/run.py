@@ -14,6 +14,7 @@ from nertransfer.commands import project_run
 from nertransfer.core import commandline, console, environment, processes
 from nertransfer.core.commandline import T, build, given, help_text, parameters, version
 from nertransfer.core.errors import InputError
+from nertransfer.tracking import secrets
 
 logger = logging.getLogger("nertransfer")
 
@@ -39,13 +40,16 @@ def run(
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), processes.handle_interrupt_once)
     console.prepare()
+    secrets.guard("stderr")
     file = None
     try:
         environment.clean()  # before a library that reads it is imported, and before a process is started
         project_run.enter()
         if processes.launched() > 1:
             processes.end_with_parent()
-        typed = given(config, sys.argv[1:] if argv is None else argv)
+        arguments = sys.argv[1:] if argv is None else argv
+        secrets.note(arguments)
+        typed = given(config, arguments)
         if typed.asked:
             print(f"nertransfer {version()}" if typed.asked == commandline.VERSION else help_text(config, description))
             raise SystemExit(0)

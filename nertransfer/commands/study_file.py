@@ -16,6 +16,7 @@ from nertransfer.core.errors import InputError
 from nertransfer.core.files import PROJECT, decode
 from nertransfer.core.options import CORPUS_NAMES, Recipe
 from nertransfer.core.text import called, did_you_mean
+from nertransfer.tracking import secrets
 
 logger = logging.getLogger("nertransfer")
 
@@ -54,6 +55,7 @@ def read(path: Path, known: Collection[str]) -> StudyFile:
     """
     try:
         text = decode(path.read_bytes(), path)
+        secrets.note(text.splitlines())
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except OSError as error:
         data = path.is_dir() or str(path) in CORPUS_NAMES
@@ -77,6 +79,7 @@ def read(path: Path, known: Collection[str]) -> StudyFile:
             _add_group(found, name, key, value, known)
         else:
             _add(found, name, written, key, value, known)
+    secrets.note(found.texts.values())  # as they are once YAML has read them
     return found
 
 

@@ -216,7 +216,7 @@ class StoreOptions:
             self.tracking_uri in ("", "databricks")
             or ("://" in self.tracking_uri and not self.tracking_uri.startswith("file:")),
             "tracking_uri",
-            self.tracking_uri,
+            "..." if "@" in self.tracking_uri else self.tracking_uri,  # it may hold a password
             "an http(s) address or a database such as sqlite:///mlflow.db; MLflow no longer writes plain folders",
         )
 

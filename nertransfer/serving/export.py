@@ -24,6 +24,7 @@ from nertransfer.encoders import starts
 from nertransfer.registry import card_facts, model_card, standalone
 from nertransfer.serving import onnx_graph
 from nertransfer.tracking import model_uris, study_data
+from nertransfer.tracking.secrets import hide
 from nertransfer.tracking.store import MlflowClient, ModelVersion, Run, Study
 
 logger = logging.getLogger("nertransfer")
@@ -247,9 +248,7 @@ def _push(folder: Path, repository: str, token: str) -> None:
             repo_id=repository, folder_path=folder, commit_message="Export of nertransfer", delete_patterns=graphs
         )
     except (HTTPError, OSError) as error:
-        reason = (
-            str(error).strip().splitlines()[0].replace(token, "...") if str(error).strip() else type(error).__name__
-        )
+        reason = hide(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
         raise InputError(
             f"push_to={repository}: {reason}; the export itself is whole, in {folder}", "push_to"
         ) from None  # fmt: skip

@@ -66,12 +66,13 @@ FIRST_PAUSE_SECONDS, PAUSE_SECONDS = 1.0, 30.0
 def write_study_scripts(config: StudyConfig, study: Study) -> tuple[list[Path], int]:
     """Write sbatch files for the cells that are missing; returns the scripts to submit, and how many cells there are.
 
-    Raises InputError where the store's address holds a password, which must not be written to a file.
+    Raises InputError where the store's address may hold a secret, which must not be written to a file.
     """
     if public_uri(study.uri) != study.uri:
         raise InputError(
-            "executor=script writes the store's address to a file, and this one holds a password: leave it out, and "
-            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where the tasks run", "tracking_uri",
+            "executor=script writes the store's address to a file, and this one may hold a password: give it as "
+            f"{public_uri(study.uri)}, and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or what the "
+            "database's driver reads, such as PGPASSWORD, where the tasks run", "tracking_uri",
         )  # fmt: skip
     store_files.check(study)
     plan, _ = _prepare(config, Timing())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from nertransfer.core import processes
 from nertransfer.core.errors import InputError
 from nertransfer.core.files import IS_CHECKOUT, PROJECT
-from nertransfer.tracking.addresses import DEFAULT_URI, VARIABLE, absolute, database_of, public_uri
+from nertransfer.tracking.addresses import VARIABLE, database_of, given_uri, public_uri
 
 if TYPE_CHECKING:
     from nertransfer.tracking.store import MlflowClient, Run
@@ -57,11 +57,6 @@ def is_temporary() -> bool:
     return bool(os.environ.get(RUN) and made)
 
 
-def given_store() -> str:
-    """The store that ``mlflow run`` opened its run in."""
-    return absolute(os.environ.get(VARIABLE, "").strip() or DEFAULT_URI)
-
-
 # --- the run ---------------------------------------------------------------------------------------------------------
 
 
@@ -81,7 +76,7 @@ def opened_run() -> OpenedRun | None:
 
     from nertransfer.tracking.store import client, exists, impatient
 
-    uri, given = given_store(), database_of(os.environ.get(VARIABLE, ""))
+    uri, given = given_uri(), database_of(os.environ.get(VARIABLE, ""))
     try:
         if exists(uri):
             store = impatient(client(uri, must_exist=True))
@@ -91,8 +86,8 @@ def opened_run() -> OpenedRun | None:
             raise
     if given is not None and not given.is_absolute():
         raise InputError(
-            f"{VARIABLE}={os.environ[VARIABLE]} was given from a folder that cannot be known here, and {uri} does not "
-            f"have the run {run_id} that MLflow opened: give the whole path of the database"
+            f"{VARIABLE}={public_uri(os.environ[VARIABLE])} was given from a folder that cannot be known here, and "
+            f"{public_uri(uri)} does not have the run {run_id} that MLflow opened: give the whole path of the database"
         )
     logger.warning("%s=%s is no run of %s, and is not used", RUN, run_id, public_uri(uri))
     return None

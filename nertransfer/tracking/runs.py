@@ -25,8 +25,8 @@ from nertransfer.corpora.corpus import Corpus
 from nertransfer.corpora.languages import LANGUAGES, Language
 from nertransfer.scoring import measurements
 from nertransfer.scoring.measurements import Measurements, Point, milliseconds
-from nertransfer.tracking import claims
-from nertransfer.tracking.addresses import public_uri
+from nertransfer.tracking import claims, secrets
+from nertransfer.tracking.addresses import public_tags, public_uri
 from nertransfer.tracking.claims import Owner
 from nertransfer.tracking.current_cells import current_cells
 from nertransfer.tracking.store import Run, Study, impatient, inherited_run, study_runs
@@ -55,7 +55,8 @@ def open_run(
     tags = {schema.KIND: kind} | Owner.this_process().tags | dict(tags or {})
     run_id = again or inherited_run(client, study.experiment_id)
     if run_id is None:
-        run_id = client.create_run(study.experiment_id, tags=resolve_tags() | tags, run_name=name).info.run_id
+        tags = public_tags(resolve_tags()) | tags
+        run_id = client.create_run(study.experiment_id, tags=tags, run_name=name).info.run_id
     else:
         client.update_run(run_id, status="RUNNING", name=name)
         log(client, run_id, tags=tags)
@@ -67,11 +68,11 @@ def open_run(
         if client.get_run(run_id).data.tags.get(schema.OWNER) != tags[schema.OWNER]:
             raise
         if not killed:
-            log(client, run_id, tags={"error": f"{type(error).__name__}: {error}"[:5000]})
+            log(client, run_id, tags={"error": secrets.hide(f"{type(error).__name__}: {error}")[:5000]})
         client.set_terminated(run_id, "KILLED" if killed else "FAILED")
         if not killed:
             with suppress(Exception):  # the artifact store may be what failed
-                client.log_text(run_id, traceback.format_exc(), "error.txt")
+                client.log_text(run_id, secrets.hide(traceback.format_exc()), "error.txt")
         raise
     client.set_terminated(run_id, "FINISHED")
 

@@ -29,6 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from nertransfer.core import processes, schema
 from nertransfer.core.errors import InputError
 from nertransfer.core.options import DataOptions, TrackingOptions, check_study
+from nertransfer.tracking import secrets
 from nertransfer.tracking.addresses import DEFAULT_URI, database_of, is_served, public_uri
 
 RUNS_PER_PAGE = 50_000  # the most that MLflow hands over at once
@@ -65,6 +66,7 @@ def client(uri: str, must_exist: bool = False, patient: bool = False) -> MlflowC
     cannot be opened or does not answer; of a file that does not exist yet, its first call does.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
+    secrets.note([uri])
     database = database_of(uri)
     if database is not None:
         _check_database(uri, database, must_exist)
@@ -272,13 +274,14 @@ def exists(uri: str) -> bool:
 
 def _check_database(uri: str, database: Path, must_exist: bool) -> None:
     """Raise InputError for a database file that cannot be what is meant."""
+    shown = public_uri(uri)
     if not database.parent.is_dir():
-        raise InputError(f"tracking_uri={uri}: the folder {database.parent} does not exist")
+        raise InputError(f"tracking_uri={shown}: the folder {database.parent} does not exist")
     if database.is_dir():
-        raise InputError(f"tracking_uri={uri}: {database} is a folder, not a database")
+        raise InputError(f"tracking_uri={shown}: {database} is a folder, not a database")
     if must_exist and not _has_tables(database):
         raise InputError(
-            f"tracking_uri={uri}: there is no MLflow database {database.absolute()}; "
+            f"tracking_uri={shown}: there is no MLflow database {database.absolute()}; "
             "run a study first, or name the store that has one"
         )
 
@@ -347,7 +350,7 @@ def _set_aside(database: Path) -> None:
 def _trouble(uri: str, error: Exception) -> str:
     """What to tell people whose store does not open."""
     shown = public_uri(uri)
-    lines = [line.strip() for line in str(error).replace(uri, shown).splitlines() if line.strip()]
+    lines = [line.strip() for line in secrets.hide(str(error)).splitlines() if line.strip()]
     reason = lines[0] if lines else type(error).__name__
     if not is_served(uri):
         return f"tracking_uri={shown}: the store cannot be opened: {reason}"

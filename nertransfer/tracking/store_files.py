@@ -20,7 +20,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from nertransfer.core import schema
 from nertransfer.core.errors import InputError
 from nertransfer.tracking import project
-from nertransfer.tracking.addresses import database_of
+from nertransfer.tracking.addresses import database_of, public_uri
 from nertransfer.tracking.store import MlflowClient, Study, as_patiently
 
 logger = logging.getLogger("nertransfer")
@@ -179,7 +179,7 @@ def tell_of(study: Study) -> None:
 def check_database(uri: str) -> None:
     """Raise InputError where the store is a database file that this process may only read."""
     if reason := _read_only(uri):
-        raise InputError(f"tracking_uri={uri}: {reason}", "tracking_uri")
+        raise InputError(f"tracking_uri={public_uri(uri)}: {reason}", "tracking_uri")
 
 
 def check(study: Study) -> None:

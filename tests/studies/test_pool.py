@@ -13,6 +13,8 @@ from nertransfer.studies.executors import local
 from nertransfer.studies.executors.local import Seat, seats
 from nertransfer.studies.runner import RAN, TAKEN, Outcome
 
+ADDRESS = "http://me:s3cret-word@host:5000"
+
 
 @dataclass(frozen=True)
 class Start:
@@ -32,6 +34,9 @@ def work(folder: Path, job: Job) -> Outcome:
     with (folder / f"{job.name}.tries").open("a") as tries:
         tries.write(f"{os.getpid()}\n")
     first = len((folder / f"{job.name}.tries").read_text().split()) == 1
+    if job.does == "tells":
+        print(ADDRESS)
+        raise OSError(f"{ADDRESS} does not answer")
     if job.does == "fails" or (job.does == "fails once" and first):
         raise ValueError("out of luck")
     if job.does == "dies" or (job.does == "dies once" and first):
@@ -73,6 +78,15 @@ def test_a_cell_that_fails_is_tried_twice_and_the_others_go_on(tmp_path: Path) -
     log = tmp_path / "logs" / "bad.log"
     assert results.failed == {"bad": f"ValueError: out of luck (log: {log})"}
     assert log.read_text().count("ValueError: out of luck") == 2
+
+
+def test_what_a_worker_says_of_its_store_holds_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", ADDRESS)
+    results = run(tmp_path, [Job("bad", does="tells")], workers=1)
+    log = tmp_path / "logs" / "bad.log"
+    assert results.failed == {"bad": f"OSError: http://me:...@host:5000 does not answer (log: {log})"}
+    text = log.read_text()
+    assert text.count("http://me:...@host:5000") == 4 and "s3cret" not in text
 
 
 def test_a_worker_that_dies_is_replaced_and_its_cell_tried_again(tmp_path: Path) -> None:

@@ -45,19 +45,6 @@ def test_study_is_the_option_or_the_name_of_the_data(tmp_path: Path) -> None:
     assert store.study_name(odd, TrackingOptions(study="other")) == "other"
 
 
-@pytest.mark.parametrize(
-    ("uri", "shown"),
-    [
-        ("https://me:secret@host:5000/x", "https://host:5000/x"),
-        ("postgresql://me:se@cret@host/db", "postgresql://host/db"),
-        ("http://host:5000", "http://host:5000"),
-        ("sqlite:////a@b/mlflow.db", "sqlite:////a@b/mlflow.db"),
-    ],
-)
-def test_passwords_are_not_shown(uri: str, shown: str) -> None:
-    assert addresses.public_uri(uri) == shown
-
-
 def test_readers_create_nothing(tmp_path: Path) -> None:
     missing = tmp_path / "none.db"
     empty = tmp_path / "empty.db"

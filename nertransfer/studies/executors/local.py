@@ -241,12 +241,14 @@ def _serve(
 ) -> None:
     """A worker's life: make what runs cells, then run what comes until the parent hangs up."""
     from nertransfer.core import console, processes
+    from nertransfer.tracking import secrets
 
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, processes.handle_interrupt_once)
     os.environ.clear()
     os.environ.update(environment)
     os.environ.pop("MLFLOW_RUN_ID", None)  # the parent's
+    secrets.guard("stdout", "stderr")
     logs.mkdir(parents=True, exist_ok=True)
     _write_to(logs / f"worker-{number}.log")
     console.prepare("%(asctime)s %(message)s", anew=True)
@@ -276,7 +278,7 @@ def _serve(
                 say("outcome", work(cell))
             except Exception as error:
                 traceback.print_exc()
-                say("failed", f"{type(error).__name__}: {error}")
+                say("failed", secrets.hide(f"{type(error).__name__}: {error}"))
                 return  # what broke one cell may have broken the process: the next one gets a fresh worker
     except (EOFError, OSError, KeyboardInterrupt):
         return
