@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from multiprocessing import forkserver
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,7 +47,7 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Accelerate looks for garbage twice a cell, and need not look at half a million objects of libraries."""
+    """Looking for garbage need not look at half a million objects of libraries."""
     gc.collect()
     gc.freeze()
 
@@ -63,6 +64,13 @@ def _global_addresses_of_mlflow() -> Iterator[None]:
         os.environ.pop(name, None)
         if value is not None:
             os.environ[name] = value
+
+
+@pytest.fixture(autouse=True)
+def _no_looking_for_garbage() -> None:
+    """Accelerate has it looked for twice a cell, and that takes longer than the cell."""
+    if (memory := sys.modules.get("accelerate.utils.memory")) is not None:
+        memory.gc = SimpleNamespace(collect=lambda: 0)  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ import analysis_store
 import pandas as pd
 import pytest
 from browser import browser
-from folder_store import opened
+from folder_store import make_store, opened
 from markdown_it import MarkdownIt
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -116,7 +116,7 @@ def test_a_note_has_no_markup_of_others() -> None:
 def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """A store with a study of four configurations, analysed, and a registered model: its address and experiment."""
     folder = tmp_path_factory.mktemp("study")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    uri = f"sqlite:///{make_store(folder)}"
     opened = client(uri)
     experiment = opened.create_experiment("study", artifact_location=(folder / "artifacts").as_uri())
     runs = [

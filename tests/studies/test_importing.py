@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from folder_store import make_store
 from mlflow.entities import Run
 from project_scripts import ROOT
 from published_folders import target_folder
@@ -65,7 +66,7 @@ Store = Callable[[str], Study]
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Makes studies, all in one database."""
     folder = tmp_path_factory.mktemp("importing")
-    opened = client(f"sqlite:///{folder / 'mlflow.db'}")
+    opened = client(f"sqlite:///{make_store(folder)}")
 
     def study(name: str) -> Study:
         return Study(opened, opened.create_experiment(name, artifact_location=(folder / name).as_uri()), name)

@@ -31,10 +31,13 @@ from pathlib import Path
 PROJECT = (
     "nertransfer.studies.study", "nertransfer.studies.adaptation", "nertransfer.serving.export",
     "nertransfer.studies.published.importing", "nertransfer.serving.prediction", "nertransfer.studies.embeddings",
-    "nertransfer.studies.rescoring", "analysis.report.report", "lightgbm", "sklearn.linear_model",
+    "nertransfer.studies.rescoring", "analysis.report.report", "analysis.report.plots",
+    "analysis.report.html.error_pages",
+    "matplotlib.backends.backend_pdf", "matplotlib.backends.backend_agg", "lightgbm", "sklearn.linear_model",
     "seqeval.metrics", "mlflow.cli", "mlflow.projects.backend.local", "mlflow.models.cli",
     "mlflow.pyfunc.scoring_server", "transformers.models.xlm_roberta.modeling_xlm_roberta",
-    "transformers.generation.utils", "git", "sqlalchemy.dialects.sqlite", "foreknown",
+    "transformers.generation.utils", "git",
+    "mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite", "foreknown",
 )  # fmt: skip
 """What the project's commands import, and what each would find out for itself."""
 READY = b"ready\n"
@@ -169,13 +172,14 @@ def _run(arguments: list[str], folder: str, group: int, environment: dict[str, s
         runpy.run_path(sys.argv[0], run_name="__main__")
 
 
-def _warm_up(modules: Sequence[str]) -> None:
+def _warm_up(modules: Sequence[str], python: str) -> None:
     for name in modules:
         importlib.import_module(name)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page
+    sys.executable = python  # what workers start is warm, too
     _warm_workers()
 
 
@@ -206,7 +210,7 @@ def _warm_workers() -> None:
 def _main() -> None:
     code = 0
     try:
-        _warm_up(sys.argv[2:])
+        _warm_up(sys.argv[2:], str(Path(sys.argv[1], "bin", "python")))
         _run(*_serve(sys.argv[1]))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)

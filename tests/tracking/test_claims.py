@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 import requests
+from folder_store import make_store
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
@@ -34,8 +35,7 @@ HOUR = 3600.0
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
     """A client of a store of its own that asks again soon when the file is locked."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('claims')}/mlflow.db"
-    store.client(uri).search_experiments()
+    uri = f"sqlite:///{make_store(tmp_path_factory.mktemp('claims'))}"
     made = MlflowClient(tracking_uri=uri, registry_uri=uri)
     patient: Any = PatientClient(lambda: made, uri, patience=60, pause=0.02)
     return patient

@@ -27,7 +27,7 @@ from nertransfer.core.errors import InputError
 
 logger = logging.getLogger("nertransfer")
 
-PRELOADED = ["nertransfer.studies.study"]
+PRELOADED = ["nertransfer.studies.study", "mlflow.store.tracking.sqlalchemy_store"]
 """Imported once by the process that workers are forked from."""
 ATTEMPTS = 2
 _DEVICES = "CUDA_VISIBLE_DEVICES"

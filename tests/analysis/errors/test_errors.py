@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from browser import looked_at
+from folder_store import make_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nervaluate import Evaluator
@@ -483,7 +484,7 @@ def test_the_report_shows_errors_and_escapes_words(tmp_path: Path) -> None:
             path.write_text("\n".join(sentence) + "\n\n" + "then O\nLagos B-LOC\n")
     data = DataOptions(str(tmp_path / "data"))
     corpora = corpus.load(data)
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    uri = f"sqlite:///{make_store(tmp_path)}"
     opened = client(uri)
     experiment = opened.create_experiment("study", artifact_location=(tmp_path / "artifacts").as_uri())
     for start in ("base", "aaa"):

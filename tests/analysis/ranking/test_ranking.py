@@ -16,6 +16,7 @@ import analysis_store as made
 import numpy as np
 import pandas as pd
 import pytest
+from folder_store import make_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from project_scripts import ROOT, load_script
@@ -560,7 +561,7 @@ def test_linear_reasons_are_its_strongest_features(planted_features: pd.DataFram
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store: study ``planted`` has a planted-like matrix, ``few`` three languages of it, ``two`` 2."""
     folder = tmp_path_factory.mktemp("rank")
-    opened = client(f"sqlite:///{folder / 'mlflow.db'}")
+    opened = client(f"sqlite:///{make_store(folder)}")
     for study, languages in (("planted", list(FAMILY)), ("few", list(FAMILY)[:3]), ("two", list(FAMILY)[:2])):
         experiment = opened.create_experiment(study, artifact_location=(folder / "artifacts").as_uri())
         for seed, source in itertools.product((0, 1), languages):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import analysis_store as made
 import pytest
+from folder_store import make_store
 from mlflow import MlflowClient
 
 from analysis.reading import order, read, results
@@ -19,7 +20,7 @@ from nertransfer.tracking.store import client
 def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[MlflowClient, str, Path]:
     """One database for this module: client, address, folder."""
     folder = tmp_path_factory.mktemp("results")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    uri = f"sqlite:///{make_store(folder)}"
     opened = client(uri)
     made.log_flawed_study(opened, "flawed", folder / "artifacts")
     return opened, uri, folder

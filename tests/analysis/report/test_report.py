@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import analysis_store as made
 import pytest
+from folder_store import make_store
 from latex_check import check_latex
 from mlflow import MlflowClient
 from project_scripts import ROOT
@@ -31,7 +32,7 @@ HOSTILE = "<script>alert('x')<& .."
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("report")
-    address = f"sqlite:///{folder / 'mlflow.db'}"
+    address = f"sqlite:///{make_store(folder)}"
     opened = client(address)
     made.log_flawed_study(opened, "flawed", folder / "artifacts")
     hostile = opened.create_experiment(HOSTILE, artifact_location=(folder / "artifacts").as_uri())
@@ -101,7 +102,7 @@ def test_transfer_table_has_the_numbers(index: Path) -> None:
 
 def test_a_target_that_lacks_a_category_is_not_in_its_matrices(tmp_path: Path) -> None:
     """zed has no PER: where a model predicted one its F1 is 0, where none did there is no score."""
-    opened = client(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    opened = client(f"sqlite:///{make_store(tmp_path)}")
     experiment = opened.create_experiment("lacking", artifact_location=(tmp_path / "artifacts").as_uri())
     languages, seeds = ["nya", "aaa", "zed"], [0, 1]
     cells = [(start, source, seed) for start in ("base", "aaa") for source in languages for seed in seeds]
