@@ -58,7 +58,9 @@ from nertransfer.training import finetune  # noqa: E402
 from nertransfer.training.cell import make_cell  # noqa: E402
 from nertransfer.training.finetune import History  # noqa: E402
 from nertransfer.training.run_cell import (  # noqa: E402
+    CellData,
     Encoder,
+    Hooks,
     run_cell,
     splits_of,
 )
@@ -119,7 +121,8 @@ class Setting:
         model = starts.load_for_tagging(start or self.start, labels, 0)
         read = (train, self.encoder(one.dev))
         accelerator = workloads.fresh_accelerator(recipe, run)
-        history = finetune.fit(model, train, recipe, run, 0, accelerator, read=read, title=f"{language} {precision}")[1]
+        training, machine = finetune.Training(train, recipe, 0, read=read), finetune.Machine(run, accelerator)
+        _, history = finetune.fit(model, training, machine, title=f"{language} {precision}")
         accelerator.free_memory()
         return history
 
@@ -229,7 +232,8 @@ def whole_cell(setting: Setting, language: str, seed: int, epochs: int, run: Run
     began = time.perf_counter()
     folder = setting.work / f"cell-{os.getpid()}"
     accelerator = workloads.fresh_accelerator(recipe, run)
-    result = run_cell(cell, one, splits, run, accelerator, folder, setting.encoder, wants_weights=wants_weights)
+    machine = finetune.Machine(run, accelerator)
+    result = run_cell(cell, CellData(one, splits), machine, folder, setting.encoder, Hooks(wants_weights=wants_weights))
     ended = time.perf_counter()
     return {
         "language": language,

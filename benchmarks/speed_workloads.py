@@ -220,7 +220,8 @@ def our_training(
 ) -> list[float]:
     """Losses of one epoch of nertransfer's own loop, called as `nertransfer.training.cell` calls it."""
     run = run_options(device)
-    _, history = finetune.fit(model, train, recipe, run, SEED, fresh_accelerator(recipe, run), read=read)
+    machine = finetune.Machine(run, fresh_accelerator(recipe, run))
+    _, history = finetune.fit(model, finetune.Training(train, recipe, SEED, read=read), machine)
     return history.losses
 
 
@@ -341,7 +342,8 @@ def quality(setting: Setting) -> Workload:
         run = run_options("cpu")
         accelerator = fresh_accelerator(recipe, run)
         model = starts.load_for_tagging(setting.start, labels, seed)
-        trained, _ = finetune.fit(model, train, recipe, run, seed, accelerator, read=setting.read)
+        training = finetune.Training(train, recipe, seed, read=setting.read)
+        trained, _ = finetune.fit(model, training, finetune.Machine(run, accelerator))
         return _f1(gold, predict(trained, encoded, labels, accelerator))
 
     made: dict[str, Callable[[int], dict[str, float]]] = {"published": published} | {

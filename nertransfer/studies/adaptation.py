@@ -33,8 +33,9 @@ from nertransfer.tracking.runs import configuration_params, deliver, kind_runs, 
 from nertransfer.tracking.store import Run, Study
 from nertransfer.training import planted_starts
 from nertransfer.training.accelerator import make_accelerator
-from nertransfer.training.finetune import clear_checkpoint
-from nertransfer.training.language_modelling import encode_text, masked_batches, model_language
+from nertransfer.training.checkpoint import Checkpoint
+from nertransfer.training.finetune import Machine, Training, fit
+from nertransfer.training.language_modelling import encode_text, masked_batches
 from nertransfer.training.planted_starts import resolve_starts
 from nertransfer.training.run_cell import curve
 
@@ -60,11 +61,11 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
         recipe = replace(recipe, max_length=tokenizer.model_max_length)
     before = starts.identify(start)
     encoded = encode_text(lines, tokenizer, recipe.max_length)
-    masked_batches(tokenizer, config.masking)  # raises where the start cannot be adapted, as loading it does
+    batches = masked_batches(tokenizer, config.masking)  # raises where the start cannot be adapted, as loading it does
     model, new_head = starts.load_for_language_modelling(start, config.seed)
     made_from = [before.digest, digest, recipe.identity, config.masking, config.seed]
     key = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
-    checkpoint = output.with_name(output.name + ".checkpoint")
+    checkpoint = Checkpoint(output.with_name(output.name + ".checkpoint"), key)
     tags = {
         START: start.name,
         "language": config.language,
@@ -88,12 +89,12 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
             params = configuration_params(flat(config))
             log(study.client, run_id, params={name: text for name, text in params.items() if name not in known})
             began = time.perf_counter()
-            model, history = model_language(
-                model, tokenizer, encoded, recipe, RunOptions(**asdict(config.run)), config.masking, config.seed,
-                accelerator, checkpoint, key, f"adapting to {config.language}",
-            )  # fmt: skip
-            made = checkpoint / "start"  # the new start is at its place once all is tracked: until then a rerun goes on
-            starts.save(model, tokenizer, made)
+            training = Training(encoded, recipe, config.seed, make_batch=batches)
+            machine = Machine(RunOptions(**asdict(config.run)), accelerator)
+            trained, history = fit(model, training, machine, checkpoint, title=f"adapting to {config.language}")
+            # the new start is at its place once all is tracked: until then a rerun goes on
+            made = checkpoint.folder / "start"
+            starts.save(accelerator.unwrap_model(trained), tokenizer, made)
             after = starts.identify(starts.Start(config.language, str(made)))
             seconds = f"{time.perf_counter() - began:.1f}"
             found = Measurements(
@@ -102,7 +103,7 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
             deliver(study.client, run_id, found, known_epochs=known_epochs(study.client, run_id) if cut else 0)
             _check_new(output)
             made.rename(output)
-            clear_checkpoint(checkpoint)
+            checkpoint.clear()
     return output
 
 

@@ -15,13 +15,13 @@ from nertransfer.core.grid import check_code
 from nertransfer.core.options import PLANTED, DataOptions, Recipe
 from nertransfer.core.text import did_you_mean
 from nertransfer.corpora import corpus as corpora_of
-from nertransfer.corpora.corpus import Corpus, Split, union
+from nertransfer.corpora.corpus import Corpus, union
 from nertransfer.corpora.languages import LANGUAGES, Language
 from nertransfer.corpora.planted.settings import LANGUAGES as PLANTED_LANGUAGES
 from nertransfer.encoders import starts
 from nertransfer.training import planted_starts
 from nertransfer.training.cell import Cell, make_cell
-from nertransfer.training.run_cell import splits_of
+from nertransfer.training.run_cell import CellData, splits_of
 
 logger = logging.getLogger("nertransfer")
 
@@ -185,19 +185,16 @@ class Plan:
     corpora: dict[str, Corpus]
     targets: dict[str, Corpus]
 
-    def corpora_of(self, cell: Cell) -> tuple[Corpus, Corpus | None]:
-        """The corpus a cell is chosen on, its source's where it has one, and that of the few sentences of a target."""
-        return union(self.corpora, cell.own), self.corpora[cell.few_shot.language] if cell.few_shot else None
+    def data_of(self, cell: Cell) -> CellData:
+        """What a cell is made of; it is scored on the targets, or the one it has a few sentences of, and on its own."""
+        own, few = union(self.corpora, cell.own), cell.few_shot
+        targets = [few.language] if few else list(self.targets)
+        splits = splits_of(self.corpora | {cell.own: own}, list(dict.fromkeys([*targets, cell.own])))
+        return CellData(own, splits, self.corpora[few.language] if few else None)
 
     def is_gone_on_from(self, cell: Cell) -> bool:
         """Whether other cells begin with the weights of this one, so that they are not to be made once for each."""
         return any(one.first_stage is not None and one.first_stage.place == cell.place for one in self.cells)
-
-    def splits_of(self, cell: Cell) -> list[Split]:
-        """What a cell is scored on: the targets, or the one it has a few sentences of; and what it is chosen on."""
-        targets = [cell.few_shot.language] if cell.few_shot else list(self.targets)
-        own, _ = self.corpora_of(cell)
-        return splits_of(self.corpora | {cell.own: own}, list(dict.fromkeys([*targets, cell.own])))
 
 
 def load_corpora(data: DataOptions, languages: Collection[str]) -> dict[str, Corpus]:

@@ -25,7 +25,6 @@ from nertransfer.core.grid import ALONE, NONE, FewShot, is_zero_shot, languages_
 from nertransfer.core.options import DataOptions, RunOptions
 from nertransfer.core.schema import ALL
 from nertransfer.corpora import corpus as corpora_of
-from nertransfer.corpora.corpus import Split
 from nertransfer.encoders import starts
 from nertransfer.registry import weights as cell_weights
 from nertransfer.scoring import measurements
@@ -59,9 +58,9 @@ from nertransfer.tracking.store import Run, Study
 from nertransfer.training import cell as cells
 from nertransfer.training import run_cell as cell_run
 from nertransfer.training.cell import Cell
-from nertransfer.training.finetune import History, clear_checkpoint
+from nertransfer.training.finetune import History, Machine
 from nertransfer.training.planted_starts import resolve_starts
-from nertransfer.training.run_cell import CellResult, Encoder, checkpoint_folder, run_cell
+from nertransfer.training.run_cell import CellData, CellResult, Encoder, Hooks, run_cell
 
 logger = logging.getLogger("nertransfer")
 
@@ -106,6 +105,7 @@ class Runner:
 
     def __init__(self, work: Work, study: Study | None, accelerator: Accelerator) -> None:
         self.work, self.study, self.accelerator = work, study, accelerator
+        self._machine, self._work_dir = Machine(work.run, accelerator), Path(work.data.work_dir)
         self._encoder: tuple[object, Encoder] | None = None
         self._curves: LiveCurves | None = None
 
@@ -133,7 +133,7 @@ class Runner:
     def _run(self, cell: Cell, even_if_finished: bool) -> Outcome:
         if self.study is None:
             if self._from_main(0) == 1:
-                self._measure(cell)
+                self._measure(cell, self.work.plan.data_of(cell))
             return Outcome(cell.name, RAN)
         claims = Claims(self.study, Owner.this_process())
         claim = claims.take(claim_name(cell))
@@ -142,7 +142,7 @@ class Runner:
             return Outcome(cell.name, TAKEN)
         how = "cut short"
         try:
-            with cells.cell_lock(Path(self.work.data.work_dir), cell.key):
+            with cells.cell_lock(self._work_dir, cell.key):
                 earlier = self._marked(runs_of(self.study, cell), claim)
                 finished = [r for r in earlier if r.info.status == "FINISHED" and is_scored(r, self.work.plan.targets)]
                 if finished and not even_if_finished:
@@ -190,22 +190,23 @@ class Runner:
         assert study is not None
         tags = tags_of(work, cell) | {schema.ATTEMPTS: str(attempts)}
         # by name: another source with the same sentences has the same key and folder, but other targets
-        waiting = self._folder(cell) / f"measured-{cell.name}.json"
+        waiting = cells.cell_folder(self._work_dir, cell.key) / f"measured-{cell.name}.json"
         with open_run(study, schema.KIND_CELL, cell.name, tags, again) as run_id:
             own = {schema.START: cell.start.name, schema.SOURCE: cell.source, schema.SEED: str(cell.seed)}
             params = configuration_params(dict(work.params) | own | few_shot_tags(cell))
             known = study.client.get_run(run_id).data.params if again else {}  # what a param was first, it stays
             log(study.client, run_id, params={k: v for k, v in params.items() if k not in known})
             curves = LiveCurves(study.client, run_id, known_epochs(study.client, run_id) if again else 0)
-            found = measurements.read(waiting, cell.key, [split.digest for split in self._splits(cell)])
+            data = work.plan.data_of(cell)
+            found = measurements.read(waiting, cell.key, [split.digest for split in data.splits])
             outcome = Outcome(cell.name, DELIVERED)
             self._from_main(0 if found else 1)
             if found is None:
                 try:
                     self._curves = curves
-                    result = self._measure(cell, curves, for_weights)
+                    result = self._measure(cell, data, curves, for_weights)
                 except FloatingPointError:
-                    clear_checkpoint(checkpoint_folder(self._folder(cell)))  # it may hold what the loss came from
+                    cells.checkpoint(self._work_dir, cell.key).clear()  # it may hold what the loss came from
                     raise
                 finally:
                     self._curves = None
@@ -218,11 +219,10 @@ class Runner:
             if not end_claim():
                 raise RuntimeError("this process was taken for dead, and another one works on the cell now")
         waiting.unlink()
-        clear_checkpoint(checkpoint_folder(self._folder(cell)))
-        work_dir = Path(work.data.work_dir)
-        kept = self._keeps_beaten(cell) or not cells.weights_folder(work_dir, cell.key).is_dir()
+        cells.checkpoint(self._work_dir, cell.key).clear()
+        kept = self._keeps_beaten(cell) or not cells.weights_folder(self._work_dir, cell.key).is_dir()
         if not kept and cell.few_shot is None:
-            cell_weights.discard_beaten(study, cell, work_dir, work.selection_split)
+            cell_weights.discard_beaten(study, cell, self._work_dir, work.selection_split)
         return outcome
 
     def _keeps_beaten(self, cell: Cell) -> bool:
@@ -237,26 +237,21 @@ class Runner:
             return True
         chosen_by = (s for s in scored if (s.split.language, s.split.name) == (cell.source, work.selection_split))
         f1 = next(chosen_by).scores.default[ALL].f1
-        work_dir = Path(work.data.work_dir)
-        return not cell_weights.is_beaten(self.study, cell, tags_of(work, cell), f1, work_dir, work.selection_split)
+        tags = tags_of(work, cell)
+        return not cell_weights.is_beaten(self.study, cell, tags, f1, self._work_dir, work.selection_split)
 
     def flush_curves(self) -> None:
         """Show how far the cell has come."""
         if self._curves is not None:
             self._curves.flush()
 
-    def _folder(self, cell: Cell) -> Path:
-        return cells.cell_folder(Path(self.work.data.work_dir), cell.key)
-
-    def _splits(self, cell: Cell) -> list[Split]:
-        return self.work.plan.splits_of(cell)
-
-    def _measure(self, cell: Cell, curves: LiveCurves | None = None, for_weights: bool = False) -> CellResult:
+    def _measure(
+        self, cell: Cell, data: CellData, curves: LiveCurves | None = None, for_weights: bool = False
+    ) -> CellResult:
         def on_epoch(history: History) -> None:
             if curves is not None:
                 curves.latest = cell_run.curve(history, cell.recipe)
 
-        corpus, target = self.work.plan.corpora_of(cell)
         first, seconds = cell.first_stage, 0.0
 
         def begin(labels: Sequence[str]) -> PreTrainedModel:
@@ -265,11 +260,8 @@ class Runner:
             with self._weights_of(first) as (weights, seconds):
                 return starts.load_for_further_tagging(starts.Start(first.name, str(weights)), labels, cell.seed)
 
-        result = run_cell(
-            cell, corpus, self._splits(cell), self.work.run, self.accelerator, self._folder(cell),
-            self._encoder_of(cell), on_epoch, target, begin if first else None,
-            partial(self._wants_weights, cell, for_weights),
-        )  # fmt: skip
+        hooks = Hooks(begin if first else None, on_epoch, partial(self._wants_weights, cell, for_weights))
+        result = run_cell(cell, data, self._machine, self._work_dir, self._encoder_of(cell), hooks)
         result.resources.train_seconds += seconds
         return result
 
@@ -279,23 +271,21 @@ class Runner:
 
         While the block lasts nobody else works in its folder. All processes of a cell come here together.
         """
-        folder = self._folder(cell)
-        weights, seconds = cells.weights_folder(Path(self.work.data.work_dir), cell.key), 0.0
+        weights, seconds = cells.weights_folder(self._work_dir, cell.key), 0.0
+        checkpoint = cells.checkpoint(self._work_dir, cell.key)
         main = self.study is not None
-        with cells.cell_lock(Path(self.work.data.work_dir), cell.key) if main else nullcontext():
+        with cells.cell_lock(self._work_dir, cell.key) if main else nullcontext():
             if not self._from_main(int(weights.is_dir())):
-                corpus, _ = self.work.plan.corpora_of(cell)
+                data = replace(self.work.plan.data_of(cell), splits=())  # it is not scored
                 try:
-                    result = run_cell(
-                        cell, corpus, [], self.work.run, self.accelerator, folder, self._encoder_of(cell)
-                    )  # fmt: skip
+                    result = run_cell(cell, data, self._machine, self._work_dir, self._encoder_of(cell))
                 except FloatingPointError:
-                    clear_checkpoint(checkpoint_folder(folder))
+                    checkpoint.clear()
                     raise
                 seconds = result.resources.train_seconds
                 self.accelerator.wait_for_everyone()  # the weights are written by one process, and read by all
                 if main:
-                    clear_checkpoint(checkpoint_folder(folder))
+                    checkpoint.clear()
             yield weights, seconds
             self.accelerator.wait_for_everyone()
 

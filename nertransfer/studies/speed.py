@@ -21,7 +21,7 @@ from nertransfer.core.options import Recipe, RunOptions
 from nertransfer.encoders.inference import predict
 from nertransfer.encoders.tokenization import Batch, Encoded, Window, collate
 from nertransfer.training.accelerator import make_training_accelerator
-from nertransfer.training.finetune import fit
+from nertransfer.training.finetune import Machine, Training, fit
 from nertransfer.training.speedups import can_trim
 
 TRAINING_SECONDS, SCORING_SECONDS = 6.0, 2.0
@@ -104,12 +104,13 @@ def _answer(connection: Connection, asked: Asked, seconds: float) -> None:
 def measure(asked: Asked, seconds: float = 1.0) -> Speed:
     """`measured`, in this very process."""
     accelerator = make_training_accelerator(asked.recipe, asked.run)
+    machine = Machine(replace(asked.run, dev_each_epoch=False, checkpoint_minutes=-1.0), accelerator)  # steps alone
     model = _model(asked.config, trims=asked.recipe.weight_decay == 0)
     some = _encoded(model, _middle(asked.lengths, asked.recipe.batch_size), asked.per_word)
     if accelerator.device.type == "cuda":
-        steps = [_recorded_step(model, some, rows, asked, accelerator) for rows in (1, len(some.windows))]
+        steps = [_recorded_step(model, some, rows, asked.recipe, machine) for rows in (1, len(some.windows))]
     else:
-        steps = _steps(model, some, asked, TRAINING_SECONDS * seconds, accelerator)
+        steps = _steps(model, some, asked.recipe, TRAINING_SECONDS * seconds, machine)
     (fewest, short), (most, long) = steps[0], steps[-1]
     step, trained = 0.0, long / most
     if most > fewest and 0 < (slope := (long - short) / (most - fewest)) <= trained:  # else it is within the noise
@@ -118,17 +119,17 @@ def measure(asked: Asked, seconds: float = 1.0) -> Speed:
 
 
 def _recorded_step(
-    model: PreTrainedModel, some: Encoded, rows: int, asked: Asked, accelerator: Accelerator
+    model: PreTrainedModel, some: Encoded, rows: int, recipe: Recipe, machine: Machine
 ) -> tuple[int, float]:
     """Sub-tokens and seconds of a step on so many rows, once it is replayed (`nertransfer.training.speedups`)."""
     train = replace(some, windows=some.windows[:rows])
-    recipe = replace(asked.recipe, batch_size=rows, epochs=4, epoch_choice="last")
-    _, history = fit(model, train, recipe, _alone(asked.run), 0, accelerator, read=(some,))
+    recipe = replace(recipe, batch_size=rows, epochs=4, epoch_choice="last")
+    _, history = fit(model, Training(train, recipe, 0, read=(some,)), machine)
     return history.tokens, history.seconds[-1]
 
 
 def _steps(
-    model: PreTrainedModel, some: Encoded, asked: Asked, seconds: float, accelerator: Accelerator
+    model: PreTrainedModel, some: Encoded, recipe: Recipe, seconds: float, machine: Machine
 ) -> list[tuple[int, float]]:
     """Sub-tokens and seconds of a step on one row, and of one on as many as the time allows."""
     began: list[float] = []
@@ -147,19 +148,14 @@ def _steps(
         return collate(some, range(rows[-1]))
 
     train = replace(some, windows=(some.windows * STEPS)[:STEPS])
-    recipe = replace(asked.recipe, batch_size=1, epochs=1, epoch_choice="last")
-    _, history = fit(model, train, recipe, _alone(asked.run), 0, accelerator, make_batch=batch, read=(some,))
+    recipe = replace(recipe, batch_size=1, epochs=1, epoch_choice="last")
+    _, history = fit(model, Training(train, recipe, 0, read=(some,), make_batch=batch), machine)
     ends = [*began[1:], began[0] + history.seconds[0]]
     took: dict[int, float] = {}
     steps = list(zip(rows, began, ends, strict=True))
     for number, begin, end in steps[1:]:  # the first also makes what is made on first use
         took[number] = min(end - begin, took.get(number, end - begin))
     return [(sum(len(w.ids) for w in some.windows[:number]), took[number]) for number in sorted(took)]
-
-
-def _alone(run: RunOptions) -> RunOptions:
-    """Without what comes beside the steps."""
-    return replace(run, dev_each_epoch=False, checkpoint_minutes=-1.0)
 
 
 def _scoring(model: PreTrainedModel, asked: Asked, seconds: float, accelerator: Accelerator) -> float:

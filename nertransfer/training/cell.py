@@ -17,6 +17,7 @@ from nertransfer.core.grid import AFTER, ALONE, NONE, FewShot
 from nertransfer.core.options import Recipe
 from nertransfer.corpora.corpus import Corpus
 from nertransfer.encoders import starts
+from nertransfer.training.checkpoint import Checkpoint
 
 RESULT_VERSION = 3
 """Raised by hand whenever a change of this code may change numbers; part of every cell key."""
@@ -140,6 +141,11 @@ def make_cell(
 def cell_folder(work_dir: Path, key: str) -> Path:
     """Where a cell keeps its checkpoint and, until they are registered, its weights."""
     return work_dir / "cells" / key
+
+
+def checkpoint(work_dir: Path, key: str) -> Checkpoint:
+    """What a cell that is cut short goes on from."""
+    return Checkpoint(cell_folder(work_dir, key) / "checkpoint", key)
 
 
 def weights_folder(work_dir: Path, key: str) -> Path:

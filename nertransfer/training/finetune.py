@@ -1,28 +1,24 @@
 """The training loop, on Accelerate. No tracking, no scoring, no corpora: tensors in, weights out."""
 
-import json
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from tqdm import tqdm
 
 from nertransfer.core import processes
 from nertransfer.core.console import progress_bar
-from nertransfer.core.files import flush
 from nertransfer.core.options import Recipe, RunOptions
 from nertransfer.encoders.dropout import quick_dropout
 from nertransfer.encoders.tokenization import IGNORED, Batch, Encoded, collate, epoch_batches
 from nertransfer.encoders.unpadded import CPU_TOKENS, first_position, logits_at
+from nertransfer.training.checkpoint import Checkpoint
 from nertransfer.training.seeding import mixed
 from nertransfer.training.speedups import (
     RECORDABLE,
@@ -71,56 +67,79 @@ def collate_labels(encoded: Encoded, indices: Sequence[int], _seed: int) -> Batc
     return collate(encoded, indices)
 
 
+@dataclass(frozen=True)
+class Training:
+    """What decides the weights that a model is trained to.
+
+    ``read`` is all that the model sees until it is returned, ``train`` included: without weight decay only the word
+    embeddings that occur there are trained, which changes nothing (`nertransfer.training.speedups`); empty: anything
+    may be seen.
+    """
+
+    train: Encoded
+    recipe: Recipe
+    seed: int
+    read: Sequence[Encoded] = ()
+    make_batch: BatchMaker = collate_labels
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What computes, and how: it changes no result beyond float order."""
+
+    run: RunOptions
+    accelerator: Accelerator
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """What is called after an epoch: ``dev_f1`` where the run or the recipe wants it, ``on_epoch`` on the main process
+    always."""
+
+    dev_f1: Callable[[torch.nn.Module], float] | None = None
+    on_epoch: Callable[[History], None] | None = None
+
+
 def fit(
     model: torch.nn.Module,
-    train: Encoded,
-    recipe: Recipe,
-    run: RunOptions,
-    seed: int,
-    accelerator: Accelerator,
-    make_batch: BatchMaker = collate_labels,
-    checkpoint: Path | None = None,
-    key: str = "",
-    read: Sequence[Encoded] = (),
-    dev_f1: Callable[[torch.nn.Module], float] | None = None,
-    on_epoch: Callable[[History], None] | None = None,
+    training: Training,
+    machine: Machine,
+    checkpoint: Checkpoint | None = None,
+    callbacks: Callbacks = Callbacks(),
     title: str = "",
 ) -> tuple[torch.nn.Module, History]:
-    """Train ``model`` on ``train`` and return it, prepared on the device, with the history.
+    """Train ``model`` and return it, prepared on the device, with the history.
 
     The loss is the mean cross-entropy over the labelled positions of a whole batch. The same
-    arguments give the same weights, bit for bit on a CPU with the same number of threads, also
-    when the work was cut short and goes on from ``checkpoint`` (a folder; only a checkpoint with
-    the same ``key`` is taken up; `clear_checkpoint` removes it). Processes share the rows of
-    every batch, so the loss and its gradient are those of one process up to float order and
-    dropout. ``read`` is all that the model sees until it is returned, ``train`` included: without weight
-    decay only the word embeddings that occur there are trained, which changes nothing
-    (`nertransfer.training.speedups`); empty: anything may be seen. ``dev_f1`` is called after an
-    epoch where ``run.dev_each_epoch`` or ``recipe.epoch_choice`` wants it; ``on_epoch`` on the main process after each.
+    ``training`` gives the same weights, bit for bit on a CPU with the same number of threads, also
+    when the work was cut short and goes on from ``checkpoint``, which the caller clears. Processes share the rows of
+    every batch, so the loss and its gradient are those of one process up to float order and dropout.
     Raises FloatingPointError when the loss is no longer finite.
     """
+    train, recipe, read, accelerator = training.train, training.recipe, training.read, machine.accelerator
     # a checkpoint holds every model the accelerator knows: forget those of earlier work that ended or failed
     accelerator.free_memory()
-    wants_dev = run.dev_each_epoch or recipe.epoch_choice == "best"
-    if wants_dev and dev_f1 is None:
+    wants_dev = machine.run.dev_each_epoch or recipe.epoch_choice == "best"
+    if wants_dev and callbacks.dev_f1 is None:
         raise ValueError("dev_f1 is needed to follow or choose epochs")
     trimming = None
     if read and recipe.weight_decay == 0 and can_trim(model):
         ids = {encoded.pad_id for encoded in read} | {i for e in read for w in e.windows for i in w.ids}
         trimming = Trimming(model, ids)
-        key = f"{key} with rows {mixed(*sorted(ids))}"  # a checkpoint fits no other rows
+        if checkpoint is not None:  # one fits no other rows
+            checkpoint = replace(checkpoint, key=f"{checkpoint.key} with rows {mixed(*sorted(ids))}")
     optimiser = torch.optim.AdamW(_parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True)
     model, optimiser = accelerator.prepare(model, optimiser)
-    torch.manual_seed(mixed(seed, _DROPOUT, accelerator.process_index))
+    torch.manual_seed(mixed(training.seed, _DROPOUT, accelerator.process_index))
     history = History(tokens=sum(len(w.ids) for w in train.windows))
     best: dict[str, torch.Tensor] = {}
-    if checkpoint is not None and (saved := _restore(accelerator, checkpoint, key)) is not None:
-        history, best = saved
-    training = Training(model, optimiser, train, recipe, run, accelerator)
+    if checkpoint is not None and (saved := checkpoint.restore(accelerator)) is not None:
+        history, best = History(**saved[0]), saved[1]
+    prepared = Prepared(model, optimiser, training, machine)
     captured = None
-    if make_batch is collate_labels and can_capture(training):
-        captured = capture(training, CudaGraphs(accelerator.device))
-    elif run.compile and accelerator.is_main_process:
+    if training.make_batch is collate_labels and can_capture(prepared):
+        captured = capture(prepared, CudaGraphs(accelerator.device))
+    elif machine.run.compile and accelerator.is_main_process:
         logger.warning("%s: compile=true changes nothing here, for these steps cannot be recorded", title)
     history.steps_per_epoch = -(-len(train.windows) // recipe.batch_size)
     total = recipe.epochs * history.steps_per_epoch
@@ -129,40 +148,30 @@ def fit(
         for epoch in range(history.epochs, recipe.epochs):
             processes.check_interrupt()
             began = time.perf_counter()
-            losses = _train_epoch(training, make_batch, epoch, seed, bar, captured)
+            losses = _train_epoch(prepared, epoch, bar, captured)
             history.losses += losses
             history.seconds.append(time.perf_counter() - began)
             history.kept_epoch = epoch + 1 if recipe.epoch_choice == "last" else history.kept_epoch
             if wants_dev:
-                assert dev_f1 is not None
-                history.dev_f1.append(dev_f1(model))
+                assert callbacks.dev_f1 is not None
+                history.dev_f1.append(callbacks.dev_f1(model))
                 if recipe.epoch_choice == "best" and history.dev_f1[-1] > max(history.dev_f1[:-1], default=-1.0):
                     history.kept_epoch = epoch + 1
                     best = _copy_of_weights(accelerator, model)
             bar.set_postfix(loss=f"{np.mean(losses):.4f}", epoch=f"{epoch + 1}/{recipe.epochs}")
-            if on_epoch is not None and accelerator.is_main_process:
-                on_epoch(history)
+            if callbacks.on_epoch is not None and accelerator.is_main_process:
+                callbacks.on_epoch(history)
             # a long training is also saved at its very end, for what comes after it may fail
             waited = sum(history.seconds) if epoch + 1 == recipe.epochs else time.monotonic() - last_saved
-            due = waited >= 60 * run.checkpoint_minutes
-            if checkpoint is not None and run.checkpoint_minutes >= 0 and _agree(accelerator, due):
-                _save(accelerator, checkpoint, key, history, best)
+            every = machine.run.checkpoint_minutes
+            if checkpoint is not None and every >= 0 and _agree(accelerator, waited >= 60 * every):
+                checkpoint.save(accelerator, asdict(history), best)
                 last_saved = time.monotonic()
     if best:
         accelerator.unwrap_model(model).load_state_dict(best)
     if trimming is not None:
         trimming.restore(accelerator.unwrap_model(model))
     return model, history
-
-
-def clear_checkpoint(checkpoint: Path) -> None:
-    """Remove a checkpoint that is no longer needed, and what a kill in the middle of saving left beside it."""
-    for folder in (checkpoint, _beside(checkpoint, "new"), _beside(checkpoint, "old")):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _beside(checkpoint: Path, which: str) -> Path:
-    return checkpoint.with_name(f"{checkpoint.name}.{which}")
 
 
 _ORDER, _BATCH, _DROPOUT = range(3)
@@ -177,36 +186,33 @@ def _parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[
 
 
 @dataclass(frozen=True)
-class Training:
+class Prepared:
     """What every step needs; model and optimiser are prepared on the accelerator's device."""
 
     model: torch.nn.Module
     optimiser: torch.optim.Optimizer
-    train: Encoded
-    recipe: Recipe
-    run: RunOptions
-    accelerator: Accelerator
+    training: Training
+    machine: Machine
 
 
-def _train_epoch(
-    training: Training, make_batch: BatchMaker, epoch: int, seed: int, bar: tqdm, captured: CapturedSteps | None
-) -> list[float]:
-    train, recipe, accelerator = training.train, training.recipe, training.accelerator
-    training.model.train()
+def _train_epoch(prepared: Prepared, epoch: int, bar: tqdm, captured: CapturedSteps | None) -> list[float]:
+    training, accelerator = prepared.training, prepared.machine.accelerator
+    recipe, seed = training.recipe, training.seed
+    prepared.model.train()
     order = torch.Generator().manual_seed(mixed(seed, _ORDER, epoch))
-    batches = epoch_batches(train, recipe.batch_size, order)
+    batches = epoch_batches(training.train, recipe.batch_size, order)
     first, total = epoch * len(batches), recipe.epochs * len(batches)
     rates = [learning_rate(first + number, total, recipe) for number in range(len(batches))]
     if captured is not None:
         losses = captured(batches, rates, bar.update)
     else:
         shares: list[torch.Tensor] = []
-        with quick_dropout(training.model) if accelerator.device.type == "cpu" else nullcontext():
+        with quick_dropout(prepared.model) if accelerator.device.type == "cpu" else nullcontext():
             for number, (indices, rate) in enumerate(zip(batches, rates, strict=True)):
-                for group in training.optimiser.param_groups:
+                for group in prepared.optimiser.param_groups:
                     group["lr"] = rate
-                batch = make_batch(train, indices, mixed(seed, _BATCH, first + number))
-                shares.append(_step(training, batch))
+                batch = training.make_batch(training.train, indices, mixed(seed, _BATCH, first + number))
+                shares.append(_step(prepared, batch))
                 bar.update()
         losses = torch.stack(shares)  # the only transfer from the device in an epoch
     if accelerator.num_processes > 1:
@@ -222,12 +228,13 @@ def _train_epoch(
     return values
 
 
-def _step(training: Training, batch: Batch) -> torch.Tensor:
+def _step(prepared: Prepared, batch: Batch) -> torch.Tensor:
     """One optimiser step on one global batch; returns this process's share of its mean loss."""
-    model, accelerator = training.model, training.accelerator
+    model, machine = prepared.model, prepared.machine
+    accelerator = machine.accelerator
     labelled = max(1, int((batch.labels != IGNORED).sum()))
     share = torch.zeros((), device=accelerator.device)
-    micro_batches = list(_micro_batches(batch, training.run.gradient_accumulation, accelerator))
+    micro_batches = list(_micro_batches(batch, machine.run.gradient_accumulation, accelerator))
     for number, (input_ids, attention_mask, labels) in enumerate(micro_batches):
         last = number + 1 == len(micro_batches)
         with nullcontext() if last else accelerator.no_sync(model):
@@ -239,33 +246,33 @@ def _step(training: Training, batch: Batch) -> torch.Tensor:
             # processes average their gradients; the sum is wanted
             accelerator.backward(loss * accelerator.num_processes)
         share += loss.detach()
-    _update(training)
+    _update(prepared)
     return share
 
 
-def _update(training: Training) -> None:
-    training.accelerator.unscale_gradients(training.optimiser)
-    _clip_gradients(training.model, training.recipe.max_grad_norm)
-    training.optimiser.step()
-    training.optimiser.zero_grad()
+def _update(prepared: Prepared) -> None:
+    prepared.machine.accelerator.unscale_gradients(prepared.optimiser)
+    _clip_gradients(prepared.model, prepared.training.recipe.max_grad_norm)
+    prepared.optimiser.step()
+    prepared.optimiser.zero_grad()
 
 
-def can_capture(training: Training) -> bool:
+def can_capture(prepared: Prepared) -> bool:
     """Whether a step is one pass on one GPU, and the same kernels every time: fp16 skips steps that overflow."""
-    accelerator = training.accelerator
-    config = getattr(accelerator.unwrap_model(training.model), "config", None)
+    run, accelerator = prepared.machine.run, prepared.machine.accelerator
+    config = getattr(accelerator.unwrap_model(prepared.model), "config", None)
     known = getattr(config, "model_type", "") in RECORDABLE
-    once = accelerator.num_processes == 1 and training.run.gradient_accumulation == 1
-    return accelerator.device.type == "cuda" and known and once and training.recipe.precision != "fp16"
+    once = accelerator.num_processes == 1 and run.gradient_accumulation == 1
+    return accelerator.device.type == "cuda" and known and once and prepared.training.recipe.precision != "fp16"
 
 
-def capture(training: Training, recorder: Recorder) -> CapturedSteps:
+def capture(prepared: Prepared, recorder: Recorder) -> CapturedSteps:
     """The steps of `_step` for ``recorder``: on padded batches, every number of which stays on the device."""
-    model, recipe, accelerator = training.model, training.recipe, training.accelerator
-    rate = torch.tensor(recipe.learning_rate, device=accelerator.device)
-    for group in training.optimiser.param_groups:  # also those of a checkpoint
+    model, training, accelerator = prepared.model, prepared.training, prepared.machine.accelerator
+    rate = torch.tensor(training.recipe.learning_rate, device=accelerator.device)
+    for group in prepared.optimiser.param_groups:  # also those of a checkpoint
         group["lr"], group["capturable"] = rate, rate.is_cuda
-    layers = CompiledLayers(model) if training.run.compile else None
+    layers = CompiledLayers(model) if prepared.machine.run.compile else None
 
     def step(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         with layers.in_use() if layers else nullcontext():
@@ -274,14 +281,14 @@ def capture(training: Training, recorder: Recorder) -> CapturedSteps:
         summed = functional.cross_entropy(logits.float().flatten(0, 1), gold, ignore_index=IGNORED, reduction="sum")
         loss = summed / (gold != IGNORED).sum().clamp(min=1)
         accelerator.backward(loss)
-        _update(training)
+        _update(prepared)
         return loss.detach()
 
     inner = accelerator.unwrap_model(model)
     first = first_position(inner)
     # padding takes the position before the first one, but only where the model knows it as padding
     limit = inner.config.max_position_embeddings - (0 if first == training.train.pad_id + 1 else first)
-    return CapturedSteps(training.train, recipe.batch_size, step, rate, recorder, limit)
+    return CapturedSteps(training.train, training.recipe.batch_size, step, rate, recorder, limit)
 
 
 def _clip_gradients(model: torch.nn.Module, most: float) -> None:
@@ -331,57 +338,3 @@ def _agree(accelerator: Accelerator, due: bool) -> bool:
         return due
     flag = torch.tensor(int(due and accelerator.is_main_process), device=accelerator.device)
     return bool(accelerator.reduce(flag, reduction="sum").item())
-
-
-def _save(
-    accelerator: Accelerator, checkpoint: Path, key: str, history: History, best: dict[str, torch.Tensor]
-) -> None:
-    """Write beside the old checkpoint, then swap: at every moment one whole checkpoint exists, on a full disk too."""
-    fresh = _beside(checkpoint, "new")
-    if accelerator.is_main_process:
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-    accelerator.wait_for_everyone()
-    try:
-        accelerator.save_state(str(fresh))
-        accelerator.wait_for_everyone()  # each process writes a file of its own into the folder that is moved next
-        if accelerator.is_main_process:
-            if best:
-                save_file(best, fresh / "best.safetensors")
-            state = {"key": key, "processes": accelerator.num_processes, "history": asdict(history)}
-            (fresh / "state.json").write_text(json.dumps(state))
-            flush(fresh)
-    except Exception:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    if accelerator.is_main_process:
-        old = _beside(checkpoint, "old")
-        shutil.rmtree(old, ignore_errors=True)
-        if checkpoint.exists():
-            checkpoint.rename(old)
-        fresh.rename(checkpoint)
-        shutil.rmtree(old, ignore_errors=True)
-    accelerator.wait_for_everyone()
-
-
-def _restore(accelerator: Accelerator, checkpoint: Path, key: str) -> tuple[History, dict[str, torch.Tensor]] | None:
-    """Load weights, optimiser and random states in place; None where nothing fits.
-
-    Raises RuntimeError where a checkpoint cannot be read; it is gone then, and the next attempt begins anew.
-    """
-    for folder in (checkpoint, _beside(checkpoint, "old")):
-        try:
-            state = json.loads((folder / "state.json").read_text())
-        except (OSError, ValueError):
-            continue
-        if state["key"] != key or state["processes"] != accelerator.num_processes:
-            continue
-        try:
-            accelerator.load_state(str(folder))
-            best = load_file(folder / "best.safetensors") if (folder / "best.safetensors").exists() else {}
-        except Exception as error:
-            if accelerator.is_main_process:
-                shutil.rmtree(folder, ignore_errors=True)
-            raise RuntimeError(f"the checkpoint {folder} cannot be read, and was removed: {error}") from error
-        return History(**state["history"]), best
-    return None

@@ -6,17 +6,14 @@ mask, 10 % a random sub-token, 10 % stay; by transformers' DataCollatorForLangua
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from transformers import DataCollatorForLanguageModeling, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerBase
 
 from nertransfer.core.errors import InputError
-from nertransfer.core.options import Recipe, RunOptions
 from nertransfer.encoders.tokenization import Batch, Encoded, Window, collate, special_ids
-from nertransfer.training.finetune import BatchMaker, History, fit
+from nertransfer.training.finetune import BatchMaker
 
 
 def encode_text(lines: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
@@ -51,24 +48,3 @@ def masked_batches(tokenizer: PreTrainedTokenizerBase, masking: float) -> BatchM
         return replace(batch, input_ids=hidden, labels=labels)
 
     return make
-
-
-def model_language(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    encoded: Encoded,
-    recipe: Recipe,
-    run: RunOptions,
-    masking: float,
-    seed: int,
-    accelerator: Accelerator,
-    checkpoint: Path | None,
-    key: str,
-    title: str,
-) -> tuple[PreTrainedModel, History]:
-    """Train ``model`` to fill in masked sub-tokens of a text (`encode_text`); returns it unwrapped with the history."""
-    trained, history = fit(
-        model, encoded, recipe, run, seed, accelerator,
-        make_batch=masked_batches(tokenizer, masking), checkpoint=checkpoint, key=key, title=title,
-    )  # fmt: skip
-    return accelerator.unwrap_model(trained), history

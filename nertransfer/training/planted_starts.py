@@ -28,8 +28,9 @@ from nertransfer.core.options import PLANTED, DataOptions, Recipe, RunOptions
 from nertransfer.corpora.corpus import folder_of, planted_folder
 from nertransfer.corpora.planted.settings import LANGUAGES
 from nertransfer.encoders import starts
-from nertransfer.training.finetune import clear_checkpoint
-from nertransfer.training.language_modelling import encode_text, model_language
+from nertransfer.training.checkpoint import Checkpoint
+from nertransfer.training.finetune import Machine, Training, fit
+from nertransfer.training.language_modelling import encode_text, masked_batches
 
 logger = logging.getLogger("nertransfer")
 
@@ -120,15 +121,15 @@ def _make_one(name: str, folders: Mapping[str, str], corpora: Path, accelerator:
         lines = text_of(corpora, name)
         tokenizer, (model, _) = starts.load_tokenizer(base), starts.load_for_language_modelling(base, SETTINGS.seed)
         recipe = SETTINGS.adaptation
-    checkpoint = target.with_name(f"{name}.checkpoint")
-    model, history = model_language(
-        model, tokenizer, encode_text(lines, tokenizer, recipe.max_length), recipe,
-        RunOptions(checkpoint_minutes=0.5), SETTINGS.masking, SETTINGS.seed, accelerator, checkpoint,
-        key=str(target), title=f"start {name}",
-    )  # fmt: skip
+    batches = masked_batches(tokenizer, SETTINGS.masking)
+    encoded = encode_text(lines, tokenizer, recipe.max_length)
+    training = Training(encoded, recipe, SETTINGS.seed, make_batch=batches)
+    machine = Machine(RunOptions(checkpoint_minutes=0.5), accelerator)
+    checkpoint = Checkpoint(target.with_name(f"{name}.checkpoint"), str(target))
+    trained, history = fit(model, training, machine, checkpoint, title=f"start {name}")
     if accelerator.is_main_process:
-        starts.save(model, tokenizer, target)
-        clear_checkpoint(checkpoint)
+        starts.save(accelerator.unwrap_model(trained), tokenizer, target)
+        checkpoint.clear()
     accelerator.wait_for_everyone()
     logger.info(
         "start %s: %s on %d lines, loss %.2f, %.0f s", name,

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from nertransfer.core import schema
 from nertransfer.core.console import progress_bar
-from nertransfer.core.options import Recipe, RunOptions
+from nertransfer.core.options import Recipe
 from nertransfer.core.schema import ALL, SCORED_SPLITS
 from nertransfer.corpora.corpus import Corpus, Split
 from nertransfer.corpora.labels import label_list
@@ -25,8 +25,8 @@ from nertransfer.scoring import scores as entity_scores
 from nertransfer.scoring.measurements import Measurements, Point, milliseconds, of_scores, scores_table
 from nertransfer.scoring.reference import score
 from nertransfer.scoring.scores import Scored
-from nertransfer.training.cell import Cell
-from nertransfer.training.finetune import History, fit, learning_rate
+from nertransfer.training.cell import Cell, checkpoint, weights_folder
+from nertransfer.training.finetune import Callbacks, History, Machine, Training, fit, learning_rate
 from nertransfer.training.sampling import training_split
 
 
@@ -123,51 +123,56 @@ def splits_of(
     return [corpora[target].splits[name] for target in targets for name in names]
 
 
-def checkpoint_folder(folder: Path) -> Path:
-    """Where a cell with this folder keeps its checkpoint."""
-    return folder / "checkpoint"
+@dataclass(frozen=True)
+class CellData:
+    """What a cell is made of: the ``corpus`` it is fine-tuned and chosen on, the ``splits`` it is scored on, and the
+    corpus of the ``target`` of which it has a few sentences, whose categories are labels, too."""
+
+    corpus: Corpus
+    splits: Sequence[Split] = ()
+    target: Corpus | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return label_list(sorted({*self.corpus.categories, *(self.target.categories if self.target else ())}))
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the caller does within a cell: ``begin`` gives the model of the first stage, for its labels
+    (`Cell.first_stage`); ``on_epoch`` is told of every epoch; ``wants_weights`` decides with all that was scored."""
+
+    begin: Callable[[Sequence[str]], PreTrainedModel] | None = None
+    on_epoch: Callable[[History], None] | None = None
+    wants_weights: Callable[[Sequence[Scored]], bool] = lambda _: True
 
 
 def run_cell(
-    cell: Cell,
-    corpus: Corpus,
-    splits: Sequence[Split],
-    run: RunOptions,
-    accelerator: Accelerator,
-    folder: Path,
-    encoder: Encoder | None = None,
-    on_epoch: Callable[[History], None] | None = None,
-    target: Corpus | None = None,
-    begin: Callable[[Sequence[str]], PreTrainedModel] | None = None,
-    wants_weights: Callable[[Sequence[Scored]], bool] = lambda _: True,
+    cell: Cell, data: CellData, machine: Machine, work_dir: Path, encoder: Encoder, hooks: Hooks = Hooks()
 ) -> CellResult:
-    """Fine-tune, score while the model is in memory, save the weights under ``folder`` if the scores are worth it.
+    """Fine-tune, score while the model is in memory, save the weights in ``work_dir`` if the scores are worth it.
 
-    ``target``: the corpus of which the cell has a few sentences; its categories are labels, too. ``begin`` gives the
-    model of the first stage, for those labels (`Cell.first_stage`). ``wants_weights`` decides with all that was scored.
-
-    ``folder`` also holds the checkpoint from which an interrupted cell goes on; the caller clears
-    it (`checkpoint_folder`) once the result is safe. All processes return the same result; only
-    the main one writes.
+    ``work_dir`` also holds the checkpoint from which an interrupted cell goes on; the caller clears it
+    (`nertransfer.training.cell.checkpoint`) once the result is safe. All processes return the same result; only the
+    main one writes.
     """
-    encoder = encoder or Encoder(starts.load_tokenizer(cell.start), cell.recipe.max_length)
-    labels = label_list(sorted({*corpus.categories, *(target.categories if target else ())}))
-    model = begin(labels) if begin else starts.load_for_tagging(cell.start, labels, cell.seed)
+    run, accelerator, labels, dev = machine.run, machine.accelerator, data.labels, data.corpus.dev
+    model = hooks.begin(labels) if hooks.begin else starts.load_for_tagging(cell.start, labels, cell.seed)
     if accelerator.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
 
     def dev_f1(trained: torch.nn.Module) -> float:
-        predicted = predict(trained, encoder(corpus.dev), labels, accelerator, run.evaluation_tokens)
-        return score([s.tags for s in corpus.dev.sentences], predicted).default[ALL].f1
+        predicted = predict(trained, encoder(dev), labels, accelerator, run.evaluation_tokens)
+        return score([s.tags for s in dev.sentences], predicted).default[ALL].f1
 
-    split = training_split(corpus, cell.recipe.sampling_temperature, cell.seed, cell.few_shot, target)
-    train = encoder.with_labels(split, labels, keep=split is corpus.train)
-    trained, history = fit(
-        model, train, cell.recipe, run, cell.seed, accelerator, checkpoint=checkpoint_folder(folder), key=cell.key,
-        read=(train, encoder(corpus.dev)), dev_f1=dev_f1, on_epoch=on_epoch, title=cell.name,
-    )  # fmt: skip
+    split = training_split(data.corpus, cell.recipe.sampling_temperature, cell.seed, cell.few_shot, data.target)
+    train = encoder.with_labels(split, labels, keep=split is data.corpus.train)
+    training = Training(train, cell.recipe, cell.seed, read=(train, encoder(dev)))
+    callbacks = Callbacks(dev_f1, hooks.on_epoch)
+    trained, history = fit(model, training, machine, checkpoint(work_dir, cell.key), callbacks, cell.name)
     began = time.perf_counter()
-    scored = score_splits(trained, encoder, labels, splits, accelerator, run.evaluation_tokens, f"{cell.name} scoring")
+    title = f"{cell.name} scoring"
+    scored = score_splits(trained, encoder, labels, data.splits, accelerator, run.evaluation_tokens, title)
     resources = Resources(
         train_seconds=sum(history.seconds),
         score_seconds=time.perf_counter() - began,
@@ -176,12 +181,13 @@ def run_cell(
         processes=accelerator.num_processes,
         threads=torch.get_num_threads(),
     )
-    if accelerator.is_main_process and wants_weights(scored):
+    weights = weights_folder(work_dir, cell.key)
+    if accelerator.is_main_process and hooks.wants_weights(scored):
         tagger = accelerator.unwrap_model(trained)
         setattr(tagger.config, starts.WINDOW, cell.recipe.max_length)
-        starts.save(tagger, encoder.tokenizer, folder / "model")
+        starts.save(tagger, encoder.tokenizer, weights)
     accelerator.free_memory()
-    return CellResult(cell, labels, history, scored, resources, folder / "model")
+    return CellResult(cell, labels, history, scored, resources, weights)
 
 
 def _peak_memory(accelerator: Accelerator) -> int:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -31,7 +32,8 @@ from nertransfer.tracking.store import Run, Study
 from nertransfer.training import cell as cells
 from nertransfer.training import run_cell
 from nertransfer.training.accelerator import make_accelerator
-from nertransfer.training.finetune import History
+from nertransfer.training.checkpoint import Checkpoint
+from nertransfer.training.finetune import Callbacks, History, Machine, Training
 
 SETTINGS = {"epochs": "3", "learning_rate": "5e-3", "batch_size": "8", "max_length": "32", "device": "cpu",
             "data": "data", "study": "few", "checkpoint_minutes": "0"}  # fmt: skip
@@ -252,16 +254,18 @@ def test_cut_short_in_either_stage_it_ends_as_if_nothing_had_happened(
     fit: Callable = run_cell.fit
     calls = []
 
-    def interrupted(*arguments: object, **named: object) -> object:
-        calls.append(named["key"])
+    def interrupted(
+        model: object, training: Training, machine: Machine, checkpoint: Checkpoint, callbacks: Callbacks, title: str
+    ) -> object:
+        calls.append(checkpoint.key)
         if len(calls) == stage:
 
             def on_epoch(history: History) -> None:
                 if history.epochs == 2:  # the checkpoint of the first is there
                     raise KeyboardInterrupt
 
-            named["on_epoch"] = on_epoch
-        return fit(*arguments, **named)
+            callbacks = replace(callbacks, on_epoch=on_epoch)
+        return fit(model, training, machine, checkpoint, callbacks, title)
 
     with monkeypatch.context() as patch:
         patch.setattr(run_cell, "fit", interrupted)

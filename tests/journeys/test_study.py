@@ -57,7 +57,7 @@ from nertransfer.tracking.runs import (
     place_in_store,
 )
 from nertransfer.tracking.store import PatientClient, Run, Study, all_runs, all_versions, open_study
-from nertransfer.training import finetune, planted_starts
+from nertransfer.training import checkpoint, finetune, planted_starts
 from nertransfer.training.cell import weights_folder
 from nertransfer.training.finetune import History
 
@@ -493,7 +493,7 @@ def test_a_disk_that_is_full_costs_no_checkpoint_that_was_there(fresh: Study, mo
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(finetune, "flush", fill)
+        patch.setattr(checkpoint, "flush", fill)
         with pytest.raises(OSError, match="No space left"):
             train(fresh, epochs="4", checkpoint_minutes="0")
     (kept,) = Path("work/cells").glob("*/*")

@@ -20,6 +20,7 @@ from nertransfer.studies import adaptation
 from nertransfer.studies.adaptation import adapt
 from nertransfer.tracking.store import Study, all_runs
 from nertransfer.training import finetune
+from nertransfer.training.checkpoint import Checkpoint
 from nertransfer.training.language_modelling import encode_text, masked_batches
 
 SETTINGS = {"language": "aaa", "text": "text.txt", "start": "tiny=tiny", "data": "data", "device": "cpu", "epochs": "8",
@@ -92,14 +93,14 @@ def test_bad_input_writes_nothing(study: Study, changes: dict[str, str], message
 def test_a_start_that_appears_while_another_is_made_is_not_overwritten(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = adaptation.model_language
+    usual = adaptation.fit
 
-    def meanwhile(*arguments: object) -> object:
-        made = usual(*arguments)  # type: ignore[arg-type]
+    def meanwhile(*arguments: object, title: str) -> object:
+        made = usual(*arguments, title=title)  # type: ignore[arg-type]
         Path("adapted").mkdir()
         return made
 
-    monkeypatch.setattr(adaptation, "model_language", meanwhile)
+    monkeypatch.setattr(adaptation, "fit", meanwhile)
     with pytest.raises(InputError, match=r"output='/.*/adapted' is not allowed: it exists already"):
         adapt(build(AdaptConfig, SETTINGS), study)
     assert list(Path("adapted").iterdir()) == []
@@ -122,11 +123,11 @@ def test_one_adaptation_waits_for_another_of_the_same_name_and_makes_nothing(
 def test_how_an_adaptation_runs_does_not_make_it_begin_anew(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = []
 
-    def stopped(*arguments: object) -> object:
-        keys.append(arguments[9])
+    def stopped(*arguments: Checkpoint, title: str) -> object:
+        keys.append(arguments[3].key)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(adaptation, "model_language", stopped)
+    monkeypatch.setattr(adaptation, "fit", stopped)
     for changes in ({}, {"checkpoint_minutes": "0", "work_dir": "elsewhere"}, {"seed": "1"}):
         with pytest.raises(KeyboardInterrupt):
             adapt(build(AdaptConfig, SETTINGS | changes), study)
@@ -204,13 +205,13 @@ def test_a_head_that_is_drawn_anew_is_told_before_training(
         starts.load_encoder(starts.Start("tiny", "tiny")).save_pretrained("headless")
         tiny_tokenizer().save_pretrained("headless")
     seen: list[str] = []
-    usual = adaptation.model_language
+    usual = adaptation.fit
 
-    def training(*arguments: object) -> object:
+    def training(*arguments: object, title: str) -> object:
         seen.extend(record.getMessage() for record in caplog.records if record.name == "nertransfer")
-        return usual(*arguments)  # type: ignore[arg-type]
+        return usual(*arguments, title=title)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(adaptation, "model_language", training)
+    monkeypatch.setattr(adaptation, "fit", training)
     adapt(build(AdaptConfig, {**SETTINGS, "epochs": "1", "start": "tiny=tiny" if head else "headless"}), study)
     (run,) = all_runs(study.client, study.experiment_id)
     assert run.data.tags[schema.LANGUAGE_MODELLING_HEAD] == ("of the start" if head else "drawn anew")

@@ -22,14 +22,16 @@ from nertransfer.core.options import (  # noqa: E402
 from nertransfer.corpora import corpus  # noqa: E402
 from nertransfer.encoders import starts  # noqa: E402
 from nertransfer.training.accelerator import make_accelerator  # noqa: E402
-from nertransfer.training.cell import make_cell  # noqa: E402
+from nertransfer.training.cell import checkpoint, make_cell  # noqa: E402
 from nertransfer.training.finetune import (  # noqa: E402
     History,
-    clear_checkpoint,
+    Machine,
 )
 from nertransfer.training.run_cell import (  # noqa: E402
+    CellData,
     CellResult,
-    checkpoint_folder,
+    Encoder,
+    Hooks,
     run_cell,
     splits_of,
 )
@@ -48,10 +50,10 @@ def measure(start: Path, data: Path, folder: Path, kill_after: int = 0) -> CellR
     corpora = corpus.load(DataOptions(data=str(data)))
     found = starts.resolve(f"tiny={start}")
     cell = make_cell(found, starts.identify(found), corpora["aaa"], 1, RECIPE)
-    return run_cell(
-        cell, corpora["aaa"], splits_of(corpora, list(corpora)), run, make_accelerator(RECIPE, run), folder,
-        on_epoch=on_epoch,
-    )  # fmt: skip
+    data = CellData(corpora["aaa"], splits_of(corpora, list(corpora)))
+    machine = Machine(run, make_accelerator(RECIPE, run))
+    encoder = Encoder(starts.load_tokenizer(found), RECIPE.max_length)
+    return run_cell(cell, data, machine, folder, encoder, Hooks(on_epoch=on_epoch))
 
 
 def as_json(result: CellResult) -> dict[str, object]:
@@ -81,5 +83,5 @@ if __name__ == "__main__":
     start, data, folder, output = map(Path, sys.argv[1:5])
     found = measure(start, data, folder, int(sys.argv[5]) if len(sys.argv) > 5 else 0)
     if int(os.environ.get("RANK", "0")) == 0:
-        clear_checkpoint(checkpoint_folder(folder))
+        checkpoint(folder, found.cell.key).clear()
         output.write_text(json.dumps(as_json(found)))

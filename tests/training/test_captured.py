@@ -49,15 +49,16 @@ def trained(
         if recorder is not None:
             steps: dict[int, CapturedSteps] = {}
 
-            def epoch(training, make_batch, epoch, seed, bar, captured):  # type: ignore[no-untyped-def]
+            def epoch(prepared, epoch, bar, captured):  # type: ignore[no-untyped-def]
                 if not steps:
-                    steps[0] = finetune.capture(training, recorder)
-                return usual(training, make_batch, epoch, seed, bar, steps[0])
+                    steps[0] = finetune.capture(prepared, recorder)
+                return usual(prepared, epoch, bar, steps[0])
 
             usual = finetune._train_epoch
             patch.setattr(finetune, "_train_epoch", epoch)
         model = starts.load_for_tagging(start, labels, 3)
-        found, history = finetune.fit(model, train, RECIPE, run, 3, accelerator, read=(train,))
+        machine = finetune.Machine(run, accelerator)
+        found, history = finetune.fit(model, finetune.Training(train, RECIPE, 3, read=(train,)), machine)
     return history.losses, found.state_dict()
 
 
@@ -91,8 +92,8 @@ def test_no_row_is_longer_than_the_model_takes(made: Made) -> None:
     for pad_id, width in ((model.base_model.embeddings.padding_idx, places), (5, usable)):
         train = Encoded(rows, words, np.arange(10), pad_id)
         optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
-        training = finetune.Training(model, optimiser, train, RECIPE, RUN, accelerator)
-        steps = finetune.capture(training, Repeats())
+        training, machine = finetune.Training(train, RECIPE, 3), finetune.Machine(RUN, accelerator)
+        steps = finetune.capture(finetune.Prepared(model, optimiser, training, machine), Repeats())
         assert steps.input_ids.shape[1] == min(width, usable // STRIDE * STRIDE + STRIDE)
         losses = steps([range(7), range(7), (7, 8)], [1e-3] * 3, lambda: None)
         assert torch.isfinite(losses).all() and losses[1] != losses[0]
@@ -104,7 +105,8 @@ def test_where_nothing_can_be_recorded_compiling_is_said_to_change_nothing(
     start, train, labels = made
     model = starts.load_for_tagging(start, labels, 3)
     with caplog.at_level(logging.WARNING, "nertransfer"):
-        finetune.fit(model, train, RECIPE, replace(RUN, compile=True), 3, make_accelerator(RECIPE, RUN), title="a cell")
+        machine = finetune.Machine(replace(RUN, compile=True), make_accelerator(RECIPE, RUN))
+        finetune.fit(model, finetune.Training(train, RECIPE, 3), machine, title="a cell")
     assert caplog.messages == ["a cell: compile=true changes nothing here, for these steps cannot be recorded"]
 
 

@@ -29,7 +29,8 @@ from nertransfer.scoring.reference import score
 from nertransfer.training import cell as cells
 from nertransfer.training.accelerator import check_can_compile, make_accelerator
 from nertransfer.training.cell import RESULT_VERSION, make_cell, recipe_digest
-from nertransfer.training.finetune import History, fit
+from nertransfer.training.checkpoint import Checkpoint
+from nertransfer.training.finetune import Callbacks, History, Machine, Training, fit
 from nertransfer.training.run_cell import Encoder, score_splits
 
 SCRIPT = ROOT / "tests" / "support" / "cell_process.py"
@@ -45,6 +46,12 @@ TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_nod
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("cell")
     return save_tiny_start(folder / "tiny"), save_tiny_corpora(folder / "data")
+
+
+def checkpoint_in(work_dir: Path) -> Path:
+    """Where the only cell of a folder keeps its checkpoint."""
+    (folder,) = (path for path in (work_dir / "cells").iterdir() if path.is_dir())
+    return folder / "checkpoint"
 
 
 def in_process(inputs: tuple[Path, Path], folder: Path, *launcher: str, kill_after: int = 0) -> int:
@@ -83,18 +90,19 @@ def test_killed_and_resumed_is_bit_identical(
     inputs: tuple[Path, Path], tmp_path: Path, python: str, undisturbed: dict, epoch: int
 ) -> None:
     assert in_process(inputs, tmp_path, python, kill_after=epoch) == KILLED
-    assert (tmp_path / "checkpoint" / "state.json").is_file()
+    assert (checkpoint_in(tmp_path) / "state.json").is_file()
     assert not (tmp_path / "result.json").exists()
     assert in_process(inputs, tmp_path, python) == 0
     assert json.loads((tmp_path / "result.json").read_text()) == undisturbed
-    assert not (tmp_path / "checkpoint").exists()
+    assert not (checkpoint_in(tmp_path)).exists()
 
 
 def test_a_checkpoint_that_was_being_replaced_when_the_power_went_is_found(
     inputs: tuple[Path, Path], tmp_path: Path, python: str, undisturbed: dict
 ) -> None:
     assert in_process(inputs, tmp_path, python, kill_after=2) == KILLED
-    shutil.move(tmp_path / "checkpoint", tmp_path / "checkpoint.old")
+    folder = checkpoint_in(tmp_path)
+    shutil.move(folder, folder.with_name("checkpoint.old"))
     assert in_process(inputs, tmp_path, python) == 0
     assert json.loads((tmp_path / "result.json").read_text()) == undisturbed
 
@@ -103,7 +111,7 @@ def test_a_checkpoint_that_cannot_be_read_stops_one_attempt_alone(
     inputs: tuple[Path, Path], tmp_path: Path, python: str, undisturbed: dict
 ) -> None:
     assert in_process(inputs, tmp_path, python, kill_after=2) == KILLED
-    os.truncate(tmp_path / "checkpoint" / "model.safetensors", 100)
+    os.truncate(checkpoint_in(tmp_path) / "model.safetensors", 100)
     with pytest.raises(RuntimeError, match="cannot be read, and was removed"):
         measure(*inputs, tmp_path)
     assert as_json(measure(*inputs, tmp_path)) == undisturbed
@@ -138,7 +146,7 @@ def test_two_processes_go_on_from_their_checkpoint_and_nothing_changes(
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert in_process(inputs, whole, python, *TWO_PROCESSES) == 0
     assert in_process(inputs, cut, python, *TWO_PROCESSES, kill_after=2) != 0
-    assert (cut / "checkpoint" / "state.json").is_file() and not (cut / "result.json").exists()
+    assert (checkpoint_in(cut) / "state.json").is_file() and not (cut / "result.json").exists()
     assert in_process(inputs, cut, python, *TWO_PROCESSES) == 0
     assert json.loads((cut / "result.json").read_text()) == json.loads((whole / "result.json").read_text())
 
@@ -247,14 +255,14 @@ def test_a_checkpoint_holds_its_own_model_only_also_after_a_failure(inputs: tupl
     labels = label_list(corpora["aaa"].categories)
     train = Encoder(starts.load_tokenizer(found), 32).with_labels(corpora["aaa"].train, labels)
     recipe, run = Recipe(epochs=1, batch_size=8, max_length=32), RunOptions(device="cpu", checkpoint_minutes=0)
-    accelerator = make_accelerator(recipe, run)
+    training, machine = Training(train, recipe, 0), Machine(run, make_accelerator(recipe, run))
 
     def fail(_history: History) -> None:
         raise RuntimeError("out of luck")
 
     with pytest.raises(RuntimeError):
-        fit(starts.load_for_tagging(found, labels, 0), train, recipe, run, 0, accelerator, on_epoch=fail)
-    fit(starts.load_for_tagging(found, labels, 0), train, recipe, run, 0, accelerator, checkpoint=tmp_path / "kept")
+        fit(starts.load_for_tagging(found, labels, 0), training, machine, callbacks=Callbacks(on_epoch=fail))
+    fit(starts.load_for_tagging(found, labels, 0), training, machine, Checkpoint(tmp_path / "kept", "cell"))
     assert [path.name for path in (tmp_path / "kept").glob("*.safetensors")] == ["model.safetensors"]
 
 
@@ -320,9 +328,9 @@ def test_a_loss_that_is_not_finite_stops_with_advice(inputs: tuple[Path, Path], 
     model = starts.load_for_tagging(found, labels, 0)
     model.classifier.weight.data.fill_(float("inf"))
     run = RunOptions(device="cpu")
-    encoder = Encoder(starts.load_tokenizer(found), 32)
+    train = Encoder(starts.load_tokenizer(found), 32).with_labels(corpora["aaa"].train, labels)
     with pytest.raises(FloatingPointError, match=r"lower learning_rate=0.99$"):  # fp32 it is already
-        fit(model, encoder.with_labels(corpora["aaa"].train, labels), recipe, run, 0, make_accelerator(recipe, run))
+        fit(model, Training(train, recipe, 0), Machine(run, make_accelerator(recipe, run)))
 
 
 KEYS = {

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from nertransfer.training import cell
-from nertransfer.training.finetune import clear_checkpoint
 
 
 @pytest.fixture
@@ -41,6 +40,5 @@ def test_a_folder_that_another_process_works_in_is_left_alone(left: Path) -> Non
 
 
 def test_a_cleared_checkpoint_leaves_nothing_of_a_save_that_was_cut_short(left: Path) -> None:
-    folder = cell.cell_folder(left, "key")
-    clear_checkpoint(folder / "checkpoint")
+    cell.checkpoint(left, "key").clear()
     assert weights_in(left) == ["model", "model.new"]

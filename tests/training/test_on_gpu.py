@@ -22,7 +22,8 @@ from nertransfer.encoders.inference import predict, word_vectors
 from nertransfer.scoring.reference import score
 from nertransfer.training import finetune, speedups
 from nertransfer.training.accelerator import make_accelerator
-from nertransfer.training.finetune import History, fit
+from nertransfer.training.checkpoint import Checkpoint
+from nertransfer.training.finetune import Callbacks, History, Machine, Training, fit
 from nertransfer.training.language_modelling import masked_batches
 from nertransfer.training.run_cell import Encoder
 from nertransfer.training.speedups import RECORDABLE, CapturedSteps
@@ -67,12 +68,13 @@ def tape(monkeypatch: pytest.MonkeyPatch) -> Tape:
 
 
 def fitted(inputs: Inputs, run: RunOptions = RUN, gpu: bool = True, **options: object) -> tuple[History, Weights]:
-    accelerator, model = make_accelerator(RECIPE, RUN), inputs.model()
+    model, training = inputs.model(), Training(inputs.train, RECIPE, 3, read=(inputs.train,))
+    machine = Machine(run, make_accelerator(RECIPE, RUN))
     if not gpu:
-        found, history = fit(model, inputs.train, RECIPE, run, 3, accelerator, read=(inputs.train,), **options)
+        found, history = fit(model, training, machine, **options)
         return history, found.state_dict()
     with pretended_gpu():
-        found, history = fit(model, inputs.train, RECIPE, run, 3, accelerator, read=(inputs.train,), **options)
+        found, history = fit(model, training, machine, **options)
         assert all(isinstance(tensor, OnGpu) for tensor in found.state_dict().values())
         return history, {name: tensor.cpu() for name, tensor in found.state_dict().items()}
 
@@ -121,13 +123,12 @@ def test_training_that_was_cut_short_goes_on(inputs: Inputs, tape: Tape, tmp_pat
         if history.epochs == 2:
             raise KeyboardInterrupt
 
-    run = replace(RUN, checkpoint_minutes=0)
+    run, checkpoint = replace(RUN, checkpoint_minutes=0), Checkpoint(tmp_path / "checkpoint", "cell")
     with pytest.raises(KeyboardInterrupt):
-        fitted(inputs, run, checkpoint=tmp_path / "checkpoint", on_epoch=stop)
+        fitted(inputs, run, checkpoint=checkpoint, callbacks=Callbacks(on_epoch=stop))
     epochs: list[int] = []
-    found = fitted(
-        inputs, run, checkpoint=tmp_path / "checkpoint", on_epoch=lambda history: epochs.append(history.epochs)
-    )
+    follow = Callbacks(on_epoch=lambda history: epochs.append(history.epochs))
+    found = fitted(inputs, run, checkpoint=checkpoint, callbacks=follow)
     assert epochs == [2, 3]
     check_alike(found, fitted(inputs, gpu=False))
 
@@ -142,7 +143,7 @@ def test_the_best_epoch_is_chosen_and_given_back(inputs: Inputs, tape: Tape) -> 
         return score(gold, predict(model, inputs.train, inputs.labels, accelerator)).default[ALL].f1
 
     run = replace(RUN, dev_each_epoch=True)
-    found, expected = (fitted(inputs, run, gpu, dev_f1=dev_f1) for gpu in (True, False))
+    found, expected = (fitted(inputs, run, gpu, callbacks=Callbacks(dev_f1)) for gpu in (True, False))
     assert found[0].dev_f1 == expected[0].dev_f1 and len(set(found[0].dev_f1)) > 1
     check_alike(found, expected)
 
@@ -170,8 +171,9 @@ def test_language_modelling_is_as_on_a_cpu(inputs: Inputs) -> None:
         model, _ = starts.load_for_language_modelling(inputs.start, 3)
         accelerator = make_accelerator(RECIPE, RUN)
         masked = masked_batches(inputs.encoder.tokenizer, 0.3)
+        training = Training(inputs.train, RECIPE, 3, make_batch=masked)
         with pretended_gpu() if gpu else torch.enable_grad():
-            found.append(fit(model, inputs.train, RECIPE, RUN, 3, accelerator, make_batch=masked)[1].losses)
+            found.append(fit(model, training, Machine(RUN, accelerator))[1].losses)
     assert found[0] == pytest.approx(found[1], rel=0.01)  # Adam makes steps of gradients that are next to nothing
 
 
@@ -188,9 +190,10 @@ def test_encoders_that_are_said_to_be_recordable_are(inputs: Inputs, kind: str) 
     with pretended_gpu():
         model.to(accelerator.device).train()
         optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-        training = finetune.Training(model, optimiser, inputs.train, RECIPE, RUN, accelerator)
-        assert finetune.can_capture(training)
-        losses = finetune.capture(training, tape)([range(7)] * 4, [0.0] * 4, lambda: None).cpu().tolist()
+        training, machine = Training(inputs.train, RECIPE, 3), Machine(RUN, accelerator)
+        prepared = finetune.Prepared(model, optimiser, training, machine)
+        assert finetune.can_capture(prepared)
+        losses = finetune.capture(prepared, tape)([range(7)] * 4, [0.0] * 4, lambda: None).cpu().tolist()
     assert tape.recorded == 1 and len(set(losses)) == 4
     assert losses == pytest.approx([losses[0]] * 4, rel=0.5)
 

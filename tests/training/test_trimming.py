@@ -14,7 +14,8 @@ from nertransfer.corpora import corpus
 from nertransfer.corpora.labels import label_list
 from nertransfer.encoders import starts
 from nertransfer.encoders.tokenization import Encoded
-from nertransfer.training.finetune import History, fit
+from nertransfer.training.checkpoint import Checkpoint
+from nertransfer.training.finetune import Callbacks, History, Machine, Training, fit
 from nertransfer.training.run_cell import Encoder
 from nertransfer.training.speedups import TrimmedEmbedding, Trimming, can_trim
 
@@ -35,7 +36,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 def trained(made: Made, recipe: Recipe = RECIPE, read: tuple[Encoded, ...] = (), **options) -> tuple[dict, History]:  # type: ignore[no-untyped-def]
     start, train, _, labels = made
     model = starts.load_for_tagging(start, labels, 3)
-    found, history = fit(model, train, recipe, RunOptions(), 3, Accelerator(cpu=True), read=read, **options)
+    machine = Machine(RunOptions(), Accelerator(cpu=True))
+    found, history = fit(model, Training(train, recipe, 3, read=read), machine, **options)
     return found.state_dict(), history
 
 
@@ -85,7 +87,8 @@ def test_the_best_epoch_comes_back_whole(made: Made) -> None:
     results = []
     for read in ((), (train, dev)):
         scores = [0.2, 0.5, 0.1]
-        results.append(trained(made, recipe, read, dev_f1=lambda _, scores=scores: scores.pop()))
+        callbacks = Callbacks(dev_f1=lambda _, scores=scores: scores.pop())
+        results.append(trained(made, recipe, read, callbacks=callbacks))
     assert results[0][1].kept_epoch == 2
     assert_same(*results)
 
@@ -98,18 +101,17 @@ def test_a_checkpoint_of_other_rows_is_not_taken_up(made: Made, tmp_path: Path) 
         if history.epochs == 2:
             raise KeyboardInterrupt
 
+    checkpoint = Checkpoint(tmp_path / "checkpoint", "cell")
     start, _, _, labels = made
     for read in ((train,), (train, dev)):
         model = starts.load_for_tagging(start, labels, 3)
         with pytest.raises(KeyboardInterrupt):
-            fit(
-                model, train, RECIPE, RunOptions(checkpoint_minutes=0), 3, Accelerator(cpu=True),
-                checkpoint=tmp_path / "checkpoint", key="cell", read=read, on_epoch=cut,
-            )  # fmt: skip
+            machine = Machine(RunOptions(checkpoint_minutes=0), Accelerator(cpu=True))
+            fit(model, Training(train, RECIPE, 3, read=read), machine, checkpoint, Callbacks(on_epoch=cut))
     state = json.loads((tmp_path / "checkpoint" / "state.json").read_text())
     assert len(state["history"]["seconds"]) == 1
-    assert_same(whole, trained(made, read=(train,), checkpoint=tmp_path / "checkpoint", key="cell"))
-    assert_same(whole, trained(made, read=(train, dev), checkpoint=tmp_path / "checkpoint", key="cell"))
+    assert_same(whole, trained(made, read=(train,), checkpoint=checkpoint))
+    assert_same(whole, trained(made, read=(train, dev), checkpoint=checkpoint))
 
 
 def test_an_id_that_was_left_out_is_an_error_and_padding_has_no_gradient() -> None:

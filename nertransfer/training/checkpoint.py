@@ -1,0 +1,84 @@
+"""What a training that was cut short goes on from: a folder in which one whole checkpoint exists at every moment."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+
+from nertransfer.core.files import flush
+
+_STATE, _BEST = "state.json", "best.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a training is kept; what lies there is only taken up if it was saved with the same ``key``."""
+
+    folder: Path
+    key: str
+
+    def clear(self) -> None:
+        """Remove what is no longer needed, and what a kill in the middle of saving left beside it."""
+        for folder in (self.folder, self._beside("new"), self._beside("old")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _beside(self, which: str) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.{which}")
+
+    def save(self, accelerator: Accelerator, history: dict[str, Any], best: dict[str, torch.Tensor]) -> None:
+        """Write beside the old checkpoint, then swap: at every moment one whole checkpoint exists, on a full disk too.
+
+        ``history``: what is to be known of the epochs, as JSON takes it; ``best``: weights of the best epoch, if any.
+        """
+        fresh = self._beside("new")
+        if accelerator.is_main_process:
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir(parents=True)
+        accelerator.wait_for_everyone()
+        try:
+            accelerator.save_state(str(fresh))
+            accelerator.wait_for_everyone()  # each process writes a file of its own into the folder that is moved next
+            if accelerator.is_main_process:
+                if best:
+                    save_file(best, fresh / _BEST)
+                state = {"key": self.key, "processes": accelerator.num_processes, "history": history}
+                (fresh / _STATE).write_text(json.dumps(state))
+                flush(fresh)
+        except Exception:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        if accelerator.is_main_process:
+            old = self._beside("old")
+            shutil.rmtree(old, ignore_errors=True)
+            if self.folder.exists():
+                self.folder.rename(old)
+            fresh.rename(self.folder)
+            shutil.rmtree(old, ignore_errors=True)
+        accelerator.wait_for_everyone()
+
+    def restore(self, accelerator: Accelerator) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
+        """Load weights, optimiser and random states in place; returns what else was saved, None where nothing fits.
+
+        Raises RuntimeError where a checkpoint cannot be read; it is gone then, and the next attempt begins anew.
+        """
+        for folder in (self.folder, self._beside("old")):
+            try:
+                state = json.loads((folder / _STATE).read_text())
+            except (OSError, ValueError):
+                continue
+            if state["key"] != self.key or state["processes"] != accelerator.num_processes:
+                continue
+            try:
+                accelerator.load_state(str(folder))
+                best = load_file(folder / _BEST) if (folder / _BEST).exists() else {}
+            except Exception as error:
+                if accelerator.is_main_process:
+                    shutil.rmtree(folder, ignore_errors=True)
+                raise RuntimeError(f"the checkpoint {folder} cannot be read, and was removed: {error}") from error
+            return state["history"], best
+        return None
