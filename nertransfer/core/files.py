@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from filelock import FileLock, Timeout
 
@@ -58,6 +59,21 @@ def flush(folder: Path) -> None:
         if path.is_file():
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
+
+
+BESIDE = ".new"
+"""Ends the name of what is not whole yet."""
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """A UTF-8 text to write; the file appears at ``path``, whole and on the disk, when the block ends without error."""
+    fresh = path.with_name(path.name + BESIDE)
+    with fresh.open("w", encoding="utf-8") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
 
 
 @contextmanager

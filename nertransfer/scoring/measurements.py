@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from nertransfer.core import markdown, schema
+from nertransfer.core.files import whole_file
 from nertransfer.core.schema import ALL
 from nertransfer.scoring import predicted_entities, sentence_counts
 from nertransfer.scoring.scores import Scored
@@ -178,13 +179,9 @@ def milliseconds() -> int:
 
 def write(found: Measurements, path: Path) -> None:
     """Write to ``path``; the file appears whole or not at all."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.parent.mkdir(parents=True, exist_ok=True)
-    with fresh.open("w", encoding="utf-8") as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
         json.dump({"format": FORMAT} | asdict(found), file, default=_as_text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
 
 
 def _as_text(content: bytes) -> dict[str, str]:

@@ -15,7 +15,7 @@ import torch
 from nertransfer.core.config import PredictConfig
 from nertransfer.core.console import progress_bar
 from nertransfer.core.errors import InputError
-from nertransfer.core.files import BYTE_ORDER_MARK, decode, make_folder
+from nertransfer.core.files import BESIDE, BYTE_ORDER_MARK, decode, make_folder, whole_file
 from nertransfer.core.options import LONGEST_NAME, DataOptions, ModelOptions, StoreOptions
 from nertransfer.core.text import count
 from nertransfer.corpora import conll
@@ -28,8 +28,8 @@ from nertransfer.tracking.addresses import resolve_uri
 from nertransfer.tracking.model_uris import local_copy
 from nertransfer.tracking.store import client
 
-LONGEST_OUTPUT = LONGEST_NAME - len(".new")
-"""Bytes of the output's name: it is written under one with ``.new`` behind it."""
+LONGEST_OUTPUT = LONGEST_NAME - len(BESIDE)
+"""Bytes of the output's name: it is written under a longer one."""
 AT_A_TIME = 128
 """Texts between two steps of the progress bar."""
 
@@ -83,9 +83,8 @@ def predict(config: PredictConfig, colours: bool = False) -> Outcome:
     entities = sum(len(one.entities) for one in found)
     if output is None:
         return Outcome(None, len(texts), entities, rendered)
-    fresh = output.with_name(output.name + ".new")
-    fresh.write_text(rendered, encoding="utf-8")
-    fresh.replace(output)
+    with whole_file(output) as file:
+        file.write(rendered)
     return Outcome(output, len(texts), entities)
 
 

@@ -2,13 +2,10 @@
 
 import heapq
 import json
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
 import torch
 from transformers import PreTrainedConfig, XLMRobertaConfig
 
@@ -17,14 +14,14 @@ from nertransfer.core.config import StudyConfig
 from nertransfer.core.errors import InputError
 from nertransfer.core.grid import ADDED, AFTER, Configuration, FewShot, languages_of
 from nertransfer.core.options import PLANTED, RECIPES
-from nertransfer.core.text import duration
+from nertransfer.core.text import aligned, duration
 from nertransfer.corpora import corpus as corpora_of
 from nertransfer.corpora.corpus import Corpus
 from nertransfer.encoders import device, start_files, starts
 from nertransfer.encoders.tokenization import encode
 from nertransfer.studies import speed, workload
 from nertransfer.studies.executors import local
-from nertransfer.studies.planning import Grid, cell_of, lay_out, load_corpora
+from nertransfer.studies.planning import Grid, cell_of, lay_out
 from nertransfer.tracking.addresses import public_uri
 from nertransfer.tracking.runs import cell_runs, finished_cells, says_what_it_is
 from nertransfer.tracking.store import Run, Study
@@ -84,7 +81,7 @@ def foresee(config: StudyConfig, study: Study | None) -> Forecast:
     grid, notes = lay_out(config), []
     corpora = None
     if corpora_of.are_at_hand(config.data):
-        corpora = load_corpora(config.data, grid.languages)
+        corpora = corpora_of.load(replace(config.data, languages=grid.languages))
     else:
         notes.append(
             f"the corpora of data={config.data.data} are not on this machine yet: finished cells cannot be looked up"
@@ -377,11 +374,9 @@ def text(found: Forecast, name: str, uri: str) -> str:
         "",
     ]
     names = {one: one[2].with_source(one[1]) if one[2] else one[1] for one in grid.configurations}
-    width = max(10, *map(len, names.values()))
-    lines.append(f"{'start':<16} {'source':<{width}} {'done':>5} {'missing':>8}")
-    for one, name in names.items():
-        done = len(found.done.get(one, []))
-        lines.append(f"{one[0]:<16} {name:<{width}} {done:>5} {len(grid.seeds) - done:>8}")
+    done = {one: len(found.done.get(one, [])) for one in names}
+    rows = [[one[0], name, str(done[one]), str(len(grid.seeds) - done[one])] for one, name in names.items()]
+    lines.append(aligned([["start", "source", "done", "missing"], *rows], left=(0, 1)))
     if found.seconds is None or not found.seconds[1]:
         time = found.basis
     else:
@@ -413,69 +408,3 @@ def _few_shot_text(grid: Grid) -> str:
 
 def _size(number: float) -> str:
     return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"
-
-
-IMPORTING, MAKING, CELLS, REGISTRY, REPORT = (
-    "starting and importing", "making the planted starts", "cells", "registry", "report",
-)  # fmt: skip
-
-
-@dataclass
-class Timing:
-    """Where the wall time of a study goes.
-
-    ``seconds`` by phase, in order, from the start of the process on. ``working``: seconds that a worker of this
-    machine spent in training and scoring on average, and ``tracking``: in everything else that a cell needs, such
-    as claiming, loading, tracking and saving; both None where cells ran elsewhere or told no times.
-    """
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    working: float | None = 0.0
-    tracking: float | None = 0.0
-
-    @staticmethod
-    def since_process_began() -> "Timing":
-        return Timing({IMPORTING: time.time() - psutil.Process().create_time()})
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
-
-    @property
-    def parts(self) -> dict[str, float]:
-        """The phases, with that of the cells split into what workers spend in training and scoring and the rest."""
-        parts = dict(self.seconds)
-        if CELLS in parts and self.working is not None and self.tracking is not None:
-            idle = parts.pop(CELLS) - self.working - self.tracking
-            at = list(parts).index(REGISTRY) if REGISTRY in parts else len(parts)
-            items = list(parts.items())
-            items[at:at] = [
-                ("training and scoring cells", self.working),
-                ("claims tracking loading saving", self.tracking),
-                ("idle workers", idle),
-            ]
-            parts = dict(items)
-        return parts
-
-    @property
-    def overhead(self) -> float:
-        """Seconds of importing, reading, planning, tracking and registering."""
-        apart = (CELLS, MAKING, REPORT)
-        return sum(value for name, value in self.seconds.items() if name not in apart) + (self.tracking or 0.0)
-
-    def table(self) -> str:
-        """Seconds and percent by phase, for people."""
-        total = sum(self.seconds.values())
-        lines = [f"where the time went: {duration(total)} of wall time"]
-        lines += [f"  {name:<34}{value:8.1f} s {100 * value / total:6.1f} %" for name, value in self.parts.items()]
-        if self.working is None:
-            return "\n".join(lines)
-        lines.append(
-            f"  importing, reading, planning, tracking and registry together: {self.overhead:.1f} s, "
-            f"{100 * self.overhead / total:.1f} %"
-        )
-        return "\n".join(lines)

@@ -36,6 +36,7 @@ class Grid:
     ``starts``: as asked, with `grid.OWN` in it; ``sources``, ``pivots``, ``targets``, ``seeds``; ``texts``: for
     every start that is needed, by name, what it is loaded from (as `starts.resolve` takes it). ``few_shot_languages``,
     ``few_shot_sentences`` and ``few_shot_mode``: of which targets a few sentences are used, how many, and how.
+    ``languages``: every one whose corpus is needed, in the order of the data.
     """
 
     starts: list[str]
@@ -47,17 +48,12 @@ class Grid:
     few_shot_languages: Sequence[str] = ()
     few_shot_sentences: Sequence[int] = ()
     few_shot_mode: str = grid.ADDED
+    languages: tuple[str, ...] = ()
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """(start, source) of every configuration."""
         return grid.pairs(self.starts, self.sources, self.pivots)
-
-    @property
-    def languages(self) -> list[str]:
-        """Every language whose corpus is needed."""
-        sources = [language for source in self.sources for language in grid.languages_of(source)]
-        return list(dict.fromkeys([*sources, *self.pivots, *self.targets]))
 
     @property
     def configurations(self) -> list[grid.Configuration]:
@@ -77,8 +73,8 @@ def lay_out(config: StudyConfig) -> Grid:
     Raises InputError on languages that the data has not, on starts that cannot be meant, and where
     ``own`` has no start for a source.
     """
-    existing = corpora_of.names(config.data)
-    sources = pick_sources("sources", config.sources, config.data)
+    existing, order = names_of(config.data)
+    sources = pick_sources("sources", config.sources, existing, order)
     pivots = pick("pivots", config.pivots, existing) if config.pivots else []
     targets = pick("targets", config.targets, existing)
     few_shot = pick("few_shot_languages", config.few_shot_languages, targets) if config.few_shot_languages else []
@@ -105,9 +101,10 @@ def lay_out(config: StudyConfig) -> Grid:
         raise InputError("starts=own: every source is of several languages, to which no start was adapted", "starts")
     used = set(grid.start_names(names, sources, pivots))
     texts = {name: text for name, text in texts.items() if name in used}
+    needed = {*pivots, *targets, *(language for source in sources for language in grid.languages_of(source))}
     return Grid(
         names, sources, pivots, targets, list(config.seeds), texts, few_shot, config.few_shot_sentences,
-        config.few_shot_mode,
+        config.few_shot_mode, tuple(name for name in existing if name in needed),
     )  # fmt: skip
 
 
@@ -146,13 +143,16 @@ def pick(parameter: str, names: Sequence[str], existing: Collection[str]) -> lis
     return [check_code(name, parameter) for name in (names or existing)]
 
 
-def pick_sources(parameter: str, names: Sequence[str], data: DataOptions) -> list[str]:
-    """The named sources, or every language; languages that are joined are put into the order of the data.
+def names_of(data: DataOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The languages that are asked for, and all of the data in an order that is the same whichever these are."""
+    return corpora_of.names(data), corpora_of.names(replace(data, languages=()))
+
+
+def pick_sources(parameter: str, names: Sequence[str], existing: Sequence[str], order: Sequence[str]) -> list[str]:
+    """The named sources, or every language; languages that are joined are put into this order.
 
     Raises InputError on a language that does not exist, and on one that is named twice in a source, or a source twice.
     """
-    existing = corpora_of.names(data)
-    order = corpora_of.names(replace(data, languages=()))  # the same whichever languages are asked for
     found: dict[str, str] = {}
     for name in names:
         parts = [part.strip() for part in name.split(grid.SEPARATOR)]
@@ -195,12 +195,6 @@ class Plan:
     def is_gone_on_from(self, cell: Cell) -> bool:
         """Whether other cells begin with the weights of this one, so that they are not to be made once for each."""
         return any(one.first_stage is not None and one.first_stage.place == cell.place for one in self.cells)
-
-
-def load_corpora(data: DataOptions, languages: Collection[str]) -> dict[str, Corpus]:
-    """The corpora of these languages, in the order of the data."""
-    wanted = tuple(name for name in corpora_of.names(data) if name in languages)
-    return corpora_of.load(replace(data, languages=wanted))
 
 
 def cell_of(

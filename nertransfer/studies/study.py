@@ -19,12 +19,12 @@ from nertransfer.core.files import make_folder
 from nertransfer.core.grid import Place
 from nertransfer.core.options import PLANTED, TrackingOptions
 from nertransfer.core.text import count
+from nertransfer.corpora import corpus as corpora_of
 from nertransfer.encoders import device
 from nertransfer.registry import register
 from nertransfer.registry.aliases import Change
 from nertransfer.registry.selection import REPLACE_ALL, STUDY_REPLACES, Choice
 from nertransfer.registry.weights import discard_beaten, store_best
-from nertransfer.studies.costs import CELLS, MAKING, REGISTRY, Timing
 from nertransfer.studies.executors import local
 from nertransfer.studies.executors.slurm import Cluster, write_scripts
 from nertransfer.studies.executors.slurm import check as check_executor
@@ -33,10 +33,10 @@ from nertransfer.studies.planning import (
     Grid,
     Plan,
     lay_out,
-    load_corpora,
     make_plan,
 )
 from nertransfer.studies.runner import FOUND, Work, claim_name, tags_of
+from nertransfer.studies.timing import CELLS, MAKING, REGISTRY, Timing
 from nertransfer.tracking import runs as tracked_runs
 from nertransfer.tracking import store_files
 from nertransfer.tracking.addresses import public_uri
@@ -128,7 +128,7 @@ def _prepare(config: StudyConfig, timing: Timing) -> tuple[Plan, Grid]:
     check_executor(config.executor, config.num_processes)
     grid = lay_out(config)
     with timing.phase("reading corpora"):
-        corpora = load_corpora(config.data, grid.languages)
+        corpora = corpora_of.load(replace(config.data, languages=grid.languages))
     with timing.phase(MAKING if config.data.data == PLANTED else "finding the starts"):
         resolved = resolve_starts(
             list(grid.texts.values()), config.data, lambda: make_accelerator(config.recipe, config.run)
@@ -184,11 +184,11 @@ def _execute(
         outcome.failed |= results.failed
         for one in results.ended:
             (outcome.found if one.state == FOUND else outcome.ran).append(one.cell)
-            seconds = one.train_seconds + one.score_seconds
-            if outcome.timing.working is not None and outcome.timing.tracking is not None:
-                outcome.timing.working = outcome.timing.working + seconds / len(places) if told else None
-                rest = one.seconds - seconds
-                outcome.timing.tracking = outcome.timing.tracking + rest / len(places) if told else None
+            outcome.timing.told = told
+            if told:
+                seconds = one.train_seconds + one.score_seconds
+                outcome.timing.working += seconds / len(places)
+                outcome.timing.tracking += (one.seconds - seconds) / len(places)
         cells = results.taken
         if cells:
             logger.info("waiting for %s, which another process works on", ", ".join(cell.name for cell in cells))

@@ -185,15 +185,18 @@ def check_database(uri: str) -> None:
 def check(study: Study) -> None:
     """Raise InputError, before any work, where the store may only be read, or what is written would land elsewhere."""
     check_database(study.uri)
-    if reason := unfit(study):
+    if reason := _misplaced(study):
         raise InputError(reason, "tracking_uri")
 
 
 def unfit(study: Study, told: bool = False) -> str:
     """Why nothing should be written to a study; empty where it may. ``told``: the cure is left out where `tell` has
     said it."""
-    if reason := _read_only(study.uri):
-        return reason
+    return _read_only(study.uri) or _misplaced(study, told)
+
+
+def _misplaced(study: Study, told: bool = False) -> str:
+    """Why what is written to a study would not land in its folder; empty where it would."""
     if found := displaced_study(study):
         return found.text.partition(":")[0] if told and found.text in _told else found.text
     if database_of(study.uri) is None or study.existing_id is None:

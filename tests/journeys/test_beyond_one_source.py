@@ -17,15 +17,14 @@ from nertransfer.core import schema
 from nertransfer.core.commandline import build
 from nertransfer.core.config import AnalyseConfig, StudyConfig, TrainConfig
 from nertransfer.core.errors import InputError
-from nertransfer.core.options import DataOptions
-from nertransfer.corpora import download
+from nertransfer.corpora import corpus, download
 from nertransfer.encoders import starts
 from nertransfer.registry import card_facts, model_card
 from nertransfer.registry.model_card import Card
 from nertransfer.studies import costs, runner, speed
 from nertransfer.studies import study as studies
 from nertransfer.studies.executors import workers
-from nertransfer.studies.planning import load_corpora, make_plan, pick_sources
+from nertransfer.studies.planning import make_plan, pick_sources
 from nertransfer.tracking import model_uris
 from nertransfer.tracking.runs import cell_runs
 from nertransfer.tracking.store import Run, Study
@@ -226,7 +225,7 @@ def test_a_plan_counts_every_cell(here: Study, monkeypatch: pytest.MonkeyPatch) 
     assert (shown.cells, shown.finished, shown.scores) == (15, 10, 6 * 3 + 9)
     text = costs.text(shown, "few", here.uri)
     assert "besides  6 sentences of ccc, after the source's, and alone" in text
-    assert "tiny             aaa+bbb-then-6ccc     2        1" in text
+    assert "tiny   aaa+bbb-then-6ccc     2        1" in text
     assert costs.foresee(configuration(few_shot_mode="added", seeds="0"), here).finished == 4
 
 
@@ -234,7 +233,8 @@ def test_tasks_elsewhere_are_given_the_very_same_cells(here: Study) -> None:
     for mode in ("added", "after"):
         config = configuration(few_shot_mode=mode, sampling_temperature="2")
         grid = studies.lay_out(config)
-        plan = make_plan(grid, load_corpora(config.data, grid.languages), [starts.resolve("tiny=tiny")], config.recipe)
+        corpora = corpus.load(replace(config.data, languages=grid.languages))
+        plan = make_plan(grid, corpora, [starts.resolve("tiny=tiny")], config.recipe)
         assert len(plan.cells) == len({cell.key for cell in plan.cells}) == 10
         for cell in plan.cells:
             _, script, *arguments = workers.cell_command(config, plan, cell, here)
@@ -317,12 +317,11 @@ def test_bad_input_stops_before_any_run(here: Study, changes: dict[str, str], me
     assert len(here.client.search_runs([here.experiment_id])) == before
 
 
-def test_a_source_of_more_languages_than_a_name_has_room_for_is_refused(tmp_path: Path) -> None:
+def test_a_source_of_more_languages_than_a_name_has_room_for_is_refused() -> None:
     names = tuple(letter * 32 for letter in "abcd")
-    data = DataOptions(data=str(save_tiny_corpora(tmp_path, names, sentences=2)))
-    assert pick_sources("sources", ("+".join(names[:3]),), data)
+    assert pick_sources("sources", ("+".join(names[:3]),), names, names)
     with pytest.raises(InputError, match="the joined name has 131 characters, more than 130"):
-        pick_sources("sources", ("+".join(names),), data)
+        pick_sources("sources", ("+".join(names),), names, names)
 
 
 @pytest.mark.parametrize(

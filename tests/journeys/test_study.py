@@ -38,7 +38,7 @@ from nertransfer.encoders import device, starts
 from nertransfer.registry import register as registration
 from nertransfer.registry import weights
 from nertransfer.registry.selection import Choice, choose
-from nertransfer.studies import costs, runner
+from nertransfer.studies import runner, timing
 from nertransfer.studies import study as studies
 from nertransfer.studies.executors import launch, local, workers
 from nertransfer.studies.rescoring import evaluate
@@ -694,20 +694,20 @@ def test_a_store_that_is_away_when_weights_are_stored_does_not_keep_a_study_from
     usual = MlflowClient.log_param
 
     def away_once(self: MlflowClient, run_id: str, key: str, value: str) -> object:
-        if key == f"{costs.REGISTRY}/1/end" and not asked:
+        if key == f"{timing.REGISTRY}/1/end" and not asked:
             asked.append(key)
             raise MlflowException("API request to somewhere failed with exception nobody answers")
         return usual(self, run_id, key, value)
 
     config = configuration(sources="aaa", seeds="0")
-    plan, _ = studies._prepare(config, costs.Timing())
+    plan, _ = studies._prepare(config, timing.Timing())
     made = MlflowClient(tracking_uri=fresh.uri, registry_uri=fresh.uri)
     patient: Any = PatientClient(lambda: made, fresh.uri, patience=60, pause=0.02)
     monkeypatch.setattr(MlflowClient, "log_param", away_once)
     monkeypatch.setattr(store, "HURRY_SECONDS", 0.0)
     study = dataclasses.replace(fresh, client=patient)
     studies._Complete(config, study, plan.cells)(plan.cells[0])
-    assert asked and not Claims(study, Owner.this_process()).is_taken(costs.REGISTRY)
+    assert asked and not Claims(study, Owner.this_process()).is_taken(timing.REGISTRY)
 
 
 @pytest.mark.parametrize(
@@ -725,7 +725,7 @@ def test_a_run_without_the_tags_that_say_what_it_is_counts_nowhere_and_its_cell_
     (run,) = finished_places(fresh).values()
     assert run.info.run_id != edited.info.run_id
     assert registration.register(fresh, finished_places(fresh), Path("work"))
-    plan, _ = studies._prepare(configuration(seeds="0", sources="aaa", epochs="2"), costs.Timing())
+    plan, _ = studies._prepare(configuration(seeds="0", sources="aaa", epochs="2"), timing.Timing())
     assert [one.info.run_id for one in finished_cells(fresh, plan.targets).values()] == [run.info.run_id]
 
 
