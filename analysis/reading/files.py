@@ -23,7 +23,7 @@ from nertransfer.scoring import vector_files
 from nertransfer.scoring.predicted_entities import from_text, to_bytes
 from nertransfer.scoring.scores import Entities
 from nertransfer.tracking import store_files
-from nertransfer.tracking.store import all_runs, client
+from nertransfer.tracking.store import FINISHED, all_runs, client
 
 EMBEDDING_COLUMNS = ["model", *CELL, "layers", "split", "used", "reason", "run_id", "ended"]
 
@@ -84,7 +84,7 @@ def embeddings(found: StudyResults, uri: str) -> tuple[pd.DataFrame, Iterator[Em
     those of the scores. The layers that most models have come first, starts before cells, seeds of a cell together.
     """
     server = client(uri, must_exist=True)
-    condition = f"tags.{schema.KIND} = '{schema.KIND_EMBEDDING}' and attributes.status = 'FINISHED'"
+    condition = f"tags.{schema.KIND} = '{schema.KIND_EMBEDDING}'{FINISHED}"
     runs = sorted(all_runs(server, found.experiment_id, condition), key=lambda r: (-r.info.end_time, r.info.run_id))
     reasons: dict[str, str] = {run.info.run_id: _stale(run, found) for run in runs}
     fit = [run for run in runs if not reasons[run.info.run_id]]

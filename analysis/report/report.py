@@ -188,7 +188,7 @@ def _languages(found: StudyResults, order: str) -> list[str]:
         return reading_order.language_order(found, order)
     first = matrices.axes(found.frame, found.plan, found.languages)
     start = next(iter(first))
-    return matrices.clustered(matrices.transfer_matrix(found.frame, start, *first[start]), found.languages)
+    return matrices.clustered(matrices.cube(found.frame, start, *first[start]).statistic("mean"), found.languages)
 
 
 def _corpora(data: DataOptions, found: StudyResults) -> tuple[dict[str, Corpus], str]:

@@ -92,34 +92,6 @@ def cube(
     return Cube([int(seed) for seed in seeds], sources, targets, values)
 
 
-def transfer_matrix(
-    frame: pd.DataFrame,
-    start: str,
-    sources: Sequence[str] | None = None,
-    targets: Sequence[str] | None = None,
-    *,
-    split: str = "test",
-    category: str = ALL,
-    measure: str = F1,
-    statistic: Statistic = "mean",
-    margins: bool = False,
-) -> pd.DataFrame:
-    """Rows source, columns target: percent (``n``: seeds), of one start.
-
-    ``margins`` adds the row and column ``avg``: the mean over the row or column, the diagonal
-    included; NaN where a number is missing from it. The sd of an average is the sd over seeds of
-    that average; its n counts the seeds that have the whole row or column.
-    """
-    found = cube(frame, start, sources, targets, split, category, measure)
-    if not margins:
-        return found.statistic(statistic)
-    matrix = found.with_averages().statistic(statistic)
-    if statistic != "mean":
-        return matrix
-    # the mean of the numbers shown, also where seeds are unequal
-    return with_average(found.statistic("mean"))
-
-
 def with_average(matrix: pd.DataFrame) -> pd.DataFrame:
     """The matrix with the row and column ``avg``; NaN over a row or column that is incomplete."""
     inner = matrix.to_numpy(float)

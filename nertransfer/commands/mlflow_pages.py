@@ -8,11 +8,11 @@ from nertransfer.core import schema
 from nertransfer.registry.aliases import champions
 from nertransfer.tracking import project, store_files, ui_links
 from nertransfer.tracking.addresses import is_served, public_uri
-from nertransfer.tracking.store import MlflowClient, Study
+from nertransfer.tracking.store import FINISHED, MlflowClient, Study
 
 SHOWN = 5
 """So many studies are listed beside the newest."""
-FINISHED_CELLS = f"tags.{schema.KIND} = '{schema.KIND_CELL}' and attributes.status = 'FINISHED'"
+FINISHED_CELLS = f"tags.{schema.KIND} = '{schema.KIND_CELL}'{FINISHED}"
 
 
 def overview(store: MlflowClient, server: str, how: str = "") -> str:

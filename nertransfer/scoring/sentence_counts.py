@@ -6,7 +6,7 @@ of zeros are left out, and the metadata says how many sentences every split has.
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -31,21 +31,30 @@ def to_bytes(found: Mapping[tuple[str, str], Counts]) -> bytes:
         for name in COLUMNS:
             parts[name].append(getattr(counts, name)[sentence, column].astype(np.int16))
     arrays = {name: np.concatenate(values) if values else np.empty(0, np.int16) for name, values in parts.items()}
-    places = list(found)
+    columns = named(list(found), arrays["place"], categories, arrays["category"])
+    columns |= {"sentence": pa.array(arrays["sentence"], pa.int32())}
+    columns |= {name: pa.array(arrays[name], pa.int16()) for name in COLUMNS}
+    return written(columns, SENTENCES, {place: len(counts.gold) for place, counts in found.items()})
 
-    def names(indices: np.ndarray, texts: list[str]) -> pa.Array:
-        return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int16()), pa.array(texts, pa.string()))
 
-    columns = {
-        "target": names(arrays["place"], [target for target, _ in places]).cast(pa.string()),
-        "split": names(arrays["place"], [split for _, split in places]).cast(pa.string()),
-        "category": names(arrays["category"], categories).cast(pa.string()),
-        "sentence": pa.array(arrays["sentence"], pa.int32()),
-        **{name: pa.array(arrays[name], pa.int16()) for name in COLUMNS},
-    }
-    sentences = {f"{target}.{split}": len(counts.gold) for (target, split), counts in found.items()}
-    table = pa.table(columns).replace_schema_metadata({SENTENCES: json.dumps(sentences).encode()})
+def named(
+    places: Sequence[tuple[str, str]], place: np.ndarray, categories: Sequence[str], category: np.ndarray
+) -> dict[str, pa.Array]:
+    """The columns `NAMES` of a file: of each row the index of its (target, split) and of its category."""
+
+    def names(indices: np.ndarray, texts: Sequence[str]) -> pa.Array:
+        coded = pa.DictionaryArray.from_arrays(pa.array(indices, pa.int16()), pa.array(texts, pa.string()))
+        return coded.cast(pa.string())
+
+    texts = ([target for target, _ in places], [split for _, split in places], categories)
+    return dict(zip(NAMES, map(names, (place, place, category), texts), strict=True))
+
+
+def written(columns: Mapping[str, pa.Array], what: bytes, sizes: Mapping[tuple[str, str], int]) -> bytes:
+    """The file with these columns; the metadata ``what`` has the size of every (target, split)."""
+    described = json.dumps({f"{target}.{split}": size for (target, split), size in sizes.items()})
     stream = io.BytesIO()
+    table = pa.table(dict(columns)).replace_schema_metadata({what: described.encode()})
     pq.write_table(table, stream, compression="zstd")
     return stream.getvalue()
 
@@ -53,7 +62,8 @@ def to_bytes(found: Mapping[tuple[str, str], Counts]) -> bytes:
 NAMES = ("target", "split", "category")
 
 
-def from_bytes(content: bytes) -> tuple[pa.Table, dict[str, int]]:
-    """The columns of a file, names as dictionaries, and the number of sentences by ``<target>.<split>``."""
+def from_bytes(content: bytes, what: bytes = SENTENCES) -> tuple[pa.Table, dict[str, int]]:
+    """The columns of a file, names as dictionaries, and the number of sentences, or ``what`` the metadata counts, by
+    ``<target>.<split>``."""
     table = pq.read_table(io.BytesIO(content), read_dictionary=list(NAMES), use_threads=False)
-    return table, json.loads(table.schema.metadata[SENTENCES])
+    return table, json.loads(table.schema.metadata[what])

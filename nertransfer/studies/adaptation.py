@@ -29,8 +29,8 @@ from nertransfer.encoders import starts
 from nertransfer.scoring.measurements import Measurements
 from nertransfer.tracking import store_files
 from nertransfer.tracking.claims import Owner
-from nertransfer.tracking.runs import configuration_params, deliver, kind_runs, known_epochs, log, open_run
-from nertransfer.tracking.store import Run, Study
+from nertransfer.tracking.runs import configuration_params, deliver, known_epochs, log, open_run
+from nertransfer.tracking.store import Run, Study, kind_runs
 from nertransfer.training import planted_starts
 from nertransfer.training.accelerator import make_accelerator
 from nertransfer.training.checkpoint import Checkpoint

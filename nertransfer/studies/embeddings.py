@@ -32,8 +32,8 @@ from nertransfer.scoring.measurements import Measurements
 from nertransfer.scoring.vector_files import EntityWords
 from nertransfer.studies.planning import catalogue_names, languages_to_load, pick
 from nertransfer.tracking import model_uris, runs, store_files
-from nertransfer.tracking.runs import configuration_params, deliver, kind_runs, log, log_values, open_run
-from nertransfer.tracking.store import Run, Study
+from nertransfer.tracking.runs import configuration_params, deliver, log, log_values, open_run
+from nertransfer.tracking.store import FINISHED, Run, Study, kind_runs
 from nertransfer.training.accelerator import make_accelerator
 from nertransfer.training.planted_starts import resolve_starts
 
@@ -103,10 +103,7 @@ def embed(config: EmbedConfig, study: Study) -> Outcome:
     accelerator = make_accelerator(Recipe(), config.run)
     outcome = Outcome()
     models = _named(config, study, accelerator) if config.models else _all(config, study, accelerator, outcome)
-    done = {
-        run.data.tags.get(schema.EMBEDDING_KEY)
-        for run in kind_runs(study, schema.KIND_EMBEDDING, " and attributes.status = 'FINISHED'")
-    }
+    done = {run.data.tags.get(schema.EMBEDDING_KEY) for run in kind_runs(study, schema.KIND_EMBEDDING, FINISHED)}
     number = sum(len(one.rows) for one in words.values())
     with progress_bar(len(models) * number, "embedding", "word") as bar:
         for model in models:

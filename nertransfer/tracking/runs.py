@@ -29,7 +29,7 @@ from nertransfer.tracking import claims, secrets
 from nertransfer.tracking.addresses import public_tags, public_uri
 from nertransfer.tracking.claims import Owner
 from nertransfer.tracking.current_cells import current_cells
-from nertransfer.tracking.store import Run, Study, impatient, inherited_run, study_runs
+from nertransfer.tracking.store import Run, Study, impatient, inherited_run, kind_runs, study_runs
 from nertransfer.training.cell import Cell, recipe_digest
 
 logger = logging.getLogger("nertransfer")
@@ -240,12 +240,6 @@ def known_epochs(client: MlflowClient, run_id: str) -> int:
 
 
 # --- what is there already -----------------------------------------------------------------------
-
-
-def kind_runs(study: Study, kind: str, condition: str = "") -> list[Run]:
-    """All runs of one kind in the study, oldest first; ``condition`` is a further MLflow filter."""
-    runs = study_runs(study, f"tags.{schema.KIND} = '{kind}'{condition}")
-    return sorted(runs, key=lambda run: (run.info.end_time or 0, run.info.start_time, run.info.run_id))
 
 
 def cell_runs(study: Study, status: str, condition: str = "") -> list[Run]:

@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import requests
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
+from mlflow.store.entities import PagedList
 from mlflow.tracking._tracking_service.utils import _SERVER_ARTIFACT_ROOT_ENV_VAR
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -43,7 +44,11 @@ PAUSE_SECONDS = 5.0
 ARTIFACTS = "mlruns"
 """MLflow's name of the folder with the files of runs and models."""
 
+FINISHED = " and attributes.status = 'FINISHED'"
+"""Ends the condition of a search for runs that have come to their end."""
+
 logger = logging.getLogger("nertransfer")
+Found = TypeVar("Found")
 
 
 def study_name(data: DataOptions, tracking: TrackingOptions, without: str = "") -> str:
@@ -365,16 +370,21 @@ def _trouble(uri: str, error: Exception) -> str:
 # --- whole lists -----------------------------------------------------------------------------
 
 
+def _over_all_pages(search: Callable[[str | None], PagedList[Found]]) -> list[Found]:
+    """All that is found; ``search`` gives the page of a token, at first of none."""
+    page = search(None)
+    found: list[Found] = list(page)
+    while page.token:
+        page = search(page.token)
+        found += page
+    return found
+
+
 def all_runs(client: MlflowClient, experiment_id: str, condition: str = "") -> list[Run]:
     """Every active run of an experiment that meets an MLflow filter, over all pages."""
-    runs: list[Run] = []
-    token: str | None = None
-    while True:
-        page = client.search_runs([experiment_id], condition, max_results=RUNS_PER_PAGE, page_token=token)
-        runs += page
-        token = page.token
-        if not token:
-            return runs
+    return _over_all_pages(
+        lambda token: client.search_runs([experiment_id], condition, max_results=RUNS_PER_PAGE, page_token=token)
+    )
 
 
 def study_runs(study: Study, condition: str = "") -> list[Run]:
@@ -383,31 +393,25 @@ def study_runs(study: Study, condition: str = "") -> list[Run]:
     return [] if experiment_id is None else all_runs(study.client, experiment_id, condition)
 
 
+def kind_runs(study: Study, kind: str, condition: str = "") -> list[Run]:
+    """All runs of one kind in the study, oldest first; ``condition`` is a further MLflow filter."""
+    runs = study_runs(study, f"tags.{schema.KIND} = '{kind}'{condition}")
+    return sorted(runs, key=lambda run: (run.info.end_time or 0, run.info.start_time, run.info.run_id))
+
+
 def all_models(client: MlflowClient) -> list[str]:
     """The name of every registered model, over all pages, sorted."""
-    names: list[str] = []
-    token: str | None = None
-    while True:
-        page = client.search_registered_models(page_token=token)
-        names += [model.name for model in page]
-        token = page.token
-        if not token:
-            return sorted(names)
+    found: list[RegisteredModel] = _over_all_pages(lambda token: client.search_registered_models(page_token=token))
+    return sorted(model.name for model in found)
 
 
 def all_versions(client: MlflowClient, name: str) -> list[ModelVersion]:
     """Every version of a registered model, over all pages; none where there is no such model."""
-    versions: list[ModelVersion] = []
-    token: str | None = None
     quote = '"' if "'" in name else "'"  # somebody else's model may be called anything
-    while True:
-        page = client.search_model_versions(
-            f"name = {quote}{name}{quote}", max_results=VERSIONS_PER_PAGE, page_token=token
-        )
-        versions += page
-        token = page.token
-        if not token:
-            return versions
+    condition = f"name = {quote}{name}{quote}"
+    return _over_all_pages(
+        lambda token: client.search_model_versions(condition, max_results=VERSIONS_PER_PAGE, page_token=token)
+    )
 
 
 def run_of_version(version: ModelVersion, client: MlflowClient) -> Run | None:

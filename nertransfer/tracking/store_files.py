@@ -21,7 +21,7 @@ from nertransfer.core import schema
 from nertransfer.core.errors import InputError
 from nertransfer.tracking import project
 from nertransfer.tracking.addresses import database_of, public_uri
-from nertransfer.tracking.store import MlflowClient, Study, as_patiently
+from nertransfer.tracking.store import FINISHED, MlflowClient, Study, as_patiently
 
 logger = logging.getLogger("nertransfer")
 
@@ -134,7 +134,7 @@ def displaced_study(study: Study) -> Displaced | None:
     """`displaced`, by the oldest finished cells of a study; None also where it has none."""
     if database_of(study.uri) is None or study.existing_id is None:
         return None
-    condition = f"tags.{schema.KIND} = '{schema.KIND_CELL}' and attributes.status = 'FINISHED'"
+    condition = f"tags.{schema.KIND} = '{schema.KIND_CELL}'{FINISHED}"
     runs = study.client.search_runs(
         [study.existing_id], condition, max_results=LOOKED_AT, order_by=["attributes.start_time ASC"]
     )
@@ -154,11 +154,6 @@ def tell(uri: str, address: str) -> None:
     """Say once that the store was moved or copied, where the address of something that is looked for says so."""
     if found := displaced(uri, address):
         tell_once(found)
-
-
-def forget() -> None:
-    """Say again what was said: for tests, which are many users in one process."""
-    _told.clear()
 
 
 def tell_once(found: Displaced) -> None:

@@ -19,7 +19,7 @@ from nertransfer.corpora import corpus
 from nertransfer.tracking import store_files
 from nertransfer.tracking.addresses import database_of
 from nertransfer.tracking.current_cells import current_cells, current_few_shot_cells
-from nertransfer.tracking.store import MlflowClient, Run, Study, find_study, study_runs
+from nertransfer.tracking.store import FINISHED, MlflowClient, Run, Study, find_study, kind_runs
 
 logger = logging.getLogger("nertransfer")
 OfStudy = TypeVar("OfStudy", AnalyseConfig, EmbedConfig, RankConfig, RegisterConfig)
@@ -84,13 +84,7 @@ def recorded(runs: Iterable[Run]) -> Recorded | None:
 
 def of_study(study: Study) -> Recorded | None:
     """What a study was run on: by its latest run of the whole, else by its latest cell."""
-    return recorded(_runs(study, schema.KIND_STUDY)) or recorded(_runs(study, schema.KIND_CELL))
-
-
-def _runs(study: Study, kind: str, condition: str = "") -> list[Run]:
-    """Runs of a kind, oldest first."""
-    runs = study_runs(study, f"tags.{schema.KIND} = '{kind}'{condition}")
-    return sorted(runs, key=lambda run: (run.info.end_time or 0, run.info.start_time, run.info.run_id))
+    return recorded(kind_runs(study, schema.KIND_STUDY)) or recorded(kind_runs(study, schema.KIND_CELL))
 
 
 def places(data: str, uri: str) -> list[Path]:
@@ -168,8 +162,8 @@ def check(given: DataOptions, known: Mapping[str, str], whose: str) -> None:
 
 def known_digests(study: Study) -> dict[str, str]:
     """The digest of every language's corpus that the study's cells met; of several runs of a cell that which counts."""
-    finished = _runs(study, schema.KIND_CELL, " and attributes.status = 'FINISHED'")
-    studies = _runs(study, schema.KIND_STUDY)
+    finished = kind_runs(study, schema.KIND_CELL, FINISHED)
+    studies = kind_runs(study, schema.KIND_STUDY)
     few_shot = current_few_shot_cells(finished, studies).values()
     return digests_of([*few_shot, *current_cells(finished, studies).values()])
 

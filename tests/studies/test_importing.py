@@ -204,8 +204,8 @@ def test_means_and_deviations_over_seeds_are_those_of_the_reported_values(sample
             values.setdefault((start, source, target), []).append(reported(path)[0]["f1"])
     assert len(values) == 30 and {len(seeds) for seeds in values.values()} == {5}
     for start in ("base", "swa", "hau", "wol"):
-        of_start = [matrices.transfer_matrix(found.frame, start, statistic=name) for name in ("mean", "sd", "n")]
-        mean, sd, n = of_start
+        cube = matrices.cube(found.frame, start)
+        mean, sd, n = (cube.statistic(name) for name in ("mean", "sd", "n"))
         sources = {source for name, source, _ in values if name == start}
         assert set(mean.index) == sources and set(mean.columns) == set(LANGUAGES)
         for source in sources:

@@ -16,8 +16,8 @@ from nertransfer.core.errors import InputError
 from nertransfer.core.options import Recipe, RunOptions
 from nertransfer.studies.embeddings import embed
 from nertransfer.studies.runner import train
-from nertransfer.tracking.runs import cell_runs, kind_runs
-from nertransfer.tracking.store import Run, Study
+from nertransfer.tracking.runs import cell_runs
+from nertransfer.tracking.store import Run, Study, kind_runs
 from nertransfer.training.accelerator import make_accelerator
 
 LANGUAGES = ("aaa", "bbb", "ccc")

@@ -57,7 +57,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def moved(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Such a folder elsewhere, of which the old place is no longer there."""
-    store_files.forget()
+    store_files._told.clear()
     new = tmp_path / "new"
     shutil.copytree(made, new)
     away = made.with_name("away")
@@ -71,7 +71,7 @@ def moved(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def copied(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of such a folder, whose original is still there."""
-    store_files.forget()
+    store_files._told.clear()
     shutil.copytree(made, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     return tmp_path / "copy"

@@ -27,8 +27,8 @@ from nertransfer.corpora import corpus
 from nertransfer.serving import export as exports
 from nertransfer.studies.rescoring import settled as settled_model
 from nertransfer.tracking import study_data
-from nertransfer.tracking.runs import configuration_params, kind_runs
-from nertransfer.tracking.store import MlflowClient, Study, client
+from nertransfer.tracking.runs import configuration_params
+from nertransfer.tracking.store import MlflowClient, Study, client, kind_runs
 
 OF_STUDIES = (AnalyseConfig, RankConfig, EmbedConfig, RegisterConfig)
 

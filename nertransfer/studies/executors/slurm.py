@@ -31,8 +31,8 @@ from nertransfer.studies.executors.slurm_task import Task
 from nertransfer.studies.runner import DELIVERED, RAN, Outcome, claim_name
 from nertransfer.tracking import claims, project
 from nertransfer.tracking.claims import Claims, Owner
-from nertransfer.tracking.runs import is_scored, kind_runs, place_in_store
-from nertransfer.tracking.store import Run, Study
+from nertransfer.tracking.runs import is_scored, place_in_store
+from nertransfer.tracking.store import Run, Study, kind_runs
 from nertransfer.training.cell import Cell
 
 logger = logging.getLogger("nertransfer")

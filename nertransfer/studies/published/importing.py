@@ -30,14 +30,13 @@ from nertransfer.tracking.runs import (
     cell_runs,
     configuration_params,
     deliver,
-    kind_runs,
     log,
     log_values,
     mark_as_asked,
     mark_dead_runs_killed,
     open_run,
 )
-from nertransfer.tracking.store import Run, Study
+from nertransfer.tracking.store import FINISHED, Run, Study, kind_runs
 from nertransfer.training.cell import recipe_digest
 
 logger = logging.getLogger("nertransfer")
@@ -287,7 +286,7 @@ def _summarise(
     }
     params = {name: ",".join(map(str, values)) for name, values in axes.items()}
     digest = hashlib.sha256(repr((sorted(params.items()), sorted(tables.items()))).encode()).hexdigest()[:16]
-    earlier = kind_runs(study, schema.KIND_STUDY, " and attributes.status = 'FINISHED'")
+    earlier = kind_runs(study, schema.KIND_STUDY, FINISHED)
     if earlier and earlier[-1].data.tags.get(schema.IMPORTED) == digest:
         return
     tags = {schema.IMPORTED: digest}

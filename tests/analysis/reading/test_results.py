@@ -46,7 +46,7 @@ def test_every_score_comes_back(store: Store) -> None:
     assert found.planned and found.families == made.FAMILIES
     assert found.languages == list(made.LANGUAGES)  # as the study names them
     assert found.warnings == []
-    mean = matrices.transfer_matrix(frame, "base", found.languages, found.languages, margins=True)
+    mean = matrices.cube(frame, "base", found.languages, found.languages).statistic("mean")
     golden = 100 * statistics.mean(made.f1("base", "aaa", seed, "zed") for seed in made.SEEDS)
     assert mean.loc["aaa", "zed"] == pytest.approx(golden)
 

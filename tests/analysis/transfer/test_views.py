@@ -168,8 +168,9 @@ def test_another_order_of_languages_moves_rows_and_columns_and_no_number(order: 
 
 
 def test_the_means_of_a_view_are_those_of_the_frame(published: StudyResults) -> None:
-    whole = matrices.transfer_matrix(published.frame, "swa", NINE, NINE)
+    whole = matrices.cube(published.frame, "swa", NINE, NINE).statistic("mean")
     own = published.frame[published.frame["start"] == published.frame["source"]]
-    for name, wanted in (("swa", whole), ("own", matrices.transfer_matrix(own.assign(start="x"), "x", NINE, NINE))):
+    of_own = matrices.cube(own.assign(start="x"), "x", NINE, NINE).statistic("mean")
+    for name, wanted in (("swa", whole), ("own", of_own)):
         shown = views_of(published)[name].cube("test").statistic("mean")
         pd.testing.assert_frame_equal(shown, wanted, check_exact=True)
