@@ -16,7 +16,7 @@ from analysis.errors.buckets import setting_of
 from analysis.errors.entities import Tagged
 from analysis.errors.kinds import KINDS, MOST, Errors, Wrong, kinds_of_wrong
 from analysis.report.html import page
-from analysis.report.html.page_data import Column, Listing
+from analysis.report.html.page_data import Column, Listing, usual
 from nertransfer.core.grid import Place
 from nertransfer.corpora.corpus import Corpus
 from nertransfer.corpora.languages import LANGUAGES
@@ -35,10 +35,7 @@ EXAMPLE_COLUMNS = [
 BUCKET_COLUMNS = [
     Column("attribute", "attribute"),
     Column("bucket", "bucket"),
-    Column("f1", "F1", "percent"),
-    Column("low", "95 % from", "percent"),
-    Column("high", "to", "percent"),
-    Column("n_seeds", "seeds", "count"),
+    *usual("f1", "low", "high", "n_seeds"),
 ]
 KIND_COLUMNS = [
     Column("correct", "correct", "number"),
@@ -182,8 +179,7 @@ def _listings(target: str, reference: str, found: Tagged, tables: Errors) -> Seq
             f"F1 by kind of entity, start {reference}",
             buckets,
             [
-                Column("start", "start"),
-                Column("source", "source"),
+                *usual("start", "source"),
                 *BUCKET_COLUMNS,
                 Column("gold", "gold", "count", "entities in the bucket"),
             ],

@@ -24,6 +24,25 @@ class Column:
     help: str = ""
 
 
+_USUAL = {
+    column.name: column
+    for column in (
+        *(Column(name, name) for name in ("start", "source", "target", "setting", "language", "category")),
+        Column("f1", "F1", "percent"),
+        Column("sd", "sd", "percent"),
+        Column("low", "95 % from", "percent"),
+        Column("high", "to", "percent"),
+        Column("n_pairs", "pairs", "count"),
+        Column("n_seeds", "seeds", "count"),
+    )
+}
+
+
+def usual(*names: str) -> list[Column]:
+    """The columns of these names as most listings have them; F1, its sd and interval in percent."""
+    return [_USUAL[name] for name in names]
+
+
 @dataclass(frozen=True)
 class Listing:
     """A table that can be sorted and downloaded. ``file`` is the CSV with all of it; NaN is shown as n/a."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from analysis.report.html.page_data import Column, Listing, Picture, Section, pictured
+from analysis.report.html.page_data import Column, Listing, Picture, Section, pictured, usual
 from analysis.report.study_analysis import SPLIT, Computed
 from analysis.statistics.tables import listing, number
 from analysis.transfer import beyond_one_source, inference
@@ -55,15 +55,10 @@ def best(computed: Computed) -> Section | None:
     chance = ranks.rename(columns={"source": "best_source"})[[*keys, "best_source", "best_probability"]]
     best = computed.best.merge(chance, how="left", on=[*keys, "best_source"])
     columns = [
-        Column("start", "start"),
-        Column("target", "target"),
+        *usual("start", "target"),
         Column("best_source", "best source"),
         Column("best_probability", "chance that it is", "share", f"share of resamples, {computed.interval}"),
-        Column("f1", "F1", "percent"),
-        Column("low", "95 % from", "percent"),
-        Column("high", "to", "percent"),
-        Column("sd", "sd", "percent"),
-        Column("n_seeds", "seeds", "count"),
+        *usual("f1", "low", "high", "sd", "n_seeds"),
         Column("runner_up", "runner-up"),
         Column("difference", "ahead by", "points"),
         Column("in_language_f1", "own data", "percent", "F1 with train data of the target itself"),
@@ -72,9 +67,7 @@ def best(computed: Computed) -> Section | None:
     top = ranks.sort_values([*keys, "best_probability"], ascending=[True, True, False], kind="stable")
     top = top.groupby(keys, sort=False).head(LISTED_RANKS).reset_index(drop=True)
     rank_columns = [
-        Column("start", "start"),
-        Column("target", "target"),
-        Column("source", "source"),
+        *usual("start", "target", "source"),
         Column("best_probability", "chance of being best", "share"),
         Column("mean_rank", "mean rank", "number"),
         Column("rank_low", "rank from", "number"),  # of equals the mean of their ranks
@@ -104,10 +97,7 @@ def best(computed: Computed) -> Section | None:
         relation_columns = [
             Column("start", "start"),
             Column("relation", "languages"),
-            Column("f1", "F1", "percent"),
-            Column("sd", "sd", "percent"),
-            Column("n_pairs", "pairs", "count"),
-            Column("n_seeds", "seeds", "count"),
+            *usual("f1", "sd", "n_pairs", "n_seeds"),
         ]
         title = "Zero-shot F1 by relatedness"
         listings.append(Listing("relation", title, computed.relations, relation_columns, "by_relation.csv"))
@@ -116,10 +106,7 @@ def best(computed: Computed) -> Section | None:
 
 def _start_averages(computed: Computed) -> Listing:
     columns = [
-        Column("start", "start"),
-        Column("f1", "F1", "percent"),
-        Column("low", "95 % from", "percent"),
-        Column("high", "to", "percent"),
+        *usual("start", "f1", "low", "high"),
         Column("n_pairs", "pairs", "count", "of source and target that all starts have; others may differ"),
         Column("n_seeds", "seeds", "count"),
         Column("difference", f"minus {computed.reference}", "points"),
@@ -136,11 +123,7 @@ def several(computed: Computed) -> Section | None:
     if not len(table):
         return None
     columns = [
-        Column("start", "start"),
-        Column("source", "source"),
-        Column("target", "target"),
-        Column("setting", "setting"),
-        Column("f1", "F1", "percent"),
+        *usual("start", "source", "target", "setting", "f1"),
         Column("best_part", "best of its languages"),
         Column("best_part_f1", "F1", "percent"),
         Column("difference", "difference", "points"),
@@ -201,9 +184,7 @@ def few_shot(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
         Column("sentences", "sentences", "count"),
         Column("f1", "F1", "percent"),
         Column("low", "95 % from", "percent", "Student's t over seeds"),
-        Column("high", "to", "percent"),
-        Column("sd", "sd", "percent"),
-        Column("n_seeds", "seeds", "count"),
+        *usual("high", "sd", "n_seeds"),
     ]
     worth = [
         *names,

@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.embeddings.alignment import ALIGNMENT, Representations
 from analysis.errors.buckets import NO_SEED
 from analysis.report.html import error_pages
-from analysis.report.html.page_data import Column, Listing, Section, pictured
+from analysis.report.html.page_data import Column, Listing, Section, pictured, usual
 from analysis.report.study_analysis import SPLIT, Computed
 from analysis.statistics.tables import listing, number, p_text
 from analysis.transfer import matrices
@@ -39,8 +39,7 @@ def overlap(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
     ]
     shown = computed.overlap.associations.dropna(subset=["r"])
     exposure = [
-        Column("language", "language"),
-        Column("category", "category"),
+        *usual("language", "category"),
         Column("seen", "seen in train", "count"),
         Column("entities", "test entities", "count"),
         Column("fraction", "share", "share"),
@@ -183,15 +182,13 @@ def errors(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
         return None
     found = computed.errors.tables
     buckets = [
-        Column("start", "start"),
-        Column("setting", "setting"),
+        *usual("start", "setting"),
         *error_pages.BUCKET_COLUMNS,
         Column("n_pairs", "pairs", "count", "pairs of source and target with gold entities in the bucket"),
         Column("gold", "entities", "count", "gold, over all these pairs"),
     ]
     kinds = [
-        Column("start", "start"),
-        Column("setting", "setting"),
+        *usual("start", "setting"),
         Column("scores", "scores", "count"),
         *error_pages.KIND_COLUMNS,
     ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.report.html.page_data import Column, Listing, Section
+from analysis.report.html.page_data import Column, Listing, Section, usual
 from analysis.report.study_analysis import SPLIT, Computed
 from analysis.statistics import mixed_model
 from analysis.statistics.tables import listing, number
@@ -15,13 +15,7 @@ from nertransfer.core.text import count
 
 def categories(computed: Computed) -> Section:
     columns = [
-        Column("category", "category"),
-        Column("start", "start"),
-        Column("setting", "setting"),
-        Column("f1", "F1", "percent"),
-        Column("sd", "sd", "percent"),
-        Column("n_pairs", "pairs", "count"),
-        Column("n_seeds", "seeds", "count"),
+        *usual("category", "start", "setting", "f1", "sd", "n_pairs", "n_seeds"),
     ]
     own = [
         Column("language", "language"),
@@ -33,14 +27,11 @@ def categories(computed: Computed) -> Section:
         Column("difference", f"minus {BASE}", "points"),
     ]
     modes = [
-        Column("start", "start"),
-        Column("setting", "setting"),
-        Column("f1", "F1", "percent"),
+        *usual("start", "setting", "f1"),
         Column("strict_f1", "strict", "percent", "invalid tags belong to no entity"),
         Column("span_f1", "spans", "percent", "first and last word alone, any category"),
         Column("invalid_percent", "invalid tags, % of words", "number"),
-        Column("n_pairs", "pairs", "count"),
-        Column("n_seeds", "seeds", "count"),
+        *usual("n_pairs", "n_seeds"),
     ]
     return Section(
         "categories",
@@ -77,9 +68,7 @@ def modes_table(computed: Computed) -> pd.DataFrame:
 
 def certainty(computed: Computed) -> Section:
     differences = [
-        Column("start", "start"),
-        Column("source", "source"),
-        Column("target", "target"),
+        *usual("start", "source", "target"),
         Column("difference", f"minus {computed.reference}", "points"),
         Column("low", "95 % from", "points"),
         Column("high", "to", "points"),
@@ -87,8 +76,7 @@ def certainty(computed: Computed) -> Section:
         Column("p_holm", "p (Holm)", "p", "over all pairs of that start"),
     ]
     seeds = [
-        Column("start", "start"),
-        Column("setting", "setting"),
+        *usual("start", "setting"),
         Column("sd", "sd over seeds", "percent"),
         *(Column(f"seeds_for_{d}_points", f"{d} points", "count") for d in (1, 2, 3, 5)),
     ]
