@@ -131,56 +131,61 @@ def compute(
 # --- from one language to another ---------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Words:
+    """The words of a language: (words, size) ``vectors``, the category of each, all ``categories``, (resamples, words)
+    ``draws``, and (1, categories, size) ``centres`` of the categories."""
+
+    vectors: np.ndarray
+    groups: np.ndarray
+    categories: list[str]
+    draws: np.ndarray
+    centres: np.ndarray
+
+    def resampled(self) -> np.ndarray:
+        """(resamples, categories, size) centres of the categories."""
+        return geometry.resampled_centres(self.vectors, self.groups, self.categories, self.draws)
+
+
 def _pairs(one: Embedded, languages: Sequence[str]) -> dict[tuple[str, str], _Pair]:
     """Alignment by (source, target): a start's from every language, a cell's from the one it is fine-tuned on."""
     there = [language for language in languages if language in one.languages]
-    parts = {}
+    parts: dict[str, _Words] = {}
     for language in there:
         groups = one.categories(language)
         names = sorted(set(groups))
         draws = sentence_draws(one.words, language, RESAMPLES)
         vectors = one.vectors[one.rows(language)]
         once = geometry.resampled_centres(vectors, groups, names, np.ones((1, len(vectors)), np.float32))
-        parts[language] = (vectors, groups, names, draws, once)
+        parts[language] = _Words(vectors, groups, names, draws, once)
     found = {}
     for source in there if one.source is None else [x for x in there if x == one.source]:
-        vectors, groups, names, draws, once = parts[source]
-        resampled = geometry.resampled_centres(vectors, groups, names, draws)
+        resampled = parts[source].resampled()
         for target in there:
-            found[source, target] = _pair(names, once, resampled, *parts[target], own=source == target)
+            found[source, target] = _pair(parts[source], resampled, parts[target], own=source == target)
     return found
 
 
-def _pair(
-    source_names: list[str],
-    source: np.ndarray,
-    source_resampled: np.ndarray,
-    vectors: np.ndarray,
-    groups: np.ndarray,
-    names: list[str],
-    draws: np.ndarray,
-    target: np.ndarray,
-    own: bool,
-) -> _Pair:
+def _pair(source: _Words, source_resampled: np.ndarray, target: _Words, own: bool) -> _Pair:
     """Alignment over the categories that both languages have. Within one language, without intervals."""
-    both = [name for name in source_names if name in names]
+    both = [name for name in source.categories if name in target.categories]
     nothing = np.full(RESAMPLES, np.nan)
-    mine = np.isin(groups, both)
-    gold = np.array([both.index(name) for name in groups[mine]], dtype=np.int64)
+    mine = np.isin(target.groups, both)
+    vectors = target.vectors[mine]
+    gold = np.array([both.index(name) for name in target.groups[mine]], dtype=np.int64)
     if len(both) < 2:
-        return _Pair(np.nan, nothing, np.nan, nothing, int(mine.sum()))
+        return _Pair(np.nan, nothing, np.nan, nothing, len(vectors))
     if own:
-        return _Pair(geometry.own_centre(vectors[mine], gold, len(both)), nothing, np.nan, nothing, int(mine.sum()))
-    here, there = [source_names.index(name) for name in both], [names.index(name) for name in both]
+        return _Pair(geometry.own_centre(vectors, gold, len(both)), nothing, np.nan, nothing, len(vectors))
+    here, there = ([one.categories.index(name) for name in both] for one in (source, target))
     # a resample without a word of a category has no centre for it: far away, never the nearest
     from_centres = np.nan_to_num(source_resampled[:, here], nan=1e6)
-    target_resampled = geometry.resampled_centres(vectors, groups, names, draws)[:, there]
     return _Pair(
-        float(geometry.nearest_centre(vectors[mine], gold, source[:, here])[0]),
-        geometry.nearest_centre(vectors[mine], gold, from_centres, draws[:, mine]),
-        float(geometry.mean_distance(source[:, here], target[:, there])[0]),
-        geometry.mean_distance(source_resampled[:, here], target_resampled),
-        int(mine.sum()),
+        float(geometry.nearest_centre(vectors, gold, source.centres[:, here])[0]),
+        geometry.nearest_centre(vectors, gold, from_centres, target.draws[:, mine]),
+        float(geometry.mean_distance(source.centres[:, here], target.centres[:, there])[0]),
+        geometry.mean_distance(source_resampled[:, here], target.resampled()[:, there]),
+        len(vectors),
     )
 
 
@@ -191,21 +196,8 @@ def _alignment(pairs: Mapping, names: Mapping) -> pd.DataFrame:
         for (source, target), pair in by_pair.items():
             bounds = geometry.interval(pair.accuracy, pair.resampled, 0, 1)
             reach = geometry.interval(pair.distance, pair.resampled_distance, 0)
-            rows.append(
-                (
-                    names[key],
-                    start,
-                    stage,
-                    seed,
-                    source,
-                    target,
-                    pair.accuracy,
-                    *bounds,
-                    pair.distance,
-                    *reach,
-                    pair.words,
-                )
-            )
+            place = names[key], start, stage, seed, source, target
+            rows.append((*place, pair.accuracy, *bounds, pair.distance, *reach, pair.words))
     table = pd.DataFrame(rows, columns=ALIGNMENT_COLUMNS)
     return table.astype({"seed": "Int64"})
 

@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlflow.entities import LoggedModel
@@ -97,17 +98,17 @@ def register(
     missing = without_weights(study, cells, work_dir, selection_split)
     if missing:
         raise InputError(nowhere(missing, work_dir))
-    changes: list[Change] = []
     by_source = {choice.source: [c for c in choices if c.source == choice.source] for choice in choices}
     with progress_bar(len(choices), "registering", "model") as bar:
+        job = _Job(study, cells, work_dir, frozenset(replace), corpora, bar)
         for source, of_source in by_source.items():
             name = schema.model_name(source)
             try:
                 with sole(study.client, name):
-                    _register_source(study, cells, of_source, work_dir, frozenset(replace), corpora, bar, changes)
+                    _register_source(job, of_source)
             except Exception as error:
-                changes.append(_failure(name, "its aliases are not moved", error))
-    return changes
+                job.changes.append(_failure(name, "its aliases are not moved", error))
+    return job.changes
 
 
 def _left(study: Study) -> str:
@@ -141,44 +142,49 @@ def sole(client: MlflowClient, name: str) -> Iterator[None]:
         yield
 
 
-def _register_source(
-    study: Study,
-    cells: Mapping[Place, Run],
-    choices: Sequence[Choice],
-    work_dir: Path,
-    replace: frozenset[str],
-    corpora: Mapping[str, Corpus] | None,
-    bar: tqdm,
-    changes: list[Change],
-) -> None:
+@dataclass(frozen=True)
+class _Job:
+    """What `register` is given; ``changes`` so far, and the progress ``bar``."""
+
+    study: Study
+    cells: Mapping[Place, Run]
+    work_dir: Path
+    replace: frozenset[str]
+    corpora: Mapping[str, Corpus] | None
+    bar: tqdm
+    changes: list[Change] = field(default_factory=list)
+
+
+def _register_source(job: _Job, choices: Sequence[Choice]) -> None:
     """`register` for the starts of one source, while nobody else changes its registered model; adds to ``changes``."""
+    study, changes = job.study, job.changes
     name = schema.model_name(choices[0].source)
     existing = all_versions(study.client, name)
     versions: list[tuple[Choice, ModelVersion]] = []
     failed: list[Choice] = []
     for choice in choices:
         changes += [Change(name, text, held=True) for text in not_compared(choice)]
-        rivals = [cells[choice.start, choice.source, seed] for seed in choice.compared]
+        rivals = [job.cells[choice.start, choice.source, seed] for seed in choice.compared]
         try:
             version = _version_of(choice, existing)
             if version is not None:
-                version, said = _looked_after(study, choice, version, work_dir)
+                version, said = _looked_after(study, choice, version, job.work_dir)
                 changes += said
             if version is None:
-                version = _add_version(study, choice, work_dir, first=not existing)
+                version = _add_version(study, choice, job.work_dir, first=not existing)
                 existing.append(version)
-                _describe(study, choice, version, rivals, corpora)
+                _describe(study, choice, version, rivals, job.corpora)
                 changes.append(Change(name, f"version {version.version} is {choice.words}"))
-            elif _describe(study, choice, version, rivals, corpora):
+            elif _describe(study, choice, version, rivals, job.corpora):
                 changes.append(Change(name, f"version {version.version} now says: {choice.words}"))
             versions.append((choice, version))
         except Exception as error:
             failed.append(choice)
             changes.append(_failure(name, f"start {choice.start} is not registered", error))
-        bar.update()
+        job.bar.update()
     if not versions:
         return
-    alike, left_out = _on_newest_corpus(cells, versions)
+    alike, left_out = _on_newest_corpus(job.cells, versions)
     changes += [Change(name, text, held=True) for text in left_out]
     champion = min(alike, key=lambda cv: _order(cv[0]))
     wanted = {schema.start_alias(c.start): (c, v) for c, v in versions} | {schema.CHAMPION: champion}
@@ -188,7 +194,7 @@ def _register_source(
         why = f"start {', '.join(better)} scored better but could not be registered"
         changes.append(Change(name, f"alias {schema.CHAMPION} not moved: {why}", held=True))
     weights = {c.start: c.run.data.tags[schema.START_FINGERPRINT] for c in choices}
-    changes += move_aliases(study, name, wanted, weights, replace)
+    changes += move_aliases(study, name, wanted, weights, job.replace)
 
 
 def _order(choice: Choice) -> tuple[float, str]:

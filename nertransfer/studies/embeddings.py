@@ -3,8 +3,8 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +64,21 @@ class Model:
         return {schema.MODEL: self.name} | {n: self.run.data.tags[n] for n in names if n in self.run.data.tags}
 
 
+@dataclass(frozen=True)
+class Work:
+    """What all models of a call have in common; ``words`` of the targets, by language."""
+
+    config: EmbedConfig
+    study: Study
+    accelerator: Accelerator
+    targets: Mapping[str, Corpus]
+    words: Mapping[str, EntityWords]
+
+    @property
+    def work_dir(self) -> Path:
+        return Path(self.config.data.work_dir)
+
+
 @dataclass
 class Outcome:
     """Names of the models: ``embedded`` now, ``found`` done already, ``absent`` with the reason."""
@@ -100,19 +115,18 @@ def embed(config: EmbedConfig, study: Study) -> Outcome:
     words = {name: vector_files.entity_words(corpus.splits[config.split]) for name, corpus in targets.items()}
     if not any(len(one.rows) for one in words.values()):
         raise InputError(f"split={config.split}: no entity in {', '.join(targets)}", "split")
-    accelerator = make_accelerator(Recipe(), config.run)
-    outcome = Outcome()
-    models = _named(config, study, accelerator) if config.models else _all(config, study, accelerator, outcome)
+    work, outcome = Work(config, study, make_accelerator(Recipe(), config.run), targets, words), Outcome()
+    models = _named(work) if config.models else _all(work, outcome)
     done = {run.data.tags.get(schema.EMBEDDING_KEY) for run in kind_runs(study, schema.KIND_EMBEDDING, FINISHED)}
     number = sum(len(one.rows) for one in words.values())
     with progress_bar(len(models) * number, "embedding", "word") as bar:
         for model in models:
-            key = _key(model, config, targets)
+            key = _key(model, work)
             if key in done:
                 outcome.found.append(model.name)
                 bar.update(number)
             else:
-                _embed(model, key, config, study, targets, words, accelerator, bar)
+                _embed(model, key, work, bar)
                 outcome.embedded.append(model.name)
                 done.add(key)
     return outcome
@@ -121,19 +135,19 @@ def embed(config: EmbedConfig, study: Study) -> Outcome:
 # --- which models ------------------------------------------------------------------------------
 
 
-def _named(config: EmbedConfig, study: Study, accelerator: Accelerator) -> list[Model]:
-    models = []
-    for text in config.models:
-        run = model_uris.run_of(text, study.client)
+def _named(work: Work) -> list[Model]:
+    models, client = [], work.study.client
+    for text in work.config.models:
+        run = model_uris.run_of(text, client)
         if run is not None:
             models.append(_cell(run))
         elif text.startswith("models:/"):
             # it is loaded once more, and the alias may move meanwhile
-            address = model_uris.pinned(text, study.client)
-            with model_uris.local_copy(address, study.client, Path(config.data.work_dir)) as start:
+            address = model_uris.pinned(text, client)
+            with model_uris.local_copy(address, client, work.work_dir) as start:
                 models.append(Model(text, address, starts.identify(start).digest))
         else:
-            models.append(_start(text, config, accelerator))
+            models.append(_start(text, work))
     return models
 
 
@@ -141,25 +155,26 @@ def _cell(run: Run) -> Model:
     return Model(run.info.run_name, f"runs:/{run.info.run_id}", run.data.tags[schema.CELL_KEY], run)
 
 
-def _start(text: str, config: EmbedConfig, accelerator: Accelerator) -> Model:
-    start = resolve_starts((text,), config.data, lambda: accelerator)[0]
+def _start(text: str, work: Work) -> Model:
+    start = resolve_starts((text,), work.config.data, lambda: work.accelerator)[0]
     return Model(start.name, text, starts.identify(start).digest, start=start)
 
 
-def _all(config: EmbedConfig, study: Study, accelerator: Accelerator, outcome: Outcome) -> list[Model]:
+def _all(work: Work, outcome: Outcome) -> list[Model]:
     """The starts of the study and its cells; those that are not at hand are told to ``outcome``."""
+    study = work.study
     cells = runs.finished_places(study)
     if not cells:
         raise InputError(f"study {study.name!r} has no finished cell: name the models to embed", "models")
     models = []
-    for name, text in _starts_of(config, cells).items():
+    for name, text in _starts_of(work.config, cells).items():
         try:
-            models.append(_start(text, config, accelerator))
+            models.append(_start(text, work))
         except InputError as error:
             outcome.absent[name] = str(error)
     for place in sorted(cells):
         run = cells[place]
-        if cell_weights.has_weights(study, run, Path(config.data.work_dir)):
+        if cell_weights.has_weights(study, run, work.work_dir):
             models.append(_cell(run))
         else:
             outcome.absent[run.info.run_name] = GONE
@@ -180,7 +195,8 @@ def _starts_of(config: EmbedConfig, cells: Mapping[Place, Run]) -> dict[str, str
 # --- one model -----------------------------------------------------------------------------------
 
 
-def _key(model: Model, config: EmbedConfig, targets: Mapping[str, Corpus]) -> str:
+def _key(model: Model, work: Work) -> str:
+    config = work.config
     parts = {
         "version": EMBEDDING_VERSION,
         "tags": model.tags,
@@ -188,32 +204,16 @@ def _key(model: Model, config: EmbedConfig, targets: Mapping[str, Corpus]) -> st
         "window": Recipe.max_length,
         "layers": sorted(config.layers),
         "stored": config.stored_words,
-        "words": {name: corpus.splits[config.split].digest for name, corpus in targets.items()},
+        "words": {name: corpus.splits[config.split].digest for name, corpus in work.targets.items()},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-@contextmanager
-def _loaded(model: Model, config: EmbedConfig, study: Study) -> Iterator[starts.Start]:
-    if model.start is not None:
-        yield model.start
-        return
-    with model_uris.local_copy(model.text, study.client, Path(config.data.work_dir)) as start:
-        yield start
-
-
-def _embed(
-    model: Model,
-    key: str,
-    config: EmbedConfig,
-    study: Study,
-    targets: Mapping[str, Corpus],
-    words: Mapping[str, EntityWords],
-    accelerator: Accelerator,
-    bar: tqdm,
-) -> None:
+def _embed(model: Model, key: str, work: Work, bar: tqdm) -> None:
+    config, study, targets, words, accelerator = work.config, work.study, work.targets, work.words, work.accelerator
     began = time.perf_counter()
-    with _loaded(model, config, study) as start:
+    tracked = model_uris.local_copy(model.text, study.client, work.work_dir)
+    with nullcontext(model.start) if model.start is not None else tracked as start:
         encoder, tokenizer = starts.load_encoder(start), starts.load_tokenizer(start)
     check_layers(encoder, config.layers)
     window = starts.window(encoder, tokenizer)
