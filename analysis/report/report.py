@@ -79,10 +79,10 @@ def write(config: AnalyseConfig) -> Path:
     published = config.style == "published"
     models, embedded = reading_files.embeddings(found, uri)
     with progress_bar(int(models["used"].sum()), "embeddings", "model", show=bool(len(models))) as bar:
-        done = study_analysis.compute(
-            found, shown, reference, counts, corpora or without, reading_files.import_tables(found, uri), published,
-            config.selection_split, (models, _counted(embedded, bar)) if len(models) else None,
-        )  # fmt: skip
+        beside = study_analysis.Beside(counts, corpora or without, reading_files.import_tables(found, uri))
+        if len(models):
+            beside = replace(beside, embedded=(models, _counted(embedded, bar)))
+        done = study_analysis.compute(found, shown, reference, beside, published, config.selection_split)
     drawn, captions = figures(done)  # they are drawn while the rest is computed and written
     done = replace(done, errors=errors.result())
     files = compose(done, drawn, captions, uri, published)

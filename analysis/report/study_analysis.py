@@ -151,25 +151,35 @@ class Computed:
         return _compared(self.views)
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What is known of a study beside its scores.
+
+    ``counts`` by target may lack some or all: intervals are then over seeds alone. ``corpora``: or why there are none.
+    ``imports`` and ``embedded``: what `reading.files` gives.
+    """
+
+    counts: Mapping[str, SentenceCounts]
+    corpora: Mapping[str, Corpus] | str
+    imports: Mapping[str, pd.DataFrame]
+    embedded: tuple[pd.DataFrame, Iterable[Embedded]] | None = None
+
+
 def compute(
     found: StudyResults,
     shown: list[View],
     reference: str,
-    counts: Mapping[str, SentenceCounts],
-    corpora: Mapping[str, Corpus] | str,
-    imports: Mapping[str, pd.DataFrame],
+    beside: Beside,
     published: bool = False,
     selection_split: str = "dev",
-    embedded: tuple[pd.DataFrame, Iterable[Embedded]] | None = None,
 ) -> Computed:
     """Analyse a study.
 
-    ``shown``: its `views`; ``reference``: `reference_of` them. ``counts`` by target may lack some or all: intervals are
-    then over seeds alone. ``corpora``: or why there are none. ``published``: as the first study did, sd with ddof=0 and
-    best seeds chosen on test. Targets whose F1 is `matrices.undefined` are in nothing but the findings; raises
-    InputError where all are. ``embedded``: what `reading.files.embeddings` gives. Whoever calls this
-    fills in ``errors``.
+    ``shown``: its `views`; ``reference``: `reference_of` them. ``published``: as the first study did, sd with ddof=0
+    and best seeds chosen on test. Targets whose F1 is `matrices.undefined` are in nothing but the findings; raises
+    InputError where all are. Whoever calls this fills in ``errors``.
     """
+    corpora, embedded = beside.corpora, beside.embedded
     ddof, selection = (0, "test") if published else (1, selection_split)
     undefined = matrices.undefined(found.frame, SPLIT)
     frame = matrices.defined(found.frame, SPLIT, undefined)
@@ -178,7 +188,7 @@ def compute(
     shown = [view.less(undefined) for view in shown]
     lacking = _lacking(frame)
     names = list(lacking)
-    samples = inference.samples(frame, counts, SPLIT)
+    samples = inference.samples(frame, beside.counts, SPLIT)
     intervals = inference.intervals(samples)
     differences = inference.differences(samples, reference)
     cubes = {view.name: view.cube(SPLIT) for view in shown}
@@ -231,7 +241,7 @@ def compute(
         else None,
         ddof=ddof,
         findings=sorted(
-            [*audit.audit(found, imports, corpora, cards, selection, SPLIT), *audit.seeds_alone(intervals)],
+            [*audit.audit(found, beside.imports, corpora, cards, selection, SPLIT), *audit.seeds_alone(intervals)],
             key=lambda finding: -finding.severity,
         ),
     )
@@ -319,16 +329,18 @@ def _pretraining(
     """`pretraining.effect` with intervals and p over sentences and seeds."""
     own = intervals[intervals["source"] == intervals["target"]].set_index(["start", "source"])
     apart = differences[differences["source"] == differences["target"]].set_index(["start", "source"])
-    bounds, apart_bounds, p = {}, {}, {}
+    resampled = {}
     for language in _sources(found):
         for role in roles:
             key = (pretraining.start_of(role, language), language)
+            one = pretraining.Resampled()
             if key in own.index:
-                bounds[language, role] = tuple(own.loc[key, ["low", "high"]])
+                one = one._replace(**own.loc[key, ["low", "high"]])
             if reference == BASE and key in apart.index:
-                apart_bounds[language, role] = tuple(apart.loc[key, ["low", "high"]])
-                p[language, role] = float(apart.loc[key, "p"])
-    return pretraining.effect(found.frame, roles, SPLIT, ddof, p, bounds, apart_bounds, _sources(found))
+                p, low, high = apart.loc[key, ["p", "low", "high"]]
+                one = one._replace(p=float(p), difference_low=low, difference_high=high)
+            resampled[language, role] = one
+    return pretraining.effect(found.frame, roles, SPLIT, ddof, resampled, _sources(found))
 
 
 def _overlap(

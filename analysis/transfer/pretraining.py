@@ -6,6 +6,7 @@ for every language: the one that was adapted to it. Percent throughout; frames h
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,8 +24,17 @@ COLUMNS = [
 
 Samples = Mapping[tuple[str, str, str], np.ndarray]
 """(start, language, category) -> fractions, a number for every seed, in the order of the seeds."""
-Bounds = Mapping[tuple[str, str], tuple[float, float]]
-"""(language, role) -> the two ends of an interval, in percent or points."""
+
+
+class Resampled(NamedTuple):
+    """Of a language and role, over sentences and seeds: p of the difference to `BASE`, and the ends of the intervals of
+    the mean, in percent, and of that difference, in points; NaN: not known."""
+
+    p: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    difference_low: float = math.nan
+    difference_high: float = math.nan
 
 
 def pairs_of(frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -92,17 +102,16 @@ def effect(
     roles: Sequence[str],
     split: str = "test",
     ddof: int = 1,
-    p_values: Mapping[tuple[str, str], float] | None = None,
-    intervals: Bounds | None = None,
-    difference_intervals: Bounds | None = None,
+    resampled: Mapping[tuple[str, str], Resampled] | None = None,
     languages: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """One row a language and role: `COLUMNS`, in percent; differences to `BASE` in points.
 
     ``languages`` names and orders the languages; None: the sources of the frame, sorted. Without scores a row has
     ``n`` 0 and NaN. ``best``: the highest mean of its language. ``mann_whitney_p``: two-sided, the seeds of the row
-    against those of `BASE`. ``p`` is what ``p_values`` says. ``p_holm`` corrects ``p`` (without ``p_values``:
-    ``mann_whitney_p``) by Holm's method over the table; a start that has two roles for a language counts once.
+    against those of `BASE`. ``p`` and the intervals are those of ``resampled``, by language and role. ``p_holm``
+    corrects ``p`` (without ``resampled``: ``mann_whitney_p``) by Holm's method over the table; a start that has two
+    roles for a language counts once.
     """
     samples = in_language(frame, split)
     languages = sorted(set(frame["source"])) if languages is None else languages
@@ -114,15 +123,11 @@ def effect(
             sample = samples.get((start, language, ALL))
             mean, sd, n = summary(sample, ddof)
             p = math.nan if role == BASE or sample is None or base is None else comparison.mann_whitney(sample, base)
-            rows.append(
-                (*place, start, mean, sd, n, mean - summary(base, ddof)[0], False,
-                 p, (p_values or {}).get(place, math.nan), math.nan,
-                 *(intervals or {}).get(place, (math.nan, math.nan)),
-                 *(difference_intervals or {}).get(place, (math.nan, math.nan)))
-            )  # fmt: skip
+            difference, better = mean - summary(base, ddof)[0], (resampled or {}).get(place, Resampled())
+            rows.append((*place, start, mean, sd, n, difference, False, p, better.p, math.nan, *better[1:]))
     found = pd.DataFrame(rows, columns=COLUMNS)
     found["best"] = highest(found, "language")
-    found["p_holm"] = _corrected(found, "mann_whitney_p" if p_values is None else "p")
+    found["p_holm"] = _corrected(found, "mann_whitney_p" if resampled is None else "p")
     return found
 
 

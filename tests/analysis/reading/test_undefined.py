@@ -26,7 +26,8 @@ def without_entities(*empty: str, f1: float = 0.0) -> StudyResults:
 
 def analysed(found: StudyResults) -> Computed:
     shown = views(found.frame, found.plan, found.languages)
-    return study_analysis.compute(found, shown, study_analysis.reference_of(found, shown), {}, "not at hand", {})
+    beside = study_analysis.Beside({}, "not at hand", {})
+    return study_analysis.compute(found, shown, study_analysis.reference_of(found, shown), beside)
 
 
 def test_it_is_listed_and_not_averaged_over() -> None:

@@ -16,6 +16,7 @@ from scipy.stats import mannwhitneyu
 
 from analysis.report.paper_tables import pretraining_table, typeset
 from analysis.transfer import pretraining
+from analysis.transfer.pretraining import Resampled
 from nertransfer.core import grid
 
 PUBLISHED_ORDER = ["wol", "hau", "swa"]
@@ -191,8 +192,9 @@ def test_the_correction_counts_a_start_with_two_roles_once() -> None:
 
 def test_better_p_values_and_intervals_take_their_places() -> None:
     p_values = {("wol", "swa"): 0.001, ("wol", "own"): 0.03, ("hau", "own"): 0.02}
-    intervals, differences = {("wol", "swa"): (64.0, 70.0)}, {("wol", "swa"): (2.0, 8.0)}
-    found = pretraining.effect(frame_of(STUDY), ROLES, "test", 1, p_values, intervals, differences)
+    resampled = {place: Resampled(p) for place, p in p_values.items()}
+    resampled["wol", "swa"] = Resampled(0.001, 64.0, 70.0, 2.0, 8.0)
+    found = pretraining.effect(frame_of(STUDY), ROLES, resampled=resampled)
     assert {(r.language, r.role): r.p for r in found.itertuples() if not math.isnan(r.p)} == p_values
     # Holm by hand: 0.001 * 3, 0.02 * 2, max(0.04, 0.03)
     expected = {("wol", "swa"): 0.003, ("hau", "own"): 0.04, ("wol", "own"): 0.04}
@@ -209,7 +211,7 @@ def test_better_p_values_and_intervals_take_their_places() -> None:
 
 def test_a_table_marks_what_is_best_and_what_differs() -> None:
     p_values = {("wol", "swa"): 0.001, ("wol", "own"): 0.03, ("hau", "own"): 0.06}
-    found = pretraining.effect(frame_of(STUDY), ROLES, p_values=p_values)
+    found = pretraining.effect(frame_of(STUDY), ROLES, resampled={place: Resampled(p) for place, p in p_values.items()})
     table = pretraining_table.table(found, PUBLISHED_ORDER, test="paired bootstrap over sentences")
     assert (table.columns, [heads for heads, _ in table.rows]) == (PUBLISHED_ORDER, [["base"], ["swa"], ["own"]])
     assert [[(e.text, e.note, e.bold, e.star) for e in entries] for _, entries in table.rows] == [
