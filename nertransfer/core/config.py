@@ -9,7 +9,7 @@ contradict each other or are out of range raise `InputError` when the object is 
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from nertransfer.core.grid import ADDED, AFTER, NONE, check_code, is_zero_shot, languages_of
 from nertransfer.core.options import (
@@ -31,7 +31,6 @@ from nertransfer.core.options import (
     TrainingOptions,
     check,
     check_source,
-    check_sources,
     check_unique,
     corpora,
     corpora_of,
@@ -61,14 +60,15 @@ def _check_recipe_and_run(recipe: Recipe, run: RunOptions, num_processes: int) -
     )  # fmt: skip
 
 
-SEEDS: dict[str, float] = {"at_least": 0, "at_most": 2**31 - 1}
-PORTS: dict[str, float] = {"at_least": 0, "at_most": 65535}
+SEEDS: Any = {"at_least": 0, "at_most": 2**31 - 1}
+PORTS: Any = {"at_least": 0, "at_most": 65535}
 """Limits of several parameters."""
 KEEP_HELP = "keep the weights of every cell in work_dir, not only of the best seed of its start and source so far"
 SELECTION_HELP = "split whose source F1 picks the best seed; test only to reproduce the published cards"
 TARGETS_HELP = "languages to score, comma-separated; empty: all of the data"
 FEW_SHOT_HELP = "added: in one training with the source's sentences; after: in a second training, after the source's"
 SEVERAL_HELP = "several joined by '+' are one source, such as hau+swa"
+START_HELP = "base, a language code of the catalogue, a hub id, a folder, or name=any of these"
 NUM_PROCESSES_HELP = "processes that share the batch: one per GPU, or gloo processes on CPU"
 
 
@@ -127,8 +127,6 @@ class StudyConfig(Limited):
         _check_recipe_and_run(self.recipe, self.run, self.num_processes)
         for parameter in ("seeds", "starts"):
             check(bool(getattr(self, parameter)), parameter, "", "at least one")
-        for parameter in ("seeds", "starts", "pivots", "adapted", "sources", "targets"):
-            check_unique(parameter, getattr(self, parameter))
         for text in self.adapted:
             language, separator, start = text.partition("=")
             check(bool(separator and start.strip()), "adapted", text, "language=start")
@@ -137,8 +135,6 @@ class StudyConfig(Limited):
         self._check_few_shot()
 
     def _check_few_shot(self) -> None:
-        for parameter in ("few_shot_languages", "few_shot_sentences"):
-            check_unique(parameter, getattr(self, parameter))
         languages, sentences = self.few_shot_languages, self.few_shot_sentences
         shown = ",".join(map(str, sentences))
         needed = f"with few_shot_languages={','.join(languages)} at least one number above 0, such as 10,50,100,500"
@@ -162,7 +158,7 @@ class TrainConfig(Limited):
     few_shot_language: str = option("", "target of which a few labelled sentences are used, too")
     few_shot_sentences: int = option(0, "how many sentences of few_shot_language; 0: none", at_least=0)
     few_shot_mode: Literal[ADDED, AFTER] = option(ADDED, FEW_SHOT_HELP)  # type: ignore[valid-type]
-    start: str = option("base", "base, a language code of the catalogue, a hub id, a folder, or name=any of these")
+    start: str = option("base", START_HELP)
     seed: int = option(0, "seed of the new head, of the batch order and of dropout", **SEEDS)
     targets: tuple[str, ...] = option((), TARGETS_HELP)
     num_processes: int = option(1, NUM_PROCESSES_HELP, at_least=1)
@@ -177,7 +173,6 @@ class TrainConfig(Limited):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_recipe_and_run(self.recipe, self.run, self.num_processes)
-        check_unique("targets", self.targets)
         language, number = self.few_shot_language, self.few_shot_sentences
         check(not number or bool(language), "few_shot_sentences", number, "few_shot_language says of which language")
         check(number > 0 or not language, "few_shot_language", language, "few_shot_sentences says how many of it")
@@ -224,8 +219,6 @@ class EvaluateConfig(Limited):
             ",".join(self.splits),
             f"some of {', '.join(SCORED_SPLITS)}",
         )
-        check_unique("splits", self.splits)
-        check_unique("targets", self.targets)
 
 
 @dataclass(frozen=True)
@@ -255,8 +248,6 @@ class EmbedConfig(Limited):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for parameter in ("models", "targets", "layers"):
-            check_unique(parameter, getattr(self, parameter))
         check(bool(self.layers), "layers", "", "at least one")
 
 
@@ -265,7 +256,7 @@ class AdaptConfig(Limited):
     """Continue masked-language modelling of a start on one language's plain text."""
 
     language: str = required("language of the text; the new start's name", example="hau")
-    start: str = option("base", "base, a language code of the catalogue, a hub id, a folder, or name=any of these")
+    start: str = option("base", START_HELP)
     text: str = option("", "UTF-8 text file, one sentence per line; needed unless data=planted, which has its own text")
     output: str = option("", "folder of the new start; empty: <work_dir>/starts/<language>")
     epochs: int = option(3, "passes over the text", at_least=1)
@@ -291,7 +282,7 @@ class AdaptConfig(Limited):
 
 
 @dataclass(frozen=True)
-class RegisterConfig:
+class RegisterConfig(Limited):
     """Put the best seed of every (start, source) of a study into the model registry."""
 
     POSITIONAL: ClassVar[str] = "study"
@@ -309,11 +300,13 @@ class RegisterConfig:
     )
 
     def __post_init__(self) -> None:
-        check_sources(self.sources)
+        super().__post_init__()
+        for source in self.sources:
+            check_source(source, "sources")
 
 
 @dataclass(frozen=True)
-class ModelsConfig:
+class ModelsConfig(Limited):
     """List every version of every registered model, and which are stale."""
 
     sources: tuple[str, ...] = option(
@@ -323,7 +316,9 @@ class ModelsConfig:
     tracking: TrackingOptions = study_of("the one called like the data; without data all")
 
     def __post_init__(self) -> None:
-        check_sources(self.sources)
+        super().__post_init__()
+        for source in self.sources:
+            check_source(source, "sources")
 
 
 @dataclass(frozen=True)

@@ -24,17 +24,17 @@ _RANGES = {
 """What is said of the limits that a parameter has."""
 
 
-def option(default: Any, help: str, **limits: float) -> Any:
+def option(default: Any, help: str, repeats: bool = False, **limits: float) -> Any:
     """A dataclass field with its command-line help; the help names the unit where there is one.
 
     ``limits``: those of `HOLDS`, the lower one first; they are those of each number where there are several. The
-    default is allowed also where it is outside.
+    default is allowed also where it is outside. ``repeats``: of several values two may be the same.
     """
     finite = {name: limit for name, limit in limits.items() if limit != math.inf}
     allowed = _RANGES[tuple(finite)].format(**finite)
     if not isinstance(default, tuple) and not _within(default, limits):
         allowed += f", or {default}"
-    return field(default=default, metadata={"help": help, "limits": limits, "allowed": allowed})
+    return field(default=default, metadata={"help": help, "limits": limits, "allowed": allowed, "repeats": repeats})
 
 
 def _within(value: Any, limits: Mapping[str, float]) -> bool:
@@ -62,7 +62,7 @@ def check_unique(parameter: str, values: tuple[Any, ...]) -> None:
 
 @dataclass(frozen=True)
 class Limited:
-    """A configuration that is only built with numbers within the limits of their parameters."""
+    """A configuration that is only built with numbers within the limits of their parameters and no value named twice."""
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -71,6 +71,8 @@ class Limited:
             value = getattr(self, f.name)
             for one in value if isinstance(value, tuple) else (value,):
                 check(one == f.default or _within(one, f.metadata.get("limits", {})), f.name, one, allowed)
+            if isinstance(value, tuple) and not f.metadata.get("repeats"):
+                check_unique(f.name, value)
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ CORPORA_HELP = "a folder <language>/{train,dev,test}.txt, or masakhaner, masakha
 
 
 @dataclass(frozen=True)
-class DataOptions:
+class DataOptions(Limited):
     """Which corpora; ``data`` is empty where it was not given, and the study or the model is to say."""
 
     data: str = required(
@@ -142,11 +144,11 @@ class DataOptions:
     work_dir: str = option("work", "folder for checkpoints, generated corpora and weights not yet stored")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         named = not self.data or bool(self.data.strip())
         check(named, "data", self.data, f"a folder or one of {', '.join(CORPUS_NAMES)}")
         for code in self.languages:
             check_code(code, "languages")
-        check_unique("languages", self.languages)
 
     @property
     def name(self) -> str:
@@ -308,7 +310,9 @@ class SlurmOptions(Limited):
         above=0,
     )
     slurm_options: tuple[str, ...] = option(
-        (), f"further sbatch options, comma-separated: account=abc,qos=long; secrets only in a study file: {STORED}"
+        (),
+        f"further sbatch options, comma-separated: account=abc,qos=long; secrets only in a study file: {STORED}",
+        repeats=True,
     )
     slurm_setup: Text = option(  # noqa: RUF009
         "", f"shell lines to run before each task, such as module load; secrets only in a study file: {STORED}"
@@ -331,12 +335,6 @@ class SlurmOptions(Limited):
 def check_source(source: str, parameter: str) -> None:
     for code in source.split(SEPARATOR):
         check_code(code, parameter, source)
-
-
-def check_sources(sources: tuple[str, ...]) -> None:
-    check_unique("sources", sources)
-    for source in sources:
-        check_source(source, "sources")
 
 
 @dataclass(frozen=True)

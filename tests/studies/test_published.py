@@ -12,8 +12,9 @@ from published_folders import target_folder
 from tagged_sentences import published_results
 
 from nertransfer.core.errors import InputError
+from nertransfer.scoring.scores import Score
 from nertransfer.studies.published import files as published_files
-from nertransfer.studies.published.files import BaselineName, CategoryLine, CellName, Predictions, Reported, Unfit
+from nertransfer.studies.published.files import BaselineName, CellName, Predictions, Reported, Unfit
 
 CELL = "hau_v10_start_base__hau__1_50"
 TARGET = f"swa_zero_shot_{CELL}_swa_50"
@@ -116,10 +117,10 @@ READ = Reported(
     recall=0.9224738675958188,
     loss=0.17303488879758294,
     categories={
-        "DATE": CategoryLine(0.81, 0.87, 0.84, 164),
-        "LOC": CategoryLine(0.94, 0.95, 0.94, 512),
-        "ORG": CategoryLine(0.67, 0.83, 0.74, 132),
-        "PER": CategoryLine(0.92, 0.95, 0.93, 340),
+        "DATE": Score(0.81, 0.87, 0.84, 164),
+        "LOC": Score(0.94, 0.95, 0.94, 512),
+        "ORG": Score(0.67, 0.83, 0.74, 132),
+        "PER": Score(0.92, 0.95, 0.93, 340),
     },
     decimals=2,
 )

@@ -16,6 +16,7 @@ from nertransfer.core.errors import InputError
 from nertransfer.core.files import decode
 from nertransfer.core.grid import OWN
 from nertransfer.corpora.labels import category_of
+from nertransfer.scoring.scores import Score
 
 ORDER = ("wol", "pcm", "yor", "hau", "ibo", "luo", "lug", "kin", "swa", "amh")
 """The languages in the order of NERTransfer's tables; Amharic is not in them and stands last."""
@@ -74,16 +75,6 @@ def parse_target_name(text: str) -> tuple[str, CellName] | None:
 
 
 @dataclass(frozen=True)
-class CategoryLine:
-    """One category of a report, as printed."""
-
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-@dataclass(frozen=True)
 class Reported:
     """A result file. Fractions; ``loss`` in nats; ``decimals`` is the printed precision of the categories."""
 
@@ -91,7 +82,7 @@ class Reported:
     precision: float
     recall: float
     loss: float
-    categories: Mapping[str, CategoryLine]
+    categories: Mapping[str, Score]
     decimals: int
 
 
@@ -109,7 +100,7 @@ def parse_results(text: str, path: Path | str) -> Reported:
     Raises InputError, naming file and line, on anything that does not fit.
     """
     values: dict[str, float] = {}
-    categories: dict[str, CategoryLine] = {}
+    categories: dict[str, Score] = {}
     averages: list[str] = []
     decimals: list[int] = []
     titled, number = False, 0
@@ -128,7 +119,7 @@ def parse_results(text: str, path: Path | str) -> Reported:
         elif row and row[1] not in categories and not averages:
             _check_category(row[1], path, number)
             precision, recall, f1 = (_fraction(part, path, number) for part in row.group(2, 3, 4))
-            categories[row[1]] = CategoryLine(precision, recall, f1, int(row[5]))
+            categories[row[1]] = Score(precision, recall, f1, int(row[5]))
             decimals += [len(part.partition(".")[2]) for part in (row[2], row[3], row[4]) if "." in part]
         else:
             raise InputError(f"{path}:{number}: {line.strip()[:80]!r} does not belong in a result file")

@@ -16,7 +16,7 @@ from nertransfer.corpora.corpus import Split
 from nertransfer.corpora.words import OUTSIDE
 from nertransfer.scoring import scores
 from nertransfer.scoring.measurements import Dataset, Measurements, Point, milliseconds, of_scores
-from nertransfer.scoring.scores import Scored
+from nertransfer.scoring.scores import Score, Scored
 from nertransfer.studies.published import files as published_files
 
 FORMAT = 1
@@ -266,7 +266,7 @@ def measure_reported(language: str, reported: published_files.Reported, key: str
     found, now = Measurements(key), milliseconds()
     found.files[schema.REPORTED_FILE] = _reported_csv([(language, "test", reported)])
     support = sum(line.support for line in reported.categories.values())
-    table = {ALL: published_files.CategoryLine(reported.precision, reported.recall, reported.f1, support)}
+    table = {ALL: Score(reported.precision, reported.recall, reported.f1, support)}
     for category, line in (table | dict(reported.categories)).items():
         for measure in schema.CATEGORY_MEASURES:
             name = schema.ScoreName("test", measure, language, category).key
