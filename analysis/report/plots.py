@@ -9,6 +9,7 @@ names would be cut off.
 import io
 import math
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import matplotlib
 import numpy as np
@@ -85,6 +86,26 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#0
 """Okabe and Ito (2008): told apart by the colour-blind; with a marker each, also in print."""
 
 
+def _figure(height: float) -> Figure:
+    """An empty one, as wide as a page, of so many inches."""
+    figure = Figure(figsize=(WIDTH, height), facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _open(axes: Axes, axis: Literal["both", "y"] = "both") -> None:
+    """Open above and on the right, with a grid behind what is drawn."""
+    axes.grid(axis=axis, linewidth=0.4, color="#e0e0e0" if axis == "both" else "#cccccc")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _bars(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """(rows,) means, and (2, rows) how far their intervals reach below and above."""
+    mean = rows["mean"].to_numpy(float)
+    return mean, np.abs(np.vstack([mean - rows["low"], rows["high"] - mean]))
+
+
 def _look(i: int) -> tuple[str, str]:
     """Marker and colour of the i-th series: 64 different pairs."""
     return MARKERS[(i + i // len(COLOURS)) % len(MARKERS)], COLOURS[i % len(COLOURS)]
@@ -98,15 +119,13 @@ def intervals(table: pd.DataFrame, group: str, series: str, title: str, label: s
     """
     groups, names = list(dict.fromkeys(table[group])), list(dict.fromkeys(table[series]))
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(WIDTH, 2.9), facecolor="white")
-        FigureCanvasAgg(figure)
+        figure = _figure(2.9)
         axes = figure.add_axes((0.09, 0.17, 0.89, 0.68))
         drawn = []
         for i, name in enumerate(names):
             rows = table[(table[series] == name) & table["mean"].notna()]
             x = [groups.index(value) + 0.7 * ((i + 0.5) / len(names) - 0.5) for value in rows[group]]
-            mean = rows["mean"].to_numpy(float)
-            reach = np.abs(np.vstack([mean - rows["low"], rows["high"] - mean]))
+            mean, reach = _bars(rows)
             bars = axes.errorbar(
                 x, mean, reach, fmt=_look(i)[0], color=_look(i)[1], markersize=4, linewidth=1, capsize=2
             )
@@ -118,9 +137,7 @@ def intervals(table: pd.DataFrame, group: str, series: str, title: str, label: s
         axes.set_xlim(-0.6, len(groups) - 0.4)
         axes.tick_params(labelsize=8, length=2)
         axes.set_ylabel(label, fontsize=8)
-        axes.grid(axis="y", linewidth=0.4, color="#cccccc")
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        _open(axes, axis="y")
         bottom, top = axes.get_ylim()
         axes.set_yticks([tick for tick in axes.get_yticks() if bottom <= tick <= min(top, 100)])  # F1 ends there
         place = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0)}
@@ -147,15 +164,13 @@ def learning_curves(table: pd.DataFrame, title: str, label: str) -> Figure:
     names = list(dict.fromkeys(table["series"]))
     numbers = sorted(set(table["sentences"]))
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(WIDTH, 3.4), facecolor="white")
-        FigureCanvasAgg(figure)
+        figure = _figure(3.4)
         axes = figure.add_axes((0.09, 0.14, 0.64, 0.74))
         first = math.log10(next((n for n in numbers if n > 0), 1))
         place = {n: math.log10(n) if n else first - BROKEN for n in numbers}
         for i, name in enumerate(names):
             rows = table[(table["series"] == name) & table["mean"].notna()]
-            mean = rows["mean"].to_numpy(float)
-            reach = np.abs(np.vstack([mean - rows["low"], rows["high"] - mean]))
+            mean, reach = _bars(rows)
             shift = 0.012 * (i - (len(names) - 1) / 2)  # bars of several series side by side
             alone = bool((rows["mode"] == ALONE).any())
             marker, colour = ("s", "#000000") if alone else _look(i)
@@ -168,9 +183,7 @@ def learning_curves(table: pd.DataFrame, title: str, label: str) -> Figure:
         axes.set_ylim(max(0, axes.get_ylim()[0]), min(100, axes.get_ylim()[1]))
         axes.set_xlabel("labelled sentences of the target (logarithmic, 0 set apart)", fontsize=8)
         axes.set_ylabel(label, fontsize=8)
-        axes.grid(axis="y", linewidth=0.4, color="#cccccc")
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        _open(axes, axis="y")
         axes.set_title(title, fontsize=9.5, fontweight="bold", pad=8, loc="left")
         axes.legend(
             title="source", title_fontsize=8, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0),
@@ -190,8 +203,7 @@ def scatter(points: pd.DataFrame, title: str, x_label: str, y_label: str) -> Fig
     Labels stand where there is room for them, those of the points furthest from the line first.
     """
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(WIDTH, 4.4), facecolor="white")
-        FigureCanvasAgg(figure)
+        figure = _figure(4.4)
         axes = figure.add_axes((0.09, 0.11, 0.88, 0.79))
         x, y = points["x"].to_numpy(float), points["y"].to_numpy(float)
         drawn = {}
@@ -207,9 +219,7 @@ def scatter(points: pd.DataFrame, title: str, x_label: str, y_label: str) -> Fig
         axes.tick_params(labelsize=8, length=2)
         axes.set_xlabel(x_label, fontsize=8)
         axes.set_ylabel(y_label, fontsize=8)
-        axes.grid(linewidth=0.4, color="#e0e0e0")
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        _open(axes)
         axes.set_title(title, fontsize=9.5, fontweight="bold", loc="left")
         if len(drawn) > 1:
             axes.legend(
@@ -270,8 +280,7 @@ def projections(points: pd.DataFrame, title: str, explained: tuple[float, float]
     below = 0.36 + 0.17 * (rows + 1)  # inches, for the legends
     with matplotlib.rc_context(_STYLE):
         height = below + 3.3
-        figure = Figure(figsize=(WIDTH, height), facecolor="white")
-        FigureCanvasAgg(figure)
+        figure = _figure(height)
         for left, (prefix, head, texts) in zip((0.085, 0.585), labels, strict=True):
             axes = figure.add_axes((left, (below + 0.2) / height, 0.4, 2.5 / height))
             for i, name in enumerate(names):
@@ -286,9 +295,7 @@ def projections(points: pd.DataFrame, title: str, explained: tuple[float, float]
             axes.tick_params(labelsize=7, length=2)
             axes.set_xlabel(texts[0], fontsize=7)
             axes.set_ylabel(texts[1], fontsize=7, labelpad=1)
-            axes.grid(linewidth=0.4, color="#e0e0e0")
-            axes.set_axisbelow(True)
-            axes.spines[["top", "right"]].set_visible(False)
+            _open(axes)
             axes.set_title(head, fontsize=8, loc="left", pad=4)
         figure.text(0.015, 1 - 0.17 / height, title, fontsize=9.5, fontweight="bold", va="center")
         look = {"loc": "upper center", "fontsize": 7, "frameon": False, "borderaxespad": 0, "handletextpad": 0.4,
@@ -343,8 +350,7 @@ def _frame(height: float, width: float) -> tuple[Figure, Axes, Axes]:
     left, right, bottom, top = 0.72, 0.95, 0.08, 0.72  # inches around the cells
     side = min((WIDTH - left - right) / width, 0.62)
     total = side * height + bottom + top
-    figure = Figure(figsize=(WIDTH, total), facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = _figure(total)
     # few languages make a small matrix: it stands in the middle
     left += (WIDTH - left - right - side * width) / 2
     axes = figure.add_axes((left / WIDTH, bottom / total, side * width / WIDTH, side * height / total))

@@ -62,7 +62,7 @@ def check_unique(parameter: str, values: tuple[Any, ...]) -> None:
 
 @dataclass(frozen=True)
 class Limited:
-    """A configuration that is only built with numbers within the limits of their parameters and no value named twice."""
+    """A configuration that is only built with numbers within their limits, and no value named twice."""
 
     def __post_init__(self) -> None:
         for f in fields(self):
