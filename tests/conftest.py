@@ -78,7 +78,8 @@ def _no_memory_of_the_hub() -> Iterator[None]:
     """A process looks a start of the hub up once; each test has a hub of its own."""
     yield
     if (files := sys.modules.get("nertransfer.encoders.start_files")) is not None:
-        files.forget()
+        files._commit.cache_clear()
+        files._files.cache_clear()
 
 
 @pytest.fixture

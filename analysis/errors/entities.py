@@ -14,6 +14,9 @@ from nertransfer.corpora.corpus import Corpus
 from nertransfer.scoring import predicted_entities
 from nertransfer.scoring.scores import Entities, entities
 
+SPLIT = "test"
+"""What errors are looked for in."""
+
 
 @dataclass(frozen=True)
 class Kinds:
@@ -85,9 +88,9 @@ class Tagged:
 
 
 def tagged(
-    files: Mapping[Place, bytes], corpora: Mapping[str, Corpus], split: str = "test", targets: Sequence[str] = ()
+    files: Mapping[Place, bytes], corpora: Mapping[str, Corpus], targets: Sequence[str] = ()
 ) -> dict[str, Tagged]:
-    """The entities of every target's ``split``, by target, from the files of cells.
+    """The entities of every target's `SPLIT`, by target, from the files of cells.
 
     The files are those of `nertransfer.scoring.predicted_entities`. Cells are in the order of ``files``, targets in
     that of ``targets`` or of the corpora. What was scored on a split of another number of words than the corpus has, or
@@ -104,13 +107,13 @@ def tagged(
     for target in targets or corpora:
         if target not in corpora:
             continue
-        sentences = corpora[target].splits[split].sentences
+        sentences = corpora[target].splits[SPLIT].sentences
         gold = entities([sentence.tags for sentence in sentences])
-        scored = np.array([sizes.get(f"{target}.{split}") == gold.words for _, sizes in read.values()], bool)
+        scored = np.array([sizes.get(f"{target}.{SPLIT}") == gold.words for _, sizes in read.values()], bool)
         if not scored.any():
             continue
         ours = scored[cell]
-        for name, value in (("target", target), ("split", split)):
+        for name, value in (("target", target), ("split", SPLIT)):
             ours &= columns[name] == names[name].index(value) if value in names[name] else False
         ours = np.flatnonzero(ours)
         first = columns["first"][ours]

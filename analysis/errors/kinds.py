@@ -80,7 +80,7 @@ def analyse(
     corpus are left out; None where nothing is left.
     """
     with_train = {place: content for place, content in files.items() if corpora.keys() >= {*languages_of(place[1])}}
-    found = tagged(with_train, corpora, targets=targets)
+    found = tagged(with_train, corpora, targets)
     if not found:
         return None
     tables, places = [], {}
@@ -215,7 +215,7 @@ def kinds_of_wrong(found: Tagged, one: Wrong) -> np.ndarray:
     return np.where(one.gold < 0, spurious, np.where(one.predicted < 0, missing, found_both))
 
 
-def examples(found: Tagged, one: Wrong, most: int = MOST) -> pd.DataFrame:
+def examples(found: Tagged, one: Wrong) -> pd.DataFrame:
     """The most frequent wrong entities, a row per words and categories of both sides.
 
     ``gold`` and ``predicted`` are their words, empty where there is none. ``count``: how often in all cells; ``cells``:
@@ -235,7 +235,7 @@ def examples(found: Tagged, one: Wrong, most: int = MOST) -> pd.DataFrame:
         code = (code * (len(known) + 1) + form_code[side] + 1) * (len(found.categories) + 1) + category[side] + 1
     _, where, group = np.unique(code, return_index=True, return_inverse=True)
     total = np.bincount(group, weights=one.counts).astype(int)
-    frequent = np.lexsort((where, -total))[:most]
+    frequent = np.lexsort((where, -total))[:MOST]
     rows = [
         (KINDS[kind[i]], *_side(found, int(left[i])), *_side(found, int(right[i])), int(n), len(found.cells),
          in_context(found, _span(found, left[i]), _span(found, right[i])))

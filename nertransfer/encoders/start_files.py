@@ -77,12 +77,6 @@ def locate(location: str, revision: str | None, local_only: bool = False, check:
         return _files(location, commit, local)
 
 
-def forget() -> None:
-    """Ask the hub anew, as another process would."""
-    _commit.cache_clear()
-    _files.cache_clear()
-
-
 @contextmanager
 def _in_words(location: str, revision: str | None, local_only: bool) -> Iterator[None]:
     """Errors of the hub's library as ValueError or NotHere."""

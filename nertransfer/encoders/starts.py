@@ -265,9 +265,9 @@ def load_tagger(start: Start) -> tuple[PreTrainedModel, PreTrainedTokenizerBase,
     return model, tokenizer, labels
 
 
-def load_encoder(start: Start, local_only: bool = False) -> PreTrainedModel:
+def load_encoder(start: Start) -> PreTrainedModel:
     """The encoder of a start or of a tagger in float32, without any head: the one that taggers have, of T5 as well."""
-    with _loading(start, local_only, _check_architecture) as files:
+    with _loading(start, check=_check_architecture) as files:
         return _load(AutoModelForTokenClassification, files)[0].base_model
 
 

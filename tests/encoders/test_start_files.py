@@ -10,7 +10,7 @@ import sentencepiece
 import torch
 from checkpoint_layouts import LAYOUTS, layout
 from loopback import serving
-from stub_hub import Hub, Repository, files_of
+from stub_hub import Hub, Repository, files_of, forget_the_hub
 from tiny import save_tiny_start
 
 from nertransfer.core.errors import InputError
@@ -38,7 +38,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 def go_online(monkeypatch: pytest.MonkeyPatch, online: bool = True) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", not online)
-    start_files.forget()
+    forget_the_hub()
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
@@ -81,7 +81,7 @@ def test_a_commit_that_is_in_the_cache_needs_no_hub_at_all(hub: Hub, tmp_path: P
     commit = hub.repositories.setdefault(NAME, Repository()).commit(layout(tmp_path / "start", "bin"))
     known = starts.identify(Start("model", NAME))
     hub.asked.clear()
-    start_files.forget()
+    forget_the_hub()
     assert starts.identify(Start("model", NAME, commit)) == known
     assert hub.asked == []
 
@@ -104,7 +104,7 @@ def test_a_process_stays_with_the_commit_that_it_began_with(hub: Hub, tmp_path: 
     repository.commit(layout(tmp_path / "second", "safetensors", seed=1))
     assert starts.identify(start).commit == first  # between reading weights and tokenizer, or two cells
     assert len([path for path in hub.asked if "/resolve/" not in path and "/tree/" not in path]) == 1
-    start_files.forget()
+    forget_the_hub()
     assert starts.identify(start).commit != first
 
 
@@ -154,7 +154,7 @@ def test_a_plan_asks_the_hub_for_nothing(hub: Hub, tmp_path: Path) -> None:
     repository.commit(layout(tmp_path / "start", "safetensors"))
     known = starts.identify(Start("model", NAME))
     repository.commit(layout(tmp_path / "newer", "safetensors", seed=1))
-    start_files.forget()
+    forget_the_hub()
     hub.asked.clear()
     assert starts.identify(Start("model", NAME), local_only=True) == known
     assert hub.asked == []
@@ -189,7 +189,7 @@ def test_a_hub_that_is_away_is_replaced_by_the_cache(hub: Hub, tmp_path: Path) -
     hub.repositories.setdefault(NAME, Repository()).commit(layout(tmp_path / "start", "safetensors"))
     known = starts.identify(Start("model", NAME))
     hub.fails = 503
-    start_files.forget()
+    forget_the_hub()
     assert starts.identify(Start("model", NAME)) == known
 
 

@@ -14,13 +14,14 @@ from accelerate import Accelerator
 from huggingface_hub import constants
 from project_scripts import ROOT
 from safetensors.torch import load_file, save_file
+from stub_hub import forget_the_hub
 from tiny import cache_tiny_start, save_tiny_start, tiny_tokenizer
 
 from nertransfer.core import files
 from nertransfer.core.errors import InputError
 from nertransfer.core.options import Recipe
 from nertransfer.corpora.languages import MASAKHANER
-from nertransfer.encoders import start_files, starts
+from nertransfer.encoders import starts
 from nertransfer.encoders.catalogue import CATALOGUE
 from nertransfer.encoders.inference import word_vectors
 from nertransfer.encoders.starts import Start, resolve, resolve_all
@@ -172,7 +173,7 @@ def test_a_start_of_the_hub_is_known_by_its_commit(tmp_path: Path, monkeypatch: 
     assert starts.identify(resolve("owner/model")).commit == commit
     assert starts.identify(resolve("owner/model@main"), local_only=True).commit == commit
     newer = cache_tiny_start(tmp_path, "owner/model", seed=1)
-    start_files.forget()  # as in another process
+    forget_the_hub()  # as in another process
     now, before = (starts.identify(resolve(text)) for text in ("owner/model", f"owner/model@{commit}"))
     assert (now.commit, before.commit) == (newer, commit) and now.fingerprint != before.fingerprint
     folder = resolve(str(tmp_path / "models--owner--model" / "snapshots" / commit))

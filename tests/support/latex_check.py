@@ -5,6 +5,14 @@ from dataclasses import dataclass
 
 from analysis.report.paper_tables import typeset
 
+
+def document(table: typeset.Table) -> str:
+    """The table in a document that compiles by itself, with the packages that its first line names."""
+    text = typeset.latex(table)
+    packages = text.partition("\n")[0].removeprefix("% Preamble: ").replace(r"}\usepackage", "}\n\\usepackage")
+    return "\n".join([r"\documentclass{article}", packages, r"\begin{document}", f"{text}\\end{{document}}", ""])
+
+
 _TOKEN = re.compile(r"%.*|\\[A-Za-z@]+\*?|\\?[\s\S]")
 _GROUP = r"(?=\{)"
 _ACCENTS = [*typeset._ABOVE.values(), *typeset._BELOW.values()]

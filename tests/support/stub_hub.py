@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from loopback import ANY_PORT
 
+from nertransfer.encoders import start_files
+
 Files = Mapping[str, bytes]
 
 
@@ -27,6 +29,12 @@ class Repository:
         self.commits[digest] = files
         self.refs[ref] = digest
         return digest
+
+
+def forget_the_hub() -> None:
+    """Ask the hub anew, as another process would."""
+    start_files._commit.cache_clear()
+    start_files._files.cache_clear()
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

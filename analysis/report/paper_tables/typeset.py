@@ -149,12 +149,11 @@ def _latex_entry(entry: Entry) -> str:
     return text
 
 
-def latex(table: Table, document: bool = False) -> str:
+def latex(table: Table) -> str:
     r"""The table as a LaTeX ``table`` with booktabs rules: caption above, notes below in small print.
 
     The first line is a comment with the ``\usepackage`` lines that it needs. The numbers shrink to
-    ``\linewidth`` where they are wider, in whatever column of a page they stand. ``document`` wraps
-    the table in a document that compiles by itself.
+    ``\linewidth`` where they are wider, in whatever column of a page they stand.
     """
     heads = len(table.head_names)
     shrink = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
@@ -173,11 +172,8 @@ def latex(table: Table, document: bool = False) -> str:
         notes = [rf"{latex_escape(note)}\par" for note in table.notes]
         lines += [r"\par\smallskip", small, *notes, r"\end{minipage}"]
     lines.append(r"\end{table}")
-    packages = _packages("\n".join(lines))
-    lines.insert(0, f"% Preamble: {''.join(packages)}")
-    if document:
-        lines = [r"\documentclass{article}", *packages, r"\begin{document}", *lines, r"\end{document}"]
-    return "\n".join(lines) + "\n"
+    packages = "".join(_packages("\n".join(lines)))
+    return "\n".join([f"% Preamble: {packages}", *lines]) + "\n"
 
 
 def _latex_row(cells: Sequence[str]) -> str:

@@ -6,13 +6,14 @@ import re
 import shutil
 import string
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from absent import absent
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from latex_check import check_latex
+from latex_check import check_latex, document
 from markdown_it import MarkdownIt
 from published_categories import PUBLISHED_LATEX as BY_CATEGORY
 from published_frames import PUBLISHED_LATEX as IN_LANGUAGE
@@ -139,7 +140,7 @@ def test_a_bare_table_has_no_caption_label_or_notes() -> None:
 
 
 def test_a_document_loads_what_it_needs_and_no_more() -> None:
-    plain, full = latex(Table(["a"], [], []), document=True), latex(table(caption="ŋ"), document=True)
+    plain, full = document(Table(["a"], [], [])), document(table(caption="ŋ"))
     assert re.findall(r"^\\usepackage.*", plain, re.M) == [r"\usepackage{booktabs}", r"\usepackage{graphicx}"]
     assert re.findall(r"^\\usepackage.*", full, re.M) == [
         r"\usepackage[T1]{fontenc}",
@@ -202,15 +203,15 @@ def test_a_label_becomes_a_key_that_latex_takes(label: str, expected: str) -> No
     assert re.findall(r"\\label\{(.*)\}", latex(table(label=label))) == ([expected] if expected else [])
 
 
-@given(tables(), st.booleans())
+@given(tables(), st.sampled_from([latex, document]))
 @settings(deadline=None)
-def test_any_text_in_any_place_makes_sound_latex(any_table: Table, document: bool) -> None:
-    assert check_latex(latex(any_table, document)) == []
+def test_any_text_in_any_place_makes_sound_latex(any_table: Table, write: Callable[[Table], str]) -> None:
+    assert check_latex(write(any_table)) == []
 
 
 # --- the check --------------------------------------------------------------------------------------------
 
-GOOD = re.sub("%.*\n", "", latex(table(caption="F1"), document=True))
+GOOD = re.sub("%.*\n", "", document(table(caption="F1")))
 DOCUMENT = "\\documentclass{article}\n\\begin{document}\n%s\n\\end{document}\n"
 SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
 ROW = r"\begin{tabular}{lr}" + "\n%s\n" + r"\end{tabular}"
@@ -447,14 +448,14 @@ TYPESET = {
 
 @pytest.mark.parametrize("name", TYPESET)
 def test_hostile_tables_are_sound(name: str) -> None:
-    assert check_latex(latex(TYPESET[name], document=True)) == []
+    assert check_latex(document(TYPESET[name])) == []
 
 
 @pytest.mark.parametrize("name", TYPESET)
 def test_tex_compiles_them(name: str, tmp_path: Path) -> None:
     if shutil.which("pdflatex") is None:
         absent("pdflatex is not on PATH; on Debian: apt-get install texlive-latex-recommended")
-    (tmp_path / "table.tex").write_text(latex(TYPESET[name], document=True), encoding="utf-8")
+    (tmp_path / "table.tex").write_text(document(TYPESET[name]), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "table.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
     log = (tmp_path / "table.log").read_text(encoding="utf-8", errors="replace")

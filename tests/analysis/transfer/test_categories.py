@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from latex_check import check_latex
+from latex_check import check_latex, document
 from published_categories import PUBLISHED_LATEX
 from published_frames import COLUMNS, ROLES, STUDY, frame_of, models, published_frame, shuffled
 
-from analysis.report.paper_tables import category_table, typeset
+from analysis.report.paper_tables import category_table
 from analysis.transfer import categories, pretraining
 from nertransfer.corpora.languages import LANGUAGES
 from nertransfer.scoring import scores as entity_scores
@@ -199,7 +199,7 @@ def test_a_table_marks_the_best_start_of_every_language_and_category() -> None:
     assert not any(entry.bold for _, row in alone.rows for entry in row)  # nothing to be better than
     published = category_table.table(categories.by_start(frame, ROLES, ddof=0), ddof=0)
     assert "with n in the denominator" in published.notes[0]
-    assert check_latex(typeset.latex(table, document=True)) == []
+    assert check_latex(document(table)) == []
 
 
 @settings(max_examples=20, deadline=None)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from latex_check import check_latex
+from latex_check import check_latex, document
 from published_frames import COLUMNS, published_frame, shuffled
 
 from analysis.report.paper_tables import model_table, typeset
@@ -203,7 +203,7 @@ def test_a_table_has_the_numbers_and_the_seeds() -> None:
     heads, entries = table.rows[1]
     assert heads == ["ner-hau@from-swa", "swa", "hau"]
     assert [entry.text for entry in entries] == ["70.00", "69.00", "71.00", "1"]
-    assert check_latex(typeset.latex(table, document=True)) == []
+    assert check_latex(document(table)) == []
 
 
 @settings(max_examples=25, deadline=None)

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from latex_check import check_latex
+from latex_check import check_latex, document
 from published_frames import PUBLISHED_LATEX, ROLES, STUDY, frame_of, published_frame, shuffled
 from scipy.stats import mannwhitneyu
 
-from analysis.report.paper_tables import pretraining_table, typeset
+from analysis.report.paper_tables import pretraining_table
 from analysis.transfer import pretraining
 from analysis.transfer.pretraining import Resampled
 from nertransfer.core import grid
@@ -225,7 +225,7 @@ def test_a_table_marks_what_is_best_and_what_differs() -> None:
     assert "(with n in the denominator) over 5 seeds." in published.notes[0]
     assert "paired bootstrap over sentences" in notes and "3 comparisons" in notes
     assert "n/a" not in notes and "So few seeds" not in notes
-    assert check_latex(typeset.latex(table, document=True)) == []
+    assert check_latex(document(table)) == []
 
 
 def test_a_table_says_when_its_seeds_are_too_few_for_a_star() -> None:
