@@ -17,6 +17,8 @@ from nertransfer.core.schema import ALL, F1
 from nertransfer.core.text import count
 from nertransfer.corpora.corpus import Corpus
 
+NEED_CORPORA = "errors, shared entities and checks of the corpora"
+"""What a report has only where the corpora can be read."""
 FEW_SEEDS = 3
 EXAMPLES = 4
 """At most so many names are spelled out in a sentence; the table has them all."""
@@ -50,7 +52,7 @@ def audit(
         *selection_on_test(cards, selection_split, bool(found.imported)),
     ]
     if isinstance(corpora, str):
-        title = "overlap and checks of the corpora are left out"
+        title = f"{NEED_CORPORA} are left out"
         findings.append(Finding(Severity.NOTE, "", title, corpora))
     else:
         findings += [*repeated_sentences(corpora), *stray_gold_tags(corpora)]

@@ -19,6 +19,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from tqdm import tqdm
 
+from analysis.audit.audit import NEED_CORPORA
 from analysis.embeddings import alignment
 from analysis.ranking import recommendation
 from analysis.reading import files as reading_files
@@ -98,6 +99,8 @@ def write(config: AnalyseConfig) -> Path:
             _swap(new, folder, Path(temporary) / "old")
     absent = matrices.missing_cells(done.missing)
     print(f"report: {folder / INDEX} ({_missing_text(absent)})")
+    if without:
+        print(f"left out: {NEED_CORPORA} ({without})", file=sys.stderr)
     return folder / INDEX
 
 

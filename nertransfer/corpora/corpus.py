@@ -167,7 +167,7 @@ def are_at_hand(options: DataOptions) -> bool:
 def digests(options: DataOptions) -> dict[str, str]:
     """`Corpus.digest` by language, of the asked corpora that are there or published; reads no sentence, makes nothing.
 
-    Raises InputError as `names` does.
+    Raises InputError as `names` does, and for a file that is there and cannot be read.
     """
     languages = names(options)
     if options.data in download.LANGUAGES:
@@ -176,9 +176,13 @@ def digests(options: DataOptions) -> dict[str, str]:
     folder = planted_folder(options) if options.data == PLANTED else Path(options.data)
     found = {}
     for code in languages:
-        with suppress(OSError):
+        try:
             files = [(folder / code / f"{name}.txt").read_bytes() for name in SPLITS]
-            found[code] = _digest([hashlib.sha256(data).hexdigest() for data in files])
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise InputError(f"{error.filename}: cannot be read: {error.strerror}", "data") from error
+        found[code] = _digest([hashlib.sha256(data).hexdigest() for data in files])
     return found
 
 

@@ -173,7 +173,8 @@ def settled(config: OfStudy, client: MlflowClient, must_be_there: bool = False) 
 
     ``must_be_there``: the command reads the corpora of all the study's languages. Else it does what it can without
     corpora: where those of the study are not there, a line says so, and ``data`` stays empty. Raises InputError where
-    it is not clear which study is meant, and where corpora that are given are others than the study's.
+    it is not clear which study is meant, where corpora that are given are others than the study's or cannot be read,
+    and where they lack a language that is asked for.
     """
     study = chosen(client, config.data, config.tracking)
     if study.name not in (config.tracking.study, config.data.name):
@@ -191,6 +192,8 @@ def settled(config: OfStudy, client: MlflowClient, must_be_there: bool = False) 
             if must_be_there:
                 raise
             logger.warning("%s", error)
+        if data.data:
+            corpus.names(data)  # raises where a language that is asked for is none of theirs
     return replace(config, data=data, tracking=replace(config.tracking, study=study.name)), study
 
 

@@ -144,6 +144,19 @@ def test_a_copy_of_the_corpora_or_of_some_is_no_conflict(configuration: type, st
     assert settle(configuration, store, data="copy").tracking.study == "mystudy"
 
 
+def test_corpora_that_are_asked_for_and_cannot_be_had_are_an_error(store: MlflowClient) -> None:
+    save_tiny_corpora(Path("data"))
+    shutil.copytree("data", "copy")
+    add_study(store, "mystudy", "data", digests("data"))
+    for given in ({}, {"data": "copy"}):
+        with pytest.raises(InputError, match=r"languages=aaa,zzz: .* has no zzz; it has aaa, bbb"):
+            settle(AnalyseConfig, store, languages="aaa,zzz", **given)
+    Path("copy/bbb/dev.txt").unlink()
+    Path("copy/bbb/dev.txt").mkdir()
+    with pytest.raises(InputError, match=r"copy/bbb/dev\.txt: cannot be read: Is a directory"):
+        settle(AnalyseConfig, store, data="copy")
+
+
 def test_published_corpora_are_compared_by_their_checksums(store: MlflowClient) -> None:
     known = corpus.digests(DataOptions("masakhaner", languages=("hau", "swa")))
     add_study(store, "mystudy", "masakhaner", known)

@@ -196,7 +196,7 @@ def test_languages_are_ordered_as_asked(uri: str, tmp_path: Path) -> None:
 
 def test_corpora_that_are_not_at_hand_cost_the_overlap_only(index: Path) -> None:
     assert not (index.parent / "overlap").exists()
-    assert "overlap and checks of the corpora are left out" in (index.parent / "audit.csv").read_text()
+    assert "errors, shared entities and checks of the corpora are left out" in (index.parent / "audit.csv").read_text()
 
 
 def test_corpora_of_which_no_run_has_a_digest_are_not_taken_for_those_scored(uri: str, shared_data: Path) -> None:
@@ -227,7 +227,9 @@ def test_rerun_gives_the_same_bytes_and_keeps_other_files(
     again = write(uri, "flawed", tmp_path)
     assert contents(tmp_path / "flawed") == contents(index.parent) | {"data.csv": b"mine"}
     assert [p.name for p in tmp_path.iterdir()] == ["flawed"]  # nothing temporary stays
-    assert capsys.readouterr().out == f"report: {again} (2 cells missing: 1 failed, 1 never run)\n"
+    said = capsys.readouterr()
+    assert said.out == f"report: {again} (2 cells missing: 1 failed, 1 never run)\n"
+    assert said.err.startswith("left out: errors, shared entities and checks of the corpora (")
 
 
 def test_report_is_an_artifact_of_an_analysis_run(uri: str, index: Path) -> None:
