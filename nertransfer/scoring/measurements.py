@@ -8,6 +8,7 @@ import base64
 import functools
 import hashlib
 import json
+import logging
 import os
 import platform
 import time
@@ -24,6 +25,7 @@ from nertransfer.core.schema import ALL
 from nertransfer.scoring import predicted_entities, sentence_counts
 from nertransfer.scoring.scores import Scored
 
+logger = logging.getLogger("nertransfer")
 FORMAT = 2
 """Of the file that `write` makes; another one is not read."""
 BYTES = "base64"
@@ -195,16 +197,20 @@ def read(path: Path, key: str, datasets: Iterable[str]) -> Measurements | None:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        if found["format"] != FORMAT or found["key"] != key:
+            return None
+        known = [Dataset(**one) for one in found["datasets"]]
+        points = [Point(**one) for one in found["points"]]
+        tags: dict[str, str] = dict(found["tags"])
+        files = {
+            name: base64.b64decode(content[BYTES]) if isinstance(content, dict) else content
+            for name, content in found["files"].items()
+        }
+    except FileNotFoundError:
         return None
-    if found.pop("format", None) != FORMAT or found["key"] != key:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        logger.warning("%s is of no use, and the cell is measured anew: %s: %s", path, type(error).__name__, error)
         return None
-    known = [Dataset(**one) for one in found["datasets"]]
     if not set(datasets) <= {one.digest for one in known}:
         return None
-    points = [Point(**one) for one in found["points"]]
-    files = {
-        name: base64.b64decode(content[BYTES]) if isinstance(content, dict) else content
-        for name, content in found["files"].items()
-    }
-    return Measurements(key, points, known, found["tags"], files)
+    return Measurements(key, points, known, tags, files)

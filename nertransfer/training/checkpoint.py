@@ -1,10 +1,12 @@
 """What a training that was cut short goes on from: a folder in which one whole checkpoint exists at every moment."""
 
 import json
+import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -12,7 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from nertransfer.core.files import flush
 
+logger = logging.getLogger("nertransfer")
 _STATE, _BEST = "state.json", "best.safetensors"
+Saved = TypeVar("Saved")
 
 
 @dataclass(frozen=True)
@@ -61,17 +65,25 @@ class Checkpoint:
             shutil.rmtree(old, ignore_errors=True)
         accelerator.wait_for_everyone()
 
-    def restore(self, accelerator: Accelerator) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
+    def restore(
+        self, accelerator: Accelerator, read: Callable[[dict[str, Any]], Saved]
+    ) -> tuple[Saved, dict[str, torch.Tensor]] | None:
         """Load weights, optimiser and random states in place; returns what else was saved, None where nothing fits.
 
-        Raises RuntimeError where a checkpoint cannot be read; it is gone then, and the next attempt begins anew.
+        ``read`` makes of the history that was saved what it is now. A state that it, or JSON, does not take, as another
+        version may have left it, is told and passed over. Raises RuntimeError where the rest of a checkpoint cannot be
+        read: it is gone then, and the next attempt begins anew.
         """
         for folder in (self.folder, self._beside("old")):
             try:
-                state = json.loads((folder / _STATE).read_text())
-            except (OSError, ValueError):
+                state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+                key, processes, history = state["key"], state["processes"], read(state["history"])
+            except FileNotFoundError:
                 continue
-            if state["key"] != self.key or state["processes"] != accelerator.num_processes:
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                logger.warning("the checkpoint %s is of no use, and the training begins anew: %s", folder, _why(error))
+                continue
+            if key != self.key or processes != accelerator.num_processes:
                 continue
             try:
                 accelerator.load_state(str(folder))
@@ -80,5 +92,9 @@ class Checkpoint:
                 if accelerator.is_main_process:
                     shutil.rmtree(folder, ignore_errors=True)
                 raise RuntimeError(f"the checkpoint {folder} cannot be read, and was removed: {error}") from error
-            return state["history"], best
+            return history, best
         return None
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

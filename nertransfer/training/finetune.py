@@ -4,7 +4,8 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +53,15 @@ class History:
     @property
     def epochs(self) -> int:
         return len(self.seconds)
+
+    @staticmethod
+    def saved(found: dict[str, Any]) -> "History":
+        """From what `dataclasses.asdict` gave; raises TypeError or ValueError where it is not that of whole epochs."""
+        history = History(**found)
+        whole = len(history.losses) == history.epochs * history.steps_per_epoch
+        if found.keys() != {one.name for one in fields(History)} or not whole:
+            raise ValueError("its history is not that of whole epochs")
+        return history
 
 
 def learning_rate(step: int, total: int, recipe: Recipe) -> float:
@@ -133,8 +143,8 @@ def fit(
     torch.manual_seed(mixed(training.seed, _DROPOUT, accelerator.process_index))
     history = History(tokens=sum(len(w.ids) for w in train.windows))
     best: dict[str, torch.Tensor] = {}
-    if checkpoint is not None and (saved := checkpoint.restore(accelerator)) is not None:
-        history, best = History(**saved[0]), saved[1]
+    if checkpoint is not None and (saved := checkpoint.restore(accelerator, History.saved)) is not None:
+        history, best = saved
     prepared = Prepared(model, optimiser, training, machine)
     captured = None
     if training.make_batch is collate_labels and can_capture(prepared):

@@ -110,6 +110,17 @@ def test_what_is_no_such_file_does_not_fit(tmp_path: Path) -> None:
         assert read(tmp_path / "measured.json", KEY, []) is None
 
 
+def test_of_another_versions_fields_nothing_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "measured.json"
+    write(SMALL, path)
+    ours = json.loads(path.read_text(encoding="utf-8"))
+    for change in ({"points": [{"new": 1}]}, {"datasets": None}, {"tags": 3}, {"files": [1]}, {"files": {"a": {}}}):
+        path.write_text(json.dumps(ours | change), encoding="utf-8")
+        assert read(path, KEY, DIGESTS) is None
+        assert caplog.messages[-1].startswith(f"{path} is of no use, and the cell is measured anew: ")
+    assert len(caplog.messages) == 5
+
+
 def test_a_file_that_was_cut_short_anywhere_does_not_fit(tmp_path: Path) -> None:
     write(SMALL, tmp_path / "measured.json")
     whole = (tmp_path / "measured.json").read_bytes()

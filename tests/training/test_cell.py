@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from absent import absent
+from accelerate import Accelerator
 from cell_process import RECIPE, as_json, measure
 from project_scripts import ROOT
 from tiny import save_tiny_corpora, save_tiny_start
@@ -114,6 +115,24 @@ def test_a_checkpoint_that_cannot_be_read_stops_one_attempt_alone(
     os.truncate(checkpoint_in(tmp_path) / "model.safetensors", 100)
     with pytest.raises(RuntimeError, match="cannot be read, and was removed"):
         measure(*inputs, tmp_path)
+    assert as_json(measure(*inputs, tmp_path)) == undisturbed
+
+
+def test_a_state_that_is_json_and_not_ours_costs_what_it_saved_alone(
+    inputs: tuple[Path, Path], tmp_path: Path, python: str, undisturbed: dict, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert in_process(inputs, tmp_path, python, kill_after=2) == KILLED
+    state = checkpoint_in(tmp_path) / "state.json"
+    ours = json.loads(state.read_text())
+    others = [{}, [], {"key": ours["key"]}, ours | {"history": {}}, ours | {"history": ours["history"] | {"new": 1}},
+              ours | {"history": ours["history"] | {"losses": 3}}]  # fmt: skip
+    for other in others:
+        state.write_text(json.dumps(other))
+        checkpoint = Checkpoint(state.parent, ours["key"])
+        with caplog.at_level("WARNING", logger="nertransfer"):
+            assert checkpoint.restore(Accelerator(cpu=True), History.saved) is None
+        assert f"the checkpoint {state.parent} is of no use, and the training begins anew" in caplog.messages[-1]
+    assert len(caplog.messages) == len(others)
     assert as_json(measure(*inputs, tmp_path)) == undisturbed
 
 
