@@ -21,7 +21,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -270,7 +270,8 @@ def heartbeats(runs: list[Run]) -> dict[str, float]:
         for key, value in run.data.tags.items():
             if key.startswith(schema.HEARTBEAT):
                 token = key.removeprefix(schema.HEARTBEAT)
-                found[token] = max(found.get(token, 0.0), float(value))
+                with suppress(ValueError):  # whatever else stands there is no sign of life
+                    found[token] = max(found.get(token, 0.0), float(value))
     return found
 
 
@@ -284,7 +285,13 @@ def _record(run: Run, name: str) -> _Record:
 
 
 def _owner(text: str) -> Owner:
-    return Owner(**json.loads(text))
+    """Who holds a claim, as `Claims.take` wrote it; nobody alive, where what was written says nobody."""
+    try:
+        found = json.loads(text)
+        return Owner(**{one.name: found[one.name] for one in fields(Owner) if one.name in found})
+    except (ValueError, TypeError) as error:
+        logger.warning("a claim in the store names nobody, and does not count: %.100s (%s)", text, error)
+        return Owner("", "", 0, 0.0, "", 0.0)
 
 
 class Heart(threading.Thread):

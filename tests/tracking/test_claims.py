@@ -103,6 +103,21 @@ def test_a_name_is_free_once_its_claim_is_ended(study: Study) -> None:
         assert ended(study, claim) == ["finished"]
 
 
+@pytest.mark.parametrize("text", ["{}", "[]", "nobody", "3", '{"token": "a"}'])
+def test_what_names_no_owner_holds_nothing(text: str, study: Study, caplog: pytest.LogCaptureFixture) -> None:
+    run = claims_run(study)
+    study.client.log_param(run, f"{NAME}/1", text)
+    study.client.set_tag(run, f"{schema.HEARTBEAT}token", "soon")
+    assert taken(study, elsewhere()).number == 2
+    assert f"names nobody, and does not count: {text}" in caplog.text
+
+
+def test_an_owner_of_a_later_version_is_known_by_what_it_was_before(study: Study) -> None:
+    later = dataclasses.asdict(elsewhere()) | {"new": 1}
+    study.client.log_param(claims_run(study), f"{NAME}/1", json.dumps(later))
+    assert Claims(study, elsewhere(2)).take(NAME) is None
+
+
 def test_names_that_begin_alike_are_different_names(study: Study) -> None:
     taken(study, elsewhere(1), "a")
     assert taken(study, elsewhere(2), "aa").number == 1
