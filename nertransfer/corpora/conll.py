@@ -44,6 +44,8 @@ def _ends_in_tag(line: str) -> bool:
 
 DOCUMENT_START = "-DOCSTART-"
 PROBLEMS_SHOWN = 5
+LONGEST_SENTENCE = 32_767
+"""Words: so many entities of one sentence can be counted (`nertransfer.scoring.sentence_counts`)."""
 LINES_KEPT = 5
 """Of every kind of finding, so many line numbers are kept as examples."""
 
@@ -170,7 +172,8 @@ def parse(
     Raises InputError that names file and line (the first few of all problems) for bytes that
     are not UTF-8, a missing tag column, a tag that is not IOB2, a tag without a word (unless
     allowed), a number of columns that changes (unless allowed: a word with a space in it looks
-    like that), a first column that holds no words, and a file without a sentence.
+    like that), a sentence of more than `LONGEST_SENTENCE` words, a first column that holds no words, and a file
+    without a sentence.
     """
     path = str(path)
     text = decode(data, path)
@@ -194,9 +197,12 @@ def parse(
     tags: list[str] = []
     previous = labels.OUTSIDE
     first: tuple[int, int] | None = None  # number and columns of the first line with a word
+    begun = 1  # number of the line that the sentence begins at
 
     def finish() -> None:
         if words:
+            if len(words) > LONGEST_SENTENCE:
+                problems.append((begun, f"a sentence of {len(words):,} words; a line without words ends a sentence"))
             sentences.append(Sentence(tuple(words), tuple(tags)))
             words.clear()
             tags.clear()
@@ -221,6 +227,8 @@ def parse(
                 note("uneven_columns", number)
             else:
                 problems.append((number, _uneven(raw, line.columns, *first)))
+        if not words:
+            begun = number
         if line.tag[0] == "I" and labels.is_stray(previous, line.tag):
             note("stray_tags", number)
         previous = line.tag

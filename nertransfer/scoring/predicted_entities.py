@@ -20,14 +20,14 @@ def to_bytes(found: Mapping[tuple[str, str], Entities]) -> bytes:
     """The file of one cell; ``found`` by (target, split)."""
     sizes = [len(one.first) for one in found.values()]
     categories = sorted({name for one in found.values() for name in one.categories})
-    renamed = [np.array([categories.index(name) for name in one.categories], np.int16) for one in found.values()]
+    renamed = [np.array([categories.index(name) for name in one.categories], np.int32) for one in found.values()]
     category = [places[one.category] for places, one in zip(renamed, found.values(), strict=True) if len(places)]
 
     def joined(parts: list[np.ndarray], kind: type) -> np.ndarray:
         return np.concatenate(parts).astype(kind) if parts else np.empty(0, kind)
 
-    place = np.repeat(np.arange(len(found)), sizes).astype(np.int16)
-    columns = named(list(found), place, categories, joined(category, np.int16)) | {
+    place = np.repeat(np.arange(len(found)), sizes).astype(np.int32)
+    columns = named(list(found), place, categories, joined(category, np.int32)) | {
         "first": pa.array(joined([one.first for one in found.values()], np.int32)),
         "words": pa.array(joined([one.end - one.first for one in found.values()], np.int32)),
     }

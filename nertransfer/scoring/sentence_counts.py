@@ -19,18 +19,18 @@ SENTENCES = b"sentences"
 
 
 def to_bytes(found: Mapping[tuple[str, str], Counts]) -> bytes:
-    """The file of one cell; ``found`` by (target, split)."""
+    """The file of one cell; ``found`` by (target, split). Raises ValueError for counts above 32,767 of one sentence."""
     parts: dict[str, list[np.ndarray]] = {name: [] for name in ("place", "category", "sentence", *COLUMNS)}
     categories = sorted({name for counts in found.values() for name in counts.categories})
     for place, counts in enumerate(found.values()):
         sentence, column = np.nonzero(counts.gold + counts.predicted)
-        renamed = np.array([categories.index(name) for name in counts.categories], dtype=np.int16)
-        parts["place"].append(np.full(len(sentence), place, dtype=np.int16))
+        renamed = np.array([categories.index(name) for name in counts.categories], dtype=np.int32)
+        parts["place"].append(np.full(len(sentence), place, dtype=np.int32))
         parts["category"].append(renamed[column])
         parts["sentence"].append(sentence.astype(np.int32))
         for name in COLUMNS:
-            parts[name].append(getattr(counts, name)[sentence, column].astype(np.int16))
-    arrays = {name: np.concatenate(values) if values else np.empty(0, np.int16) for name, values in parts.items()}
+            parts[name].append(getattr(counts, name)[sentence, column])
+    arrays = {name: np.concatenate(values) if values else np.empty(0, np.int32) for name, values in parts.items()}
     columns = named(list(found), arrays["place"], categories, arrays["category"])
     columns |= {"sentence": pa.array(arrays["sentence"], pa.int32())}
     columns |= {name: pa.array(arrays[name], pa.int16()) for name in COLUMNS}
@@ -43,7 +43,7 @@ def named(
     """The columns `NAMES` of a file: of each row the index of its (target, split) and of its category."""
 
     def names(indices: np.ndarray, texts: Sequence[str]) -> pa.Array:
-        coded = pa.DictionaryArray.from_arrays(pa.array(indices, pa.int16()), pa.array(texts, pa.string()))
+        coded = pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(texts, pa.string()))
         return coded.cast(pa.string())
 
     texts = ([target for target, _ in places], [split for _, split in places], categories)

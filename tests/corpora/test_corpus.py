@@ -301,6 +301,7 @@ def test_any_bytes_are_read_in_full_or_refused(data: bytes) -> None:
         ("a O\rb O\rc O", 1, "carriage return inside the line"),
         ("-DOCSTART- O\rb O\n\na O\n", 1, "carriage return inside the line"),
         ("", 1, "the file has no sentence"),
+        ("a O\n\n\n" + "b B-PER\n" * 32_768, 4, "a sentence of 32,768 words; a line without words ends a sentence"),
         ("\n \n-DOCSTART- -X- O\n", 1, "the file has no sentence"),
         (b"a O\nb\xff O\n", 2, "not UTF-8: byte 0xff at byte offset 5 of the file"),
         ("a O\n".encode("utf-16"), 1, "not UTF-8: byte 0xff at byte offset 0"),

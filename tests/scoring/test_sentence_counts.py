@@ -116,6 +116,16 @@ def of_cells(*cells: Taggings) -> dict[str, SentenceCounts]:
     return gathered(files_of({("base", "hau", seed): taggings for seed, taggings in enumerate(cells)}), "test")
 
 
+def test_counts_that_do_not_fit_are_refused_and_never_wrap_round() -> None:
+    most = np.iinfo(np.int16).max
+    tags = [["B-PER"] * most]
+    found = of_cells({("hau", "test"): (tags, tags)})
+    assert found["hau"].gold.tolist() == [[most]]
+    more = [["B-PER"] * (most + 1)]
+    with pytest.raises(ValueError, match="32768"):
+        file_of({("hau", "test"): (more, more)})
+
+
 def test_a_category_that_one_cell_alone_predicts_has_a_column() -> None:
     found = of_cells(
         {("hau", "test"): ([["B-PER", "O"]], [["B-PER", "O"]])},
