@@ -23,14 +23,13 @@ def main(config: StudyConfig) -> None:
     if config.executor == "local":
         local.prepare()  # workers, or what measures for a plan, import beside this process, not after it
     uri, name = resolve_uri(config.tracking), study_name(config.data, config.tracking)
-    if config.plan:
-        from nertransfer.studies import costs
+    from nertransfer.studies import costs, timing
 
+    if config.plan:
         print(costs.text(costs.foresee(config, find_study(client(uri), name) if exists(uri) else None), name, uri))
         return
     from nertransfer.commands import mlflow_pages
     from nertransfer.studies.study import run_study, write_study_scripts
-    from nertransfer.studies.timing import REPORT
 
     study = open_study(client(uri), name)
     if config.executor == "script":
@@ -46,7 +45,7 @@ def main(config: StudyConfig) -> None:
     for cell, error in outcome.failed.items():
         print(f"failed: {cell}: {error}", file=sys.stderr)
     if outcome.ran or outcome.found:
-        with outcome.timing.phase(REPORT):
+        with outcome.timing.phase(timing.REPORT):
             from analysis.report import report
 
             where, by = config.output, config.selection_split
