@@ -18,7 +18,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from nertransfer.corpora import words
 from nertransfer.registry import tagger
 from nertransfer.registry.tagger import PARAMETERS
-from nertransfer.tracking.store import uninterrupted
+from nertransfer.tracking.patience import uninterrupted
 
 CODE = {"served.py": tagger, "words.py": words}
 """Modules that travel with a model, by the names of their files there; the first is the one that MLflow runs."""

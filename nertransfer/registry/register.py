@@ -32,6 +32,7 @@ from nertransfer.tracking import store_files
 from nertransfer.tracking.claims import Heart, Owner, held
 from nertransfer.tracking.current_cells import last_asked
 from nertransfer.tracking.global_state import fluent
+from nertransfer.tracking.patience import is_away
 from nertransfer.tracking.store import (
     MlflowClient,
     ModelVersion,
@@ -39,7 +40,6 @@ from nertransfer.tracking.store import (
     Study,
     all_models,
     all_versions,
-    is_away,
     open_study,
     run_of_version,
 )

@@ -23,8 +23,9 @@ from nertransfer.registry.selection import Choice, choose, lineage, lineage_of
 from nertransfer.tracking import runs, store_files
 from nertransfer.tracking.current_cells import current_cells
 from nertransfer.tracking.global_state import fluent
+from nertransfer.tracking.patience import impatient, patiently
 from nertransfer.tracking.runs import logged_model
-from nertransfer.tracking.store import MlflowClient, Run, Study, impatient, patiently
+from nertransfer.tracking.store import MlflowClient, Run, Study
 from nertransfer.training.cell import Cell, cell_lock, weights_folder
 
 logger = logging.getLogger("nertransfer")

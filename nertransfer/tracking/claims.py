@@ -30,7 +30,8 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from nertransfer.core import schema
-from nertransfer.tracking.store import PATIENCE_SECONDS, Study, impatient, study_runs
+from nertransfer.tracking.patience import PATIENCE_SECONDS, impatient
+from nertransfer.tracking.store import Study, study_runs
 
 logger = logging.getLogger("nertransfer")
 

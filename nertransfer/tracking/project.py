@@ -74,7 +74,8 @@ def opened_run() -> OpenedRun | None:
         return None
     from mlflow.exceptions import MlflowException
 
-    from nertransfer.tracking.store import client, exists, impatient
+    from nertransfer.tracking.patience import impatient
+    from nertransfer.tracking.store import client, exists
 
     uri, given = given_uri(), database_of(os.environ.get(VARIABLE, ""))
     try:

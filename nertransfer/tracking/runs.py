@@ -29,7 +29,8 @@ from nertransfer.tracking import claims, secrets
 from nertransfer.tracking.addresses import public_tags, public_uri
 from nertransfer.tracking.claims import Owner
 from nertransfer.tracking.current_cells import current_cells
-from nertransfer.tracking.store import Run, Study, impatient, inherited_run, kind_runs, study_runs
+from nertransfer.tracking.patience import impatient
+from nertransfer.tracking.store import Run, Study, inherited_run, kind_runs, study_runs
 from nertransfer.training.cell import Cell, recipe_digest
 
 logger = logging.getLogger("nertransfer")

@@ -9,15 +9,13 @@ import itertools
 import logging
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
-import requests
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -27,20 +25,15 @@ from mlflow.store.entities import PagedList
 from mlflow.tracking._tracking_service.utils import _SERVER_ARTIFACT_ROOT_ENV_VAR
 from sqlalchemy.exc import SQLAlchemyError
 
-from nertransfer.core import processes, schema
+from nertransfer.core import schema
 from nertransfer.core.errors import InputError
 from nertransfer.core.options import DataOptions, TrackingOptions, check_study
 from nertransfer.tracking import secrets
 from nertransfer.tracking.addresses import DEFAULT_URI, database_of, is_served, public_uri
+from nertransfer.tracking.patience import PATIENCE_SECONDS, RETRIES, PatientClient, patiently
 
 RUNS_PER_PAGE = 50_000  # the most that MLflow hands over at once
 VERSIONS_PER_PAGE = 10_000
-RETRIES = "2"
-"""How often MLflow itself repeats a request; what takes longer is waited for by `PatientClient`, which says so."""
-PATIENCE_SECONDS = 900.0
-"""A server that is away for less costs waiting; after that what was measured stays on disk and the work fails."""
-HURRY_SECONDS = 30.0
-PAUSE_SECONDS = 5.0
 ARTIFACTS = "mlruns"
 """MLflow's name of the folder with the files of runs and models."""
 
@@ -70,7 +63,7 @@ def client(uri: str, must_exist: bool = False, patient: bool = False) -> MlflowC
     first does so only where it is ``patient``, for a worker that begins in the middle. Raises InputError when the store
     cannot be opened or does not answer; of a file that does not exist yet, its first call does.
     """
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = RETRIES
     secrets.note([uri])
     database = database_of(uri)
     if database is not None:
@@ -103,104 +96,6 @@ def _artifacts_beside(database: Path | None) -> Iterator[None]:
         yield
     finally:
         del os.environ[_SERVER_ARTIFACT_ROOT_ENV_VAR]
-
-
-def impatient(client: MlflowClient) -> MlflowClient:
-    """The same client with little patience: to mark what failed, perhaps because the server is gone."""
-    return (
-        cast(MlflowClient, PatientClient(client._made, client.tracking_uri, HURRY_SECONDS))
-        if _is_patient(client)
-        else client
-    )
-
-
-def _is_patient(client: object) -> bool:
-    return isinstance(client, PatientClient)
-
-
-def uninterrupted(uri: str) -> AbstractContextManager[None]:
-    """Around a call to the store: where this process has the database open itself, an interrupt in the middle would
-    leave it locked, and waits for the end. A server may be silent for minutes."""
-    return nullcontext() if is_served(uri) else processes.put_off_interrupts()
-
-
-class PatientClient:
-    """An MlflowClient whose calls are repeated while the server is away, for `PATIENCE_SECONDS` each, and are not
-    interrupted (`uninterrupted`)."""
-
-    def __init__(
-        self,
-        made: Callable[[], MlflowClient],
-        tracking_uri: str,
-        patience: float = PATIENCE_SECONDS,
-        pause: float = PAUSE_SECONDS,
-    ) -> None:
-        """``made`` gives the client of that address, the same whenever it is asked."""
-        self._made, self.tracking_uri, self._patience, self._pause = made, tracking_uri, patience, pause
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._made(), name)
-        return self._patient(found) if callable(found) else found
-
-    def _patient(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def once(*arguments: Any, **options: Any) -> Any:
-            with uninterrupted(self.tracking_uri):
-                return call(*arguments, **options)
-
-        def repeated(*arguments: Any, **options: Any) -> Any:
-            return patiently(lambda: once(*arguments, **options), self._patience, self._pause)
-
-        return repeated
-
-
-def patiently(call: Callable[[], Any], patience: float = PATIENCE_SECONDS, pause: float = PAUSE_SECONDS) -> Any:
-    """The result of ``call``, repeated every ``pause`` seconds while the store is away, for ``patience`` seconds."""
-    began = time.monotonic()
-    told = False
-    while True:
-        try:
-            found = call()
-        except Exception as error:
-            away = is_away(error)
-            if not (away or was_second(error)) or time.monotonic() - began > patience:
-                raise
-            if away and not told:
-                logger.warning("the tracking server does not answer; waiting for it")
-                told = True
-            time.sleep(pause)
-        else:
-            if told:
-                logger.warning("the tracking server answers again after %.0f s", time.monotonic() - began)
-            return found
-
-
-def as_patiently(client: MlflowClient, call: Callable[[], Any]) -> Any:
-    """`patiently`, for as long as the calls of the client themselves are repeated."""
-    return patiently(call, client._patience, client._pause) if isinstance(client, PatientClient) else patiently(call)
-
-
-def is_away(error: Exception) -> bool:
-    """Whether a call failed because nobody answered, or nobody who could do it now, rather than at its content."""
-    if isinstance(error, requests.HTTPError):
-        return error.response is not None and error.response.status_code in (429, 502, 503, 504)
-    if isinstance(error, requests.ConnectionError | requests.Timeout):
-        return True
-    if not isinstance(error, MlflowException):
-        return False
-    text = str(error)
-    if "sqlite3." in text:  # MLflow calls all that goes wrong with a database unavailable; only this passes
-        return "sqlite3.OperationalError" in text and ("locked" in text or "busy" in text)
-    lost = "failed with exception" in text or "failed with timeout exception" in text
-    busy = error.error_code in ("TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
-    # MLflow has no name of its own for 502, which a proxy answers while the server behind it restarts
-    return lost or busy or "failed with error code 502" in text
-
-
-def was_second(error: Exception) -> bool:
-    """Whether a call failed because somebody else has just added the same dataset: MLflow looks before it adds, and of
-    two that find nothing the later one fails. The next time it finds it."""
-    text = str(error) if isinstance(error, MlflowException) else ""
-    return "INSERT INTO datasets" in text and ("UNIQUE" in text or "unique" in text or "Duplicate entry" in text)
 
 
 @dataclass(frozen=True)

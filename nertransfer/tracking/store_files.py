@@ -21,7 +21,8 @@ from nertransfer.core import schema
 from nertransfer.core.errors import InputError
 from nertransfer.tracking import project
 from nertransfer.tracking.addresses import database_of, public_uri
-from nertransfer.tracking.store import FINISHED, MlflowClient, Study, as_patiently
+from nertransfer.tracking.patience import as_patiently
+from nertransfer.tracking.store import FINISHED, MlflowClient, Study
 
 logger = logging.getLogger("nertransfer")
 

@@ -17,17 +17,9 @@ from tiny import save_tiny_corpora, save_tiny_start
 
 from nertransfer.core import schema
 from nertransfer.tracking.claims import Owner
+from nertransfer.tracking.patience import PAUSE_SECONDS
 from nertransfer.tracking.runs import cell_runs
-from nertransfer.tracking.store import (
-    PAUSE_SECONDS,
-    Study,
-    all_runs,
-    all_versions,
-    client,
-    exists,
-    find_study,
-    open_study,
-)
+from nertransfer.tracking.store import Study, all_runs, all_versions, client, exists, find_study, open_study
 
 SOURCES = ("qka", "qke", "qsa", "qse")
 STUDY = f"""\

@@ -22,6 +22,7 @@ import transformers
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from folder_store import copied, opened
+from lossy import Lossy
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from project_scripts import ROOT, load_script
@@ -42,10 +43,11 @@ from nertransfer.studies import runner, timing
 from nertransfer.studies import study as studies
 from nertransfer.studies.executors import launch, local, workers
 from nertransfer.studies.rescoring import evaluate
+from nertransfer.tracking import patience
 from nertransfer.tracking import runs as tracked_runs
-from nertransfer.tracking import store
 from nertransfer.tracking.claims import Claims, Owner
 from nertransfer.tracking.model_uris import local_copy
+from nertransfer.tracking.patience import PatientClient
 from nertransfer.tracking.runs import (
     LiveCurves,
     cell_runs,
@@ -56,7 +58,7 @@ from nertransfer.tracking.runs import (
     open_run,
     place_in_store,
 )
-from nertransfer.tracking.store import PatientClient, Run, Study, all_runs, all_versions, open_study
+from nertransfer.tracking.store import Run, Study, all_runs, all_versions, open_study
 from nertransfer.training import checkpoint, finetune, planted_starts
 from nertransfer.training.cell import weights_folder
 from nertransfer.training.finetune import History
@@ -704,10 +706,31 @@ def test_a_store_that_is_away_when_weights_are_stored_does_not_keep_a_study_from
     made = MlflowClient(tracking_uri=fresh.uri, registry_uri=fresh.uri)
     patient: Any = PatientClient(lambda: made, fresh.uri, patience=60, pause=0.02)
     monkeypatch.setattr(MlflowClient, "log_param", away_once)
-    monkeypatch.setattr(store, "HURRY_SECONDS", 0.0)
+    monkeypatch.setattr(patience, "HURRY_SECONDS", 0.0)
     study = dataclasses.replace(fresh, client=patient)
     studies._Complete(config, study, plan.cells)(plan.cells[0])
     assert asked and not Claims(study, Owner.this_process()).is_taken(timing.REGISTRY)
+
+
+def test_a_store_that_loses_its_answers_has_everything_once(fresh: Study) -> None:
+    made = MlflowClient(tracking_uri=fresh.uri, registry_uri=fresh.uri)
+    lossy: Any = Lossy(made)
+    patient: Any = PatientClient(lambda: lossy, fresh.uri, patience=60, pause=0)
+    study = dataclasses.replace(fresh, client=patient)
+    assert train(study).state == runner.RAN
+    registration.register(study, finished_places(study), Path("work"))
+    (run,) = cell_runs(fresh, "FINISHED")
+    assert len(all_runs(made, fresh.experiment_id, f"tags.kind = '{schema.KIND_CELL}'")) == 1
+    assert {one.info.status for one in all_runs(made, fresh.experiment_id)} == {"FINISHED"}
+    (model,) = made.search_logged_models([fresh.experiment_id])
+    assert [one.model_id for one in run.outputs.model_outputs] == [model.model_id]
+    assert len(run.inputs.dataset_inputs) == 4
+    (version,) = all_versions(made, "ner-aaa")
+    assert made.get_registered_model("ner-aaa").aliases == dict.fromkeys(
+        (schema.CHAMPION, schema.start_alias("tiny")), version.version
+    )
+    creates = ("create_run", "create_logged_model", "create_registered_model", "create_model_version", "log_inputs")
+    assert all(lossy.done[name] for name in creates)
 
 
 @pytest.mark.parametrize(

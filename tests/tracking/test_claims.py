@@ -1,32 +1,29 @@
-"""Claims: one living process has a name; patience with a store that is away."""
+"""Claims: one living process has a name."""
 
 import dataclasses
 import json
-import logging
 import os
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-import requests
 from folder_store import make_store
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
-from mlflow.protos import databricks_pb2
 
 from nertransfer.core import schema
 from nertransfer.tracking import claims, store
 from nertransfer.tracking.claims import Claim, Claims, Heart, Owner
-from nertransfer.tracking.store import PatientClient, Study, is_away, open_study, patiently
+from nertransfer.tracking.patience import PatientClient
+from nertransfer.tracking.store import Study, open_study
 
 NAME = "0123456789abcdef01234567"
 HOUR = 3600.0
@@ -525,134 +522,3 @@ def test_a_store_that_does_not_answer_holds_up_no_end(study: Study, monkeypatch:
     answer.set()
     heart.join(30)
     assert not heart.is_alive()
-
-
-# --- patience ----------------------------------------------------------------------------------------
-
-
-def mlflow_error(message: str, code: str = "INTERNAL_ERROR") -> MlflowException:
-    return MlflowException(message, getattr(databricks_pb2, code))
-
-
-def http_error(status: int) -> requests.HTTPError:
-    response = requests.Response()
-    response.status_code = status
-    return requests.HTTPError(f"status {status}", response=response)
-
-
-AWAY: dict[str, Exception] = {
-    "busy": mlflow_error("database is locked", "TEMPORARILY_UNAVAILABLE"),
-    "a dataset later": mlflow_error(
-        "(sqlite3.OperationalError) database is locked\n[SQL: INSERT INTO datasets (name)]", "TEMPORARILY_UNAVAILABLE"
-    ),
-    "too late": mlflow_error("", "DEADLINE_EXCEEDED"),
-    "too much": mlflow_error("", "RESOURCE_EXHAUSTED"),
-    "refused": mlflow_error("API request to http://x:5000/api failed with exception HTTPConnectionPool(host='x')"),
-    "silent": mlflow_error("API request to /api/2.0/mlflow/runs/get failed with timeout exception Read timed out."),
-    "proxy": mlflow_error("API request to endpoint /api failed with error code 502 != 200. Response body: ''"),
-    "connection": requests.ConnectionError("refused"),
-    "timeout": requests.ReadTimeout("late"),
-    "gateway": http_error(502),
-    "unavailable": http_error(503),
-    "too many requests": http_error(429),
-}
-SECOND = mlflow_error(
-    "(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.experiment_id, datasets.name, datasets.digest\n"
-    "[SQL: INSERT INTO datasets (dataset_uuid, experiment_id, name) VALUES (?, ?, ?)]",
-    "BAD_REQUEST",
-)
-"""Another process has added the same dataset in the same moment."""
-WRONG: dict[str, Exception] = {
-    "absent": mlflow_error("Run 'x' not found", "RESOURCE_DOES_NOT_EXIST"),
-    "param": mlflow_error("Changing param values is not allowed.", "INVALID_PARAMETER_VALUE"),
-    "internal": mlflow_error("a bug"),
-    "dataset": mlflow_error("(sqlite3.OperationalError) no such table\n[SQL: INSERT INTO datasets (name)]"),
-    "name": mlflow_error("Experiment(name=unlocked) already exists: (sqlite3.IntegrityError) UNIQUE constraint failed"),
-    "not found": http_error(404),
-    "no answer at all": requests.HTTPError("no response"),
-    "program": ValueError("failed with exception"),
-}
-
-
-def answers(*results: Any) -> tuple[Callable[..., Any], list[tuple]]:
-    """A call that raises or returns one after the other, the last for ever; and its arguments so far."""
-    left: Iterator[Any] = iter(results)
-    calls: list[tuple] = []
-
-    def call(*arguments: Any, **options: Any) -> Any:
-        calls.append((*arguments, options) if options else arguments)
-        result = next(left, results[-1])
-        if isinstance(result, BaseException):
-            raise result
-        return result
-
-    return call, calls
-
-
-@pytest.mark.parametrize("kind", AWAY)
-def test_a_call_is_repeated_while_the_server_is_away(kind: str) -> None:
-    assert is_away(AWAY[kind])
-    call, calls = answers(AWAY[kind], AWAY[kind], 7)
-    assert patiently(call, patience=60, pause=0) == 7 and len(calls) == 3
-
-
-@pytest.mark.parametrize("kind", WRONG)
-def test_what_is_wrong_with_a_call_is_raised_at_once(kind: str) -> None:
-    assert not is_away(WRONG[kind])
-    call, calls = answers(WRONG[kind], 7)
-    with pytest.raises(type(WRONG[kind])) as raised:
-        patiently(call, patience=60, pause=0)
-    assert raised.value is WRONG[kind] and len(calls) == 1
-
-
-def test_an_interrupt_is_no_reason_to_wait() -> None:
-    call, calls = answers(KeyboardInterrupt(), 7)
-    with pytest.raises(KeyboardInterrupt):
-        patiently(call, patience=60, pause=0)
-    assert len(calls) == 1
-
-
-def test_patience_ends() -> None:
-    call, calls = answers(AWAY["refused"])
-    with pytest.raises(MlflowException, match="failed with exception"):
-        patiently(call, patience=0.05, pause=0)
-    assert len(calls) > 1
-
-
-def test_waiting_and_its_end_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "nertransfer"):
-        patiently(answers(7)[0], patience=60, pause=0)
-        assert caplog.messages == []
-        patiently(answers(AWAY["refused"], AWAY["busy"], AWAY["refused"], 7)[0], patience=60, pause=0)
-    assert caplog.messages == [
-        "the tracking server does not answer; waiting for it", "the tracking server answers again after 0 s",
-    ]  # fmt: skip
-
-
-def test_a_dataset_that_somebody_else_was_first_to_add_is_found_without_a_word(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with caplog.at_level(logging.WARNING, "nertransfer"):
-        assert patiently(answers(SECOND, SECOND, 7)[0], patience=60, pause=0) == 7
-    assert caplog.messages == [] and not is_away(SECOND)
-
-
-def test_a_patient_client_repeats_its_calls_with_their_arguments() -> None:
-    call, calls = answers(AWAY["connection"], "done")
-
-    class Inner:
-        log_param = staticmethod(call)
-
-    inner: Any = Inner()
-    patient = PatientClient(lambda: inner, "http://x:5000", patience=60, pause=0)
-    assert patient.log_param("run", "key", value="text") == "done"
-    assert calls == [("run", "key", {"value": "text"})] * 2
-    assert patient.tracking_uri == "http://x:5000"
-    with pytest.raises(AttributeError):
-        patient.no_such_call  # noqa: B018
-
-
-def test_a_store_that_was_opened_is_patient(tmp_path: Path, client: MlflowClient) -> None:
-    opened: Any = store.client(client.tracking_uri, must_exist=True)
-    assert isinstance(opened, PatientClient)
-    assert opened.get_experiment("0").name == "Default"

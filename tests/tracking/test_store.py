@@ -20,7 +20,8 @@ from nertransfer.core.errors import InputError
 from nertransfer.core.options import DataOptions, TrackingOptions
 from nertransfer.registry import packaging
 from nertransfer.tracking import addresses, store
-from nertransfer.tracking.store import PatientClient, client
+from nertransfer.tracking.patience import PatientClient
+from nertransfer.tracking.store import client
 
 
 def sqlite(path: Path) -> str:
