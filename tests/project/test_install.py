@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,24 @@ def test_conda_yaml_resolves_to_the_tested_versions(python: str, tmp_path: Path)
     assert {
         name: version for name, version in found.items() if not OF_THE_PLATFORM.match(name)
     }.items() <= known_versions().items()
+
+
+def test_what_is_installed_fits_together_and_is_of_the_tested_versions() -> None:
+    """Without a network."""
+    from uv import find_uv_bin
+
+    python = ["--python", sys.executable]
+    done = subprocess.run([find_uv_bin(), "pip", "check", *python], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    listed = subprocess.run(
+        [find_uv_bin(), "pip", "freeze", "--exclude-editable", *python], capture_output=True, text=True, check=True
+    ).stdout
+    pairs = (line.split("==") for line in listed.splitlines() if "==" in line)
+    found = {canonicalize_name(name): version for name, version in pairs}
+    known = known_versions()
+    mine = {name: (version, known[name]) for name, version in found.items() if name in known}  # others may be added
+    other = {name: pair for name, pair in mine.items() if pair[0].partition("+")[0] != pair[1]}
+    assert len(mine) > 100 and not other
 
 
 def test_every_tested_version_can_be_had_for_the_newest_python(tmp_path: Path) -> None:
