@@ -7,6 +7,7 @@ written here and nowhere else (MLproject repeats some, and a test compares). Val
 contradict each other or are out of range raise `InputError` when the object is built.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -63,6 +64,8 @@ def _check_recipe_and_run(recipe: Recipe, run: RunOptions, num_processes: int) -
 SEEDS: Any = {"at_least": 0, "at_most": 2**31 - 1}
 PORTS: Any = {"at_least": 0, "at_most": 65535}
 """Limits of several parameters."""
+HOST_NAME = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", re.IGNORECASE)
+"""As in the header Host: an IPv6 address in brackets."""
 KEEP_HELP = "keep the weights of every cell in work_dir, not only of the best seed of its start and source so far"
 SELECTION_HELP = "split whose source F1 picks the best seed; test only to reproduce the published cards"
 TARGETS_HELP = "languages to score, comma-separated; empty: all of the data"
@@ -412,12 +415,18 @@ class ServeConfig(Limited):
     which: ModelOptions = field(default_factory=ModelOptions)
     host: str = option("127.0.0.1", "address to listen at; 127.0.0.1: this machine alone")
     port: int = option(5001, "port to listen at; 0: any that is free", **PORTS)
+    allowed_hosts: tuple[str, ...] = option(
+        (), "names by which the server is asked besides localhost, 127.0.0.1, [::1] and host, comma-separated"
+    )
     run: DeviceOptions = field(default_factory=DeviceOptions)
     tracking: StoreOptions = field(default_factory=StoreOptions)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check(bool(self.host.strip()), "host", self.host, "an address of this machine")
+        for name in self.allowed_hosts:
+            allowed = "names or addresses without http://, port and path, such as ner.example.org or 192.0.2.7"
+            check(HOST_NAME.fullmatch(name) is not None, "allowed_hosts", name, allowed)
 
 
 @dataclass(frozen=True)

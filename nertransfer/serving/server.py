@@ -18,15 +18,18 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nertransfer.core.config import ServeConfig
 from nertransfer.corpora.conll import numbered_lines
 from nertransfer.registry.tagger import Refused, Tagger, entity_table
-from nertransfer.serving import trial_page
+from nertransfer.serving import hosts, trial_page
 from nertransfer.serving.prediction import load_tagger
 
 LARGEST_BODY = 10_000_000
@@ -38,6 +41,9 @@ KEYS = ("inputs", "params")
 LONGEST_MESSAGE = 500
 """Characters of a refusal, which may repeat what was sent."""
 
+ALIVE = ("/ping", "/health")
+"""Paths that say whether the server lives."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -48,18 +54,30 @@ def serve(config: ServeConfig, listening: socket.socket) -> None:
     """
     tagger, name = load_tagger(config.which, config.tracking, config.run.device)
     host, port = listening.getsockname()[:2]
-    if not ipaddress.ip_address(host).is_loopback:
+    address = ipaddress.ip_address(host)
+    if not address.is_loopback:
         _log.warning("host=%s: whoever reaches this machine can ask; there are no passwords", config.host)
+    names = hosts.allowed(config.host, config.allowed_hosts)
+    if address.is_unspecified:
+        _log.warning(
+            "host=%s: it answers by the names %s alone; allowed_hosts adds names", config.host, ", ".join(sorted(names))
+        )
+        host = "::1" if address.version == 6 else "127.0.0.1"
     at = f"[{host}]" if ":" in host else host
     print(f"{name}: page to try it at http://{at}:{port}/ (Ctrl-C stops)", flush=True)
     print(f"{name} answers at http://{at}:{port}/invocations", flush=True)
     with suppress(KeyboardInterrupt):  # uvicorn has ended politely and raises the signal once more
-        uvicorn.Server(uvicorn.Config(application(tagger, name), log_level="warning")).run(sockets=[listening])
+        uvicorn.Server(uvicorn.Config(application(tagger, name, names), log_level="warning")).run(sockets=[listening])
     print("stopped", flush=True)
 
 
-def application(tagger: Tagger, name: str = "a model") -> Starlette:
-    """The web application: ``POST /invocations``, ``GET /ping`` and ``/health``; ``/`` for people (`trial_page`)."""
+def application(
+    tagger: Tagger, name: str = "a model", names: frozenset[str] = hosts.allowed(hosts.LOOPBACK[0])
+) -> Starlette:
+    """The web application: ``POST /invocations``, ``GET /ping`` and ``/health``; ``/`` for people (`trial_page`).
+
+    ``names``: those by which it is asked (`hosts.allowed`); ``/ping`` and ``/health`` are answered by every name.
+    """
     # one text after the other: a forward pass has every core, or the GPU, for itself
     worker = ThreadPoolExecutor(1, "tagger")
 
@@ -104,11 +122,24 @@ def application(tagger: Tagger, name: str = "a model") -> Starlette:
             Route(trial_page.PLACE, empty_page, methods=["GET"]),
             Route(trial_page.PLACE, tried, methods=["POST"]),
             Route("/invocations", invocations, methods=["POST"]),
-            Route("/ping", alive),
-            Route("/health", alive),
+            *(Route(path, alive) for path in ALIVE),
         ],
+        middleware=[Middleware(_OnlyByName, names)],
         exception_handlers={HTTPException: _http_error, Exception: _failure},
     )
+
+
+class _OnlyByName:
+    """Refuses with status 403 what `hosts.refusal` refuses, except where it is asked whether the server lives."""
+
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
+        self.app, self.names = app, names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reason = ""
+        if scope["type"] == "http" and scope["path"] not in ALIVE:
+            reason = hosts.refusal(Headers(scope=scope), self.names)
+        await (_refusal(403, reason) if reason else self.app)(scope, receive, send)
 
 
 async def _body(request: Request) -> bytes:

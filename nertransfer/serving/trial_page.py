@@ -28,7 +28,7 @@ _FORM = "form-action 'self'"
 HEADERS = {
     "Content-Security-Policy": policy(_STYLE, f"{_FORM}; frame-ancestors 'none'"),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer a browser says "Origin: null" when the form is sent
     "Cache-Control": "no-store",
 }
 """Of every answer that is this page."""

@@ -27,13 +27,24 @@ from nertransfer.core.commandline import build
 from nertransfer.core.config import ServeConfig
 from nertransfer.core.errors import InputError
 from nertransfer.core.options import ModelOptions
-from nertransfer.registry.tagger import LONGEST_TEXT
+from nertransfer.registry.tagger import LONGEST_TEXT, Tagger
+from nertransfer.serving import hosts
 from nertransfer.serving import server as serving
 from nertransfer.serving.prediction import load_tagger
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from model_server import Server, serve
+
+HERE = "http://127.0.0.1"
+
+
+def head(length: int) -> bytes:
+    """Of a request whose body has so many bytes."""
+    return (
+        b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n" % length
+    )
 
 
 def payload(inputs: object, **params: object) -> str:
@@ -174,9 +185,8 @@ def test_other_paths_methods_and_bodies_without_end(server: Server) -> None:
 
 
 def test_a_client_that_goes_away_harms_nobody(server: Server) -> None:
-    head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        connection.sendall(head)
+        connection.sendall(head(100) + b"{")
     assert server.post(payload(["da xo"]))[0] == 200
     assert "Traceback" not in server.log.read_text()
 
@@ -194,22 +204,24 @@ def test_a_port_that_is_taken_and_a_model_that_is_not_there(
     assert capsys.readouterr().out == ""
 
 
-def test_what_goes_wrong_inside_stays_inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tagger, _ = load_tagger(ModelOptions(model=str(folder)), "", "cpu")
-
+def test_what_goes_wrong_inside_stays_inside(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
 
     monkeypatch.setattr(tagger, "read", fail)
-    with TestClient(serving.application(tagger), raise_server_exceptions=False) as client:
+    with TestClient(serving.application(tagger), HERE, raise_server_exceptions=False) as client:
         found = client.post("/invocations", json={"inputs": ["a"]})
     assert found.status_code == 500 and "secret" not in found.text and found.json()["message"]
 
 
 @pytest.fixture(scope="module")
-def page(folder: Path) -> Iterator[TestClient]:
-    tagger, _ = load_tagger(ModelOptions(model=str(folder)), "", "cpu")
-    with TestClient(serving.application(tagger, "ner-<aaa>")) as client:
+def tagger(folder: Path) -> Tagger:
+    return load_tagger(ModelOptions(model=str(folder)), "", "cpu")[0]
+
+
+@pytest.fixture(scope="module")
+def page(tagger: Tagger) -> Iterator[TestClient]:
+    with TestClient(serving.application(tagger, "ner-<aaa>"), HERE) as client:
         yield client
 
 
@@ -258,6 +270,28 @@ def test_what_the_page_cannot_read_it_says(
 ) -> None:
     answer = page.post("/", content=content, headers=headers)
     assert answer.status_code == status and 'role="alert"' in answer.text and message in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Host": "evil.example:5001"}, {"Origin": "http://evil.example"}, {"Origin": "null"}]
+)
+def test_another_name_or_another_sites_page_gets_no_answer(page: TestClient, headers: dict[str, str]) -> None:
+    """A page elsewhere may let its own name lead here (DNS rebinding), or send requests here without reading."""
+    for found in (
+        page.get("/", headers=headers),
+        page.post("/", data={"text": "da xo"}, headers=headers),
+        page.post("/invocations", json={"inputs": ["da xo Kuma"]}, headers=headers),
+        page.get("/nowhere", headers=headers),
+    ):
+        assert found.status_code == 403 and set(found.json()) == {"error_code", "message"}
+        assert "is not allowed" in found.json()["message"] and "Kuma" not in found.text
+    assert page.get("/ping", headers=headers).status_code == 200  # who only looks whether it lives knows an address
+
+
+def test_names_that_are_given_are_answered(tagger: Tagger) -> None:
+    given = TestClient(serving.application(tagger, names=hosts.allowed("0.0.0.0", ["ner.example.org"])))
+    asked = {"Host": "ner.example.org", "Origin": "https://ner.example.org"}
+    assert given.post("/invocations", json={"inputs": ["da xo"]}, headers=asked).status_code == 200
 
 
 def test_requests_under_way_are_answered_when_it_is_asked_to_end(server: Server) -> None:
