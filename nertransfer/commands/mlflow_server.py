@@ -4,16 +4,15 @@ import os
 import socket
 import uuid
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from mlflow.environment_variables import _MLFLOW_IN_JOB_EXECUTOR, _MLFLOW_SERVER_BOOT_ID
 from mlflow.server import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR, REGISTRY_STORE_URI_ENV_VAR
 from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR, SERVE_ARTIFACTS_ENV_VAR
 
 from nertransfer.commands import mlflow_pages
+from nertransfer.serving import limits
 from nertransfer.tracking.addresses import database_of
 from nertransfer.tracking.store import MlflowClient
 
@@ -22,9 +21,7 @@ def serve(store: MlflowClient, listening: socket.socket) -> None:
     """Print the pages of the studies of a database and answer at a socket until Ctrl-C or SIGTERM."""
     host, port = listening.getsockname()[:2]
     print(mlflow_pages.overview(store, f"http://{host}:{port}", " (Ctrl-C stops)"), flush=True)
-    with suppress(KeyboardInterrupt):  # uvicorn has ended politely and raises the signal once more
-        uvicorn.Server(uvicorn.Config(_application(store.tracking_uri), log_level="warning")).run(sockets=[listening])
-    print("stopped", flush=True)
+    limits.run(_application(store.tracking_uri), listening)
 
 
 def _application(uri: str) -> Any:

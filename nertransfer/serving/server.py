@@ -5,31 +5,27 @@ MLflow's own server (`mlflow models serve`) runs code that lies in a model's fol
 status 500 or a stack trace. This one reads weights only, and takes every model that `predict` takes.
 """
 
-import asyncio
 import ipaddress
 import json
 import logging
 import socket
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from functools import partial
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nertransfer.core.config import ServeConfig
 from nertransfer.corpora.conll import numbered_lines
 from nertransfer.registry.tagger import Refused, Tagger, entity_table
-from nertransfer.serving import hosts, trial_page
+from nertransfer.serving import hosts, limits, trial_page
 from nertransfer.serving.prediction import load_tagger
 
 LARGEST_BODY = 10_000_000
@@ -44,11 +40,12 @@ LONGEST_MESSAGE = 500
 ALIVE = ("/ping", "/health")
 """Paths that say whether the server lives."""
 
+_ROW = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _log = logging.getLogger(__name__)
 
 
 def serve(config: ServeConfig, listening: socket.socket) -> None:
-    """Answer requests at a socket until SIGTERM or Ctrl-C; those under way are still answered.
+    """Answer requests at a socket until SIGTERM or Ctrl-C; those under way are still answered (`limits.run`).
 
     Raises InputError when the model is not there.
     """
@@ -66,31 +63,35 @@ def serve(config: ServeConfig, listening: socket.socket) -> None:
     at = f"[{host}]" if ":" in host else host
     print(f"{name}: page to try it at http://{at}:{port}/ (Ctrl-C stops)", flush=True)
     print(f"{name} answers at http://{at}:{port}/invocations", flush=True)
-    with suppress(KeyboardInterrupt):  # uvicorn has ended politely and raises the signal once more
-        uvicorn.Server(uvicorn.Config(application(tagger, name, names), log_level="warning")).run(sockets=[listening])
-    print("stopped", flush=True)
+    # one text after the other: a forward pass has every core, or the GPU, for itself
+    worker = limits.Worker()
+    limits.run(application(tagger, name, names, worker), listening, worker, **limits.settings())
 
 
 def application(
-    tagger: Tagger, name: str = "a model", names: frozenset[str] = hosts.allowed(hosts.LOOPBACK[0])
+    tagger: Tagger,
+    name: str = "a model",
+    names: frozenset[str] = hosts.allowed(hosts.LOOPBACK[0]),
+    worker: limits.Worker | None = None,
 ) -> Starlette:
     """The web application: ``POST /invocations``, ``GET /ping`` and ``/health``; ``/`` for people (`trial_page`).
 
     ``names``: those by which it is asked (`hosts.allowed`); ``/ping`` and ``/health`` are answered by every name.
+    ``worker``: computes the answers.
     """
-    # one text after the other: a forward pass has every core, or the GPU, for itself
-    worker = ThreadPoolExecutor(1, "tagger")
+    worker = worker or limits.Worker()
 
     async def invocations(request: Request) -> Response:
         kind = request.headers.get("content-type", "")
         try:
             body = await _body(request)
-            rows = await asyncio.get_running_loop().run_in_executor(worker, answer, tagger, body, kind)
+            answered = await worker.run(request, _answered, tagger, body, kind)
+            request.state.hold(len(answered))
         except Refused as error:
             return _refusal(400, str(error))
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
-        return JSONResponse({"predictions": rows})
+        return Response(answered, media_type="application/json")
 
     async def empty_page(_: Request) -> Response:
         return HTMLResponse(trial_page.page(name), headers=trial_page.HEADERS)
@@ -101,9 +102,8 @@ def application(
             if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
                 raise Refused("the text was sent by another site's page")
             text = trial_page.written(await _body(request))
-            lines = numbered_lines(text)
-            read = partial(tagger.read, [line for _, line in lines])
-            found = await asyncio.get_running_loop().run_in_executor(worker, read)
+            shown = await worker.run(request, _shown, tagger, name, text)
+            request.state.hold(len(shown))
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
         except (HTTPException, ValueError) as error:  # Refused is a ValueError, and so is what a tagger cannot read
@@ -111,8 +111,7 @@ def application(
                 (error.detail, error.status_code) if isinstance(error, HTTPException) else (str(error), 400)
             )
             return HTMLResponse(trial_page.page(name, text, refused=reason), status, trial_page.HEADERS)
-        numbered = [(number, one) for (number, _), one in zip(lines, found, strict=True)]
-        return HTMLResponse(trial_page.page(name, text, numbered), headers=trial_page.HEADERS)
+        return HTMLResponse(shown, headers=trial_page.HEADERS)
 
     async def alive(_: Request) -> Response:
         return Response("\n", media_type="application/json")
@@ -124,7 +123,7 @@ def application(
             Route("/invocations", invocations, methods=["POST"]),
             *(Route(path, alive) for path in ALIVE),
         ],
-        middleware=[Middleware(_OnlyByName, names)],
+        middleware=[Middleware(_OnlyByName, names), Middleware(limits.Room)],
         exception_handlers={HTTPException: _http_error, Exception: _failure},
     )
 
@@ -143,12 +142,28 @@ class _OnlyByName:
 
 
 async def _body(request: Request) -> bytes:
+    too_large = HTTPException(413, f"the body is larger than {LARGEST_BODY} bytes: send fewer texts at a time")
+    if int(request.headers.get("content-length", 0)) > LARGEST_BODY:
+        raise too_large
     body = bytearray()
     async for part in request.stream():
+        if len(body) + len(part) > LARGEST_BODY:
+            raise too_large
+        request.state.hold(len(body) + len(part))
         body += part
-        if len(body) > LARGEST_BODY:
-            raise HTTPException(413, f"the body is larger than {LARGEST_BODY} bytes: send fewer texts at a time")
     return bytes(body)
+
+
+def _answered(tagger: Tagger, body: bytes, content_type: str) -> bytes:
+    rows = ",".join(map(_ROW.encode, answer(tagger, body, content_type)))  # row by row: other threads get their turn
+    return f'{{"predictions":[{rows}]}}'.encode()
+
+
+def _shown(tagger: Tagger, name: str, text: str) -> bytes:
+    lines = numbered_lines(text)
+    found = tagger.read([line for _, line in lines])
+    numbered = [(number, one) for (number, _), one in zip(lines, found, strict=True)]
+    return trial_page.page(name, text, numbered).encode()
 
 
 def answer(tagger: Tagger, body: bytes, content_type: str) -> list[dict[str, Any]]:
@@ -178,14 +193,14 @@ def answer(tagger: Tagger, body: bytes, content_type: str) -> list[dict[str, Any
     return entity_table(tagger, given.get("inputs"), params).to_dict(orient="records")
 
 
-def _refusal(status: int, message: str) -> Response:
+def _refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
     body = {"error_code": HTTPStatus(status).name, "message": message[:LONGEST_MESSAGE]}
-    return Response(json.dumps(body), status, media_type="application/json")  # ASCII: any text can be repeated
+    return Response(json.dumps(body), status, headers, "application/json")  # ASCII: any text can be repeated
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _refusal(error.status_code, error.detail)
+    return _refusal(error.status_code, error.detail, error.headers)
 
 
 async def _failure(_: Request, _error: Exception) -> Response:

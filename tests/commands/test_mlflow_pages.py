@@ -154,8 +154,11 @@ def links(study: tuple[str, str]) -> Iterator[dict[str, str]]:
         with urllib.request.urlopen(f"{address}health", timeout=120) as answer:  # waits until it is loaded
             assert answer.read() == b"OK"
         yield found
-        running.send_signal(signal.SIGTERM)
-        assert running.wait(30) == 0
+        port = int(address.rpartition(":")[2].strip("/"))
+        with socket.create_connection(("127.0.0.1", port)) as unfinished:
+            unfinished.sendall(b"POST /ajax-api/2.0/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(15) == 0  # without the rest of the request
         said = [line for line in running.stdout if "invalid Host header: evil.example" not in line]
         assert said == ["stopped\n"]  # nothing else of libraries
 

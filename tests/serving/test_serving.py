@@ -5,12 +5,13 @@ import http.client
 import json
 import random
 import re
+import select
 import socket
 import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from nertransfer.core.config import ServeConfig
 from nertransfer.core.errors import InputError
 from nertransfer.core.options import ModelOptions
 from nertransfer.registry.tagger import LONGEST_TEXT, Tagger
-from nertransfer.serving import hosts
+from nertransfer.serving import hosts, limits
 from nertransfer.serving import server as serving
 from nertransfer.serving.prediction import load_tagger
 
@@ -191,6 +192,17 @@ def test_a_client_that_goes_away_harms_nobody(server: Server) -> None:
     assert "Traceback" not in server.log.read_text()
 
 
+def test_clients_that_hold_large_bodies_leave_room_for_small_requests(server: Server) -> None:
+    with ExitStack() as stack:
+        holding = []
+        for _ in range(limits.HELD_BYTES // serving.LARGEST_BODY + 1):  # one more than there is room for
+            holding.append(stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60)))
+            holding[-1].sendall(head(serving.LARGEST_BODY) + b" " * (serving.LARGEST_BODY - 1))
+        refused, _, _ = select.select(holding, [], [], 60)
+        assert [one.recv(12) for one in refused] == [b"HTTP/1.1 503"]
+        assert server.post(payload(["da xo"]))[0] == 200 and server.is_up()
+
+
 def test_a_port_that_is_taken_and_a_model_that_is_not_there(
     server: Server, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -301,7 +313,9 @@ def test_requests_under_way_are_answered_when_it_is_asked_to_end(server: Server)
             "POST", "/invocations", payload(["da xo Kuma " * 1000] * 40), {"Content-Type": "application/json"}
         )
         assert server.is_up() and server.is_up()  # asked after the long request was sent, so that one has been read
-        log = server.stop()
+        with socket.create_connection(("127.0.0.1", server.port)) as unfinished:
+            unfinished.sendall(head(9))
+            log = server.stop()
         answer = connection.getresponse()
         assert answer.status == 200 and json.loads(answer.read())["predictions"]
     assert server.process.returncode == 0 and log.rstrip().endswith("stopped") and "Traceback" not in log
