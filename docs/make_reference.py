@@ -62,6 +62,15 @@ says so, a value may stand without its name: `study.py mystudy.yaml`. There are 
 given none, and says so. `analyse`, `rank`, `embed`, `register`, `models` and `export` take the corpora that their study
 or model was made on, from whichever folder they are started, and refuse others; a copy, or some of the languages, is no
 other. `evaluate` takes them as well, and scores on any others that it is given. A store's only study need not be named.
+
+| exit status | means |
+|---|---|
+| 0 | done |
+| 1 | something failed, in whole or in part; one line says what, and where the stack trace is |
+| 2 | refused: a parameter, a file or a store is wrong, as one line says; nothing was changed |
+| 75 | `train` alone: another process works on the cell |
+| 130 | interrupted, by Ctrl-C or SIGTERM; the same command goes on |
+| 141 | nobody reads what it prints, as behind `\\| head` |
 """
 
 

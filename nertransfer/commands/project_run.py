@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nertransfer.core import markdown, schema
-from nertransfer.core.errors import InputError
+from nertransfer.core.errors import InputError, in_one_line
 from nertransfer.core.options import TrackingOptions
 from nertransfer.tracking import secrets, ui_links
 from nertransfer.tracking.addresses import VARIABLE, absolute, given_uri, public_tags, public_uri
@@ -127,7 +127,7 @@ def noted(config: object) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        problem = secrets.hide(str(error)) if isinstance(error, InputError) else type(error).__name__
+        problem = secrets.hide(str(error) if isinstance(error, InputError) else in_one_line(error))
         raise
     finally:
         _attempt(lambda: _note(opened, config, problem))
@@ -151,9 +151,14 @@ def _clean(opened: OpenedRun) -> None:
             opened.store.set_tag(opened.run.info.run_id, name, value)
 
 
-def _title(run: "Run", config: Any) -> str:
+def _title(run: "Run", config: object) -> str:
     """``study planted``, ``predict ner-hau``: the entry point, and what it works on."""
     entry_point = run.data.tags.get("mlflow.project.entryPoint", "")
+    return " ".join(filter(None, ["study" if entry_point == "main" else entry_point, subject(config)]))
+
+
+def subject(config: object) -> str:
+    """What a command works on: a study, corpora, a model or a language, as its parameters call it; may be empty."""
     which = getattr(config, "which", None)
     words = (
         getattr(getattr(config, "tracking", None), "study", ""),
@@ -161,7 +166,7 @@ def _title(run: "Run", config: Any) -> str:
         which and (which.model or schema.model_name(which.language)),
         getattr(config, "language", ""),
     )
-    return " ".join(filter(None, ["study" if entry_point == "main" else entry_point, next(filter(None, words), "")]))
+    return str(next(filter(None, words), ""))
 
 
 def _note(opened: OpenedRun, config: Any, problem: str) -> None:

@@ -9,8 +9,9 @@ import sys
 import time
 import typing
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from nertransfer.commands import project_run
+from nertransfer.commands import failure, project_run
 from nertransfer.core import commandline, console, environment, processes
 from nertransfer.core.commandline import T, build, given, help_text, parameters, version
 from nertransfer.core.errors import InputError
@@ -29,10 +30,8 @@ def run(
     argv: Sequence[str] | None = None,
     shared: bool = False,
 ) -> None:
-    """Parse, build, call ``main``; bad input ends with one line and status 2, a training that diverges with one
-    and 1, an interrupt or SIGTERM with 130. ``shared``: several processes of a launcher may share the work.
-
-    Where nobody reads on what it prints, as behind ``| head``, it ends without a word, with 141 as a shell has it.
+    """Parse, build, call ``main``, and end with one of the statuses of docs/reference.md; what fails is told in one
+    line. ``shared``: several processes of a launcher may share the work.
     """
     # a cluster's polite kill ends a run like Ctrl-C: marked as killed, resumable
     signal.signal(signal.SIGINT, processes.handle_interrupt)  # a second Ctrl-C ends the cleaning up as well
@@ -41,7 +40,7 @@ def run(
             signal.signal(getattr(signal, name), processes.handle_interrupt_once)
     console.prepare()
     secrets.guard("stderr")
-    file = None
+    file = built = None
     try:
         environment.clean()  # before a library that reads it is imported, and before a process is started
         project_run.enter()
@@ -90,11 +89,12 @@ def run(
         if processes.is_main():
             print("interrupted; run the same command again to continue", file=sys.stderr)
         raise SystemExit(130) from None
-    except BrokenPipeError:
-        if not _nobody_reads(sys.stdout):
-            raise  # of another pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still writes at the exit
-        raise SystemExit(128 + signal.SIGPIPE) from None
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads(sys.stdout):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still writes at the exit
+            raise SystemExit(128 + signal.SIGPIPE) from None
+        _tell(failure.told(error, Path(main.__code__.co_filename).stem, built))
+        raise SystemExit(1) from None
 
 
 def _tell(line: str) -> None:

@@ -1,4 +1,7 @@
-"""The one exception that means "the input is wrong, not the program"."""
+"""The one exception that means "the input is wrong, not the program", and any exception in one line."""
+
+LONGEST = 400
+"""Characters of what a library says, at most, in a line."""
 
 
 class InputError(ValueError):
@@ -12,3 +15,12 @@ class InputError(ValueError):
     def __init__(self, message: str, parameter: str = "", item: str = "") -> None:
         super().__init__(message)
         self.parameter, self.item = parameter, item
+
+
+def in_one_line(error: BaseException) -> str:
+    """An exception's type, and the first line of what it says."""
+    kind = type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return f"{kind}: {': '.join(str(part) for part in (error.filename, error.strerror) if part is not None)}"
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{kind}: {line if len(line) <= LONGEST else line[:LONGEST] + '...'}" if line else kind

@@ -12,14 +12,14 @@ from urllib.parse import quote, quote_plus, unquote_plus
 
 import pytest
 from analysis_store import log_cell
+from entry_points import start
 from folder_store import make_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow import MlflowClient
-from project_scripts import MAKE, ROOT, load_script
 
 from analysis.report import report
-from nertransfer.commands import mlflow_pages, project_run, run
+from nertransfer.commands import mlflow_pages, project_run
 from nertransfer.core import schema
 from nertransfer.core.commandline import build, flat
 from nertransfer.core.config import StudyConfig
@@ -142,17 +142,6 @@ def holders(folder: Path) -> dict[str, list[str]]:
     found = {str(p.relative_to(folder)): p for p in folder.rglob("*")}
     texts = {name: name.encode() + (p.read_bytes() if p.is_file() else b"") for name, p in found.items()}
     return {name: forms for name, text in texts.items() if (forms := shown_in(text))}
-
-
-def start(script: str, *words: str) -> int | str | None:
-    """The status that an entry point ends with, in this process."""
-    module = load_script(ROOT / "entrypoints" / f"{script}.py")
-    configuration = next(found for name, found in MAKE.ENTRY_POINTS.values() if name == script)
-    try:
-        run.run(configuration, module.main, module.__doc__, words)
-    except SystemExit as end:
-        return end.code
-    return 0
 
 
 @pytest.mark.parametrize("kind", [*STORES, *TWO_WAYS])

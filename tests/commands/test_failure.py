@@ -1,0 +1,53 @@
+"""What a command says when something fails that is no bad input."""
+
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from nertransfer.commands import run
+from nertransfer.core.config import DataConfig
+from nertransfer.tracking import secrets
+
+ADDRESS = "postgresql://me:s3cret-w0rd@host/db"
+LINE = "error: test_failure planted failed: RuntimeError: cannot read postgresql://me:...@host/db"
+
+
+def main(_config: DataConfig) -> None:
+    try:
+        Path("nosuch/file").read_bytes()
+    except OSError as error:
+        raise RuntimeError(f"cannot read {ADDRESS}\n[SQL: of many lines]") from error
+
+
+def failing(work: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    secrets.note([ADDRESS])
+    with pytest.raises(SystemExit) as end:
+        run.run(DataConfig, main, "", ["data=planted", f"work_dir={work}"])
+    assert end.value.code == 1
+    return capsys.readouterr().err
+
+
+def test_a_failure_is_one_line_and_a_file_with_the_stack_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for folder in (tmp_path, tmp_path / "work" / "logs"):  # the second one is there when a study has run
+        said = failing(tmp_path / "work", capsys)
+        assert said.startswith(f"{LINE} (stack trace: ") and said.endswith(")\n") and said.count("\n") == 1, said
+        log = Path(re.findall(r"trace: (.+)\)", said)[0])
+        assert log.parent == folder and log.stat().st_mode & 0o077 == 0
+        trace = log.read_text()
+        assert "FileNotFoundError" in trace and "[SQL: of many lines]" in trace and "s3cret" not in trace
+        (tmp_path / "work" / "logs").mkdir(parents=True, exist_ok=True)
+
+
+def test_a_stack_trace_that_cannot_be_kept_follows_the_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    first, *others = failing(tmp_path, capsys).splitlines()
+    assert first == LINE
+    assert "FileNotFoundError: [Errno 2] No such file or directory: 'nosuch/file'" in others
+    assert not any("s3cret" in line for line in others)
