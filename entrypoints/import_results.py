@@ -39,6 +39,8 @@ def main(config: ImportConfig) -> None:
         print(f"  {place}: {', '.join(part for part in (difference, one.remark) if part)}")
     if len(outcome.disagreements) > 20:
         print(f"  and {len(outcome.disagreements) - 20} more, in the artifact {schema.DISAGREEMENTS_FILE}")
+    if not outcome.added and not outcome.present:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

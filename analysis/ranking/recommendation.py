@@ -26,6 +26,7 @@ from analysis.transfer.overlap import token_forms
 from nertransfer.core.config import RankConfig
 from nertransfer.core.errors import InputError
 from nertransfer.core.files import BYTE_ORDER_MARK, decode
+from nertransfer.core.files import read as read_file
 from nertransfer.core.grid import BASE, is_several
 from nertransfer.core.schema import ALL, F1
 from nertransfer.core.text import aligned, count
@@ -196,10 +197,7 @@ def read_text(path: Path) -> list[list[str]]:
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     sentences = []
     for file in files:
-        try:
-            text = decode(file.read_bytes(), file, "text").removeprefix(BYTE_ORDER_MARK)
-        except OSError as error:
-            raise InputError(f"{file}: cannot be read: {error.strerror}", "text") from error
+        text = decode(read_file(file, "text"), file, "text").removeprefix(BYTE_ORDER_MARK)
         lines = running_lines(text, file, "text", "give columns as labelled")
         sentences += [line.split() for _, line in lines]
     if not sentences:
@@ -215,7 +213,7 @@ def read_tokenizer(folder: Path) -> Subtokens:
     if not path.is_file():
         raise InputError(f"tokenizer={str(folder)!r} has no tokenizer.json", "tokenizer")
     try:
-        return of_words(path.read_text(encoding="utf-8"))
+        return of_words(read_file(path, "tokenizer").decode("utf-8"))
     except ValueError as error:
         raise InputError(f"tokenizer={str(folder)!r}: {path.name} is {error}", "tokenizer") from None
 

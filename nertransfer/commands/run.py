@@ -80,7 +80,7 @@ def run(
         gc.freeze()  # the exit does not look for garbage among what is there: saves a second after a large report
     except InputError as error:
         place = file.place(error.parameter, error.item) if file is not None and error.parameter else ""
-        _tell(f"error: {place}{': ' if place else ''}{error}")
+        _tell(f"error: {place}{': ' if place else ''}{error}{failure.damage(built)}")
         raise SystemExit(2) from None
     except FloatingPointError as error:  # a training that diverged; the message says what to do
         _tell(f"error: {error}")
@@ -93,7 +93,7 @@ def run(
         if isinstance(error, BrokenPipeError) and _nobody_reads(sys.stdout):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still writes at the exit
             raise SystemExit(128 + signal.SIGPIPE) from None
-        _tell(failure.told(error, Path(main.__code__.co_filename).stem, built))
+        _tell(failure.told(error, Path(sys.argv[0]).stem, built))
         raise SystemExit(1) from None
 
 

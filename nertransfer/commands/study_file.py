@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from nertransfer.core import files
 from nertransfer.core.errors import InputError
 from nertransfer.core.files import PROJECT, decode
 from nertransfer.core.options import CORPUS_NAMES, Recipe
@@ -22,6 +23,8 @@ logger = logging.getLogger("nertransfer")
 
 GROUPS = {"recipe": "", "slurm": "slurm_"}
 """Keys that may hold a mapping, and what is put before its keys to make parameters of them."""
+LARGEST = 100_000
+"""Bytes of a study file, at most: people write them by hand, and PyYAML reads 30,000 in a second."""
 
 
 @dataclass
@@ -50,17 +53,17 @@ def find(name: str) -> Path:
 def read(path: Path, known: Collection[str]) -> StudyFile:
     """Read a study file whose parameters must be among ``known``.
 
-    Raises InputError with file and line: not a file, not UTF-8, not YAML, not a mapping, an unknown
-    or repeated key, an empty list, a value that is neither text nor a list of texts.
+    Raises InputError with file and line: not a file, larger than `LARGEST`, not UTF-8, not YAML, not a mapping, an
+    unknown or repeated key, an empty list, a value that is neither text nor a list of texts.
     """
     try:
-        text = decode(path.read_bytes(), path)
+        text = decode(files.read(path, "study_file", LARGEST), path)
+    except InputError as error:
+        near = f"; did you mean data={path}?" if path.is_dir() or str(path) in CORPUS_NAMES else ""
+        raise InputError(f"{error}{near}", "study_file") from None
+    try:
         secrets.note(text.splitlines())
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except OSError as error:
-        data = path.is_dir() or str(path) in CORPUS_NAMES
-        near = f"; did you mean data={path}?" if data else ""
-        raise InputError(f"study_file={str(path)!r} cannot be read: {error.strerror}{near}", "study_file") from None
     except RecursionError:
         raise InputError(f"{path}: not a study file: it is nested too deeply") from None
     except yaml.reader.ReaderError as error:

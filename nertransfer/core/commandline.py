@@ -114,7 +114,7 @@ LONGEST_RANGE = 1000
 """Whole numbers that a range such as ``1-3`` stands for, at most."""
 _MEANT = {"true": ("yes", "on", "1"), "false": ("no", "off", "0")}
 """Words that are not allowed for a boolean, and what they mean."""
-_RANGE = re.compile(r"(\d+)-(\d+)")
+_RANGE = re.compile(r"(\d{1,18})-(\d{1,18})")
 T = typing.TypeVar("T")
 
 logger = logging.getLogger("nertransfer")

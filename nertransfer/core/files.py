@@ -2,6 +2,7 @@
 
 import logging
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,34 @@ from filelock import FileLock, Timeout
 from nertransfer.core.errors import InputError
 
 BYTE_ORDER_MARK = "\ufeff"
+
+
+def read(path: Path, parameter: str = "", at_most: int | None = None) -> bytes:
+    """The bytes of a file that somebody gave. ``at_most``: bytes that are taken.
+
+    Raises InputError, for the ``parameter`` that named it, where it cannot be read or is larger, and for what is no
+    file, such as a folder or a pipe, in which a reader may wait for ever.
+    """
+    shown = f"{parameter}={str(path)!r}" if parameter else str(path)
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{shown} cannot be read: it is {'a folder' if path.is_dir() else 'no file'}", parameter)
+        if at_most is not None and found.st_size > at_most:
+            size = f"{found.st_size / 1000:,.0f} kB, and at most {at_most / 1000:,.0f} are read"
+            raise InputError(f"{shown} is not allowed: it has {size}", parameter)
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{shown} cannot be read: {error.strerror}", parameter) from error
+
+
+def entries(folder: Path, parameter: str = "") -> list[Path]:
+    """What is in a folder that somebody gave, sorted; raises InputError where that cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        shown = f"{parameter}={str(folder)!r}" if parameter else str(folder)
+        raise InputError(f"{shown} cannot be read: {error.strerror}", parameter) from error
 
 
 def decode(data: bytes, path: str | Path, parameter: str = "") -> str:

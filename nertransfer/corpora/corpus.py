@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nertransfer.core.errors import InputError
-from nertransfer.core.files import make_folder
+from nertransfer.core.files import entries, make_folder, read
 from nertransfer.core.grid import check_code, is_several, languages_of
 from nertransfer.core.options import CORPUS_NAMES, PLANTED, DataOptions
 from nertransfer.core.schema import SPLITS
@@ -176,13 +176,9 @@ def digests(options: DataOptions) -> dict[str, str]:
     folder = planted_folder(options) if options.data == PLANTED else Path(options.data)
     found = {}
     for code in languages:
-        try:
-            files = [(folder / code / f"{name}.txt").read_bytes() for name in SPLITS]
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise InputError(f"{error.filename}: cannot be read: {error.strerror}", "data") from error
-        found[code] = _digest([hashlib.sha256(data).hexdigest() for data in files])
+        files = [folder / code / f"{name}.txt" for name in SPLITS]
+        if all(os.path.lexists(file) for file in files):
+            found[code] = _digest([hashlib.sha256(read(file)).hexdigest() for file in files])
     return found
 
 
@@ -199,12 +195,9 @@ def _check_known(asked: Sequence[str], existing: Sequence[str], where: str) -> N
 
 def _languages_in(folder: Path) -> tuple[str, ...]:
     """Names of the sub-folders with at least one of the three files, sorted."""
-    try:
-        entries = sorted(entry for entry in folder.iterdir() if entry.is_dir())
-    except OSError as error:
-        raise InputError(f"data folder {folder} cannot be read: {error.strerror}") from error
     # A link that leads nowhere is listed too, so that it is reported as a missing file.
-    return tuple(entry.name for entry in entries if any(os.path.lexists(entry / f"{s}.txt") for s in SPLITS))
+    folders = [entry for entry in entries(folder, "data") if entry.is_dir()]
+    return tuple(entry.name for entry in folders if any(os.path.lexists(entry / f"{s}.txt") for s in SPLITS))
 
 
 def _no_corpora(folder: Path) -> str:
@@ -269,9 +262,6 @@ def read_split(
     path: Path, language: str, name: str, allow_empty_words: bool = False, allow_uneven_columns: bool = False
 ) -> Split:
     """One file as a split; raises InputError where it cannot be opened and as `parse` does."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    data = read(path)
     sentences, findings = parse(data, path, allow_empty_words, allow_uneven_columns)
     return Split(language, name, sentences, hashlib.sha256(data).hexdigest(), findings)

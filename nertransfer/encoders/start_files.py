@@ -196,7 +196,8 @@ def _checked(folder: Path, names: Collection[str] | None, commit: str | None = N
     if not whole:
         raise IncompleteSnapshotError("no weights", snapshot_path=str(folder))
     others = sorted(n for n in names or [path.name for path in folder.iterdir()] if n.endswith(_WEIGHTS))
-    there = f"; there is {', '.join(others)}" if others else ""
+    unread = [n for n in (*SAFETENSORS, *PYTORCH) if n in others]
+    there = f"; {unread[0]} is no file" if unread else f"; there is {', '.join(others)}" if others else ""
     raise ValueError(f"there are no weights: neither {SAFETENSORS[0]} nor {PYTORCH[0]}{there}")
 
 

@@ -275,6 +275,11 @@ def _check_architecture(folder: Path) -> None:
     architectures.check(AutoConfig.from_pretrained(folder, **_LOCAL))
 
 
+def is_absent(error: InputError) -> bool:
+    """Whether a start was not loaded as it is not on this machine, rather than as it cannot be used."""
+    return isinstance(error.__cause__, NotHere)
+
+
 def check_fit(start: Start) -> None:
     """Raise InputError where a start that is on this machine cannot tag, as far as its configuration and tokenizer
     tell; loads no weights and downloads nothing."""
@@ -283,7 +288,7 @@ def check_fit(start: Start) -> None:
             pass
         load_tokenizer(start, local_only=True)
     except InputError as error:
-        if not isinstance(error.__cause__, NotHere):
+        if not is_absent(error):
             raise
 
 

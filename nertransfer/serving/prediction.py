@@ -15,7 +15,7 @@ import torch
 from nertransfer.core.config import PredictConfig
 from nertransfer.core.console import progress_bar
 from nertransfer.core.errors import InputError
-from nertransfer.core.files import BESIDE, BYTE_ORDER_MARK, decode, make_folder, whole_file
+from nertransfer.core.files import BESIDE, BYTE_ORDER_MARK, decode, make_folder, read, whole_file
 from nertransfer.core.options import LONGEST_NAME, DataOptions, ModelOptions, StoreOptions
 from nertransfer.core.text import count
 from nertransfer.corpora import conll
@@ -150,7 +150,7 @@ def given(text: str) -> Source:
     with suppress(OSError):  # longer than a path can be
         is_file, is_folder = path.is_file(), path.is_dir()
     if is_file:
-        return Source(_text(path.read_bytes(), path), text, path)
+        return Source(_text(read(path, "input"), path), text, path)
     if is_folder:
         raise InputError(f"input={text!r} is not allowed: a file that exists, and this is a folder", "input")
     if _NAME_OF_FILE.fullmatch(text):

@@ -11,7 +11,7 @@ from pathlib import Path
 from nertransfer.core.commandline import flat
 from nertransfer.core.config import AdaptConfig
 from nertransfer.core.errors import InputError
-from nertransfer.core.files import BYTE_ORDER_MARK, decode, make_folder, only_maker
+from nertransfer.core.files import BYTE_ORDER_MARK, decode, make_folder, only_maker, read
 from nertransfer.core.options import PLANTED, RunOptions
 from nertransfer.core.schema import (
     ADAPTATION_KEY,
@@ -138,8 +138,6 @@ def _read_text(config: AdaptConfig) -> tuple[list[str], str]:
     """The lines of the text and the SHA-256 of its bytes."""
     if config.text:
         path = Path(config.text)
-        if not path.is_file():
-            raise InputError(f"text={config.text!r} is not a file")
     elif config.data.data == PLANTED:
         folder = folder_of(config.data)
         planted_starts.text_of(folder, config.language)  # names the languages that exist
@@ -149,7 +147,7 @@ def _read_text(config: AdaptConfig) -> tuple[list[str], str]:
             "parameter text is missing: a UTF-8 text file, one sentence a line; for example text=hausa.txt (of the "
             "corpora only data=planted has a text)", "text",
         )  # fmt: skip
-    raw = path.read_bytes()
+    raw = read(path, "text")
     text = decode(raw, path, "text").removeprefix(BYTE_ORDER_MARK)
     lines = running_lines(text, path, "text", "give the words alone, a sentence a line")
     if not lines:

@@ -154,7 +154,9 @@ def _done(
     for name, start in resolved.items():
         try:
             identities[name] = starts.identify(start, local_only=True)
-        except InputError:
+        except InputError as error:
+            if not starts.is_absent(error):
+                raise
             absent.append(name)
     if absent:
         notes.append(

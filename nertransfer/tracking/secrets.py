@@ -15,11 +15,14 @@ NAMED = (
     "MLFLOW_FLASK_SERVER_SECRET_KEY", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MYSQL_PWD", "PGPASSWORD",
 )  # fmt: skip
 """Variables of the environment that hold a secret. Addresses are looked for in all of them."""
-_ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://.*", re.ASCII | re.DOTALL)
+_ADDRESS = re.compile(r"[A-Za-z][\w+.-]{0,40}://.*", re.ASCII | re.DOTALL)
+"""Parts that may be repeated have a limit: without one, a line of a million letters is looked at for minutes."""
 _NEXT = re.compile(r",(?=[^,]*://)")
 """Between two addresses of a list."""
 _SETTING = re.compile(
-    r"[?&;#\s][\w.-]*(?:pass|pwd|token|secret|key|sig|credential|auth)\w*\s*=\s*(\{[^}]*\}|[^&;#]*)", re.IGNORECASE
+    r"[?&;#\s][\w.-]{0,80}(?:pass|pwd|token|secret|key|sig|credential|auth)\w{0,80}\s{0,9}=\s{0,9}"
+    r"(\{[^}]*\}|[^&;#]*)",
+    re.IGNORECASE,
 )
 """A secret among the settings of an address, of ODBC, too."""
 _noted: set[str] = set()

@@ -26,7 +26,7 @@ from mlflow.tracking._tracking_service.utils import _SERVER_ARTIFACT_ROOT_ENV_VA
 from sqlalchemy.exc import SQLAlchemyError
 
 from nertransfer.core import schema
-from nertransfer.core.errors import InputError
+from nertransfer.core.errors import InputError, in_one_line
 from nertransfer.core.options import DataOptions, TrackingOptions, check_study
 from nertransfer.tracking import secrets
 from nertransfer.tracking.addresses import DEFAULT_URI, database_of, is_served, public_uri
@@ -34,6 +34,8 @@ from nertransfer.tracking.patience import PATIENCE_SECONDS, RETRIES, PatientClie
 
 RUNS_PER_PAGE = 50_000  # the most that MLflow hands over at once
 VERSIONS_PER_PAGE = 10_000
+SQLITE = b"SQLite format 3\0"
+"""How every database file begins."""
 ARTIFACTS = "mlruns"
 """MLflow's name of the folder with the files of runs and models."""
 
@@ -162,7 +164,7 @@ def _experiment(client: MlflowClient, name: str) -> str:
     except MlflowException as error:
         found = find_study(client, name)
         if found is None:
-            raise InputError(f"study {name!r} cannot be made: {error.message}", "study") from None
+            raise InputError(f"study {name!r} cannot be made: {in_one_line(error)}", "study") from None
         return found.experiment_id
 
 
@@ -179,6 +181,10 @@ def _check_database(uri: str, database: Path, must_exist: bool) -> None:
         raise InputError(f"tracking_uri={shown}: the folder {database.parent} does not exist")
     if database.is_dir():
         raise InputError(f"tracking_uri={shown}: {database} is a folder, not a database")
+    if database.is_file() and database.stat().st_size:
+        with database.open("rb") as file:
+            if file.read(len(SQLITE)) != SQLITE:
+                raise InputError(f"tracking_uri={shown}: {database.absolute()} is not a database of SQLite")
     if must_exist and not _has_tables(database):
         raise InputError(
             f"tracking_uri={shown}: there is no MLflow database {database.absolute()}; "

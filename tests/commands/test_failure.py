@@ -1,17 +1,21 @@
 """What a command says when something fails that is no bad input."""
 
 import re
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from analysis_store import log_cell
+from entry_points import start
+from folder_store import opened
 
 from nertransfer.commands import run
 from nertransfer.core.config import DataConfig
 from nertransfer.tracking import secrets
 
 ADDRESS = "postgresql://me:s3cret-w0rd@host/db"
-LINE = "error: test_failure planted failed: RuntimeError: cannot read postgresql://me:...@host/db"
+LINE = "error: data planted failed: RuntimeError: cannot read postgresql://me:...@host/db"
 
 
 def main(_config: DataConfig) -> None:
@@ -21,8 +25,9 @@ def main(_config: DataConfig) -> None:
         raise RuntimeError(f"cannot read {ADDRESS}\n[SQL: of many lines]") from error
 
 
-def failing(work: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def failing(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
     secrets.note([ADDRESS])
+    monkeypatch.setattr(sys, "argv", ["entrypoints/data.py"])
     with pytest.raises(SystemExit) as end:
         run.run(DataConfig, main, "", ["data=planted", f"work_dir={work}"])
     assert end.value.code == 1
@@ -34,7 +39,7 @@ def test_a_failure_is_one_line_and_a_file_with_the_stack_trace(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for folder in (tmp_path, tmp_path / "work" / "logs"):  # the second one is there when a study has run
-        said = failing(tmp_path / "work", capsys)
+        said = failing(tmp_path / "work", monkeypatch, capsys)
         assert said.startswith(f"{LINE} (stack trace: ") and said.endswith(")\n") and said.count("\n") == 1, said
         log = Path(re.findall(r"trace: (.+)\)", said)[0])
         assert log.parent == folder and log.stat().st_mode & 0o077 == 0
@@ -47,7 +52,23 @@ def test_a_stack_trace_that_cannot_be_kept_follows_the_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    first, *others = failing(tmp_path, capsys).splitlines()
+    first, *others = failing(tmp_path, monkeypatch, capsys).splitlines()
     assert first == LINE
     assert "FileNotFoundError: [Errno 2] No such file or directory: 'nosuch/file'" in others
     assert not any("s3cret" in line for line in others)
+
+
+def test_a_damaged_database_is_named_behind_what_seems_to_be_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = opened(tmp_path, "mine")
+    log_cell(study.client, study.experiment_id, ("base", "aaa", 0), ["aaa"])
+    database = tmp_path / "mlflow.db"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    whole = database.read_bytes()
+    for number, damage in enumerate((whole[: len(whole) // 3], whole[:8192] + bytes(len(whole) - 8192))):
+        copy = tmp_path / f"{number}.db"
+        copy.write_bytes(damage)
+        assert start("analyse", f"tracking_uri=sqlite:///{copy}") != 0
+        said = capsys.readouterr().err
+        assert (said.count("\n") == 1 and "damaged" in said) or "malformed" in said, said

@@ -203,7 +203,10 @@ def test_a_file_that_is_not_utf8_is_refused(refused: Refused) -> None:
 
 def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     Path("folder").mkdir()
-    for name, reason in (("none.yaml", "No such file or directory"), ("folder", "Is a directory")):
+    for name, reason in (
+        ("none.yaml", "No such file or directory"),
+        ("folder", "it is a folder; did you mean data=folder?"),
+    ):
         with pytest.raises(SystemExit) as stopped:
             command.run(StudyConfig, never, "", ["--study_file", name])
         assert stopped.value.code == 2

@@ -61,7 +61,7 @@ def test_adapting_twice_gives_the_same_weights(study: Study) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"text": "missing.txt"}, "text='missing.txt' is not a file"),
+        ({"text": "missing.txt"}, "text='missing.txt' cannot be read: No such file or directory"),
         ({"text": "empty.txt"}, "empty.txt: the text is empty"),
         ({"text": "latin.txt"}, "latin.txt:2: not UTF-8: byte 0xe9 at byte offset 4"),
         ({"text": ""}, "text is missing"),

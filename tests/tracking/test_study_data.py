@@ -153,7 +153,7 @@ def test_corpora_that_are_asked_for_and_cannot_be_had_are_an_error(store: Mlflow
             settle(AnalyseConfig, store, languages="aaa,zzz", **given)
     Path("copy/bbb/dev.txt").unlink()
     Path("copy/bbb/dev.txt").mkdir()
-    with pytest.raises(InputError, match=r"copy/bbb/dev\.txt: cannot be read: Is a directory"):
+    with pytest.raises(InputError, match=r"copy/bbb/dev\.txt cannot be read: it is a folder"):
         settle(AnalyseConfig, store, data="copy")
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nertransfer.core.errors import InputError
-from nertransfer.core.files import decode
+from nertransfer.core.files import decode, entries, read
 from nertransfer.core.grid import OWN
 from nertransfer.corpora.labels import category_of
 from nertransfer.scoring.scores import Score
@@ -90,7 +90,7 @@ _HEAD = ("f1", "loss", "precision", "recall")
 _NUMBER = r"(?:nan|[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)"
 _VALUE = re.compile(rf"([a-z0-9]+) = ({_NUMBER})")
 _TITLE = re.compile(r"report =\s+precision\s+recall\s+f1-score\s+support\s*")
-_ROW = re.compile(rf"\s*(\S+(?: avg)?)\s+({_NUMBER})\s+({_NUMBER})\s+({_NUMBER})\s+([0-9]+)\s*")
+_ROW = re.compile(rf"\s*(\S+(?: avg)?)\s+({_NUMBER})\s+({_NUMBER})\s+({_NUMBER})\s+([0-9]{{1,15}})\s*")
 _AVERAGES = ("micro avg", "macro avg", "weighted avg")
 
 
@@ -150,8 +150,8 @@ def _check_category(name: str, path: Path | str, number: int) -> None:
 
 
 def read_text(path: Path) -> str:
-    """The file's text; raises InputError where it is not UTF-8."""
-    return decode(path.read_bytes(), path)
+    """The file's text; raises InputError where it cannot be read or is not UTF-8."""
+    return decode(read(path), path)
 
 
 @dataclass(frozen=True)
@@ -209,8 +209,8 @@ CONFIG_FILE = "config.json"
 def read_start(folder: Path) -> str:
     """What ``config.json`` says the fine-tuning began from; nothing where it does not say."""
     try:
-        found = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(read(folder / CONFIG_FILE))
+    except (RecursionError, ValueError):  # not there, or not JSON
         return ""
     name = found.get("_name_or_path") if isinstance(found, dict) else None
     return name if isinstance(name, str) else ""
@@ -250,7 +250,7 @@ _BESIDE = frozenset(
 def find_models(root: Path) -> Path | None:
     """The folder of NERTransfer's models: ``root`` itself or below it; None where it is not there."""
     for folder in (root / MODELS, root):
-        if folder.is_dir() and any(parse_cell_name(path.name) and path.is_dir() for path in folder.iterdir()):
+        if folder.is_dir() and any(parse_cell_name(path.name) and path.is_dir() for path in entries(folder, "results")):
             return folder
     return None
 
@@ -258,7 +258,7 @@ def find_models(root: Path) -> Path | None:
 def find_baselines(root: Path) -> Path | None:
     """The folder of MasakhaNER 2.0's baselines: ``root`` itself or below it; None where it is not there."""
     for folder in (root / BASELINES, root / BASELINES.name, root):
-        if folder.is_dir() and any(_is_baseline(path) for path in folder.iterdir()):
+        if folder.is_dir() and any(map(_is_baseline, entries(folder, "results"))):
             return folder
     return None
 
@@ -275,7 +275,7 @@ def nothing_found(root: Path) -> InputError:
 def scan(models: Path) -> Listing:
     """Everything below NERTransfer's folder of models, in the order of names."""
     found = Listing()
-    for path in sorted(models.iterdir()):
+    for path in entries(models):
         if path.name == ZERO_SHOT and path.is_dir():
             continue
         cell = parse_cell_name(path.name) if path.is_dir() else None
@@ -284,7 +284,7 @@ def scan(models: Path) -> Listing:
         elif _is_complete(path, path.name, CELL_FILES, found):
             found.cells[cell] = path
     zero_shot = models / ZERO_SHOT
-    for path in sorted(zero_shot.iterdir()) if zero_shot.is_dir() else []:
+    for path in entries(zero_shot) if zero_shot.is_dir() else []:
         name = f"{ZERO_SHOT}/{path.name}"
         parsed = parse_target_name(path.name) if path.is_dir() else None
         if parsed is None:
@@ -298,7 +298,7 @@ def scan(models: Path) -> Listing:
 
 
 def _is_complete(path: Path, name: str, needed: tuple[str, ...], found: Listing) -> bool:
-    there = {entry.name: entry for entry in path.iterdir()}
+    there = {entry.name: entry for entry in entries(path)}
     missing = [file for file in needed if file not in there or not there[file].is_file()]
     if missing:
         found.unfit.append(Unfit(name, f"no {', '.join(missing)}"))
@@ -337,13 +337,13 @@ def scan_baselines(folder: Path) -> tuple[dict[BaselineName, Path], list[Unfit]]
     """The result files of MasakhaNER 2.0's baselines, in the order of names, and what did not fit."""
     found: dict[BaselineName, Path] = {}
     unfit: list[Unfit] = []
-    for path in sorted(folder.iterdir()):
+    for path in entries(folder):
         name = _BASELINE.fullmatch(path.name) if path.is_dir() else None
         if name is None:
             unfit.append(Unfit(path.name, "not <language>_<model>"))
             continue
         numbers = 0
-        for file in sorted(path.iterdir()):
+        for file in entries(path):
             replicate = _REPLICATE.fullmatch(file.name)
             if replicate and file.is_file():
                 baseline = BaselineName(name["language"], name["model"], int(replicate["number"]))
@@ -364,5 +364,5 @@ def _is_baseline(path: Path) -> bool:
     return bool(
         path.is_dir()
         and _BASELINE.fullmatch(path.name)
-        and any(_REPLICATE.fullmatch(file.name) for file in path.iterdir())
+        and any(_REPLICATE.fullmatch(file.name) for file in entries(path))
     )

@@ -232,11 +232,11 @@ def _import_baselines(results: Results, study: Study, outcome: ImportOutcome) ->
     with progress_bar(len(results.baselines), "importing", "cell") as bar:
         for name, path in results.baselines.items():
             bar.update()
-            key = hashlib.sha256(f"baseline {name} ".encode() + path.read_bytes()).hexdigest()[:32]
             cell = published_files.CellName(name.language, name.model, name.number, 0)
             cells.append(cell)
             try:
                 text = published_files.read_text(path)
+                key = hashlib.sha256(f"baseline {name} {text}".encode()).hexdigest()[:32]
                 measured = scores.measure_reported(name.language, published_files.parse_results(text, path), key)
             except InputError as error:
                 outcome.unfit.append(published_files.Unfit(f"{path.parent.name}/{path.name}", str(error)))

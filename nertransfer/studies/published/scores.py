@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nertransfer.core import schema
 from nertransfer.core.errors import InputError
+from nertransfer.core.files import read
 from nertransfer.core.schema import ALL
 from nertransfer.core.text import count
 from nertransfer.corpora.corpus import Split
@@ -81,7 +82,7 @@ def key_of(files: Files, gold: Gold) -> str:
     """Digest of the result files of the cell and of the corpora that it is scored against."""
     found = hashlib.sha256(f"import {FORMAT}".encode())
     for name, path in sorted(_result_files(files)):
-        found.update(f"\n{name} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+        found.update(f"\n{name} {hashlib.sha256(read(path)).hexdigest()}".encode())
     for language, split in sorted(gold.splits):
         if language == files.cell.source or language in files.targets:
             found.update(f"\n{language} {split} {gold.splits[language, split].digest}".encode())
@@ -210,7 +211,7 @@ def _compare_twins(files: Files, found: Imported) -> None:
     if twin is None:
         return
     for name in ("test_results.txt", "test_predictions.txt"):
-        if (files.folder / name).read_bytes() != (twin / name).read_bytes():
+        if read(files.folder / name) != read(twin / name):
             remark = f"{name} of the fine-tuning differs from that of v20; the former counts"
             found.disagreements.append(
                 Disagreement(name_of(files.cell), files.cell.source, "test", remark=remark)
