@@ -18,6 +18,8 @@ from nertransfer.core.files import PROJECT
 STARTED_BY = "NERTRANSFER_STARTED_BY"
 """Variable with the number of the process that starts another one, which is to end with it."""
 LOOK_SECONDS = 0.5
+STARTS = 5
+"""How often the start of a process is tried."""
 END_SECONDS = 10.0
 """A process whose parent has gone has so long to end politely, as it does on SIGTERM."""
 
@@ -103,6 +105,17 @@ def process_pool(
     return ProcessPoolExecutor(
         processes, multiprocessing.get_context(start_method()), _begin, (begin, tuple(arguments))
     )
+
+
+def begin(process: Any) -> None:
+    """Start a process; anew where the server that forks it was killed meanwhile, for Python starts another one."""
+    for left in reversed(range(STARTS)):
+        try:
+            return process.start()
+        except (EOFError, OSError):
+            if not left:
+                raise
+            time.sleep(LOOK_SECONDS)
 
 
 def _begin(begin: Callable[..., None] | None, arguments: Sequence[Any]) -> None:

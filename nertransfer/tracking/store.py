@@ -184,7 +184,7 @@ def _check_database(uri: str, database: Path, must_exist: bool) -> None:
     if database.is_file() and database.stat().st_size:
         with database.open("rb") as file:
             if file.read(len(SQLITE)) != SQLITE:
-                raise InputError(f"tracking_uri={shown}: {database.absolute()} is not a database of SQLite")
+                raise InputError(f"tracking_uri={shown}: the store cannot be opened: it is not a database of SQLite")
     if must_exist and not _has_tables(database):
         raise InputError(
             f"tracking_uri={shown}: there is no MLflow database {database.absolute()}; "

@@ -10,6 +10,7 @@ import psutil
 import pytest
 from project_scripts import ROOT
 
+from nertransfer.core import processes
 from nertransfer.core.processes import process_pool, start_method
 
 MADE = """
@@ -105,3 +106,22 @@ def test_workers_import_the_project_that_starts_them_and_not_the_one_that_is_ins
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == (str(ROOT / "nertransfer"), "")
+
+
+def test_a_process_is_started_anew_where_its_server_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "LOOK_SECONDS", 0.0)
+
+    class Process:
+        def __init__(self, *errors: Exception) -> None:
+            self.errors, self.started = list(errors), False
+
+        def start(self) -> None:
+            if self.errors:
+                raise self.errors.pop()
+            self.started = True
+
+    process = Process(EOFError("unexpected EOF"), ConnectionRefusedError())
+    processes.begin(process)
+    assert process.started
+    with pytest.raises(EOFError):
+        processes.begin(Process(*[EOFError()] * processes.STARTS))

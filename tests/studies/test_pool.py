@@ -1,5 +1,6 @@
 """Workers: how seats are shared out, and what becomes of cells whose workers fail, die or find them taken."""
 
+import errno
 import os
 import signal
 from dataclasses import dataclass
@@ -37,6 +38,11 @@ def work(folder: Path, job: Job) -> Outcome:
     if job.does == "tells":
         print(ADDRESS)
         raise OSError(f"{ADDRESS} does not answer")
+    if job.does == "fills the disk":
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, 1)
+        os.dup2(full, 2)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "weights")
     if job.does == "fails" or (job.does == "fails once" and first):
         raise ValueError("out of luck")
     if job.does == "dies" or (job.does == "dies once" and first):
@@ -162,3 +168,10 @@ def test_a_worker_sees_its_gpus_of_those_that_the_parent_sees(
     with local._visible((1, 2)):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == expected
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
+
+
+def test_a_worker_on_a_full_disk_says_what_has_ended_it(tmp_path: Path) -> None:
+    assert "OSError: weights: No space left on device" in run(tmp_path, [Job("a", does="fills the disk")]).failed["a"]
+    (tmp_path / "logs").rename(tmp_path / "old logs")
+    (tmp_path / "logs").touch()
+    assert "FileExistsError: " in run(tmp_path, [Job("b")]).failed["b"]

@@ -23,7 +23,7 @@ from typing import Any, cast
 
 from nertransfer.core import processes
 from nertransfer.core.console import Display
-from nertransfer.core.errors import InputError
+from nertransfer.core.errors import InputError, in_one_line
 
 logger = logging.getLogger("nertransfer")
 
@@ -87,7 +87,7 @@ class _Worker:
             self.process = context.Process(  # type: ignore[attr-defined]
                 target=_serve, args=arguments, name=f"worker-{number}", daemon=True
             )
-            self.process.start()
+            processes.begin(self.process)
         theirs.close()
         self.cell: Any = None
         self.last_start = ""
@@ -249,8 +249,6 @@ def _serve(
     os.environ.update(environment)
     os.environ.pop("MLFLOW_RUN_ID", None)  # the parent's
     secrets.guard("stdout", "stderr")
-    logs.mkdir(parents=True, exist_ok=True)
-    _write_to(logs / f"worker-{number}.log")
     console.prepare("%(asctime)s %(message)s", anew=True)
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     lock = threading.Lock()
@@ -263,22 +261,24 @@ def _serve(
             raise KeyboardInterrupt from None
 
     console.tell(lambda title, done, of: say("progress", title, done, of))
+    work = None
     try:
-        import torch
-
-        torch.set_num_threads(seat.threads)
-        work = None
         while True:
             cell = connection.recv()
-            _write_to(log_file(logs, cell.name))
             try:
+                logs.mkdir(parents=True, exist_ok=True)
+                _write_to(log_file(logs, cell.name))
                 if work is None:  # not before: what goes wrong then is told with a cell, and stands in its log
+                    import torch
+
+                    torch.set_num_threads(seat.threads)
                     work = make()
                     gc.freeze()  # half a million objects of libraries that no later collection need look at
                 say("outcome", work(cell))
             except Exception as error:
-                traceback.print_exc()
-                say("failed", secrets.hide(f"{type(error).__name__}: {error}"))
+                say("failed", secrets.hide(in_one_line(error)))
+                with suppress(OSError):  # the log may be on the full disk that was the reason
+                    traceback.print_exc()
                 return  # what broke one cell may have broken the process: the next one gets a fresh worker
     except (EOFError, OSError, KeyboardInterrupt):
         return
