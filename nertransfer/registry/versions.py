@@ -13,7 +13,16 @@ from nertransfer.registry.aliases import Change, move_alias, version_lineage
 from nertransfer.registry.selection import CORPUS, OTHER_STUDY, Lineage, corpus_digest, differences, lineage_of
 from nertransfer.tracking import model_uris, runs, store_files
 from nertransfer.tracking.current_cells import last_asked
-from nertransfer.tracking.store import MlflowClient, ModelVersion, Run, Study, all_versions, find_study, run_of_version
+from nertransfer.tracking.store import (
+    MlflowClient,
+    ModelVersion,
+    RegisteredModel,
+    Run,
+    Study,
+    all_versions,
+    find_study,
+    run_of_version,
+)
 
 NO_ALIAS = "superseded: no alias points to it"
 RUN_DELETED = "its run was deleted"
@@ -155,11 +164,13 @@ def roll_back(client: MlflowClient, language: str, version: int = 0) -> Change:
         known = ", ".join(models) or "none yet"
         near = did_you_mean(language, [one.removeprefix(schema.model_name("")) for one in models])
         raise InputError(f"language={language} has no registered model; registered are: {known}{near}", "language")
+    _target(client, name, version)  # refuses before a claim is written
     with register.sole(client, name):
         return _roll_back(client, name, language, version)
 
 
-def _roll_back(client: MlflowClient, name: str, language: str, version: int) -> Change:
+def _target(client: MlflowClient, name: str, version: int) -> tuple[RegisteredModel, int, int]:
+    """The model, the number of its champion or 0, and that of the version to point at."""
     model = client.get_registered_model(name)
     there = {int(one.version): one for one in all_versions(client, name)}
     existing = sorted(there)
@@ -175,6 +186,11 @@ def _roll_back(client: MlflowClient, name: str, language: str, version: int) -> 
     if target not in existing:
         listed = ", ".join(map(str, existing))
         raise InputError(f"version={version} is not allowed: {name} has versions {listed}", "version")
+    return model, current, target
+
+
+def _roll_back(client: MlflowClient, name: str, language: str, version: int) -> Change:
+    model, current, target = _target(client, name, version)
     back = f", rolled back from version {current}" if current and current != target else ""
     reason = f"at version {target}{back}"
     client.set_registered_model_tag(name, schema.CHAMPION_PINNED, reason)

@@ -62,6 +62,7 @@ def export(config: ExportConfig, client: MlflowClient) -> Path:
         logger.warning("the run of %s was deleted: the card is what the registry kept of it", model)
         fill = partial(_fill_without_run, config, version)
     folder = Path(config.output).absolute() / _folder_name(address, run)
+    _check_ours(folder)  # also before there is a lock
     make_folder(folder.parent, "output")
     with only_maker(folder):
         _recover(folder)

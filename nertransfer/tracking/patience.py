@@ -167,7 +167,7 @@ class PatientClient:
 
         return self._created(client.create_registered_model, there, name=name, **options)
 
-    def create_model_version(self, name: str, source: str, **options: Any) -> ModelVersion:
+    def create_model_version(self, name: str, source: str, run_id: str | None = None, **options: Any) -> ModelVersion:
         """As `MlflowClient.create_model_version`. A version is known by its source, and was not there before."""
         client, condition = self._made(), f"name = '{name}'"
         before = {one.version for one in self._repeated(client.search_model_versions, condition)}
@@ -176,7 +176,7 @@ class PatientClient:
             versions = client.search_model_versions(condition)
             return next((one for one in versions if one.version not in before and one.source == source), None)
 
-        return self._created(client.create_model_version, there, name=name, source=source, **options)
+        return self._created(client.create_model_version, there, name=name, source=source, run_id=run_id, **options)
 
 
 def patiently(

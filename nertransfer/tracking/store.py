@@ -8,6 +8,7 @@ import functools
 import itertools
 import logging
 import os
+import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -23,7 +24,9 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 from mlflow.tracking._tracking_service.utils import _SERVER_ARTIFACT_ROOT_ENV_VAR
-from sqlalchemy.exc import SQLAlchemyError
+from requests.utils import get_environ_proxies
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from nertransfer.core import schema
 from nertransfer.core.errors import InputError, in_one_line
@@ -36,6 +39,10 @@ RUNS_PER_PAGE = 50_000  # the most that MLflow hands over at once
 VERSIONS_PER_PAGE = 10_000
 SQLITE = b"SQLite format 3\0"
 """How every database file begins."""
+CONNECT_SECONDS = 5.0
+"""A server that takes longer to accept a connection is taken for one that is not there."""
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433, "http": 80, "https": 443}
+"""Where servers listen, unless the address says so."""
 ARTIFACTS = "mlruns"
 """MLflow's name of the folder with the files of runs and models."""
 
@@ -72,8 +79,31 @@ def client(uri: str, must_exist: bool = False, patient: bool = False) -> MlflowC
         _check_database(uri, database, must_exist)
         if not _has_tables(database) and os.access(database.parent, os.W_OK):
             return cast(MlflowClient, PatientClient(functools.cache(lambda: _answering(uri, database, patient)), uri))
+    if not patient:
+        _check_connection(uri)
     made = _answering(uri, database, patient)
     return cast(MlflowClient, PatientClient(lambda: made, uri))
+
+
+def _check_connection(uri: str) -> None:
+    """Raise InputError where nobody answers at the address of a server within seconds: libraries try for minutes."""
+    if "://" not in uri or database_of(uri) is not None or (is_served(uri) and get_environ_proxies(uri)):
+        return
+    try:
+        url = make_url(uri)  # of HTTP, too
+    except ArgumentError:  # told when it is opened
+        return
+    port = url.port or _PORTS.get(url.drivername.partition("+")[0])
+    if not url.host or port is None or "," in url.host:  # a socket of this machine, or several servers
+        return
+    try:
+        socket.create_connection((url.host, port), CONNECT_SECONDS).close()
+    except OSError as error:
+        if is_served(uri) and not isinstance(error, TimeoutError):  # MLflow itself finds that out at once
+            return
+        raise InputError(
+            f"tracking_uri={public_uri(uri)}: no server answers at {url.host}:{port} ({error})", "tracking_uri"
+        ) from None
 
 
 def _answering(uri: str, database: Path | None, patient: bool) -> MlflowClient:

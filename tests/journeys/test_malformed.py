@@ -14,13 +14,13 @@ import pytest
 from analysis_store import log_cell
 from entry_points import start
 from folder_store import make_store, opened
+from stub_hub import forget_the_hub
 from tiny import save_tiny_corpora, save_tiny_start
 from tiny_models import save_tiny_tagger
 
 from nertransfer.core import schema
 from nertransfer.core.options import DataOptions
 from nertransfer.corpora import corpus
-from nertransfer.encoders import start_files
 
 DIGITS = b"9" * 5000
 FILES: dict[str, Callable[[Path], object]] = {
@@ -134,7 +134,7 @@ def state(folder: Path) -> dict[str, str]:
 
 def wrong(place: Path, script: str, words: str, capsys: pytest.CaptureFixture[str], expected: int = 2) -> str:
     """What is not as it should be when an entry point refuses these words; empty where all is."""
-    start_files.forget()
+    forget_the_hub()
     before = state(place)
     status, said = start(script, *words.split()), capsys.readouterr()
     after = state(place)

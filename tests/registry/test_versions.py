@@ -27,7 +27,7 @@ from nertransfer.registry.aliases import Change
 from nertransfer.tracking import claims, model_uris, runs
 from nertransfer.tracking.claims import Claims, Owner
 from nertransfer.tracking.runs import cell_runs
-from nertransfer.tracking.store import Study, all_versions, open_study
+from nertransfer.tracking.store import Study, all_runs, all_versions, open_study
 from nertransfer.training import cell
 
 
@@ -298,8 +298,11 @@ def test_a_rollback_waits_for_who_registers(study: Study, monkeypatch: pytest.Mo
     ("language", "version", "message"), [("zzz", 0, "registered are: ner-aaa"), ("aaa", 7, "has versions 1")]
 )
 def test_a_rollback_that_cannot_be_changes_nothing(study: Study, language: str, version: int, message: str) -> None:
+    registry = open_study(study.client, schema.REGISTRY_EXPERIMENT)
+    before = [run.data.params for run in all_runs(study.client, registry.experiment_id)]
     with pytest.raises(InputError, match=message):
         versions.roll_back(study.client, language, version)
+    assert before and [run.data.params for run in all_runs(study.client, registry.experiment_id)] == before
     model = study.client.get_registered_model("ner-aaa")
     assert schema.CHAMPION_PINNED not in model.tags and champion(study) == 1
 

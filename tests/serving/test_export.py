@@ -169,7 +169,10 @@ def test_an_export_is_overwritten_only_where_it_is_still_as_it_was_written(study
     (foreign / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="was not written by export"):
         export(study, tmp_path / "other")
-    assert [path.name for path in foreign.iterdir()] == ["thesis.tex"]
+    assert [str(path.relative_to(tmp_path / "other")) for path in sorted((tmp_path / "other").rglob("*"))] == [
+        "ner-aaa-champion",
+        "ner-aaa-champion/thesis.tex",
+    ]
 
 
 @pytest.mark.parametrize("moment", ["while it is written", "between the renames"])

@@ -125,6 +125,31 @@ def test_a_server_that_is_not_there_is_reported_soon(monkeypatch: pytest.MonkeyP
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("postgresql://me:word@127.0.0.1/db", "127.0.0.1:5432"), ("mysql+pymysql://127.0.0.1:7/db", "127.0.0.1:7"),
+        ("http://127.0.0.1", "127.0.0.1:80"), ("https://[::1]:7/mlflow", "::1:7"),
+    ],
+)  # fmt: skip
+def test_a_server_that_accepts_no_connection_is_told_before_anybody_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch, uri: str, place: str
+) -> None:
+    asked: list[tuple] = []
+
+    def silent(address: tuple, timeout: float) -> None:
+        asked.append((*address, timeout))
+        raise TimeoutError("timed out")
+
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(store.socket, "create_connection", silent)
+    monkeypatch.setattr(store, "MlflowClient", None)
+    with pytest.raises(InputError, match=r"no server answers at .* \(timed out\)") as raised:
+        store.client(uri)
+    assert place in str(raised.value) and "word" not in str(raised.value) and asked[0][2] <= 5
+
+
 def _open_and_write(uri: str, name: str) -> None:
     store.client(uri).create_experiment(name)
 

@@ -638,7 +638,7 @@ def test_a_ranker_and_a_new_language_of_a_known_family_by_its_code(store: Path, 
             "linear, lambdarank (without the texts of the sources: the study's data: not at hand)",
         ),
         (("--target", "qka", "--ranker", "oracle"), "ranker='oracle' is not allowed: one of best, average"),
-        (("--target", "qka", "--text", "none.txt"), "none.txt: cannot be read"),
+        (("--target", "qka", "--text", "none.txt"), "text='none.txt' cannot be read"),
         (
             ("--target", "qka", "--text", "columns.conll"),
             "columns.conll:1: every line ends in an IOB2 tag; give columns as labelled",

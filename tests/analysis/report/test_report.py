@@ -272,6 +272,7 @@ def test_command_line(
     monkeypatch.setattr(sys, "argv", [script, "--study", HOSTILE, "--tracking_uri", uri])
     runpy.run_path(script, run_name="__main__")
     assert len(list((tmp_path / "reports").rglob("index.html"))) == 1
+    capsys.readouterr()
     monkeypatch.setattr(sys, "argv", [script, "--study", "unknown", "--tracking_uri", uri, "--output", "other"])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(script, run_name="__main__")
