@@ -109,7 +109,7 @@ class LimitedConnection(Connection):
 
     def _watch(self) -> None:
         """Begin to count the seconds where a part of a request, or all of it, is not there; end where all is."""
-        is_incomplete = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+        is_incomplete = self._is_incomplete()
         if is_incomplete and self._request is None:
             self._request = self.loop.call_later(REQUEST_SECONDS, self._end, 408)
         elif not is_incomplete and self._request is not None:

@@ -2,9 +2,11 @@
 
 import functools
 import logging
+import os
+import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar, cast
 
 import requests
@@ -16,8 +18,8 @@ from mlflow.exceptions import MlflowException, RestException
 from nertransfer.core import processes
 from nertransfer.tracking.addresses import is_served
 
-RETRIES = "0"
-"""How often MLflow itself repeats a request: never, for it would make what it creates a second time."""
+_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+"""How often MLflow itself repeats a request."""
 PATIENCE_SECONDS = 900.0
 """A server that is away for less costs waiting; after that what was measured stays on disk and the work fails."""
 HURRY_SECONDS = 30.0
@@ -38,6 +40,25 @@ def impatient(client: MlflowClient) -> MlflowClient:
         if _is_patient(client)
         else client
     )
+
+
+_alone = threading.RLock()
+
+
+@contextmanager
+def _unrepeated(uri: str) -> Iterator[None]:
+    """MLflow itself repeats no request to a server meanwhile: it would make what it creates a second time."""
+    if not is_served(uri):
+        yield
+        return
+    with _alone:
+        usual = os.environ.get(_RETRIES)
+        os.environ[_RETRIES] = "0"
+        try:
+            yield
+        finally:
+            os.environ.pop(_RETRIES)
+            os.environ |= {} if usual is None else {_RETRIES: usual}
 
 
 def _is_patient(client: object) -> bool:
@@ -81,7 +102,11 @@ class PatientClient:
         return patiently(lambda: self._once(call, *arguments, **options), self._patience, self._pause)
 
     def _created(self, call: Callable[..., Found], there: Callable[[], Found | None], **options: Any) -> Found:
-        return patiently(lambda: self._once(call, **options), self._patience, self._pause, lambda: self._once(there))
+        def create() -> Found:
+            with _unrepeated(self.tracking_uri):
+                return self._once(call, **options)
+
+        return patiently(create, self._patience, self._pause, lambda: self._once(there))
 
     def _gone(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> None:
         """Delete what may be deleted already, by a call whose answer was lost."""
@@ -91,7 +116,8 @@ class PatientClient:
             nonlocal calls
             calls += 1
             try:
-                self._once(call, *arguments, **options)
+                with _unrepeated(self.tracking_uri):
+                    self._once(call, *arguments, **options)
             except MlflowException as error:
                 if calls == 1 or error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise

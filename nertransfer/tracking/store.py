@@ -33,10 +33,12 @@ from nertransfer.core.errors import InputError, in_one_line
 from nertransfer.core.options import DataOptions, TrackingOptions, check_study
 from nertransfer.tracking import secrets
 from nertransfer.tracking.addresses import DEFAULT_URI, database_of, is_served, public_uri
-from nertransfer.tracking.patience import PATIENCE_SECONDS, RETRIES, PatientClient, patiently
+from nertransfer.tracking.patience import PATIENCE_SECONDS, PatientClient, patiently
 
 RUNS_PER_PAGE = 50_000  # the most that MLflow hands over at once
 VERSIONS_PER_PAGE = 10_000
+RETRIES = "2"
+"""How often MLflow itself repeats a request; what takes longer is waited for by `PatientClient`, which says so."""
 SQLITE = b"SQLite format 3\0"
 """How every database file begins."""
 CONNECT_SECONDS = 5.0
@@ -72,7 +74,7 @@ def client(uri: str, must_exist: bool = False, patient: bool = False) -> MlflowC
     first does so only where it is ``patient``, for a worker that begins in the middle. Raises InputError when the store
     cannot be opened or does not answer; of a file that does not exist yet, its first call does.
     """
-    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = RETRIES
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
     secrets.note([uri])
     database = database_of(uri)
     if database is not None:

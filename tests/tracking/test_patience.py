@@ -1,6 +1,7 @@
 """Patience: calls are repeated while a store is away, and what they make is made once."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -218,9 +219,18 @@ def test_what_could_not_be_done_is_done_later(plain: MlflowClient) -> None:
         PatientClient(lambda: plain, "http://x:5000", patience=60, pause=0).create_registered_model("ner-aaa")
 
 
-def test_mlflow_itself_repeats_no_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
+def test_mlflow_itself_repeats_no_request_that_creates_or_deletes(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, seen = "MLFLOW_HTTP_REQUEST_MAX_RETRIES", list[str | None]()
 
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")
-    store.client(f"sqlite:///{make_store(tmp_path)}")
-    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
+    class Inner:
+        create_experiment = delete_run = log_batch = staticmethod(lambda *_, **__: seen.append(os.environ.get(name)))
+
+    inner: Any = Inner()
+    for usual in ("7", None):
+        monkeypatch.setenv(name, "7") if usual else monkeypatch.delenv(name)
+        patient = PatientClient(lambda: inner, "http://x:5000", patience=60, pause=0)
+        patient.create_experiment("study")
+        patient.delete_run("run")
+        patient.log_batch("run")
+        assert (seen, os.environ.get(name)) == (["0", "0", usual], usual)
+        seen.clear()
