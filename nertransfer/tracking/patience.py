@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar, cast
@@ -15,7 +16,7 @@ from mlflow.entities import LoggedModel, LoggedModelOutput, Run
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException, RestException
 
-from nertransfer.core import processes
+from nertransfer.core import processes, schema
 from nertransfer.tracking.addresses import is_served
 
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
@@ -141,17 +142,16 @@ class PatientClient:
         tags: dict[str, str] | None = None,
         run_name: str | None = None,
     ) -> Run:
-        """As `MlflowClient.create_run`. A run is known by its start, name and tags."""
-        client, began = self._made(), start_time or int(1000 * time.time())
+        """As `MlflowClient.create_run`. A run is known by a tag of its own."""
+        client, request = self._made(), uuid.uuid4().hex
 
         def there() -> Run | None:
-            runs = client.search_runs([experiment_id], f"attributes.start_time = {began}")
-            own = (tags or {}).items()
-            return next((run for run in runs if run.info.run_name == run_name and own <= run.data.tags.items()), None)
+            return next(iter(client.search_runs([experiment_id], f"tags.{schema.REQUEST} = '{request}'")), None)
 
         return self._created(
-            client.create_run, there, experiment_id=experiment_id, start_time=began, tags=tags, run_name=run_name
-        )
+            client.create_run, there, experiment_id=experiment_id, run_name=run_name,
+            start_time=start_time or int(1000 * time.time()), tags=(tags or {}) | {schema.REQUEST: request},
+        )  # fmt: skip
 
     def create_logged_model(self, experiment_id: str, name: str, source_run_id: str, **options: Any) -> LoggedModel:
         """As `MlflowClient.create_logged_model`. A model is known by its run and name."""

@@ -179,9 +179,9 @@ def patient(plain: MlflowClient) -> PatientClient:
 def test_what_is_created_is_there_once_though_answers_are_lost(patient: PatientClient, plain: MlflowClient) -> None:
     experiment = patient.create_experiment("study")
     assert [one.name for one in plain.search_experiments()] == ["study", "Default"]
-    made = patient.create_run(experiment, tags={"kind": "cell"}, run_name="cell").info
-    run = made.run_id
-    other = patient.create_run(experiment, tags={"kind": "cell"}, run_name="another").info.run_id
+    alike: Any = {"tags": {"kind": "cell"}, "run_name": "cell", "start_time": 1}  # as two threads may ask at once
+    made = patient.create_run(experiment, **alike).info
+    run, other = made.run_id, patient.create_run(experiment, **alike).info.run_id
     assert {one.info.run_id for one in plain.search_runs([experiment])} == {run, other}
     model = patient.create_logged_model(experiment, name="cell", source_run_id=run, tags={"a": "b"}).model_id
     assert [one.model_id for one in plain.search_logged_models([experiment])] == [model]

@@ -191,7 +191,8 @@ def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
     def made(address: str) -> Study:
         file = f"sqlite:///{make_store(tmp_path)}"
         monkeypatch.setattr(store, "_answering", lambda *_: MlflowClient(file, file))
-        monkeypatch.setattr(store, "_check_database", lambda *_: None)
+        for check in ("_check_database", "_check_connection"):
+            monkeypatch.setattr(store, check, lambda *_: None)
         study = store.open_study(store.client(address), "mine")
         assert study.uri == address and study.experiment_id
         return study
