@@ -3,7 +3,7 @@
 .DELETE_ON_ERROR:
 # one pip at a time in the environment, also under make -j
 .NOTPARALLEL:
-.PHONY: help study test newest bench data lint ui reference pictures clean
+.PHONY: help study test newest bench soak data lint ui reference pictures clean
 
 # The first that starts: a pyenv shim may be on PATH without a Python behind it.
 PYTHON ?= $(shell for p in python3.11 python3; do "$$p" -c pass >/dev/null 2>&1 && { echo "$$p"; break; }; done)
@@ -57,6 +57,9 @@ endif
 bench: export NERTRANSFER_DATA ?= $(wildcard ../shared/data)
 bench: $(VENV)/test.stamp  ## race the training, scoring and memory against other ways (ARGS: --help lists them)
 	$(RUN) benchmarks/speed.py $(ARGS)
+
+soak: $(VENV)/test.stamp  ## an hour of studies under kills, faults and full disks (ARGS: --minutes, --seed, --output)
+	$(RUN) benchmarks/soak.py $(ARGS)
 
 data: $(VENV)/study.stamp  ## read corpora strictly and describe them (ARGS: a folder, or masakhaner)
 	$(RUN) entrypoints/data.py $(ARGS)

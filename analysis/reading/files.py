@@ -1,5 +1,6 @@
 """Files that runs keep, fetched side by side: counts by sentence, predicted entities, vectors, tables of imports."""
 
+import functools
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -166,7 +167,11 @@ Key = TypeVar("Key")
 
 
 def _fetched(addresses: Mapping[Key, str], uri: str) -> dict[Key, bytes | None]:
-    """The contents of artifacts, None where there is none; several at a time where they are not on this machine."""
+    """The contents of artifacts, None where there is none; several at a time where they are not on this machine.
+
+    What the store has and does not give is no file that is missing: its error is raised.
+    """
+    server = functools.cache(lambda: client(uri, must_exist=True))
 
     def one(address: str) -> bytes | None:
         if (path := store_files.local_path(address)) is not None:
@@ -174,6 +179,9 @@ def _fetched(addresses: Mapping[Key, str], uri: str) -> dict[Key, bytes | None]:
         try:
             return Path(download_artifacts(artifact_uri=address, tracking_uri=uri)).read_bytes()
         except MlflowException:
+            folder, _, name = address.rpartition("/")
+            if store_files.exists(server(), folder, name):
+                raise
             return None
 
     with ThreadPoolExecutor(8) as threads:

@@ -54,7 +54,7 @@ from nertransfer.corpora.corpus import Corpus
 from nertransfer.corpora.languages import LANGUAGES
 from nertransfer.tracking import store_files, ui_links
 from nertransfer.tracking.addresses import public_uri, resolve_uri
-from nertransfer.tracking.store import Study, client, inherited_run, study_name
+from nertransfer.tracking.store import Study, client, finish_run, inherited_run, study_name
 
 INDEX = "index.html"
 
@@ -153,7 +153,8 @@ def _log(server: MlflowClient, done: Computed, folder: Path) -> None:
     The experiment's page then opens on the study's results. A store that should not be written to costs one line.
     """
     experiment_id = done.found.experiment_id
-    if reason := store_files.unfit(Study(server, experiment_id, done.found.study), told=True):
+    study = Study(server, experiment_id, done.found.study)
+    if reason := store_files.unfit(study, told=True):
         print(f"the report is not logged with the study: {reason}", file=sys.stderr)
         return
     tags = {schema.KIND: schema.KIND_ANALYSIS}
@@ -173,7 +174,7 @@ def _log(server: MlflowClient, done: Computed, folder: Path) -> None:
     except BaseException:
         server.set_terminated(run_id, "FAILED")
         raise
-    server.set_terminated(run_id, "FINISHED")
+    finish_run(study, run_id)
 
 
 def _describe(server: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> None:

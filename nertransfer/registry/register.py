@@ -9,6 +9,7 @@ can be compared, or when told to (`register`), and says why.
 
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -98,6 +99,7 @@ def register(
     missing = without_weights(study, cells, work_dir, selection_split)
     if missing:
         raise InputError(nowhere(missing, work_dir))
+    cell_weights.delete_twins(study, cells.values())
     by_source = {choice.source: [c for c in choices if c.source == choice.source] for choice in choices}
     with progress_bar(len(choices), "registering", "model") as bar:
         job = _Job(study, cells, work_dir, frozenset(replace), corpora, bar)
@@ -159,7 +161,7 @@ def _register_source(job: _Job, choices: Sequence[Choice]) -> None:
     """`register` for the starts of one source, while nobody else changes its registered model; adds to ``changes``."""
     study, changes = job.study, job.changes
     name = schema.model_name(choices[0].source)
-    existing = all_versions(study.client, name)
+    existing = _without_twins(study.client, name, all_versions(study.client, name))
     versions: list[tuple[Choice, ModelVersion]] = []
     failed: list[Choice] = []
     for choice in choices:
@@ -227,6 +229,29 @@ def _version_of(choice: Choice, existing: Sequence[ModelVersion]) -> ModelVersio
     return max(versions, key=lambda v: int(v.version), default=None)
 
 
+def _without_twins(client: MlflowClient, name: str, versions: Sequence[ModelVersion]) -> list[ModelVersion]:
+    """The versions, of which those are deleted that were made a second time from one LoggedModel, by a call that was
+    done twice; what an alias is at stays."""
+    alike: defaultdict[tuple[str, ...], list[ModelVersion]] = defaultdict(list)
+    for version in sorted(versions, key=lambda v: int(v.version)):
+        if key := version.tags.get(schema.CELL_KEY):  # else not made here
+            alike[version.source, key, version.tags.get(schema.START, "")].append(version)
+    twins = [version for same in alike.values() for version in same[1:]]
+    if not twins:
+        return list(versions)
+    aliased = set(map(str, client.get_registered_model(name).aliases.values()))
+    gone: set[str] = set()
+    for same in alike.values():
+        kept = [version for version in same if str(version.version) in aliased] or same[:1]
+        for version in same:
+            if version not in kept:
+                client.delete_model_version(name, str(version.version))
+                logger.warning("%s: version %s is deleted, a twin of version %s", name, version.version,
+                               kept[0].version)  # fmt: skip
+                gone.add(version.version)
+    return [version for version in versions if version.version not in gone]
+
+
 def _looked_after(
     study: Study, choice: Choice, version: ModelVersion, work_dir: Path
 ) -> tuple[ModelVersion | None, list[Change]]:
@@ -283,6 +308,8 @@ def _add_version(study: Study, choice: Choice, work_dir: Path, first: bool) -> M
             name, source=f"models:/{model.model_id}", run_id=choice.run.info.run_id,
             tags=_version_tags(study, choice), model_id=model.model_id, description=f"{choice.words}.",
         )  # fmt: skip
+    of_model = [version for version in all_versions(client, name) if version.source == made.source]
+    made = _without_twins(client, name, of_model)[0]
     _link(client, model, made)
     return made
 

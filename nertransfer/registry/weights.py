@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +25,7 @@ from nertransfer.tracking.current_cells import current_cells
 from nertransfer.tracking.global_state import fluent
 from nertransfer.tracking.patience import impatient, patiently
 from nertransfer.tracking.runs import logged_model
-from nertransfer.tracking.store import MlflowClient, Run, Study
+from nertransfer.tracking.store import MlflowClient, Run, Study, all_logged_models
 from nertransfer.training.cell import Cell, cell_lock, weights_folder
 
 logger = logging.getLogger("nertransfer")
@@ -62,6 +62,15 @@ def find_model(client: MlflowClient, model_id: str) -> LoggedModel | None:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return None
+
+
+def delete_twins(study: Study, cells: Iterable[Run]) -> None:
+    """Delete LoggedModels that one call has made twice: of a finished cell, never filled, and not the run's own."""
+    own = {run.info.run_id: run.data.tags.get(schema.MODEL_URI, "") for run in cells}
+    for model in all_logged_models(study):
+        made_for = own.get(model.source_run_id or "")
+        if made_for and model.model_id != made_for and model.status == LoggedModelStatus.PENDING:
+            study.client.delete_logged_model(model.model_id)
 
 
 def store_best(study: Study, cell: Cell, seeds: Sequence[int], work_dir: Path, selection_split: str) -> None:

@@ -24,7 +24,8 @@ _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 PATIENCE_SECONDS = 900.0
 """A server that is away for less costs waiting; after that what was measured stays on disk and the work fails."""
 HURRY_SECONDS = 30.0
-PAUSE_SECONDS = 5.0
+FIRST_PAUSE_SECONDS, PAUSE_SECONDS = 0.25, 5.0
+"""Between two calls: short at first, for most of what is lost is there at once, then longer and longer."""
 BROKEN_CALLS = 2
 """So often a call is repeated that a server answers with an error of its own."""
 _AWAY = (408, 429, 502, 503, 504)
@@ -111,16 +112,13 @@ class PatientClient:
 
     def _gone(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> None:
         """Delete what may be deleted already, by a call whose answer was lost."""
-        calls = 0
 
         def delete() -> None:
-            nonlocal calls
-            calls += 1
             try:
                 with _unrepeated(self.tracking_uri):
                     self._once(call, *arguments, **options)
             except MlflowException as error:
-                if calls == 1 or error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
 
         patiently(delete, self._patience, self._pause)
@@ -211,13 +209,13 @@ def patiently(
     pause: float = PAUSE_SECONDS,
     there: Callable[[], Found | None] = lambda: None,
 ) -> Found:
-    """The result of ``call``, repeated every ``pause`` seconds while the store is away, for ``patience`` seconds.
+    """The result of ``call``, repeated while the store is away, for ``patience`` seconds, in the end every ``pause``.
 
     ``there`` looks up, before a call is repeated, whether it was done although its answer was lost; what it gives is
     the result then, unless None.
     """
     began = time.monotonic()
-    told, broken, lost = False, 0, False
+    told, broken, lost, wait = False, 0, False, min(FIRST_PAUSE_SECONDS, pause)
     while True:
         try:
             found = (there() if lost else None) or call()
@@ -231,7 +229,8 @@ def patiently(
             if away and not told:
                 logger.warning("the tracking server does not answer; waiting for it")
                 told = True
-            time.sleep(pause)
+            time.sleep(wait)
+            wait = min(2 * wait, pause)
         else:
             if told:
                 logger.warning("the tracking server answers again after %.0f s", time.monotonic() - began)

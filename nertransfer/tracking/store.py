@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import LoggedModel, Run
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
@@ -330,6 +330,29 @@ def kind_runs(study: Study, kind: str, condition: str = "") -> list[Run]:
     """All runs of one kind in the study, oldest first; ``condition`` is a further MLflow filter."""
     runs = study_runs(study, f"tags.{schema.KIND} = '{kind}'{condition}")
     return sorted(runs, key=lambda run: (run.info.end_time or 0, run.info.start_time, run.info.run_id))
+
+
+def finish_run(study: Study, run_id: str) -> None:
+    """Mark a run as FINISHED. Twins of finished runs are deleted: what one call made twice, as a server does that is
+    late, or behind a proxy that repeats requests."""
+    client = study.client
+    client.set_terminated(run_id, "FINISHED")
+    for run in study_runs(study, "attributes.status != 'FINISHED'"):
+        if not (request := run.data.tags.get(schema.REQUEST)):
+            continue
+        twins = study_runs(study, f"attributes.status = 'FINISHED' and tags.{schema.REQUEST} = '{request}'")
+        others = [twin.info for twin in twins if twin.info.run_id != run.info.run_id]  # it may have ended just now
+        if run.info.start_time not in {other.start_time for other in others}:  # its tags were copied, say
+            continue
+        if run.data.tags.get(schema.KIND) == schema.KIND_CLAIMS:
+            client.set_terminated(run.info.run_id, "FINISHED")  # both hold them
+        else:
+            client.delete_run(run.info.run_id)
+
+
+def all_logged_models(study: Study) -> list[LoggedModel]:
+    """Every LoggedModel of a study, over all pages."""
+    return _over_all_pages(lambda token: study.client.search_logged_models([study.experiment_id], page_token=token))
 
 
 def all_models(client: MlflowClient) -> list[str]:

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,9 +45,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def begin(
-    folder: Path, cluster: SlurmCluster, python: str = sys.executable, **parameters: str
-) -> subprocess.Popen[str]:
+def begin(folder: Path, cluster: SlurmCluster, python: str, **parameters: str) -> subprocess.Popen[str]:
     """Start the study with ``python``, which its tasks are run by, too."""
     environment = os.environ | cluster.environment | {
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "OMP_NUM_THREADS": "1",
@@ -134,10 +131,10 @@ def test_a_cell_at_its_time_limit_is_requeued_and_ends_with_the_same_numbers(
     assert len(study.client.get_metric_history(run.info.run_id, schema.SPEED)) == 40  # no epoch twice
 
 
-def test_a_cancelled_task_is_noticed_and_its_cell_listed(slurm: SlurmCluster, folder: Path) -> None:
-    """While it trains, and, at the second attempt, as soon as it is submitted; its processes are ordinary ones."""
+def test_a_cancelled_task_is_noticed_and_its_cell_listed(slurm: SlurmCluster, folder: Path, python: str) -> None:
+    """While it trains, and, at the second attempt, as soon as it is submitted."""
     cell = {"epochs": "100000", "sources": "aaa", "seeds": "0", "targets": "aaa"}
-    running = begin(folder, slurm, **cell)
+    running = begin(folder, slurm, python, **cell)
     study = opened(folder, "array")
 
     def tasks(*states: str) -> set[str]:

@@ -27,7 +27,7 @@ from nertransfer.registry.aliases import Change
 from nertransfer.tracking import claims, model_uris, runs
 from nertransfer.tracking.claims import Claims, Owner
 from nertransfer.tracking.runs import cell_runs
-from nertransfer.tracking.store import Study, all_runs, all_versions, open_study
+from nertransfer.tracking.store import Study, all_logged_models, all_runs, all_versions, open_study
 from nertransfer.training import cell
 
 
@@ -79,6 +79,32 @@ def test_a_version_carries_its_lineage_and_its_card(study: Study) -> None:
     whole = Path(study.client.download_artifacts(run.info.run_id, "model_card/README.md", str(Path.cwd()))).read_text()
     assert whole.startswith("---\n") and "## Resources" in whole
     assert register(study) == []
+
+
+def test_what_one_call_has_made_twice_is_there_once_after_the_next_registering(study: Study) -> None:
+    """As a server does that acts only when it has been asked again."""
+    client = study.client
+    (version,) = all_versions(client, "ner-aaa")
+    (run,) = cell_runs(study, "FINISHED")
+    twin = client.create_run(study.experiment_id, run.info.start_time, run.data.tags).info.run_id
+    client.set_tag(twin, schema.REQUEST, run.data.tags[schema.REQUEST])
+    copied = client.create_run(study.experiment_id, 1, run.data.tags).info.run_id  # by somebody's tool
+    client.set_tag(copied, schema.REQUEST, run.data.tags[schema.REQUEST])
+    client.create_logged_model(study.experiment_id, name="another", source_run_id=run.info.run_id)
+    for _ in range(2):
+        client.create_model_version("ner-aaa", version.source, run.info.run_id, tags=version.tags)
+    assert register(study) == []
+    assert [one.version for one in all_versions(client, "ner-aaa")] == [1] and champion(study) == 1
+    third = client.create_model_version("ner-aaa", version.source, run.info.run_id, tags=version.tags).version
+    client.set_registered_model_alias("ner-aaa", "mine", str(third))
+    register(study)
+    assert {one.version for one in all_versions(client, "ner-aaa")} == {1, third}  # nobody's alias is lost
+    assert [one.model_id for one in all_logged_models(study)] == [run.data.tags[schema.MODEL_URI]]
+    with runs.open_run(study, schema.KIND_COMMAND, "any"):
+        pass
+    assert {one.info.run_id for one in cell_runs(study, "RUNNING")} == {copied}
+    (one,) = cell_runs(study, "FINISHED")
+    assert one.info.run_id == run.info.run_id
 
 
 def test_a_card_that_was_cut_short_is_written_again(study: Study) -> None:

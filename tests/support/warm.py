@@ -4,10 +4,12 @@
 command does what it would do as a process of its own: with its arguments, environment, folder, streams, process group,
 exit status and signals. Processes that `multiprocessing` forks from its server begin warm as well.
 
-This file is also the warm process's own program: ``python warm.py FOLDER MODULE...``.
+This file is also the warm process's own program: ``python warm.py FOLDER WORKERS MODULE...``. Where there is a warm
+Python with libraries alone (`BASE`), others are forks of it, which import what depends on environment and checkout.
 """
 
 import atexit
+import fcntl
 import gc
 import importlib
 import json
@@ -40,14 +42,30 @@ PROJECT = (
     "mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite", "foreknown",
 )  # fmt: skip
 """What the project's commands import, and what each would find out for itself."""
+LIBRARIES = (
+    "torch", "torch._dynamo", "scipy.stats", "pandas", "pyarrow.parquet", "sklearn.linear_model",
+    "matplotlib.backends.backend_pdf", "matplotlib.backends.backend_agg", "lightgbm", "seqeval.metrics", "mlflow.cli",
+    "mlflow.projects.backend.local", "mlflow.models.cli", "mlflow.pyfunc.scoring_server", "git", "statsmodels.api",
+    "mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite", "tokenizers", "safetensors.torch",
+)  # fmt: skip
+"""What others import first, of which nothing depends on variables that tests change."""
+BASE = "NERTRANSFER_TEST_PYTHON"
+"""The variable that names the Python of a `Warm` with `LIBRARIES`."""
+MOST_STREAMS = 100
 READY = b"ready\n"
 CLIENT = """\
 #!{python} -IS
 import json, os, signal, socket, sys
+def is_passed(number):
+    try:
+        return os.get_inheritable(number)
+    except OSError:
+        return False
+streams = [0, 1, 2, *filter(is_passed, range(3, {most}))]
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
-    request = json.dumps([sys.argv, os.getcwd(), os.getpgrp(), dict(os.environ)]).encode()
-    socket.send_fds(server, [len(request).to_bytes(4, "big")], [0, 1, 2])
+    request = json.dumps([sys.argv, os.getcwd(), os.getpgrp(), dict(os.environ), streams]).encode()
+    socket.send_fds(server, [len(request).to_bytes(4, "big")], streams)
     server.sendall(request)
     answer = server.makefile("rb")
     process = int(answer.readline())
@@ -58,15 +76,20 @@ with socket.socket(socket.AF_UNIX) as server:
 
 
 class Warm:
-    """Started when it is entered, with ``environment`` and the modules imported; stopped when it is left."""
+    """Started when it is entered, with ``environment`` and the modules imported; stopped when it is left.
 
-    def __init__(self, modules: Sequence[str], environment: Mapping[str, str], scripts: Sequence[str] = ()) -> None:
-        self.modules, self.environment = modules, environment
+    ``workers``: whether it has a server for the forks of `multiprocessing`.
+    """
+
+    def __init__(
+        self, modules: Sequence[str], environment: Mapping[str, str], scripts: Sequence[str] = (), workers: bool = True
+    ) -> None:
+        self.modules, self.environment, self.workers = modules, environment, workers
         self.folder = Path(tempfile.mkdtemp(prefix="warm-"))  # a short path: those of sockets are limited
         self._log = self.folder / "log"  # of workers, too: they are forked from it and not from their command
         self.bin = self.folder / "bin"
         self.bin.mkdir()
-        text = CLIENT.format(python=sys.executable, address=str(self.folder / "socket"))
+        text = CLIENT.format(python=sys.executable, address=str(self.folder / "socket"), most=MOST_STREAMS)
         for name in ("python", *scripts):
             (self.bin / name).write_text(text, encoding="utf-8")
             (self.bin / name).chmod(0o755)
@@ -77,18 +100,27 @@ class Warm:
         return f"{self.bin}{os.pathsep}{os.environ['PATH']}"
 
     def __enter__(self) -> "Warm":
-        command = [sys.executable, __file__, str(self.folder), *self.modules]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                cwd=self.folder,
-            )  # fmt: skip
+        self.start()
         assert self._process.stdout is not None
         if self._process.stdout.readline() != READY:
             raise RuntimeError(f"the warm Python did not start: {self._log.read_text()}")
         return self
 
+    def start(self) -> None:
+        """Start it, without waiting: what asks it meanwhile waits."""
+        python = self.environment.get(BASE, sys.executable)
+        command = [python, __file__, str(self.folder), str(int(self.workers)), *self.modules]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                cwd=self.folder,
+            )  # fmt: skip
+
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()  # at its end it ends
         self._process.wait(60)
@@ -99,11 +131,15 @@ class Warm:
 # --- the warm process ---------------------------------------------------------------------------------------
 
 
-def _serve(folder: str) -> tuple[list[str], str, int, dict[str, str]]:
-    """Wait for commands. Returns in a fork of this process, with what one asks for."""
+def _listen(folder: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{folder}/socket")
     listener.listen(64)
+    return listener
+
+
+def _serve(listener: socket.socket) -> tuple[list[str], str, int, dict[str, str]]:
+    """Wait for commands. Returns in a fork of this process, with what one asks for."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that attend to a command
     os.write(1, READY)
     while True:
@@ -120,9 +156,9 @@ def _serve(folder: str) -> tuple[list[str], str, int, dict[str, str]]:
 def _attend(connection: socket.socket) -> tuple[list[str], str, int, dict[str, str]]:
     """Fork the command's process, and tell the client its number and its end. Returns in that process."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    head, streams, _, _ = socket.recv_fds(connection, 4, 3)
+    head, streams, _, _ = socket.recv_fds(connection, 4, MOST_STREAMS)
     with connection.makefile("rb") as file:
-        request = json.loads(file.read(int.from_bytes(head, "big")))
+        *request, numbers = json.loads(file.read(int.from_bytes(head, "big")))
     if process := os.fork():
         connection.sendall(f"{process}\n".encode())
         threading.Thread(target=_end_with_client, args=(connection, process), daemon=True).start()
@@ -130,10 +166,13 @@ def _attend(connection: socket.socket) -> tuple[list[str], str, int, dict[str, s
         connection.sendall(f"{code if code >= 0 else 128 - code}\n".encode())
         os._exit(0)
     connection.close()
-    for number, stream in enumerate(streams):
+    kept = [fcntl.fcntl(stream, fcntl.F_DUPFD_CLOEXEC, MOST_STREAMS) for stream in streams]
+    for stream in streams:
+        os.close(stream)
+    for number, stream in zip(numbers, kept, strict=True):
         os.dup2(stream, number)
         os.close(stream)
-    return request
+    return request[0], request[1], request[2], request[3]
 
 
 def _end_with_client(connection: socket.socket, process: int) -> None:
@@ -156,14 +195,19 @@ def _run(arguments: list[str], folder: str, group: int, environment: dict[str, s
         hub.HF_HUB_OFFLINE = environment.get("HF_HUB_OFFLINE") == "1"  # type: ignore[attr-defined]
     process.ORIGINAL_DIR = folder  # type: ignore[attr-defined]  # where processes of this one begin
     program, sys.argv = Path(arguments[0]), arguments
+    added = environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[1:1] = [path for path in added if path and path not in sys.path]
     sys.executable = str(program.with_name("python"))
     if program.name != "python":
         script = next(iter(entry_points(group="console_scripts", name=program.name)))
         sys.exit(script.load()())
     sys.argv = arguments[1:]
-    if sys.argv[0] == "-u":  # unbuffered: not after the start
+    while sys.argv[0] in ("-u", "-B"):  # not after the start
         del sys.argv[0]
-    if sys.argv[0] == "-m":
+    if sys.argv[0] == "-c":
+        code = sys.argv.pop(1)
+        exec(code, {"__name__": "__main__"})
+    elif sys.argv[0] == "-m":
         sys.path[0] = folder
         del sys.argv[0]
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
@@ -172,7 +216,7 @@ def _run(arguments: list[str], folder: str, group: int, environment: dict[str, s
         runpy.run_path(sys.argv[0], run_name="__main__")
 
 
-def _warm_up(modules: Sequence[str], python: str) -> None:
+def _warm_up(modules: Sequence[str], python: str, workers: bool) -> None:
     for name in modules:
         importlib.import_module(name)
     if "torch" in sys.modules:
@@ -180,7 +224,8 @@ def _warm_up(modules: Sequence[str], python: str) -> None:
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page
     sys.executable = python  # what workers start is warm, too
-    _warm_workers()
+    if workers:
+        _warm_workers()
 
 
 def _warm_workers() -> None:
@@ -210,8 +255,9 @@ def _warm_workers() -> None:
 def _main() -> None:
     code = 0
     try:
-        _warm_up(sys.argv[2:], str(Path(sys.argv[1], "bin", "python")))
-        _run(*_serve(sys.argv[1]))
+        listener = _listen(sys.argv[1])
+        _warm_up(sys.argv[3:], str(Path(sys.argv[1], "bin", "python")), workers=sys.argv[2] == "1")
+        _run(*_serve(listener))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if isinstance(end.code, str):
