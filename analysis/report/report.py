@@ -54,7 +54,7 @@ from nertransfer.corpora.corpus import Corpus
 from nertransfer.corpora.languages import LANGUAGES
 from nertransfer.tracking import store_files, ui_links
 from nertransfer.tracking.addresses import public_uri, resolve_uri
-from nertransfer.tracking.store import Study, client, finish_run, inherited_run, study_name
+from nertransfer.tracking.store import Study, client, delete_twins, inherited_run, study_name
 
 INDEX = "index.html"
 
@@ -174,7 +174,8 @@ def _log(server: MlflowClient, done: Computed, folder: Path) -> None:
     except BaseException:
         server.set_terminated(run_id, "FAILED")
         raise
-    finish_run(study, run_id)
+    server.set_terminated(run_id, "FINISHED")
+    delete_twins(study)
 
 
 def _describe(server: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> None:

@@ -99,7 +99,7 @@ def register(
     missing = without_weights(study, cells, work_dir, selection_split)
     if missing:
         raise InputError(nowhere(missing, work_dir))
-    cell_weights.delete_twins(study, cells.values())
+    cell_weights.delete_twin_models(study, cells.values())
     by_source = {choice.source: [c for c in choices if c.source == choice.source] for choice in choices}
     with progress_bar(len(choices), "registering", "model") as bar:
         job = _Job(study, cells, work_dir, frozenset(replace), corpora, bar)

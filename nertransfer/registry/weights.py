@@ -64,7 +64,7 @@ def find_model(client: MlflowClient, model_id: str) -> LoggedModel | None:
         return None
 
 
-def delete_twins(study: Study, cells: Iterable[Run]) -> None:
+def delete_twin_models(study: Study, cells: Iterable[Run]) -> None:
     """Delete LoggedModels that one call has made twice: of a finished cell, never filled, and not the run's own."""
     own = {run.info.run_id: run.data.tags.get(schema.MODEL_URI, "") for run in cells}
     for model in all_logged_models(study):

@@ -30,7 +30,7 @@ from nertransfer.tracking.addresses import public_tags, public_uri
 from nertransfer.tracking.claims import Owner
 from nertransfer.tracking.current_cells import current_cells
 from nertransfer.tracking.patience import impatient
-from nertransfer.tracking.store import Run, Study, finish_run, inherited_run, kind_runs, study_runs
+from nertransfer.tracking.store import Run, Study, delete_twins, inherited_run, kind_runs, study_runs
 from nertransfer.training.cell import Cell, recipe_digest
 
 logger = logging.getLogger("nertransfer")
@@ -75,7 +75,9 @@ def open_run(
             with suppress(Exception):  # the artifact store may be what failed
                 client.log_text(run_id, secrets.hide(traceback.format_exc()), "error.txt")
         raise
-    finish_run(study, run_id)
+    client.set_terminated(run_id, "FINISHED")
+    if kind != schema.KIND_CELL:  # of those there are many; the run of their study looks for all
+        delete_twins(study)
 
 
 def log(

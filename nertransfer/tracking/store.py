@@ -332,11 +332,10 @@ def kind_runs(study: Study, kind: str, condition: str = "") -> list[Run]:
     return sorted(runs, key=lambda run: (run.info.end_time or 0, run.info.start_time, run.info.run_id))
 
 
-def finish_run(study: Study, run_id: str) -> None:
-    """Mark a run as FINISHED. Twins of finished runs are deleted: what one call made twice, as a server does that is
-    late, or behind a proxy that repeats requests."""
+def delete_twins(study: Study) -> None:
+    """Delete runs that are twins of finished ones: what one call made twice, as a server does that is late, or behind a
+    proxy that repeats requests."""
     client = study.client
-    client.set_terminated(run_id, "FINISHED")
     for run in study_runs(study, "attributes.status != 'FINISHED'"):
         if not (request := run.data.tags.get(schema.REQUEST)):
             continue
