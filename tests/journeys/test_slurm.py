@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -151,6 +152,10 @@ def test_a_cancelled_task_is_noticed_and_its_cell_listed(slurm: SlurmCluster, fo
     assert time.monotonic() - noticed < 60
     assert re.search(r"failed: tiny-aaa-s0: task \d+ ended without a result \(squeue: CANCELLED\)", said), said
     assert cell_runs(study, "RUNNING") == cell_runs(study, "SCHEDULED") == []
+    for process in psutil.process_iter():  # a warm process is no child of its task, so that Slurm does not end it
+        with suppress(psutil.Error):
+            if process.cwd() == str(folder):
+                process.kill()
 
 
 def test_what_cells_need_this_machine_need_not_have(slurm: SlurmCluster, folder: Path, python: str) -> None:
