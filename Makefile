@@ -3,7 +3,7 @@
 .DELETE_ON_ERROR:
 # one pip at a time in the environment, also under make -j
 .NOTPARALLEL:
-.PHONY: help study test newest bench soak data lint ui reference pictures clean
+.PHONY: help study test newest bench soak data hashes lint ui reference pictures clean
 
 # The first that starts: a pyenv shim may be on PATH without a Python behind it.
 PYTHON ?= $(shell for p in python3.11 python3; do "$$p" -c pass >/dev/null 2>&1 && { echo "$$p"; break; }; done)
@@ -64,6 +64,13 @@ soak: $(VENV)/test.stamp  ## an hour of studies under kills, faults and full dis
 data: $(VENV)/study.stamp  ## read corpora strictly and describe them (ARGS: a folder, or masakhaner)
 	$(RUN) entrypoints/data.py $(ARGS)
 
+hashes: $(VENV)/test.stamp  ## rewrite hashes.txt after a change of constraints.txt (asks the package index)
+	@sed -n '/^#/p' hashes.txt >$(VENV)/hashes.txt
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  -c constraints.txt --extra test $(foreach name,torch triton setuptools,--no-emit-package $(name)) pyproject.toml \
+	  | awk '/^[a-z]/ {theirs = /^(nvidia|cuda)-/} !theirs' >>$(VENV)/hashes.txt
+	@mv $(VENV)/hashes.txt hashes.txt
+
 lint: $(LINT)/lint.stamp  ## check style (ruff), types (mypy) and layers of imports (import-linter)
 	$(LINT)/bin/ruff check .
 	$(LINT)/bin/ruff format --check .
@@ -120,11 +127,14 @@ $(TORCH_STAMP): $(VENV)/python.stamp constraints.txt
 	@rm -f $(VENV)/torch*.stamp
 	@touch $@
 
-# The rest by uv, which takes seconds where pip takes minutes; by pip where uv cannot, for it reads no settings of pip's.
+# The rest by uv, which takes seconds where pip takes minutes and compares what it downloads with hashes.txt; by pip
+# where uv cannot, for it reads no settings of pip's. What has another hash is installed by neither.
 define REST
 @{ $(PIP) -c constraints.txt uv && \
-  $(VENV)/bin/uv pip install --quiet --python $(VENV) -c constraints.txt -e '$(1)'; } || { \
-  echo 'uv could not install it: pip does it, which takes minutes'; \
+  $(VENV)/bin/uv pip install --quiet --python $(VENV) -c hashes.txt -e '$(1)' 2>$(VENV)/uv.log; } || { \
+  cat $(VENV)/uv.log >&2; \
+  ! grep -q 'Hash mismatch' $(VENV)/uv.log && \
+  echo 'uv could not install it: pip does it, which takes minutes' && \
   $(PIP) -c constraints.txt -e '$(1)'; }
 endef
 
@@ -141,7 +151,7 @@ $(VENV)/test.stamp: $(TORCH_STAMP) pyproject.toml constraints.txt
 
 $(VENV)/newest.stamp: $(VENV)/test.stamp
 	@$(VENV)/bin/uv venv --quiet --clear --python "$(NEWEST)" $(VENV)/newest
-	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/newest -c constraints.txt filelock hypothesis jinja2 matplotlib \
+	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/newest -c hashes.txt filelock hypothesis jinja2 matplotlib \
 	  pandas pooch psutil pytest pyyaml scipy seqeval tqdm
 	@touch $@
 
