@@ -6,7 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from nertransfer.core import schema
 from nertransfer.core.config import RelocateConfig
 from nertransfer.core.errors import InputError
 from nertransfer.tracking.addresses import database_of, public_uri
+from nertransfer.tracking.corpus_source import CorpusSource
 from nertransfer.tracking.secrets import hide
 from nertransfer.tracking.store_files import check_database, displaced, local_path
 
@@ -54,6 +55,7 @@ OWN = (
     Column("parameters of runs", "params", "value", (f"{schema.CONFIG}%",)),
     Column("tags of runs", "tags", "value", _OWN),
     Column("tags of models", "logged_model_tags", "tag_value", _OWN, "tag_key"),
+    Column("sources of datasets", "datasets", "dataset_source"),
 )
 """What this project tracks itself: folders of corpora, of starts, of the work."""
 
@@ -223,10 +225,24 @@ def _changes(connection: sqlalchemy.Connection, one: Column, moves: Sequence[Mov
     for old in _values(connection, one):
         new = old
         for move in moves:
-            new = move.value(new) if one in OWN else move.address(new)
+            new = _moved(new, one, move)
         if new != old:
             found[old] = new
     return found
+
+
+def _moved(text: str, one: Column, move: Move) -> str:
+    """A value of a column after the move."""
+    if one in ADDRESSES:
+        return move.address(text)
+    if one.table != "datasets":
+        return move.value(text)
+    try:
+        source = CorpusSource.from_json(text)
+    except (ValueError, TypeError):  # another tool's
+        return text
+    data = move.value(source.data)
+    return text if data == source.data else replace(source, data=data).to_json()
 
 
 def _update(connection: sqlalchemy.Connection, one: Column, old: str, new: str, plan: bool) -> int:

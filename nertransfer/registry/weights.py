@@ -25,7 +25,7 @@ from nertransfer.tracking.current_cells import current_cells
 from nertransfer.tracking.global_state import fluent
 from nertransfer.tracking.patience import impatient, patiently
 from nertransfer.tracking.runs import logged_model
-from nertransfer.tracking.store import MlflowClient, Run, Study, all_logged_models
+from nertransfer.tracking.store import MlflowClient, Run, Study, all_logged_models, has_weights_of_its_own
 from nertransfer.training.cell import Cell, cell_lock, weights_folder
 
 logger = logging.getLogger("nertransfer")
@@ -49,9 +49,8 @@ def _is_stored(study: Study, run: Run) -> bool:
 
 
 def has_files(client: MlflowClient, model: LoggedModel) -> bool:
-    """Whether the files of a LoggedModel are there; one whose upload was cut short is still pending."""
-    ready = model.status == LoggedModelStatus.READY
-    return ready and store_files.exists(client, model.artifact_location, MLMODEL_FILE_NAME)
+    """Whether the files of a LoggedModel are there, all of them."""
+    return has_weights_of_its_own(model) and store_files.exists(client, model.artifact_location, MLMODEL_FILE_NAME)
 
 
 def find_model(client: MlflowClient, model_id: str) -> LoggedModel | None:
@@ -101,7 +100,8 @@ def store(study: Study, choice: Choice, work_dir: Path) -> None:
         study.client.set_tag(choice.run.info.run_id, schema.PYTHON_TOKENIZER, tags[schema.PYTHON_TOKENIZER])
     if find_model(study.client, tags.get(schema.MODEL_URI, "")) is None:
         own = {key: value for key, value in tags.items() if not key.startswith("mlflow.")}
-        tags[schema.MODEL_URI] = logged_model(study, choice.run.info.run_id, name, own, fresh=False)
+        params = choice.run.data.params
+        tags[schema.MODEL_URI] = logged_model(study, choice.run.info.run_id, name, own, params, fresh=False)
         study.client.set_tag(choice.run.info.run_id, schema.MODEL_URI, tags[schema.MODEL_URI])
     with fluent(study.uri):
         needed = _requirements((*REQUIREMENTS, *python_tokenizers.packages(tokenizer)))

@@ -22,6 +22,8 @@ import psutil
 from nertransfer.core import markdown, schema
 from nertransfer.core.files import whole_file
 from nertransfer.core.schema import ALL
+from nertransfer.corpora.corpus import Split
+from nertransfer.corpora.words import spans
 from nertransfer.scoring import predicted_entities, sentence_counts
 from nertransfer.scoring.scores import Scored
 
@@ -46,7 +48,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A scored split: ``name`` is ``<language>.<split>``, ``digest`` its SHA-256, sizes as counts."""
+    """A split: ``name`` is ``<language>.<split>``, ``digest`` its SHA-256, sizes as counts."""
 
     name: str
     language: str
@@ -72,11 +74,11 @@ def of_scores(scored: Sequence[Scored], key: str = "") -> Measurements:
     """All scores tied to their datasets, predictions word by word and as entities, counts by sentence, full tables."""
     now, found = milliseconds(), Measurements(key)
     for one in scored:
-        dataset = _dataset(one)
-        found.datasets.append(dataset)
-        found.points += [Point(name.key, value, now, dataset=dataset.name) for name, value in score_values(one)]
-        found.files[f"{schema.PREDICTIONS}/{dataset.name}.txt"] = prediction_text(one)
-        found.tags[schema.PREDICTIONS_DIGEST + dataset.name] = predictions_digest(one.predicted)
+        scored_on = dataset(one.split, one.scores.default[ALL].support)
+        found.datasets.append(scored_on)
+        found.points += [Point(name.key, value, now, dataset=scored_on.name) for name, value in score_values(one)]
+        found.files[f"{schema.PREDICTIONS}/{scored_on.name}.txt"] = prediction_text(one)
+        found.tags[schema.PREDICTIONS_DIGEST + scored_on.name] = predictions_digest(one.predicted)
     found.files[schema.SCORES_FILE] = scores_csv(scored)
     found.files[schema.SENTENCE_COUNTS] = sentence_counts.to_bytes(
         {(one.split.language, one.split.name): one.counts for one in scored}
@@ -88,12 +90,17 @@ def of_scores(scored: Sequence[Scored], key: str = "") -> Measurements:
     return found
 
 
-def _dataset(one: Scored) -> Dataset:
-    split = one.split
+def dataset(split: Split, entities: int) -> Dataset:
+    """A split with so many entities."""
     return Dataset(
         f"{schema.stored(split.language)}.{split.name}", split.language, split.name, split.digest, len(split.sentences),
-        split.number_of_words, one.scores.default[ALL].support,
+        split.number_of_words, entities,
     )  # fmt: skip
+
+
+def unscored(split: Split) -> Dataset:
+    """A split that no model was scored on."""
+    return dataset(split, sum(len(spans(sentence.tags)) for sentence in split.sentences))
 
 
 def score_values(one: Scored) -> list[tuple[schema.ScoreName, float]]:

@@ -93,5 +93,5 @@ def evaluate(config: EvaluateConfig, study: Study) -> list[Scored]:
             accelerator.prepare(model), encoder, labels, splits_of(corpora, targets, config.splits), accelerator,
             config.run.evaluation_tokens, "scoring",
         )  # fmt: skip
-        deliver(study.client, run_id, of_scores(scored))
+        deliver(study.client, run_id, of_scores(scored), data=config.data.data)
     return scored

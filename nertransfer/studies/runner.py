@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from accelerate import Accelerator
+from mlflow.entities import LoggedModelStatus
 from transformers import PreTrainedModel
 
 from nertransfer.core import schema
@@ -211,12 +212,13 @@ class Runner:
                     raise
                 finally:
                     self._curves = None
-                found = cell_run.of_cell(result)
+                found = cell_run.of_cell(result, data.corpus)
                 measurements.write(found, waiting)
                 seconds = result.resources.train_seconds, result.resources.score_seconds
                 outcome = Outcome(cell.name, RAN, summary(result), *seconds)
-            model_id = logged_model(study, run_id, cell.name, tags, fresh=again is None)
-            deliver(study.client, run_id, found, model_id, curves.known_epochs)
+            model_id = logged_model(study, run_id, cell.name, tags, params, fresh=again is None)
+            deliver(study.client, run_id, found, model_id, curves.known_epochs, work.data.data)
+            study.client.finalize_logged_model(model_id, LoggedModelStatus.READY)
             if not end_claim():
                 raise RuntimeError("this process was taken for dead, and another one works on the cell now")
         waiting.unlink()

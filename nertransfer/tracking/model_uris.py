@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
-from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import MLMODEL_FILE_NAME
 
@@ -18,7 +17,14 @@ from nertransfer.core.text import did_you_mean
 from nertransfer.encoders import starts
 from nertransfer.tracking import store_files
 from nertransfer.tracking.global_state import fluent
-from nertransfer.tracking.store import MlflowClient, ModelVersion, Run, all_models, run_of_version
+from nertransfer.tracking.store import (
+    MlflowClient,
+    ModelVersion,
+    Run,
+    all_models,
+    has_weights_of_its_own,
+    run_of_version,
+)
 from nertransfer.training.cell import weights_folder
 
 NOT_STORED = "its weights are not stored (only those of the best seeds are)"
@@ -136,7 +142,7 @@ def _is_stored(run: Run, client: MlflowClient) -> bool:
         model = client.get_logged_model(run.data.tags.get(schema.MODEL_URI, ""))
     except MlflowException:  # it has none, as an imported cell, or it was deleted
         return False
-    return bool(model.status == LoggedModelStatus.READY)
+    return has_weights_of_its_own(model)
 
 
 def _address(model: str, client: MlflowClient) -> str:

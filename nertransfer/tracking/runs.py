@@ -12,15 +12,18 @@ import tempfile
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, LoggedModelOutput, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
 from mlflow.tracking.context.registry import resolve_tags
+from mlflow.types.schema import Array, ColSpec, DataType, Schema
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_MODEL_IS_EXTERNAL
 
 from nertransfer.core import schema
 from nertransfer.core.grid import Place, is_several, languages_of
-from nertransfer.core.options import CORPUS_NAMES
+from nertransfer.core.options import CORPUS_NAMES, Recipe
 from nertransfer.corpora.corpus import Corpus
 from nertransfer.corpora.languages import LANGUAGES, Language
 from nertransfer.scoring import measurements
@@ -28,6 +31,7 @@ from nertransfer.scoring.measurements import Measurements, Point, milliseconds
 from nertransfer.tracking import claims, secrets
 from nertransfer.tracking.addresses import public_tags, public_uri
 from nertransfer.tracking.claims import Owner
+from nertransfer.tracking.corpus_source import CorpusSource
 from nertransfer.tracking.current_cells import current_cells
 from nertransfer.tracking.patience import impatient
 from nertransfer.tracking.store import Run, Study, delete_twins, inherited_run, kind_runs, study_runs
@@ -167,16 +171,22 @@ def few_shot_tags(cell: Cell) -> dict[str, str]:
     }
 
 
-def deliver(client: MlflowClient, run_id: str, found: Measurements, model_id: str = "", known_epochs: int = 0) -> None:
+def deliver(
+    client: MlflowClient, run_id: str, found: Measurements, model_id: str = "", known_epochs: int = 0, data: str = ""
+) -> None:
     """Write measurements to a run. Doing so twice leaves what doing it once leaves.
 
     Scores are tied to their datasets, and to the LoggedModel where there is one; the curves of the
-    first ``known_epochs`` epochs are there already.
+    first ``known_epochs`` epochs are there already. ``data``: where the corpora are from, as that parameter says.
     """
     tags = found.tags | ({schema.MODEL_URI: model_id} if model_id else {})
-    datasets = {one.name: _dataset(one) for one in found.datasets}
+    datasets = {one.name: _dataset(one, data) for one in found.datasets}
     if datasets:
-        client.log_inputs(run_id, datasets=[DatasetInput(dataset, []) for dataset in datasets.values()])
+        inputs = [
+            DatasetInput(datasets[one.name], [InputTag(MLFLOW_DATASET_CONTEXT, _CONTEXTS[one.split])])
+            for one in found.datasets
+        ]
+        client.log_inputs(run_id, datasets=inputs)
     points = [point for point in found.points if not 0 < point.epoch <= known_epochs]
     log(client, run_id, [_metric(point, datasets, model_id) for point in points], tags=tags)
     if not found.files:
@@ -199,26 +209,48 @@ def _metric(point: Point, datasets: Mapping[str, Dataset], model_id: str) -> Met
     )  # fmt: skip
 
 
-def _dataset(one: measurements.Dataset) -> Dataset:
+_CONTEXTS = {"train": "training", "dev": "validation", "test": "test"}
+"""MLflow's word for what a run uses a split for, by the split's name."""
+_COLUMNS = Schema([ColSpec(Array(DataType.string), "words"), ColSpec(Array(DataType.string), "tags")])
+
+
+def _dataset(one: measurements.Dataset, data: str) -> Dataset:
+    source = CorpusSource(one.language, one.split, one.digest, _tracked("data", data))
     return Dataset(
         name=one.name,
         digest=one.digest[:36],
-        source_type="conll",
-        source=json.dumps({"language": one.language, "split": one.split, "sha256": one.digest}),
+        source_type=source._get_source_type(),
+        source=source.to_json(),
+        schema=json.dumps({"mlflow_colspec": _COLUMNS.to_dict()}),
         profile=json.dumps({"sentences": one.sentences, "words": one.words, "entities": one.entities}),
     )
 
 
-def logged_model(study: Study, run_id: str, name: str, tags: Mapping[str, str], fresh: bool) -> str:
-    """The id of the run's LoggedModel, made where there is none; a ``fresh`` run cannot have one."""
+_PLACE = (
+    schema.START, schema.SOURCE, schema.SEED, schema.FEW_SHOT_LANGUAGE, schema.FEW_SHOT_SENTENCES, schema.FEW_SHOT_MODE,
+)  # fmt: skip
+_RECIPE = tuple(one.name for one in fields(Recipe))
+
+
+def logged_model(
+    study: Study, run_id: str, name: str, tags: Mapping[str, str], params: Mapping[str, str], fresh: bool
+) -> str:
+    """The id of the run's LoggedModel, made where there is none; a ``fresh`` run cannot have one.
+
+    Its params are the cell's place in the grid, from its ``tags``, and the recipe, from the run's ``params``. Before
+    weights are stored in it, and for good where they are not, it is an external model in MLflow's terms.
+    """
     client = study.client
     if not fresh:
         made = client.search_logged_models([study.experiment_id], filter_string=f"source_run_id = '{run_id}'")
         if made:
             return made[0].model_id
+    place = {key: tags[key] for key in _PLACE if key in tags}
+    recipe = {key: params[schema.CONFIG + key] for key in _RECIPE if schema.CONFIG + key in params}
     model = client.create_logged_model(
-        study.experiment_id, name=name, source_run_id=run_id, tags=dict(tags), model_type="token-classification"
-    )
+        study.experiment_id, name=name, source_run_id=run_id, tags={**tags, MLFLOW_MODEL_IS_EXTERNAL: "true"},
+        params=place | recipe, model_type="token-classification",
+    )  # fmt: skip
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
     return model.model_id
 

@@ -19,11 +19,12 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel, Run
+from mlflow.entities import LoggedModel, LoggedModelStatus, Run
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 from mlflow.tracking._tracking_service.utils import _SERVER_ARTIFACT_ROOT_ENV_VAR
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_IS_EXTERNAL
 from requests.utils import get_environ_proxies
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -352,6 +353,13 @@ def delete_twins(study: Study) -> None:
 def all_logged_models(study: Study) -> list[LoggedModel]:
     """Every LoggedModel of a study, over all pages."""
     return _over_all_pages(lambda token: study.client.search_logged_models([study.experiment_id], page_token=token))
+
+
+def has_weights_of_its_own(model: LoggedModel) -> bool:
+    """Whether weights were stored in a LoggedModel; MLflow calls it external until all files are uploaded, and studies
+    of older versions left it pending."""
+    external = model.tags.get(MLFLOW_MODEL_IS_EXTERNAL, "").lower() == "true"
+    return bool(model.status == LoggedModelStatus.READY) and not external
 
 
 def all_models(client: MlflowClient) -> list[str]:

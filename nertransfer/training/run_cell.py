@@ -22,7 +22,7 @@ from nertransfer.encoders import starts
 from nertransfer.encoders.inference import predict
 from nertransfer.encoders.tokenization import Encoded, encode, joined
 from nertransfer.scoring import scores as entity_scores
-from nertransfer.scoring.measurements import Measurements, Point, milliseconds, of_scores, scores_table
+from nertransfer.scoring.measurements import Measurements, Point, milliseconds, of_scores, scores_table, unscored
 from nertransfer.scoring.reference import score
 from nertransfer.scoring.scores import Scored
 from nertransfer.training.cell import Cell, checkpoint, weights_folder
@@ -209,10 +209,12 @@ CURVE_POINTS = 100
 """At most so many points of the loss curve are kept; each is the mean over the steps since the last."""
 
 
-def of_cell(result: CellResult) -> Measurements:
-    """The curves, scores, predictions and resources of a finished cell."""
+def of_cell(result: CellResult, source: Corpus) -> Measurements:
+    """The curves, scores, predictions and resources of a finished cell, which was fine-tuned on ``source``."""
     cell, now = result.cell, milliseconds()
     found = of_scores(result.scored, cell.key)
+    parts = [part.train for part in source.parts or (source,)]
+    found.datasets += map(unscored, parts)
     found.points = curve(result.history, cell.recipe) + found.points + resource_points(result.resources)
     found.points.append(Point("kept_epoch", result.history.kept_epoch, now))
     found.points += [

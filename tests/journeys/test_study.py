@@ -24,6 +24,7 @@ from accelerate.state import AcceleratorState
 from folder_store import copied, opened
 from lossy import Lossy
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from project_scripts import ROOT, load_script
 from tiny import save_tiny_corpora, save_tiny_start
@@ -158,7 +159,10 @@ def test_a_cell_is_one_run_with_clean_tags_and_every_score_as_a_metric(here: Stu
     curve = here.client.get_metric_history(run.info.run_id, "train_loss")
     assert len(curve) == 6 * 5 and curve[0].value > curve[-1].value
     assert "| aaa (source) | test |" in tags["mlflow.note.content"]
-    assert {d.dataset.name for d in run.inputs.dataset_inputs} == {"aaa.dev", "aaa.test", "bbb.dev", "bbb.test"}
+    assert {(d.dataset.name, d.tags[0].value) for d in run.inputs.dataset_inputs} == {
+        ("aaa.train", "training"), ("aaa.dev", "validation"), ("bbb.dev", "validation"), ("aaa.test", "test"),
+        ("bbb.test", "test"),
+    }  # fmt: skip
 
 
 def test_predictions_are_kept_word_by_word(here: Study, finished: Path) -> None:
@@ -724,13 +728,34 @@ def test_a_store_that_loses_its_answers_has_everything_once(fresh: Study) -> Non
     assert {one.info.status for one in all_runs(made, fresh.experiment_id)} == {"FINISHED"}
     (model,) = made.search_logged_models([fresh.experiment_id])
     assert [one.model_id for one in run.outputs.model_outputs] == [model.model_id]
-    assert len(run.inputs.dataset_inputs) == 4
+    assert len(run.inputs.dataset_inputs) == 5
     (version,) = all_versions(made, "ner-aaa")
     assert made.get_registered_model("ner-aaa").aliases == dict.fromkeys(
         (schema.CHAMPION, schema.start_alias("tiny")), version.version
     )
     creates = ("create_run", "create_logged_model", "create_registered_model", "create_model_version", "log_inputs")
     assert all(lossy.done[name] for name in creates)
+
+
+def test_mlflow_itself_finds_models_by_their_params_and_reads_the_data_of_their_runs(
+    here: Study, tmp_path: Path
+) -> None:
+    models = here.client.search_logged_models([here.experiment_id], "params.start = 'tiny' AND params.source = 'aaa'")
+    assert sorted(model.params["seed"] for model in models) == ["0", "1"]
+    assert {(model.status, model.params["epochs"]) for model in models} == {(LoggedModelStatus.READY, "6")}
+    stored = [model for model in models if "mlflow.model.isExternal" not in model.tags]
+    (version,) = all_versions(here.client, "ner-aaa")
+    assert [f"models:/{model.model_id}" for model in stored] == [version.source]  # the others' weights are nowhere
+    run = here.client.get_run(models[0].source_run_id)
+    for one in run.inputs.dataset_inputs:
+        split = mlflow.data.get_source(one).load()
+        assert split.digest.startswith(one.dataset.digest)
+        assert json.loads(one.dataset.profile)["sentences"] == len(split.sentences)
+        columns = json.loads(one.dataset.schema)["mlflow_colspec"]
+        assert [column["name"] for column in columns] == ["words", "tags"]
+    other = save_tiny_corpora(tmp_path, sentences=3)
+    with pytest.raises(InputError, match=rf"/.*\.txt of {other} has another SHA-256"):
+        mlflow.data.get_source(run.inputs.dataset_inputs[0]).load(str(other))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
+import mlflow
 import pytest
 from analysis_store import log_cell
 from click.testing import CliRunner
@@ -187,6 +188,8 @@ def test_a_moved_store_works_at_its_new_place_once_it_was_told(moved: Path, made
 
     study = study_in(moved)
     assert loads(study) and register(study) == []
+    (cell_run,) = cell_runs(study, "FINISHED")
+    assert [one.dataset.name for one in cell_run.inputs.dataset_inputs if not mlflow.data.get_source(one).load()] == []
     assert study_data.options(DataOptions(""), study_data.of_study(study), "it", study.uri).data == f"{moved}/data"
     run = build(TrainConfig, SETTINGS | {"seed": "0", "epochs": "2"})
     assert runner.train(run, study, studies.make_accelerator(run.recipe, run.run)).state == "found"

@@ -20,7 +20,7 @@ from nertransfer.core.processes import cores, process_pool
 from nertransfer.corpora import corpus as corpora_of
 from nertransfer.corpora.corpus import Corpus
 from nertransfer.corpora.languages import LANGUAGES
-from nertransfer.scoring.measurements import Measurements, Point, milliseconds
+from nertransfer.scoring.measurements import Measurements, Point, milliseconds, unscored
 from nertransfer.studies.published import files as published_files
 from nertransfer.studies.published import scores
 from nertransfer.studies.published.scores import DISAGREEMENT_COLUMNS, Disagreement, Files, Imported, name_of
@@ -128,7 +128,7 @@ def _import_cells(results: Results, study: Study, outcome: ImportOutcome) -> lis
                     for folder in files.targets.values()
                 ]
             else:
-                _deliver(study, found, corpora)
+                _deliver(study, found, results)
                 outcome.added.append(name_of(files.cell))
             bar.update()
     return [files.cell for files in jobs]
@@ -179,8 +179,8 @@ def _measured(
         pool.shutdown(cancel_futures=True)
 
 
-def _deliver(study: Study, found: Imported, corpora: Mapping[str, Corpus]) -> None:
-    cell = found.files.cell
+def _deliver(study: Study, found: Imported, results: Results) -> None:
+    cell, corpora = found.files.cell, results.corpora
     languages = {cell.source, *found.files.targets}
     tags = _tags(cell.start, cell.source, cell.seed, found.measured.key, found.start_location, _recipe(cell.epochs))
     tags |= {schema.CORPUS_DIGEST + name: corpora[name].digest for name in sorted(languages)}
@@ -190,15 +190,18 @@ def _deliver(study: Study, found: Imported, corpora: Mapping[str, Corpus]) -> No
         rows = [tuple(asdict(one).values()) for one in found.disagreements]
         found.measured.files[schema.DISAGREEMENTS_FILE] = _csv(DISAGREEMENT_COLUMNS, rows)
     found.measured.points.append(Point(DISAGREEMENTS, len(found.disagreements), milliseconds()))
-    _write(study, name_of(cell), tags, _recipe(cell.epochs), found.measured)
+    found.measured.datasets.append(unscored(corpora[cell.source].train))
+    _write(study, name_of(cell), tags, _recipe(cell.epochs), found.measured, results.data)
 
 
-def _write(study: Study, name: str, tags: dict[str, str], recipe: Recipe | None, measured: Measurements) -> None:
+def _write(
+    study: Study, name: str, tags: dict[str, str], recipe: Recipe | None, measured: Measurements, data: str = ""
+) -> None:
     own = {axis: tags[axis] for axis in (schema.START, schema.SOURCE, schema.SEED)}
     params = own | ({key: to_text(value) for key, value in asdict(recipe).items()} if recipe else {})
     with open_run(study, schema.KIND_CELL, name, tags) as run_id:
         log(study.client, run_id, params=configuration_params(params))
-        deliver(study.client, run_id, measured)
+        deliver(study.client, run_id, measured, data=data)
 
 
 def _recipe(epochs: int) -> Recipe:

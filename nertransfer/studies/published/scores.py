@@ -16,7 +16,7 @@ from nertransfer.core.text import count
 from nertransfer.corpora.corpus import Split
 from nertransfer.corpora.words import OUTSIDE
 from nertransfer.scoring import scores
-from nertransfer.scoring.measurements import Dataset, Measurements, Point, milliseconds, of_scores
+from nertransfer.scoring.measurements import Measurements, Point, dataset, milliseconds, of_scores
 from nertransfer.scoring.scores import Score, Scored
 from nertransfer.studies.published import files as published_files
 
@@ -233,14 +233,12 @@ def _add_dev(found: Imported, split: Split, reported: published_files.Reported) 
                     "supports of the report and of the corpus",
                 )
             )  # fmt: skip
-    dataset = Dataset(
-        f"{language}.dev", language, "dev", split.digest, len(split.sentences), split.number_of_words, len(gold.first)
-    )
-    found.measured.datasets.append(dataset)
+    scored_on = dataset(split, len(gold.first))
+    found.measured.datasets.append(scored_on)
     values = {measure: getattr(reported, measure) for measure in (schema.F1, schema.PRECISION, schema.RECALL)}
     for measure, value in (values | {schema.SUPPORT: float(len(gold.first))}).items():
         key = schema.ScoreName("dev", measure, language).key
-        found.measured.points.append(Point(key, value, now, dataset=dataset.name))
+        found.measured.points.append(Point(key, value, now, dataset=scored_on.name))
 
 
 def _reported_csv(reported: Sequence[tuple[str, str, published_files.Reported]]) -> str:
