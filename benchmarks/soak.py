@@ -3,7 +3,7 @@
     make soak                                  # an hour
     make soak ARGS="--minutes 5 --seed 7"
 
-A round is a small study (8 cells) on an MLflow server behind a proxy that loses, doubles, delays and refuses requests.
+A round is a small study (6 cells) on an MLflow server behind a proxy that loses, doubles, delays and refuses requests.
 Meanwhile, at random moments, its main process or a worker is killed, the server is killed and started again, and the
 disk is filled, all in an order that the seed decides. After the last disturbance the study is run to its end. Then its
 ``results.csv`` and its registry are compared with those of a study that nothing has disturbed, and every cell must be

@@ -21,6 +21,7 @@ def in_one_line(error: BaseException) -> str:
     """An exception's type, and the first line of what it says."""
     kind = type(error).__name__
     if isinstance(error, OSError) and error.strerror:
-        return f"{kind}: {': '.join(str(part) for part in (error.filename, error.strerror) if part is not None)}"
+        files = " -> ".join(str(one) for one in (error.filename, error.filename2) if one is not None)
+        return f"{kind}: {files}: {error.strerror}" if files else f"{kind}: {error.strerror}"
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{kind}: {line if len(line) <= LONGEST else line[:LONGEST] + '...'}" if line else kind

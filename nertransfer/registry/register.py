@@ -130,7 +130,8 @@ def _failure(name: str, what: str, error: Exception) -> Change:
     if is_away(error):
         raise error
     expected = isinstance(error, InputError | MlflowException | OSError)
-    logger.warning("%s: %s: %s", name, what, error, exc_info=None if expected else error)
+    if not expected:  # the change itself is told
+        logger.warning("%s: %s: %s", name, what, error, exc_info=error)
     cause = str(error).strip().partition("\n")[0]
     return Change(name, f"{what}: {cause if expected else f'{type(error).__name__}: {cause}'}", held=True, failed=True)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import transformers
 from filelock import Timeout
-from mlflow.entities import LoggedModel, LoggedModelStatus
+from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import MLMODEL_FILE_NAME
 
@@ -64,11 +64,11 @@ def find_model(client: MlflowClient, model_id: str) -> LoggedModel | None:
 
 
 def delete_twin_models(study: Study, cells: Iterable[Run]) -> None:
-    """Delete LoggedModels that one call has made twice: of a finished cell, never filled, and not the run's own."""
+    """Delete LoggedModels that one call has made twice: of a finished cell, without weights, and not the run's own."""
     own = {run.info.run_id: run.data.tags.get(schema.MODEL_URI, "") for run in cells}
     for model in all_logged_models(study):
         made_for = own.get(model.source_run_id or "")
-        if made_for and model.model_id != made_for and model.status == LoggedModelStatus.PENDING:
+        if made_for and model.model_id != made_for and not has_weights_of_its_own(model):
             study.client.delete_logged_model(model.model_id)
 
 

@@ -1,24 +1,23 @@
 """Where the datasets of runs come from, in MLflow's terms: ``mlflow.data.get_source(input).load()`` reads them again.
 
-MLflow finds it as a plugin (``mlflow.dataset_source`` in pyproject.toml) and imports it with itself, so that nothing
-heavy is imported here.
+MLflow finds it as a plugin (``mlflow.dataset_source`` in pyproject.toml) and imports it with itself. So nothing is
+imported here, not even MLflow's own class of sources: that would import this module once more, before it is there.
 """
 
 import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlflow.data.dataset_source import DatasetSource
-from mlflow.exceptions import MlflowException
-
 if TYPE_CHECKING:
     from nertransfer.corpora.corpus import Split
 
 
 @dataclass(frozen=True)
-class CorpusSource(DatasetSource):
-    """One split of a corpus. ``data``: a folder's whole path, or a name such as masakhaner; empty on older runs.
-    ``sha256``: of the file's bytes."""
+class CorpusSource:
+    """One split of a corpus, with the methods of MLflow's ``DatasetSource``.
+
+    ``data``: a folder's whole path, or a name such as masakhaner; empty on older runs. ``sha256``: of the file's bytes.
+    """
 
     language: str
     split: str
@@ -61,10 +60,11 @@ class CorpusSource(DatasetSource):
         """What `to_dict` gave."""
         return cls(**source_dict)
 
-    @staticmethod
-    def _can_resolve(raw_source: Any) -> bool:
-        return False
-
     @classmethod
-    def _resolve(cls, raw_source: Any) -> "CorpusSource":
-        raise MlflowException(f"{raw_source!r} is no split of a corpus")
+    def from_json(cls, source_json: str) -> "CorpusSource":
+        """What `to_json` gave."""
+        return cls.from_dict(json.loads(source_json))
+
+    @staticmethod
+    def _can_resolve(_raw_source: Any) -> bool:
+        return False

@@ -243,8 +243,8 @@ def logged_model(
     client = study.client
     if not fresh:
         made = client.search_logged_models([study.experiment_id], filter_string=f"source_run_id = '{run_id}'")
-        if made:
-            return made[0].model_id
+        if made:  # by a call that was done twice there are two
+            return min(made, key=lambda one: (one.creation_timestamp, one.model_id)).model_id
     place = {key: tags[key] for key in _PLACE if key in tags}
     recipe = {key: params[schema.CONFIG + key] for key in _RECIPE if schema.CONFIG + key in params}
     model = client.create_logged_model(

@@ -1,5 +1,7 @@
 """What a command says when something fails that is no bad input."""
 
+import errno
+import os
 import re
 import sys
 import tempfile
@@ -12,6 +14,7 @@ from folder_store import opened
 
 from nertransfer.commands import run
 from nertransfer.core.config import DataConfig
+from nertransfer.core.errors import in_one_line
 from nertransfer.tracking import secrets
 
 ADDRESS = "postgresql://me:s3cret-w0rd@host/db"
@@ -72,3 +75,11 @@ def test_a_damaged_database_is_named_behind_what_seems_to_be_wrong(
         assert start("analyse", f"tracking_uri=sqlite:///{copy}") != 0
         said = capsys.readouterr().err
         assert (said.count("\n") == 1 and "damaged" in said) or "malformed" in said, said
+
+
+def test_of_a_copy_that_failed_both_files_are_named(tmp_path: Path) -> None:
+    """The disk of the second one is full."""
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "made.csv", None, "/full/made.csv")
+    assert in_one_line(error) == "OSError: made.csv -> /full/made.csv: No space left on device"
+    assert in_one_line(OSError(errno.ENOSPC, "full", "made.csv")) == "OSError: made.csv: full"
+    assert in_one_line(OSError(errno.ENOSPC, "full")) == "OSError: full"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from disturbed import (
+    SOURCES,
     Server,
     begin,
     check_whole,
@@ -136,6 +137,6 @@ def study_through(proxy: FaultyProxy, undisturbed: Path, folder: Path, python: s
     study = opened(folder, server.uri)
     check_whole(study, folder)
     kinds = [run.data.tags[schema.KIND] for run in all_runs(study.client, study.experiment_id)]
-    assert sorted(kinds) == ["analysis", *["cell"] * 8, "claims", "study"]
+    assert sorted(kinds) == ["analysis", *["cell"] * 2 * len(SOURCES), "claims", "study"]
     assert results_of(folder) == results_of(undisturbed)
     assert registry_of(study) == registry_of(opened(undisturbed))

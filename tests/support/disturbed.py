@@ -26,7 +26,7 @@ from nertransfer.tracking.store import (
     open_study,
 )
 
-SOURCES = ("qka", "qke", "qsa", "qse")
+SOURCES = ("qka", "qke", "qsa")
 STUDY = f"""\
 study: killed
 data: data
