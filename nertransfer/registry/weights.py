@@ -64,12 +64,16 @@ def find_model(client: MlflowClient, model_id: str) -> LoggedModel | None:
 
 
 def delete_twin_models(study: Study, cells: Iterable[Run]) -> None:
-    """Delete LoggedModels that one call has made twice: of a finished cell, without weights, and not the run's own."""
-    own = {run.info.run_id: run.data.tags.get(schema.MODEL_URI, "") for run in cells}
-    for model in all_logged_models(study):
-        made_for = own.get(model.source_run_id or "")
-        if made_for and model.model_id != made_for and not has_weights_of_its_own(model):
+    """Delete LoggedModels that one call has made twice: of one run and name, without weights, and not the one that a
+    finished cell names, or else the oldest."""
+    own = {run.data.tags.get(schema.MODEL_URI) for run in cells}
+    known: set[tuple[str | None, str]] = set()
+    models = all_logged_models(study)
+    for model in sorted(models, key=lambda one: (one.model_id not in own, one.creation_timestamp, one.model_id)):
+        alike = model.source_run_id, model.name
+        if alike in known and not has_weights_of_its_own(model):
             study.client.delete_logged_model(model.model_id)
+        known.add(alike)
 
 
 def store_best(study: Study, cell: Cell, seeds: Sequence[int], work_dir: Path, selection_split: str) -> None:

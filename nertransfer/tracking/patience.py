@@ -26,8 +26,8 @@ PATIENCE_SECONDS = 900.0
 HURRY_SECONDS = 30.0
 FIRST_PAUSE_SECONDS, PAUSE_SECONDS = 0.25, 5.0
 """Between two calls: short at first, for most of what is lost is there at once, then longer and longer."""
-BROKEN_CALLS = 2
-"""So often a call is repeated that a server answers with an error of its own."""
+BROKEN_CALLS, SECOND_CALLS = 2, 20
+"""So often a call is repeated that a server answers with an error of its own, and that was second (`was_second`)."""
 _AWAY = (408, 429, 502, 503, 504)
 """HTTP statuses of a server, or a proxy before it, that may answer later."""
 
@@ -172,7 +172,7 @@ class PatientClient:
             try:
                 client.log_outputs(run_id, models)
             except MlflowException as error:
-                if not _is_second(error, "inputs"):
+                if not _is_second(error, "inputs "):
                     raise
 
         self._repeated(log)
@@ -215,14 +215,15 @@ def patiently(
     the result then, unless None.
     """
     began = time.monotonic()
-    told, broken, lost, wait = False, 0, False, min(FIRST_PAUSE_SECONDS, pause)
+    told, broken, second, lost, wait = False, 0, 0, False, min(FIRST_PAUSE_SECONDS, pause)
     while True:
         try:
             found = (there() if lost else None) or call()
         except Exception as error:
             away = is_away(error)
             broken += (failed := _is_broken(error))
-            again = away or was_second(error) or (failed and broken <= BROKEN_CALLS)
+            second += (was_late := was_second(error))
+            again = away or (was_late and second <= SECOND_CALLS) or (failed and broken <= BROKEN_CALLS)
             if not again or time.monotonic() - began > patience:
                 raise
             lost = True
@@ -266,11 +267,13 @@ def _is_broken(error: Exception) -> bool:
 
 
 def was_second(error: Exception) -> bool:
-    """Whether a call failed because the same dataset, or the same input of a run, has just been added: MLflow looks
-    before it adds, and of two that find nothing the later one fails. The next time it finds it."""
-    return _is_second(error, "datasets") or _is_second(error, "inputs")
+    """Whether a call failed as the same row was just added, by another process or by the last call of a killed one.
+
+    MLflow looks before it adds, and of two that find nothing the later one fails. The next time it finds the row.
+    """
+    return _is_second(error)
 
 
-def _is_second(error: Exception, table: str) -> bool:
+def _is_second(error: Exception, table: str = "") -> bool:
     text = str(error) if isinstance(error, MlflowException) else ""
-    return f"INSERT INTO {table} " in text and ("UNIQUE" in text or "unique" in text or "Duplicate entry" in text)
+    return f"INSERT INTO {table}" in text and ("UNIQUE" in text or "unique" in text or "Duplicate entry" in text)

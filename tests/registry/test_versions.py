@@ -90,7 +90,7 @@ def test_what_one_call_has_made_twice_is_there_once_after_the_next_registering(s
     client.set_tag(twin, schema.REQUEST, run.data.tags[schema.REQUEST])
     copied = client.create_run(study.experiment_id, 1, run.data.tags).info.run_id  # by somebody's tool
     client.set_tag(copied, schema.REQUEST, run.data.tags[schema.REQUEST])
-    client.create_logged_model(study.experiment_id, name="another", source_run_id=run.info.run_id)
+    client.create_logged_model(study.experiment_id, name=run.info.run_name, source_run_id=run.info.run_id)
     for _ in range(2):
         client.create_model_version("ner-aaa", version.source, run.info.run_id, tags=version.tags)
     assert register(study) == []
