@@ -9,14 +9,14 @@ import gc
 import shutil
 import sys
 from collections.abc import Iterator
-from multiprocessing import forkserver
+from multiprocessing import forkserver, spawn
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from absent import absent
-from warm import PROJECT, Warm
+from warm import BASE, LIBRARIES, PROJECT, Warm
 
 from nertransfer.studies.executors.local import PRELOADED
 
@@ -31,6 +31,15 @@ LONGEST = (
 """Few tests that take minutes: they begin first, so that no process has one left when the other has nothing."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that has others run tests starts a Python for them that has imported libraries."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        base = Warm(LIBRARIES, os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}, workers=False)
+        base.start()
+        os.environ[BASE] = str(base.bin / "python")
+        config.add_cleanup(base.stop)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: i for i, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))  # stable: the rest keeps its order
@@ -41,6 +50,8 @@ def pytest_sessionstart() -> None:
 
     Else every worker of a study imports for ten seconds where a report was written before.
     """
+    if python := os.environ.get(BASE):
+        spawn.set_executable(python)
     preloaded = [*PRELOADED, "analysis.report.plots", "analysis.report.html.error_pages", "foreknown"]
     forkserver.set_forkserver_preload(preloaded)
     forkserver.set_forkserver_preload = lambda _modules: None

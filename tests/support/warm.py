@@ -197,6 +197,8 @@ def _run(arguments: list[str], folder: str, group: int, environment: dict[str, s
     program, sys.argv = Path(arguments[0]), arguments
     added = environment.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[1:1] = [path for path in added if path and path not in sys.path]
+    if "nertransfer" not in sys.modules and (known := sys.modules.get("mlflow.data.dataset_source_registry")):
+        known._dataset_source_registry.register_entrypoints()  # type: ignore[attr-defined]
     sys.executable = str(program.with_name("python"))
     if program.name != "python":
         script = next(iter(entry_points(group="console_scripts", name=program.name)))
@@ -219,6 +221,8 @@ def _run(arguments: list[str], folder: str, group: int, environment: dict[str, s
 def _warm_up(modules: Sequence[str], python: str, workers: bool) -> None:
     for name in modules:
         importlib.import_module(name)
+    if not any(name.startswith("nertransfer.") for name in modules):
+        _forget_project()
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     gc.collect()
@@ -226,6 +230,17 @@ def _warm_up(modules: Sequence[str], python: str, workers: bool) -> None:
     sys.executable = python  # what workers start is warm, too
     if workers:
         _warm_workers()
+
+
+def _forget_project() -> None:
+    """Undo that MLflow imports a plugin of the installed project: a fork may belong to another checkout of it."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "nertransfer"]:
+        del sys.modules[name]
+    if known := sys.modules.get("mlflow.data.dataset_source_registry"):
+        known._dataset_source_registry.sources = [  # type: ignore[attr-defined]
+            source for source in known._dataset_source_registry.sources  # type: ignore[attr-defined]
+            if source.__module__.partition(".")[0] != "nertransfer"
+        ]  # fmt: skip
 
 
 def _warm_workers() -> None:
