@@ -29,3 +29,17 @@ def test_a_python_with_libraries_alone_runs_the_checkout_of_its_caller(tmp_path:
     package, source = done.stdout.split()
     assert package == str(tmp_path / "nertransfer" / "__init__.py")
     assert source == str(tmp_path / "nertransfer" / "tracking" / "corpus_source.py")
+
+
+def test_a_process_with_many_open_files_passes_them_on() -> None:
+    """As `multiprocessing` does with the pipes of its server."""
+    opened = [os.pipe() for _ in range(100)]
+    read, write = opened[-1]
+    try:
+        assert write > 200
+        python = os.environ.get(BASE, sys.executable)
+        subprocess.run([python, "-c", f"import os; os.write({write}, b'here')"], pass_fds=[write], check=True)
+        assert os.read(read, 10) == b"here"
+    finally:
+        for one in {number for pair in opened for number in pair}:
+            os.close(one)

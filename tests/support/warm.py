@@ -51,7 +51,8 @@ LIBRARIES = (
 """What others import first, of which nothing depends on variables that tests change."""
 BASE = "NERTRANSFER_TEST_PYTHON"
 """The variable that names the Python of a `Warm` with `LIBRARIES`."""
-MOST_STREAMS = 100
+MOST_STREAMS = 500
+"""Numbers of open files that a command inherits are below it: a process of many tests has hundreds."""
 READY = b"ready\n"
 CLIENT = """\
 #!{python} -IS
