@@ -14,7 +14,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from analysis.reading.frames import utc
-from analysis.reading.results import CELL, StudyResults, by_prefix
+from analysis.reading.results import CELL, StudyResults, packed_values
 from analysis.reading.sentence_counts import SentenceCounts, gathered
 from analysis.reading.vectors import Embedded
 from nertransfer.core import schema
@@ -132,7 +132,7 @@ def _embedded_place(run: Run) -> tuple[str, str, str, int]:
 def _stale(run: Run, found: StudyResults) -> str:
     """Why an embedding does not go with the scores; empty where it does."""
     tags = run.data.tags
-    other = [name for name, digest in by_prefix([run], schema.CORPUS_DIGEST).items()
+    other = [name for name, digest in packed_values([run], schema.CORPUS_DIGESTS).items()
              if found.corpora.get(name, digest) != digest]  # fmt: skip
     if other:
         return f"the corpus of {', '.join(sorted(other))} is not the one that was scored"

@@ -13,7 +13,7 @@ from analysis.reading.results import (
     DUPLICATE_COLUMNS,
     FEW_SHOT,
     StudyResults,
-    by_prefix,
+    packed_values,
 )
 from nertransfer.core import grid, schema
 from nertransfer.core.grid import FewShotPlace, Place
@@ -104,7 +104,7 @@ def cell_row(run: Run, used: bool) -> tuple:
 def digest_rows(kept: Mapping[AnyPlace, Run], further: Sequence[str] = ()) -> pd.DataFrame:
     rows = []
     for place, run in kept.items():
-        for name, digest in by_prefix([run], schema.PREDICTIONS_DIGEST).items():
+        for name, digest in packed_values([run], schema.PREDICTIONS_DIGESTS).items():
             target, _, split = name.rpartition(".")
             if not grid.is_several(schema.restored(target)):  # what is predicted on its parts, once more
                 rows.append((*cell_values(place), target, split, digest))
@@ -140,7 +140,7 @@ def inconsistent_rows(kept: Sequence[Run]) -> list[str]:
     recipes = {run.data.tags.get(schema.RECIPE_DIGEST) for run in kept}
     if len(recipes) > 1:
         found.append(f"recipes differ: the cells were fine-tuned with {len(recipes)} different recipes (see cells.csv)")
-    found += _several(kept, schema.CORPUS_DIGEST, "corpora differ: {} has {} different digests among the cells")
+    found += _several(kept, schema.CORPUS_DIGESTS, "corpora differ: {} has {} different digests among the cells")
     starts: dict[str, set[str]] = {}
     fingerprints: dict[str, set[str]] = {}
     for run in kept:
@@ -156,10 +156,9 @@ def inconsistent_rows(kept: Sequence[Run]) -> list[str]:
     return found
 
 
-def _several(kept: Sequence[Run], prefix: str, message: str) -> list[str]:
+def _several(kept: Sequence[Run], tag: str, message: str) -> list[str]:
     values: dict[str, set[str]] = {}
     for run in kept:
-        for key, value in run.data.tags.items():
-            if key.startswith(prefix):
-                values.setdefault(key.removeprefix(prefix), set()).add(value)
+        for key, value in schema.unpacked(run.data.tags, tag).items():
+            values.setdefault(key, set()).add(value)
     return [message.format(name, len(found)) for name, found in sorted(values.items()) if len(found) > 1]

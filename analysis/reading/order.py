@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 from mlflow.entities import Run
 
-from analysis.reading.results import FEW_SHOT, StudyResults, by_prefix
+from analysis.reading.results import FEW_SHOT, StudyResults, packed_values
 from nertransfer.core import grid, schema
 from nertransfer.core.schema import ALL
 from nertransfer.corpora.languages import LANGUAGES
@@ -52,7 +52,7 @@ def planned_few_shot(studies: Sequence[Run]) -> list[grid.Configuration] | None:
 
 def families_of(cells: Sequence[Run]) -> dict[str, str]:
     """Family by language: as the runs' tags say (the newest wins), else as the list of known languages does."""
-    return {code: language.family for code, language in LANGUAGES.items()} | by_prefix(cells, schema.FAMILY)
+    return {code: language.family for code, language in LANGUAGES.items()} | packed_values(cells, schema.FAMILIES)
 
 
 class Order:

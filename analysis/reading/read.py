@@ -27,7 +27,7 @@ from analysis.reading.results import (
     OVERALL_MEASURES,
     FewShotResults,
     StudyResults,
-    by_prefix,
+    packed_values,
 )
 from nertransfer.core import grid, schema
 from nertransfer.core.errors import InputError
@@ -99,7 +99,7 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
         planned=planned is not None,
         languages=order.languages,
         families={name: families[name] for name in order.languages if name in families},
-        corpora=by_prefix([*few_shot_kept.values(), *kept.values()], schema.CORPUS_DIGEST),
+        corpora=packed_values([*few_shot_kept.values(), *kept.values()], schema.CORPUS_DIGESTS),
         locations={
             run.data.tags[schema.START]: run.data.tags[schema.START_LOCATION]
             for run in kept.values()

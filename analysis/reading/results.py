@@ -80,11 +80,6 @@ class StudyResults:
     few_shot: FewShotResults
 
 
-def by_prefix(runs: Iterable[Run], prefix: str) -> dict[str, str]:
-    """What the tags that begin so say, by the rest of their names; the last run wins."""
-    return {
-        key.removeprefix(prefix): value
-        for run in runs
-        for key, value in run.data.tags.items()
-        if key.startswith(prefix) and value
-    }
+def packed_values(runs: Iterable[Run], name: str) -> dict[str, str]:
+    """What the runs say in a tag that is `nertransfer.core.schema.packed`; the last run wins."""
+    return {key: value for run in runs for key, value in schema.unpacked(run.data.tags, name).items() if value}

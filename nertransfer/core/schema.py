@@ -4,6 +4,9 @@ Writers (`nertransfer.tracking.runs`, `nertransfer.registry.register`) and reade
 agree on these names and on nothing else.
 """
 
+import itertools
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nertransfer.core.grid import SEPARATOR
@@ -11,6 +14,8 @@ from nertransfer.core.grid import SEPARATOR
 ALL = "ALL"
 """Stands for "all categories together" in keys and result tables; no category may be called so."""
 
+MOST_CHARACTERS = 5000
+"""Of one tag's value; MLflow takes 8,000, and 5,000 on some stores."""
 
 # --- tags of a run -----------------------------------------------------------------------
 KIND = "kind"
@@ -36,37 +41,36 @@ CONFIGURATION = "configuration"
 CELL_KEY = "cell_key"
 START_FINGERPRINT = "start_fingerprint"
 RECIPE_DIGEST = "recipe_digest"
+PARENT_VARIABLE = "NERTRANSFER_STUDY_RUN"
+"""Environment variable that tells the processes of a study its run's id: MLflow shows their runs below it."""
 ASKED_AT = "asked_at"
 """When a study or a training last found this finished cell, in milliseconds since 1970."""
-HOST, PID = "host", "pid"
-PID_NAMESPACE = "pid_namespace"
-"""Where the number means one process, as far as the host's name does not say: containers may share a name."""
-PROCESS_STARTED = "process_started"
-"""When that process began, in seconds since 1970: tells it from a later one with the same number."""
+PROCESS = "process"
+"""The process that opened the run: what `nertransfer.tracking.claims.Owner` knows of it, as JSON."""
 OWNER = "owner"
 """The process that opened the run, by the token it has in the claims."""
 REQUEST = "request"
 """The one call that made the run: if its answer is lost, the run is found by it instead of being made again."""
 SLURM_JOB = "slurm_job"
 """``<array>_<index>``: the Slurm task that works on the run."""
-SLURM_REQUEUED = "slurm_requeued"
-"""How often that task had been put into the queue again by then."""
 HEARTBEAT = "heartbeat/"
 """Prefix, on the claims run: ``heartbeat/<owner>`` is when that process last lived, in seconds since 1970."""
 ATTEMPTS = "attempts"
 """How often the run of a cell or an adaptation was begun: more than once where it was cut short and went on."""
 NOTE = "mlflow.note.content"
 """MLflow's own tag for the Markdown it shows on a run's page."""
-FAMILY = "family/"
-"""Prefix: ``family/<language>`` is the language's family where it is known."""
-CORPUS_DIGEST = "corpus_digest/"
-"""Prefix: ``corpus_digest/<language>`` is the digest of the language's corpus."""
+FAMILIES = "families"
+"""Packed: the family of every language where it is known."""
+CORPUS_DIGESTS = "corpus_digests"
+"""Packed: the digest of every language's corpus."""
+CORPUS_DIGEST_OF = "corpus_digest/"
+"""Prefix, on a version of a model: ``corpus_digest/<language>`` for each of its source."""
 TRAIN_DIGEST = "train_digest"
 """Digest of the source's train split."""
-TRAIN_DIGEST_OF = "train_digest/"
-"""Prefix, where the source is of several languages: ``train_digest/<language>`` is that of one language's."""
-PREDICTIONS_DIGEST = "predictions_digest/"
-"""Prefix: ``predictions_digest/<target>.<split>`` is equal where the predicted tags are."""
+TRAIN_DIGESTS = "train_digests"
+"""Packed, where the source is of several languages: that of each language's."""
+PREDICTIONS_DIGESTS = "predictions_digests"
+"""Packed, by ``<target>.<split>``: equal where the predicted tags are."""
 IMPORTED = "imported"
 """On cells, and on the study run, that were not run here but read from published result files."""
 ADAPTATION_KEY = "adaptation_key"
@@ -92,6 +96,43 @@ START_LOCATION, START_REVISION = "start_location", "start_revision"
 DEVICE = "device"
 """What a cell was fine-tuned on: the GPU's name, or ``cpu``."""
 
+
+def packed(name: str, values: Mapping[str, str]) -> dict[str, str]:
+    """One tag for ``values`` by language or the like, as JSON: none for no values, and ``<name>/2`` and so on where
+    they are too many for one tag of MLflow."""
+    parts: list[dict[str, str]] = []
+    length = MOST_CHARACTERS
+    for key, value in values.items():
+        own = len(_as_json({key: value}))
+        if length + own > MOST_CHARACTERS:
+            parts.append({})
+            length = 0
+        parts[-1][key] = value
+        length += own
+    names = [name, *(f"{name}/{number}" for number in range(2, len(parts) + 1))]
+    return {name: _as_json(part) for name, part in zip(names, parts, strict=False)}
+
+
+def _as_json(values: Mapping[str, str]) -> str:
+    return json.dumps(values, ensure_ascii=False)
+
+
+def unpacked(tags: Mapping[str, str], name: str) -> dict[str, str]:
+    """The inverse of `packed`, and what runs say that were tracked with a tag for each value."""
+    old = name.removesuffix("s") + "/" if name != FAMILIES else "family/"
+    found = {key.removeprefix(old): value for key, value in tags.items() if key.startswith(old)}
+    own: dict[str, str] = {}
+    further = (f"{name}/{number}" for number in itertools.count(2))
+    for tag in itertools.takewhile(tags.__contains__, itertools.chain([name], further)):
+        try:
+            part = json.loads(tags[tag])
+        except ValueError:  # people edit tags in MLflow
+            part = None
+        if isinstance(part, dict):
+            own = {str(key): str(value) for key, value in part.items()} | own
+    return found | own
+
+
 # --- params: the resolved configuration, apart from what `mlflow run` logs itself ----------
 CONFIG = "cfg/"
 
@@ -106,6 +147,11 @@ PRECISION, RECALL, F1, SUPPORT = "precision", "recall", "f1", "support"
 CATEGORY_MEASURES = (PRECISION, RECALL, F1, SUPPORT)
 STRICT_MEASURES = ("strict_precision", "strict_recall", "strict_f1")
 OVERALL_MEASURES = (*CATEGORY_MEASURES, *STRICT_MEASURES, "span_f1", "invalid_tag_rate")
+
+
+def source_f1(split: str) -> str:
+    """Metric of a cell: F1 on its own source."""
+    return f"source_{split}_f1"
 
 
 def stored(language: str) -> str:
@@ -147,6 +193,9 @@ REPORTED = "reported/"
 """Prefix of an overall score's name: the value that was published, where the score was counted anew."""
 
 # --- artifacts -------------------------------------------------------------------------------
+PROVENANCE = "provenance.json"
+"""How a run was made, as far as it does not change what it says: all of the configuration, the process, the packages
+(`nertransfer.tracking.provenance`)."""
 PREDICTIONS = "predictions"
 """Folder; one file ``<target>.<split>.txt`` each: word, gold tag, predicted tag."""
 SCORES_FILE = "scores.csv"

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from nertransfer.scoring import subsets
 from nertransfer.scoring.intervals import interval
 from nertransfer.scoring.measurements import read_predictions
 from nertransfer.scoring.subsets import Tagged
-from nertransfer.tracking import store_files
+from nertransfer.tracking import provenance, store_files
 from nertransfer.tracking.current_cells import current_cells, current_few_shot_cells, few_shot_place_of
 from nertransfer.tracking.runs import cell_runs
 from nertransfer.tracking.store import Run, Study
@@ -79,11 +80,7 @@ def collect(
         span_f1=metrics.get(schema.ScoreName("test", "span_f1", source).key, math.nan),
         data=_data(tags, params, source),
         train_digest=tags.get(schema.TRAIN_DIGEST, ""),
-        digests={
-            name.removeprefix(schema.CORPUS_DIGEST): digest
-            for name, digest in tags.items()
-            if name.startswith(schema.CORPUS_DIGEST)
-        },
+        digests=schema.unpacked(tags, schema.CORPUS_DIGESTS),
         sizes=_sizes(run),
         resources=_resources(run, rivals),
         long=subsets.of_long(sentences) if sentences else None,
@@ -184,7 +181,8 @@ def _train_digests(tags: Mapping[str, str], source: str) -> dict[str, str]:
     """Digest of the train split by language of the source; empty where it was not tracked."""
     if not is_several(source):
         return {source: tags.get(schema.TRAIN_DIGEST, "")}
-    return {name: tags.get(schema.TRAIN_DIGEST_OF + name, "") for name in languages_of(source)}
+    known = schema.unpacked(tags, schema.TRAIN_DIGESTS)
+    return {name: known.get(name, "") for name in languages_of(source)}
 
 
 def _data_of(language: str, digest: str, params: Mapping[str, str]) -> Data:
@@ -250,6 +248,5 @@ def _example(sentences: Sequence[Tagged]) -> tuple[str, ...]:
 
 
 def _versions(study: Study, run: Run) -> dict[str, str]:
-    content = store_files.read(study.client, run.info.artifact_uri, "environment.json")
-    found = json.loads(content)["packages"] if content else {}
+    found = provenance.packages(partial(store_files.read, study.client, run.info.artifact_uri))
     return {name: found[name] for name in ("torch", "transformers") if name in found}

@@ -49,7 +49,7 @@ class Lineage:
             schema.STUDY: self.study,
             schema.START: self.start,
             schema.SOURCE: self.source,
-            **{schema.CORPUS_DIGEST + name: one for name, one in zip(*self._corpora, strict=True)},
+            **{schema.CORPUS_DIGEST_OF + name: one for name, one in zip(*self._corpora, strict=True)},
             schema.TRAIN_DIGEST: self.train,
             schema.START_FINGERPRINT: self.weights,
             schema.RECIPE_DIGEST: self.recipe,
@@ -58,7 +58,7 @@ class Lineage:
 
 def corpus_digest(digests: Mapping[str, str], source: str) -> str:
     """The digests of the corpora of all languages of a source, joined, as `Lineage` has them; given by language."""
-    return SEPARATOR.join(digests[name] for name in languages_of(source))
+    return SEPARATOR.join(digests.get(name, "") for name in languages_of(source))
 
 
 def lineage(tags: Mapping[str, str], params: Mapping[str, str], study: str) -> Lineage:
@@ -68,7 +68,7 @@ def lineage(tags: Mapping[str, str], params: Mapping[str, str], study: str) -> L
     settings = {name: params[schema.CONFIG + name] for name in names if schema.CONFIG + name in params}
     return Lineage(
         tags.get(schema.STUDY, study), tags.get(schema.START, ""), source,
-        corpus_digest({name: tags.get(schema.CORPUS_DIGEST + name, "") for name in languages_of(source)}, source),
+        corpus_digest(schema.unpacked(tags, schema.CORPUS_DIGESTS), source),
         tags.get(schema.TRAIN_DIGEST, ""),
         tags.get(schema.START_FINGERPRINT, ""), tags.get(schema.RECIPE_DIGEST, ""), settings,
     )  # fmt: skip

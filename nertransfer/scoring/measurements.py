@@ -5,19 +5,13 @@ delivered waits on disk (`write`, `read`) for one that answers.
 """
 
 import base64
-import functools
 import hashlib
 import json
 import logging
-import os
-import platform
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import distributions
 from pathlib import Path
-
-import psutil
 
 from nertransfer.core import markdown, schema
 from nertransfer.core.files import whole_file
@@ -73,12 +67,14 @@ class Measurements:
 def of_scores(scored: Sequence[Scored], key: str = "") -> Measurements:
     """All scores tied to their datasets, predictions word by word and as entities, counts by sentence, full tables."""
     now, found = milliseconds(), Measurements(key)
+    digests: dict[str, str] = {}
     for one in scored:
         scored_on = dataset(one.split, one.scores.default[ALL].support)
         found.datasets.append(scored_on)
         found.points += [Point(name.key, value, now, dataset=scored_on.name) for name, value in score_values(one)]
         found.files[f"{schema.PREDICTIONS}/{scored_on.name}.txt"] = prediction_text(one)
-        found.tags[schema.PREDICTIONS_DIGEST + scored_on.name] = predictions_digest(one.predicted)
+        digests[scored_on.name] = predictions_digest(one.predicted)
+    found.tags |= schema.packed(schema.PREDICTIONS_DIGESTS, digests)
     found.files[schema.SCORES_FILE] = scores_csv(scored)
     found.files[schema.SENTENCE_COUNTS] = sentence_counts.to_bytes(
         {(one.split.language, one.split.name): one.counts for one in scored}
@@ -86,7 +82,6 @@ def of_scores(scored: Sequence[Scored], key: str = "") -> Measurements:
     found.files[schema.PREDICTED_ENTITIES] = predicted_entities.to_bytes(
         {(one.split.language, one.split.name): one.entities for one in scored}
     )
-    found.files["environment.json"] = environment_text()
     return found
 
 
@@ -115,6 +110,23 @@ def score_values(one: Scored) -> list[tuple[schema.ScoreName, float]]:
     overall = {f"strict_{m}": getattr(scores.strict[ALL], m) for m in (schema.PRECISION, schema.RECALL, schema.F1)}
     overall |= {"span_f1": scores.span_f1, "invalid_tag_rate": scores.invalid_tag_rate}
     return found + [(schema.ScoreName(split, measure, target), float(v)) for measure, v in overall.items()]
+
+
+def in_reading_order(points: Iterable[Point]) -> list[Point]:
+    """F1 of the source and of every target first, then curves and resources, then all other scores.
+
+    MLflow's pages show metrics in the order in which they came.
+    """
+    return sorted(points, key=lambda point: _rank(point.name))
+
+
+def _rank(name: str) -> int:
+    score = schema.parse_score_key(name)
+    if score is None:
+        return 0 if name in map(schema.source_f1, schema.SCORED_SPLITS) else 3
+    if score.measure != schema.F1:
+        return 5
+    return 4 if score.category != ALL else 1 if score.split == "test" else 2
 
 
 def prediction_text(one: Scored) -> str:
@@ -161,21 +173,6 @@ def scores_table(scored: Sequence[Scored], source: str = "") -> str:
         values = [f"{100 * v:.1f}" for v in (total.f1, total.precision, total.recall)]
         rows.append([name, s.split.name, *values, *per, str(total.support)])
     return markdown.table(header, rows)
-
-
-@functools.cache
-def environment_text() -> str:
-    """Interpreter, machine and the versions of every installed package, as JSON."""
-    packages = {d.metadata["Name"]: d.version for d in distributions() if d.metadata["Name"]}
-    found = {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
-    }
-    return json.dumps(found, indent=1)
 
 
 def milliseconds() -> int:

@@ -29,7 +29,7 @@ from nertransfer.encoders import starts
 from nertransfer.scoring.measurements import Measurements
 from nertransfer.tracking import store_files
 from nertransfer.tracking.claims import Owner
-from nertransfer.tracking.runs import configuration_params, deliver, known_epochs, log, open_run
+from nertransfer.tracking.runs import configuration_params, deliver, known_epochs, log, open_run, provenance_file
 from nertransfer.tracking.store import Run, Study, kind_runs
 from nertransfer.training import planted_starts
 from nertransfer.training.accelerator import make_accelerator
@@ -98,8 +98,9 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
             after = starts.identify(starts.Start(config.language, str(made)))
             seconds = f"{time.perf_counter() - began:.1f}"
             found = Measurements(
-                key, curve(history, recipe), tags={START_FINGERPRINT: after.fingerprint, "seconds": seconds}
-            )
+                key, curve(history, recipe), tags={START_FINGERPRINT: after.fingerprint, "seconds": seconds},
+                files={**provenance_file(flat(config))},
+            )  # fmt: skip
             deliver(study.client, run_id, found, known_epochs=known_epochs(study.client, run_id) if cut else 0)
             _check_new(output)
             made.rename(output)

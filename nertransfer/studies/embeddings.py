@@ -32,7 +32,7 @@ from nertransfer.scoring.measurements import Measurements
 from nertransfer.scoring.vector_files import EntityWords
 from nertransfer.studies.planning import catalogue_names, languages_to_load, pick
 from nertransfer.tracking import model_uris, runs, store_files
-from nertransfer.tracking.runs import configuration_params, deliver, log, log_values, open_run
+from nertransfer.tracking.runs import configuration_params, deliver, log, log_values, open_run, provenance_file
 from nertransfer.tracking.store import FINISHED, Run, Study, kind_runs
 from nertransfer.training.accelerator import make_accelerator
 from nertransfer.training.planted_starts import resolve_starts
@@ -237,12 +237,16 @@ def _embed(model: Model, key: str, work: Work, bar: tqdm) -> None:
         schema.WORDS_DIGEST: vector_files.digest(stored),
         schema.LAYERS: layers,
         "split": config.split,
-        **{schema.CORPUS_DIGEST + name: corpus.digest for name, corpus in targets.items()},
+        **schema.packed(schema.CORPUS_DIGESTS, {name: corpus.digest for name, corpus in targets.items()}),
     }
     with open_run(study, schema.KIND_EMBEDDING, f"embed-{model.name}"[:48], tags) as run_id:
         resolved = {"model": model.name, "fingerprint": fingerprint, "window": str(window)}
         log(study.client, run_id, params=configuration_params(flat(config) | resolved))
-        deliver(study.client, run_id, Measurements(key, [], files={**vector_files.to_files(stored, vectors, means)}))
+        files: dict[str, str | bytes] = {
+            **vector_files.to_files(stored, vectors, means),
+            **provenance_file(flat(config)),
+        }
+        deliver(study.client, run_id, Measurements(key, [], files=files))
         counts = {"words": sum(len(one.rows) for one in words.values()), "stored": sum(len(s.rows) for s in stored)}
         log_values(study.client, run_id, counts | {"embed_seconds": time.perf_counter() - began})
 

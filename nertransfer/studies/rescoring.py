@@ -17,7 +17,7 @@ from nertransfer.scoring.measurements import of_scores
 from nertransfer.scoring.scores import Scored
 from nertransfer.studies.planning import languages_to_load, pick
 from nertransfer.tracking import model_uris, store_files, study_data
-from nertransfer.tracking.runs import configuration_params, deliver, log, open_run
+from nertransfer.tracking.runs import configuration_params, deliver, log, open_run, provenance_file
 from nertransfer.tracking.store import MlflowClient, Study, find_study, open_study, study_name
 from nertransfer.training.accelerator import make_accelerator
 from nertransfer.training.run_cell import Encoder, score_splits, splits_of
@@ -86,12 +86,15 @@ def evaluate(config: EvaluateConfig, study: Study) -> list[Scored]:
     window = config.max_length or getattr(model.config, starts.WINDOW, None)
     encoder = Encoder(tokenizer, window or min(Recipe.max_length, tokenizer.model_max_length))
     encoder(corpora[targets[0]].splits[config.splits[0]])  # a window the model cannot take is found before any run
-    tags = {schema.MODEL: config.model} | {schema.CORPUS_DIGEST + name: corpora[name].digest for name in targets}
+    digests = {name: corpora[name].digest for name in targets}
+    tags = {schema.MODEL: config.model} | schema.packed(schema.CORPUS_DIGESTS, digests)
     with open_run(study, schema.KIND_EVALUATION, f"evaluate-{start.name}"[:48], tags) as run_id:
         log(study.client, run_id, params=configuration_params(flat(config)))
         scored = score_splits(
             accelerator.prepare(model), encoder, labels, splits_of(corpora, targets, config.splits), accelerator,
             config.run.evaluation_tokens, "scoring",
         )  # fmt: skip
-        deliver(study.client, run_id, of_scores(scored), data=config.data.data)
+        found = of_scores(scored)
+        found.files |= provenance_file(flat(config))
+        deliver(study.client, run_id, found, data=config.data.data)
     return scored

@@ -6,6 +6,7 @@ takes the same run up and repeats nothing that is on disk.
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -43,6 +44,7 @@ from nertransfer.tracking import store_files
 from nertransfer.tracking.claims import FINISHED, Claim, Claims, Heart, Owner
 from nertransfer.tracking.runs import (
     LiveCurves,
+    below,
     cell_tags,
     configuration_params,
     deliver,
@@ -54,6 +56,7 @@ from nertransfer.tracking.runs import (
     mark_as_asked,
     mark_dead_runs_killed,
     open_run,
+    provenance_file,
     runs_of,
 )
 from nertransfer.tracking.store import Run, Study
@@ -97,6 +100,8 @@ class Work:
     selection_split: str = "dev"
     keep_weights: bool = False
     keep_few_shot: bool = False
+    parent: str = ""
+    """The study's run; empty: there is none."""
 
 
 class Runner:
@@ -149,7 +154,7 @@ class Runner:
                 finished = [r for r in earlier if r.info.status == "FINISHED" and is_scored(r, self.work.plan.targets)]
                 if finished and not even_if_finished:
                     self._from_main(0)
-                    mark_as_asked(self.study, finished[-1:])
+                    mark_as_asked(self.study, finished[-1:], self.work.parent)
                     how = "found finished"
                     return Outcome(cell.name, FOUND)
                 # a run that was cut short goes on; one that waits in a queue is this one's
@@ -190,12 +195,14 @@ class Runner:
     ) -> Outcome:
         work, study = self.work, self.study
         assert study is not None
-        tags = tags_of(work, cell) | {schema.ATTEMPTS: str(attempts)}
+        tags = tags_of(work, cell)
+        own_tags = tags | {schema.ATTEMPTS: str(attempts)} | below(work.parent)
         # by name: another source with the same sentences has the same key and folder, but other targets
         waiting = cells.cell_folder(self._work_dir, cell.key) / f"measured-{cell.name}.json"
-        with open_run(study, schema.KIND_CELL, cell.name, tags, again) as run_id:
+        with open_run(study, schema.KIND_CELL, cell.name, own_tags, again) as run_id:
             own = {schema.START: cell.start.name, schema.SOURCE: cell.source, schema.SEED: str(cell.seed)}
-            params = configuration_params(dict(work.params) | own | few_shot_tags(cell))
+            resolved = dict(work.params) | own | few_shot_tags(cell)
+            params = configuration_params(resolved)
             known = study.client.get_run(run_id).data.params if again else {}  # what a param was first, it stays
             log(study.client, run_id, params={k: v for k, v in params.items() if k not in known})
             curves = LiveCurves(study.client, run_id, known_epochs(study.client, run_id) if again else 0)
@@ -213,6 +220,7 @@ class Runner:
                 finally:
                     self._curves = None
                 found = cell_run.of_cell(result, data.corpus)
+                found.files |= provenance_file(resolved)
                 measurements.write(found, waiting)
                 seconds = result.resources.train_seconds, result.resources.score_seconds
                 outcome = Outcome(cell.name, RAN, summary(result), *seconds)
@@ -336,7 +344,8 @@ def train(config: TrainConfig, study: Study | None, accelerator: Accelerator) ->
         make_folder(Path(config.data.work_dir), "work_dir")
     params = {name: value for name, value in flat(config).items() if not name.startswith("few_shot_")}
     keep = config.keep_weights
-    work = Work(plan, config.data, config.run, params, config.selection_split, keep, keep)
+    parent = os.environ.get(schema.PARENT_VARIABLE, "")
+    work = Work(plan, config.data, config.run, params, config.selection_split, keep, keep, parent)
     if study is not None:
         mark_dead_runs_killed(study)
     with Runner(work, study, accelerator).beating() as runner:

@@ -4,7 +4,8 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,7 @@ from nertransfer.tracking import store_files
 from nertransfer.tracking.addresses import public_uri
 from nertransfer.tracking.claims import Claims, Heart, Owner, held
 from nertransfer.tracking.runs import (
+    below,
     cell_runs,
     configuration_params,
     finished_cells,
@@ -50,6 +52,7 @@ from nertransfer.tracking.runs import (
     mark_as_asked,
     mark_dead_runs_killed,
     open_run,
+    provenance_file,
     scored_cells,
 )
 from nertransfer.tracking.store import Run, Study, as_called_now
@@ -85,13 +88,14 @@ def write_study_scripts(config: StudyConfig, study: Study) -> tuple[list[Path], 
 @dataclass
 class StudyOutcome:
     """What a study did: cells run now, cells found done, errors of those that failed, what the registry changed;
-    ``sources`` of all cells; ``tracking`` has the name that the study has in the end."""
+    ``sources`` of all cells; ``run_id`` of the study's run; ``tracking`` has the name that the study has in the end."""
 
     ran: list[str] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
+    run_id: str = ""
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     timing: Timing = field(default_factory=Timing.since_process_began)
 
@@ -113,6 +117,9 @@ def run_study(config: StudyConfig, study: Study) -> StudyOutcome:
     tags = {"languages": ",".join(plan.corpora), schema.RECIPE_DIGEST: recipe_digest(config.recipe)}
     with Heart(study, Owner.this_process()), open_run(study, schema.KIND_STUDY, "study", tags) as run_id:
         log(study.client, run_id, params=configuration_params(flat(config) | grid.params))
+        outcome.run_id = run_id
+        for name, text in provenance_file(flat(config)).items():
+            study.client.log_text(run_id, text, name)
         with outcome.timing.phase(CELLS):
             _run_missing(config, plan, study, done, outcome)
         with outcome.timing.phase(REGISTRY):
@@ -145,7 +152,7 @@ def _run_missing(
 ) -> None:
     mark_dead_runs_killed(study)
     outcome.found = [cell.name for cell in plan.cells if cell.place in done]
-    mark_as_asked(study, (done[cell.place] for cell in plan.cells if cell.place in done))
+    mark_as_asked(study, (done[cell.place] for cell in plan.cells if cell.place in done), outcome.run_id)
     missing = [cell for cell in plan.cells if cell.place not in done]
     where = f" on {device.name(config.run.device)}" if config.executor == "local" and missing else ""
     logger.info("%s: %d done, %d to run%s", count(len(plan.cells), "cell"), len(outcome.found), len(missing), where)
@@ -159,7 +166,7 @@ def _execute(
     axes = ("starts", "sources", "seeds", "few_shot_languages", "few_shot_sentences", "few_shot_mode")
     params = {k: v for k, v in flat(config).items() if k not in axes}
     keep = config.keep_weights
-    work = Work(plan, config.data, config.run, params, config.selection_split, keep, keep)
+    work = Work(plan, config.data, config.run, params, config.selection_split, keep, keep, outcome.run_id)
     places: list[local.Seat] = []
     if config.executor == "local":  # a cluster's nodes are not this machine
         gpus = device.gpus(config.run.device)
@@ -171,29 +178,42 @@ def _execute(
     commands: dict[str, list[str]] = {}
     if config.executor == "slurm" or config.num_processes > 1:
         commands = {cell.name: cell_command(config, plan, cell, study, again) for cell in cells}
-        os.environ["MLFLOW_TRACKING_URI"] = study.uri  # workers and tasks inherit it
         make = partial(make_launcher, config.num_processes, config.run.device, commands, *where)
-    while cells:
-        if config.executor == "slurm":
-            tags = {cell.name: tags_of(work, cell) for cell in cells}
-            results = Cluster(study, config.slurm, slurm_folder(config, study), commands, tags, again).run(
-                cells, plan.targets
-            )
-        else:
-            results = local.run(cells, make, places, logs, _Complete(config, study, cells))
-        outcome.failed |= results.failed
-        for one in results.ended:
-            (outcome.found if one.state == FOUND else outcome.ran).append(one.cell)
-            outcome.timing.told = told
-            if told:
-                seconds = one.train_seconds + one.score_seconds
-                outcome.timing.working += seconds / len(places)
-                outcome.timing.tracking += (one.seconds - seconds) / len(places)
-        cells = results.taken
-        if cells:
-            logger.info("waiting for %s, which another process works on", ", ".join(cell.name for cell in cells))
-            _wait_for_one_of(cells, study)
-            mark_dead_runs_killed(study)
+    with _inherited({"MLFLOW_TRACKING_URI": study.uri, schema.PARENT_VARIABLE: outcome.run_id} if commands else {}):
+        while cells:
+            if config.executor == "slurm":
+                tags = {cell.name: tags_of(work, cell) | below(outcome.run_id) for cell in cells}
+                results = Cluster(study, config.slurm, slurm_folder(config, study), commands, tags, again).run(
+                    cells, plan.targets
+                )
+            else:
+                results = local.run(cells, make, places, logs, _Complete(config, study, cells))
+            outcome.failed |= results.failed
+            for one in results.ended:
+                (outcome.found if one.state == FOUND else outcome.ran).append(one.cell)
+                outcome.timing.told = told
+                if told:
+                    seconds = one.train_seconds + one.score_seconds
+                    outcome.timing.working += seconds / len(places)
+                    outcome.timing.tracking += (one.seconds - seconds) / len(places)
+            cells = results.taken
+            if cells:
+                logger.info("waiting for %s, which another process works on", ", ".join(cell.name for cell in cells))
+                _wait_for_one_of(cells, study)
+                mark_dead_runs_killed(study)
+
+
+@contextmanager
+def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
+    """Workers and tasks that are started while the block lasts have these variables of the environment."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ |= {} if value is None else {name: value}
 
 
 def _wait_for_one_of(cells: Sequence[Cell], study: Study) -> None:

@@ -75,22 +75,25 @@ class Owner:
     def of_run(run: Run) -> "Owner | None":
         """Who opened a run last; None where its tags do not say."""
         tags = run.data.tags
-        if not {schema.HOST, schema.PID} <= tags.keys():
+        try:
+            told = json.loads(tags[schema.PROCESS]) if schema.PROCESS in tags else _told_one_by_one(tags)
+            began = run.info.start_time / 1000
+            return Owner(
+                tags.get(schema.OWNER, ""), told["host"], int(told["pid"]),
+                float(told.get("process_started", 0)) or began, tags.get(schema.SLURM_JOB, ""), began,
+                int(told.get("requeued", 0)), told.get("namespace", ""),
+            )  # fmt: skip
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None
-        began = run.info.start_time / 1000
-        return Owner(
-            tags.get(schema.OWNER, ""), tags[schema.HOST], int(tags[schema.PID]),
-            float(tags.get(schema.PROCESS_STARTED, 0)) or began, tags.get(schema.SLURM_JOB, ""), began,
-            int(tags.get(schema.SLURM_REQUEUED, 0)), tags.get(schema.PID_NAMESPACE, ""),
-        )  # fmt: skip
 
     @property
     def tags(self) -> dict[str, str]:
         """What every run that this process opens carries."""
-        found = {schema.HOST: self.host, schema.PID: str(self.pid), schema.OWNER: self.token,
-                 schema.PROCESS_STARTED: repr(self.process_started)}  # fmt: skip
-        found |= {schema.PID_NAMESPACE: self.namespace} if self.namespace else {}
-        return found | ({schema.SLURM_JOB: self.task, schema.SLURM_REQUEUED: str(self.requeued)} if self.task else {})
+        told: dict[str, object] = {"host": self.host, "pid": self.pid, "process_started": self.process_started}
+        told |= {"namespace": self.namespace} if self.namespace else {}
+        told |= {"requeued": self.requeued} if self.task else {}
+        found = {schema.OWNER: self.token, schema.PROCESS: json.dumps(told)}
+        return found | ({schema.SLURM_JOB: self.task} if self.task else {})
 
     def is_alive(self, heartbeats: Mapping[str, float], me: "Owner", expiry: float = EXPIRY_SECONDS) -> bool:
         """Whether the process still works: asked of the machine where that is this one, else by its heartbeat."""
@@ -109,6 +112,13 @@ class Owner:
         if self.task and self.task == me.task and self.requeued < me.requeued:
             return False  # of a Slurm task that was requeued on another machine; a job may also have several at once
         return time.time() - heartbeats.get(self.token, self.since) < expiry
+
+
+def _told_one_by_one(tags: Mapping[str, str]) -> dict[str, str]:
+    """What `schema.PROCESS` says, of runs that were tracked before it was one tag."""
+    names = {"host": "host", "pid": "pid", "process_started": "process_started", "requeued": "slurm_requeued",
+             "namespace": "pid_namespace"}  # fmt: skip
+    return {name: tags[old] for name, old in names.items() if old in tags}
 
 
 @functools.cache

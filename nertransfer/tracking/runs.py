@@ -19,16 +19,16 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_MODEL_IS_EXTERNAL
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_MODEL_IS_EXTERNAL, MLFLOW_PARENT_RUN_ID
 
 from nertransfer.core import schema
 from nertransfer.core.grid import Place, is_several, languages_of
-from nertransfer.core.options import CORPUS_NAMES, Recipe
+from nertransfer.core.options import CORPUS_NAMES, Recipe, RunOptions, SlurmOptions
 from nertransfer.corpora.corpus import Corpus
 from nertransfer.corpora.languages import LANGUAGES, Language
 from nertransfer.scoring import measurements
 from nertransfer.scoring.measurements import Measurements, Point, milliseconds
-from nertransfer.tracking import claims, secrets
+from nertransfer.tracking import claims, provenance, secrets
 from nertransfer.tracking.addresses import public_tags, public_uri
 from nertransfer.tracking.claims import Owner
 from nertransfer.tracking.corpus_source import CorpusSource
@@ -43,6 +43,12 @@ METRICS_PER_BATCH = 1000  # limits of one log_batch call
 PARAMS_PER_BATCH = 100
 PRIVATE = ("slurm_setup", "slurm_options")
 """Parameters that are not tracked: they say nothing of a result, and may hold passwords."""
+HOW = (
+    "again", "executor", "keep_weights", "num_processes", "output", "plan", "replace", "selection_split", "study",
+    "study_file", "tracking_uri", "workers",
+    *(one.name for options in (RunOptions, SlurmOptions) for one in fields(options)),
+)  # fmt: skip
+"""Parameters of how a run is made and where: they stand in its provenance, and not among its params."""
 
 
 @contextmanager
@@ -109,13 +115,21 @@ def log_values(client: MlflowClient, run_id: str, values: Mapping[str, float]) -
 
 
 def configuration_params(flat: Mapping[str, str]) -> dict[str, str]:
-    """The resolved configuration as params, under their own prefix: ``mlflow run`` logs the bare names. What has no
-    value is left out.
+    """What is computed, as params: recipe, data and place in the grid, under their own prefix, for ``mlflow run`` logs
+    the bare names. What has no value is left out.
 
     Folders that later commands look for have their whole path, so that they are found from elsewhere, too.
     """
-    given = {name: value for name, value in flat.items() if value and name not in PRIVATE}
-    return {schema.CONFIG + name: _tracked(name, value) for name, value in given.items()}
+    return {schema.CONFIG + name: value for name, value in _public(flat).items() if name not in HOW}
+
+
+def provenance_file(flat: Mapping[str, str]) -> dict[str, str]:
+    """The file, by its name, that says how this process makes a run with the resolved configuration."""
+    return {schema.PROVENANCE: provenance.text(_public(flat))}
+
+
+def _public(flat: Mapping[str, str]) -> dict[str, str]:
+    return {name: _tracked(name, value) for name, value in flat.items() if value and name not in PRIVATE}
 
 
 def _tracked(name: str, value: str) -> str:
@@ -147,16 +161,16 @@ def cell_tags(
         }
         | ({schema.START_REVISION: cell.start.revision} if cell.start.revision else {})
         | few_shot_tags(cell)
-        | _train_digests(cell.source, corpora)
-        | {schema.CORPUS_DIGEST + name: corpus.digest for name, corpus in corpora.items()}
-        | {schema.FAMILY + name: families[name].family for name in corpora if name in families}
+        | schema.packed(schema.TRAIN_DIGESTS, _train_digests(cell.source, corpora))
+        | schema.packed(schema.CORPUS_DIGESTS, {name: corpus.digest for name, corpus in corpora.items()})
+        | schema.packed(schema.FAMILIES, {name: families[name].family for name in corpora if name in families})
     )
 
 
 def _train_digests(source: str, corpora: Mapping[str, Corpus]) -> dict[str, str]:
     """Of each language of a source of several; that of the whole is no file's."""
     names = languages_of(source) if is_several(source) else ()
-    return {schema.TRAIN_DIGEST_OF + name: corpora[name].train.digest for name in names}
+    return {name: corpora[name].train.digest for name in names}
 
 
 def few_shot_tags(cell: Cell) -> dict[str, str]:
@@ -188,7 +202,8 @@ def deliver(
         ]
         client.log_inputs(run_id, datasets=inputs)
     points = [point for point in found.points if not 0 < point.epoch <= known_epochs]
-    log(client, run_id, [_metric(point, datasets, model_id) for point in points], tags=tags)
+    ordered = measurements.in_reading_order(points)
+    log(client, run_id, [_metric(point, datasets, model_id) for point in ordered], tags=tags)
     if not found.files:
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -317,10 +332,10 @@ def is_scored(run: Run, targets: Mapping[str, Corpus]) -> bool:
     """
     if few := run.data.tags.get(schema.FEW_SHOT_LANGUAGE):
         targets = {name: corpus for name, corpus in targets.items() if name == few}
-    digests = {schema.CORPUS_DIGEST + name: corpus.digest for name, corpus in targets.items()}
+    digests = {name: corpus.digest for name, corpus in targets.items()}
     return (
         says_what_it_is(run)
-        and digests.items() <= run.data.tags.items()
+        and digests.items() <= schema.unpacked(run.data.tags, schema.CORPUS_DIGESTS).items()
         and all(schema.ScoreName("test", schema.F1, target).key in run.data.metrics for target in targets)
     )
 
@@ -331,11 +346,19 @@ def runs_of(study: Study, cell: Cell) -> list[Run]:
     return [run for run in runs if place_in_store(run) == cell.place]
 
 
-def mark_as_asked(study: Study, runs: Iterable[Run]) -> None:
-    """Note that these finished cells were asked for now: they count, whatever ran in between."""
-    now = str(milliseconds())
+def mark_as_asked(study: Study, runs: Iterable[Run], parent: str = "") -> None:
+    """Note that these finished cells were asked for now: they count, whatever ran in between.
+
+    ``parent``: the run of the study that asks, below which MLflow shows them from now on; empty: none does.
+    """
+    tags = {schema.ASKED_AT: str(milliseconds())} | below(parent)
     for run in runs:
-        study.client.set_tag(run.info.run_id, schema.ASKED_AT, now)
+        log(study.client, run.info.run_id, tags=tags)
+
+
+def below(parent: str) -> dict[str, str]:
+    """The tag of a run that MLflow shows below another one, by its id; none without one."""
+    return {MLFLOW_PARENT_RUN_ID: parent} if parent else {}
 
 
 def was_found(study: Study, cell: Cell, since: int) -> bool:

@@ -124,10 +124,7 @@ def options(asked: DataOptions, known: Recorded | None, whose: str, uri: str, to
 def digests_of(runs: Sequence[Run]) -> dict[str, str]:
     """The digest of every language's corpus that the runs met; the last run wins."""
     return {
-        key.removeprefix(schema.CORPUS_DIGEST): value
-        for run in runs
-        for key, value in run.data.tags.items()
-        if key.startswith(schema.CORPUS_DIGEST)
+        name: digest for run in runs for name, digest in schema.unpacked(run.data.tags, schema.CORPUS_DIGESTS).items()
     }
 
 

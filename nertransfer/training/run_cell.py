@@ -218,7 +218,7 @@ def of_cell(result: CellResult, source: Corpus) -> Measurements:
     found.points = curve(result.history, cell.recipe) + found.points + resource_points(result.resources)
     found.points.append(Point("kept_epoch", result.history.kept_epoch, now))
     found.points += [
-        Point(f"source_{s.split.name}_f1", s.scores.default[ALL].f1, now)
+        Point(schema.source_f1(s.split.name), s.scores.default[ALL].f1, now)
         for s in result.scored
         if s.split.language == cell.own
     ]

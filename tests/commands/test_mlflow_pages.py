@@ -85,7 +85,7 @@ def test_tags_fit_into_mlflow_whatever_the_size_of_the_study() -> None:
     for targets in (["hau"], [f"language-{i}" for i in range(2000)]):
         tags = ui_links.view_tags(targets, many, [f"{i:032x}" for i in range(100)])
         assert all(len(text) <= MAX_EXPERIMENT_TAG_VAL_LENGTH for text in tags.values())
-        assert len(tags) == (3 if len(targets) == 1 else 0)
+        assert len(tags) == (4 if len(targets) == 1 else 0)
 
 
 def test_a_tag_that_the_server_refuses_costs_no_report(capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,7 +176,7 @@ def page() -> Iterator[Page]:
 def test_pages_show_the_study(links: dict[str, str], page: Page) -> None:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    assert list(links) == ["means over seeds", "champions compared", "every cell", "ner-aaa"]
+    assert list(links) == ["means over seeds", "champions compared", "every cell", "charts", "ner-aaa"]
 
     page.goto(links["means over seeds"])
     page.get_by_text("Group: base-aaa").wait_for()
@@ -196,6 +196,12 @@ def test_pages_show_the_study(links: dict[str, str], page: Page) -> None:
     page.get_by_text("2 matching runs").wait_for()  # one a source
     assert [heads.filter(has_text=f"test_f1/{target}").count() > 0 for target in LANGUAGES] == [True, True]
     assert page.get_by_text("train_loss").count() == 0
+
+    page.goto("about:blank")
+    page.goto(links["charts"])
+    page.get_by_text("Start, source, seed and test F1").wait_for()
+    page.get_by_text("Test F1 by target").wait_for()
+    page.locator(".js-plotly-plot").first.wait_for()
 
     page.goto("about:blank")
     page.goto(links["ner-aaa"])

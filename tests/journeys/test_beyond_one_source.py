@@ -77,7 +77,8 @@ def numbers(study: Study, run: Run) -> dict[str, object]:
     """What must be equal bit for bit: losses, scores, and predicted tags."""
     losses = [m.value for m in study.client.get_metric_history(run.info.run_id, "train_loss")]
     scores = {k: v for k, v in run.data.metrics.items() if schema.parse_score_key(k)}
-    digests = {k: v for k, v in run.data.tags.items() if k.startswith(schema.PREDICTIONS_DIGEST)}
+    digests = schema.unpacked(run.data.tags, schema.PREDICTIONS_DIGESTS)
+    assert digests
     return {"losses": losses} | scores | digests
 
 

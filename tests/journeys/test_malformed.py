@@ -107,10 +107,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (folder / "published" / TAGGED / name).touch()
     shutil.copy(make_store(folder), folder / "empty.db")
     study = opened(folder, "data")
-    digests = {
-        schema.CORPUS_DIGEST + code: digest
-        for code, digest in corpus.digests(DataOptions(str(folder / "data"))).items()
-    }
+    digests = schema.packed(schema.CORPUS_DIGESTS, corpus.digests(DataOptions(str(folder / "data"))))
     for source in ("aaa", "bbb"):
         log_cell(study.client, study.experiment_id, ("base", source, 0), ["aaa", "bbb"], tags=digests)
     for name in ("mlflow.db.lock", "empty.db.lock"):

@@ -1,5 +1,6 @@
 """Studies on a real Slurm: an array that finishes, a cell that fails, a time limit, a cancelled task, plain scripts."""
 
+import json
 import os
 import re
 import shutil
@@ -117,7 +118,7 @@ def test_a_cell_at_its_time_limit_is_requeued_and_ends_with_the_same_numbers(
     wait_until(lambda: list((folder / "work" / "cells").glob("*/checkpoint/state.json")))
     study = opened(folder, "array")
     (run,) = cell_runs(study, "RUNNING")
-    process, task = psutil.Process(int(run.data.tags[schema.PID])), run.data.tags[schema.SLURM_JOB]
+    process, task = psutil.Process(json.loads(run.data.tags[schema.PROCESS])["pid"]), run.data.tags[schema.SLURM_JOB]
     process.suspend()
     log = folder / "work" / "slurm" / "array" / f"{task}_0_log.out"
     slurm.call("scontrol", "update", f"JobId={task}", "TimeLimit=4")  # minutes; Slurm looks every half minute

@@ -58,8 +58,9 @@ from nertransfer.tracking.runs import (
     mark_dead_runs_killed,
     open_run,
     place_in_store,
+    provenance_file,
 )
-from nertransfer.tracking.store import Run, Study, all_runs, all_versions, open_study
+from nertransfer.tracking.store import Run, Study, all_runs, all_versions, kind_runs, open_study
 from nertransfer.training import checkpoint, finetune, planted_starts
 from nertransfer.training.cell import weights_folder
 from nertransfer.training.finetune import History
@@ -140,7 +141,7 @@ def test_a_cell_is_one_run_with_clean_tags_and_every_score_as_a_metric(here: Stu
     assert (tags["start"], tags["source"], tags["seed"]) == ("tiny", "aaa", "0")
     assert params["cfg/epochs"] == "6" and params["cfg/source"] == "aaa" and params["cfg/seed"] == "0"
     for target in ("aaa", "bbb"):
-        assert len(tags[f"corpus_digest/{target}"]) == 64
+        assert len(schema.unpacked(tags, schema.CORPUS_DIGESTS)[target]) == 64
         for split in ("dev", "test"):
             for measure in schema.OVERALL_MEASURES:
                 assert schema.ScoreName(split, measure, target).key in metrics
@@ -163,6 +164,70 @@ def test_a_cell_is_one_run_with_clean_tags_and_every_score_as_a_metric(here: Stu
         ("aaa.train", "training"), ("aaa.dev", "validation"), ("bbb.dev", "validation"), ("aaa.test", "test"),
         ("bbb.test", "test"),
     }  # fmt: skip
+
+
+def test_params_are_the_recipe_and_the_place_and_the_rest_stands_in_one_file(here: Study) -> None:
+    recipe = {field.name for field in dataclasses.fields(Recipe)}
+    run = cell_runs(here, "FINISHED")[0]
+    assert set(run.data.params) == {
+        f"cfg/{name}" for name in recipe | {"start", "source", "seed", "data", "work_dir", "allow_empty_words"}
+    }
+    (study,) = kind_runs(here, schema.KIND_STUDY)
+    wanted = {"starts", "sources", "seeds", "targets", "data", "few_shot_mode"} | recipe
+    assert {f"cfg/{name}" for name in wanted} <= set(study.data.params)
+    for one in (run, study):
+        assert "" not in one.data.params.values()
+        assert not [name for name in one.data.params if "slurm" in name or name in ("cfg/workers", "cfg/plan")]
+        address = f"{one.info.artifact_uri}/provenance.json"
+        told = json.loads(mlflow.artifacts.load_text(address))
+        assert told["configuration"]["workers"] == "0" and told["configuration"]["epochs"] == "6"
+        assert told["process"]["pid"] > 1 and "mlflow" in told["packages"]
+
+
+def test_metrics_come_in_the_order_in_which_people_read_them(here: Study) -> None:
+    """MLflow's pages keep the order in which they were logged."""
+    names = list(cell_runs(here, "FINISHED")[0].data.metrics)
+    of_interest = [name for name in names if name not in ("train_loss", "learning_rate", "tokens_per_second")]
+    assert of_interest[:4] == ["source_dev_f1", "source_test_f1", "test_f1/aaa", "test_f1/bbb"]
+    assert names.index("dev_f1/bbb") < names.index("test_f1/aaa/PER") < names.index("test_precision/aaa")
+
+
+def test_tags_of_a_cell_do_not_grow_with_the_languages(here: Study) -> None:
+    run = cell_runs(here, "FINISHED")[0]
+    own = [name for name in run.data.tags if not name.startswith("mlflow.")]
+    assert len(own) < 25 and not [name for name in own if "aaa" in name or "bbb" in name]
+
+
+def test_cells_stand_below_the_study_that_asked_for_them_last(fresh: Study) -> None:
+    given = {"sources": "aaa", "seeds": "0", "epochs": "1"}
+    studies.run_study(configuration(**given), fresh)
+    (first,) = kind_runs(fresh, schema.KIND_STUDY)
+    (cell,) = cell_runs(fresh, "FINISHED")
+    assert cell.data.tags["mlflow.parentRunId"] == first.info.run_id
+    assert "mlflow.parentRunId" not in first.data.tags
+    studies.run_study(configuration(**given | {"seeds": "0,1"}), fresh)
+    second = kind_runs(fresh, schema.KIND_STUDY)[-1].info.run_id
+    cells = cell_runs(fresh, "FINISHED")
+    assert len(cells) == 2 and {one.data.tags["mlflow.parentRunId"] for one in cells} == {second} != {first}
+
+
+def test_a_cell_of_several_processes_stands_below_its_study(fresh: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+
+    def launched(*_: Any) -> Any:
+        told.append((os.environ["MLFLOW_TRACKING_URI"], os.environ[schema.PARENT_VARIABLE]))
+        return local.Results([], {}, [])
+
+    monkeypatch.setattr(local, "run", launched)
+    studies.run_study(configuration(num_processes="2", sources="aaa", seeds="0"), fresh)
+    (study,) = kind_runs(fresh, schema.KIND_STUDY)
+    assert told == [(fresh.uri, study.info.run_id)] and schema.PARENT_VARIABLE not in os.environ
+    monkeypatch.setenv(schema.PARENT_VARIABLE, study.info.run_id)  # as the process that is launched has it
+    given = {**SETTINGS, "start": "tiny=tiny", "source": "aaa", "seed": "0", "epochs": "1"}
+    del given["starts"], given["seeds"]
+    runner.train(build(TrainConfig, given), fresh, Accelerator(cpu=True))
+    (cell,) = cell_runs(fresh, "FINISHED")
+    assert cell.data.tags["mlflow.parentRunId"] == study.info.run_id
 
 
 def test_predictions_are_kept_word_by_word(here: Study, finished: Path) -> None:
@@ -380,8 +445,10 @@ def test_studies_with_a_cell_in_common_do_not_rewrite_each_others_cards(fresh: S
 
 
 def test_passwords_of_the_store_are_not_logged() -> None:
-    params = configuration_params({"tracking_uri": "http://user:secret@host:5000", "epochs": "3"})
-    assert params == {"cfg/tracking_uri": "http://host:5000", "cfg/epochs": "3"}
+    given = {"tracking_uri": "http://user:secret@host:5000", "slurm_setup": "export KEY=secret", "epochs": "3"}
+    assert configuration_params(given) == {"cfg/epochs": "3"}
+    told = json.loads(provenance_file(given)[schema.PROVENANCE])
+    assert told["configuration"] == {"tracking_uri": "http://host:5000", "epochs": "3"}
 
 
 def test_a_run_that_fails_is_marked_and_its_error_kept(fresh: Study) -> None:

@@ -71,8 +71,9 @@ def set_dev_f1(study: Study, seed: int, value: float) -> None:
 def test_a_version_carries_its_lineage_and_its_card(study: Study) -> None:
     (version,) = all_versions(study.client, "ner-aaa")
     (run,) = cell_runs(study, "FINISHED")
-    for name in ("cell_key", "start_fingerprint", "recipe_digest", "train_digest", "corpus_digest/aaa", "start"):
+    for name in ("cell_key", "start_fingerprint", "recipe_digest", "train_digest", "start"):
         assert version.tags[name] == run.data.tags[name]
+    assert version.tags["corpus_digest/aaa"] == schema.unpacked(run.data.tags, schema.CORPUS_DIGESTS)["aaa"]
     assert (version.tags["study"], version.tags["targets"]) == ("first", "aaa,bbb")
     assert len(version.description.encode()) <= model_card.DESCRIPTION_BYTES
     assert "## Known weaknesses" in version.description and "it is the only seed" in version.description.lower()

@@ -1,5 +1,6 @@
 """Adapting a start: a new start whose weights differ, tracked, resumable, never over an old one."""
 
+import dataclasses
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from nertransfer.core.errors import InputError
 from nertransfer.encoders import starts
 from nertransfer.studies import adaptation
 from nertransfer.studies.adaptation import adapt
+from nertransfer.tracking.claims import Owner
 from nertransfer.tracking.store import Study, all_runs
 from nertransfer.training import finetune
 from nertransfer.training.checkpoint import Checkpoint
@@ -165,7 +167,8 @@ def test_an_adaptation_that_was_cut_short_goes_on_in_its_own_run(
         with subprocess.Popen(["true"]) as ended:
             pass
         study.client.update_run(run.info.run_id, status="RUNNING")
-        for name, value in {schema.PID: str(ended.pid), schema.OWNER: "another"}.items():
+        gone = dataclasses.replace(Owner.this_process(), pid=ended.pid, token="another")
+        for name, value in gone.tags.items():
             study.client.set_tag(run.info.run_id, name, value)
     folder = adapt(build(AdaptConfig, SHORT), study)
     (again,) = all_runs(study.client, study.experiment_id)

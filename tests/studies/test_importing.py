@@ -164,9 +164,12 @@ def test_a_run_says_what_it_is_and_where_it_comes_from(sample: Sample, files: Re
             "kind": "cell", "start": start, "source": source, "seed": str(seed), "configuration": f"{start}-{source}",
             "imported": "true", "start_location": location, "start_fingerprint": f"location {location}",
             "train_digest": digests[source][1], "recipe_digest": recipe_digest(Recipe()),
-            "family/wol": "Niger-Congo / Senegambia", "family/hau": "Afro-Asiatic / Chadic",
-        } | {f"corpus_digest/{language}": digest for language, (digest, _) in digests.items()}  # fmt: skip
+        }  # fmt: skip
         assert wanted.items() <= run.data.tags.items(), run.info.run_name
+        families = schema.unpacked(run.data.tags, schema.FAMILIES)
+        assert (families["wol"], families["hau"]) == ("Niger-Congo / Senegambia", "Afro-Asiatic / Chadic")
+        found = schema.unpacked(run.data.tags, schema.CORPUS_DIGESTS)
+        assert found == {language: digest for language, (digest, _) in digests.items()}
         params = {"cfg/start": start, "cfg/source": source, "cfg/seed": str(seed), "cfg/epochs": "50"}
         assert params.items() <= run.data.params.items()
     keys = {run.data.tags["cell_key"] for run in runs.values()}

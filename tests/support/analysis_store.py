@@ -58,8 +58,8 @@ def log_cell(
         schema.KIND: schema.KIND_CELL, schema.START: start, schema.SOURCE: source, schema.SEED: str(seed),
         schema.CELL_KEY: f"key {start} {source} {seed}", schema.START_FINGERPRINT: f"weights of {start}",
         schema.RECIPE_DIGEST: "one recipe",
-    } | {schema.CORPUS_DIGEST + t: f"digest of {t}" for t in targets}  # fmt: skip
-    every |= {schema.FAMILY + t: f for t, f in (FAMILIES if families is None else families).items()}
+    } | {"corpus_digest/" + t: f"digest of {t}" for t in targets}  # fmt: skip
+    every |= {"family/" + t: f for t, f in (FAMILIES if families is None else families).items()}
     every |= tags or {}
     scores = metrics if metrics is not None else values(cell, targets) if status == "FINISHED" else {}
     run = client.create_run(experiment, start_time=1_000_000, run_name=f"{start}-{source}-s{seed}")

@@ -33,7 +33,7 @@ def digests(cell: Cell, targets: Iterable[str] = LANGUAGES, said: str = "") -> d
     """Tags with a digest of the predictions on every target; cells with the same ``said`` predict the same."""
     said = said or " ".join(map(str, cell))
     return {
-        f"{schema.PREDICTIONS_DIGEST}{target}.{split}": f"{said} {target} {split}"
+        f"predictions_digest/{target}.{split}": f"{said} {target} {split}"
         for target in targets
         for split in schema.SCORED_SPLITS
     }

@@ -6,8 +6,8 @@ The warm Python imports it (`warm.PROJECT`).
 from mlflow.utils import requirements_utils
 from transformers import conversion_mapping
 
-from nertransfer.scoring import measurements
+from nertransfer.tracking import provenance
 
 requirements_utils._init_modules_to_packages_map()
 conversion_mapping.get_checkpoint_conversion_mapping("xlm-roberta")
-measurements.environment_text()
+provenance.environment()

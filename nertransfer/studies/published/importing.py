@@ -183,9 +183,10 @@ def _deliver(study: Study, found: Imported, results: Results) -> None:
     cell, corpora = found.files.cell, results.corpora
     languages = {cell.source, *found.files.targets}
     tags = _tags(cell.start, cell.source, cell.seed, found.measured.key, found.start_location, _recipe(cell.epochs))
-    tags |= {schema.CORPUS_DIGEST + name: corpora[name].digest for name in sorted(languages)}
+    tags |= schema.packed(schema.CORPUS_DIGESTS, {name: corpora[name].digest for name in sorted(languages)})
     tags |= {schema.TRAIN_DIGEST: corpora[cell.source].train.digest}
-    tags |= {schema.FAMILY + name: LANGUAGES[name].family for name in sorted(languages) if name in LANGUAGES}
+    families = {name: LANGUAGES[name].family for name in sorted(languages) if name in LANGUAGES}
+    tags |= schema.packed(schema.FAMILIES, families)
     if found.disagreements:
         rows = [tuple(asdict(one).values()) for one in found.disagreements]
         found.measured.files[schema.DISAGREEMENTS_FILE] = _csv(DISAGREEMENT_COLUMNS, rows)
@@ -269,8 +270,7 @@ def _summarise(
         return
     places = {(cell.start, cell.source, cell.seed) for cell in cells}
     places |= {place for place, run in current.items() if run.data.tags.get(schema.IMPORTED)}
-    scored = {tag.removeprefix(schema.CORPUS_DIGEST) for run in runs for tag in run.data.tags
-              if tag.startswith(schema.CORPUS_DIGEST)}  # fmt: skip
+    scored = {name for run in runs for name in schema.unpacked(run.data.tags, schema.CORPUS_DIGESTS)}
     outcome.disagreements = [one for run in runs if run.data.metrics.get(DISAGREEMENTS) for one in _of_run(study, run)]
     tables = {
         schema.UNFIT_FILE: _csv(("path", "reason"), [(one.path, one.reason) for one in outcome.unfit]),

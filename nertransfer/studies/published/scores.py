@@ -132,7 +132,7 @@ def measure(files: Files, gold: Gold, key: str) -> Imported:
     for target, split, there in reported:
         found.measured.points += _reported_points(target, split, there)
     found.measured.points += [
-        Point(f"source_{split}_f1", value, milliseconds())
+        Point(schema.source_f1(split), value, milliseconds())
         for split, value in (("dev", dev.f1), ("test", _own_test(scored, source)))
         if value is not None
     ]

@@ -172,7 +172,7 @@ def test_many_groups_are_in_the_table_and_a_few_in_the_text() -> None:
 
 def test_equal_predictions_on_some_targets_are_another_finding() -> None:
     first, second = ("base", "nya", 0), ("aaa", "zed", 2)
-    shared = {f"{schema.PREDICTIONS_DIGEST}{name}.test": "nothing found" for name in ("nya", "zed")}
+    shared = {f"predictions_digest/{name}.test": "nothing found" for name in ("nya", "zed")}
     runs = {cell: cell_run(cell, tags={key: f"{key} {shared[key]}" for key in shared}) for cell in (first, second)}
     found = one(audited(with_runs(runs)))
     assert (found.severity, found.kind) == (Severity.CARE, "identical_on_some_targets")
@@ -182,7 +182,7 @@ def test_equal_predictions_on_some_targets_are_another_finding() -> None:
 
 
 def test_the_same_digest_on_different_targets_or_splits_is_no_coincidence_of_cells() -> None:
-    keys = [f"{schema.PREDICTIONS_DIGEST}{name}" for name in ("nya.dev", "nya.test", "zed.test")]
+    keys = [f"predictions_digest/{name}" for name in ("nya.dev", "nya.test", "zed.test")]
     cells = (("base", "nya", 0), ("base", "nya", 1), ("aaa", "nya", 0))
     runs = {cell: cell_run(cell, tags={key: "all outside"}) for cell, key in zip(cells, keys, strict=True)}
     assert audited(with_runs(runs)) == []
@@ -194,7 +194,7 @@ def test_the_same_digest_on_different_targets_or_splits_is_no_coincidence_of_cel
 def test_a_third_cell_that_agrees_with_twins_on_one_target_is_told_beside_them() -> None:
     twins, third = (("base", "nya", 0), ("aaa", "nya", 0)), ("aaa", "zed", 1)
     copied = digests(twins[0])
-    key = f"{schema.PREDICTIONS_DIGEST}zed.test"
+    key = "predictions_digest/zed.test"
     runs = {cell: cell_run(cell, tags=copied) for cell in twins} | {third: cell_run(third, tags={key: copied[key]})}
     whole, partial = audited(with_runs(runs))
     assert (whole.kind, partial.kind) == ("identical_predictions", "identical_on_some_targets")
@@ -586,12 +586,12 @@ def faulty_runs() -> list[Run]:
     twins = ("base", "aaa", 0), ("aaa", "aaa", 0)
     runs |= {cell: cell_run(cell, tags=digests(twins[0])) for cell in twins}
     for cell in (("base", "zed", 1), ("base", "zed", 2)):
-        runs[cell] = cell_run(cell, tags={f"{schema.PREDICTIONS_DIGEST}nya.test": "nothing"})
+        runs[cell] = cell_run(cell, tags={"predictions_digest/nya.test": "nothing"})
     bad = ("base", "nya", 2)
     runs[bad] = cell_run(bad, valid(bad) | {"test_invalid_tag_rate/zed": 0.01, "test_strict_f1/zed": 0.01})
     runs["aaa", "nya", 1] = cell_run(("aaa", "nya", 1), {}, {}, "FAILED")
-    runs["aaa", "nya", 2] = cell_run(("aaa", "nya", 2), tags={schema.CORPUS_DIGEST + "zed": "changed"})
-    runs["aaa", "nya", 0] = cell_run(("aaa", "nya", 0), tags={schema.CORPUS_DIGEST + "zed": "as it was"})
+    runs["aaa", "nya", 2] = cell_run(("aaa", "nya", 2), tags={"corpus_digest/" + "zed": "changed"})
+    runs["aaa", "nya", 0] = cell_run(("aaa", "nya", 0), tags={"corpus_digest/" + "zed": "as it was"})
     return [plan_run(), older, *runs.values()]
 
 

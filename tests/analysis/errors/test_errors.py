@@ -490,8 +490,8 @@ def test_the_report_shows_errors_and_escapes_words(tmp_path: Path) -> None:
     for start in ("base", "aaa"):
         for source in languages:
             for seed in (0, 1):
-                tags = {schema.CORPUS_DIGEST + t: corpora[t].digest for t in languages}
-                tags |= {f"{schema.PREDICTIONS_DIGEST}{t}.test": f"{start}{source}{seed}{t}" for t in languages}
+                tags = {"corpus_digest/" + t: corpora[t].digest for t in languages}
+                tags |= {f"predictions_digest/{t}.test": f"{start}{source}{seed}{t}" for t in languages}
                 run = made.log_cell(opened, experiment, (start, source, seed), languages, tags=tags)
                 for target in languages:  # as a run of before there was a file of entities
                     text = (
