@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import postgres
 import pytest
 from disturbed import (
     SOURCES,
@@ -23,6 +24,7 @@ from disturbed import (
     workers_of,
 )
 from faulty_proxy import FAULTS, FaultyProxy
+from postgres import Postgres
 
 from nertransfer.core import schema
 from nertransfer.tracking.runs import cell_runs
@@ -99,8 +101,22 @@ def test_two_parents_on_one_store_run_every_cell_once(undisturbed: Path, folder:
 
 
 @pytest.fixture
-def server(folder: Path, python: str) -> Iterator[Server]:
-    made = Server(folder, python)
+def database() -> Iterator[Postgres | None]:
+    """PostgreSQL; nothing where it is not installed, but in CI that is an error."""
+    folder = postgres.programs()
+    if folder is None:
+        assert os.environ.get("CI") != "true", "PostgreSQL is not installed: Debian's package postgresql"
+        yield None
+        return
+    made = Postgres(folder)
+    made.start()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def server(folder: Path, python: str, database: Postgres | None) -> Iterator[Server]:
+    made = Server(folder, python, database.uri if database else "")
     made.start()
     yield made
     made.stop()
@@ -111,16 +127,18 @@ CREATES = ("experiments/create", "runs/create", "logged-models", "registered-mod
 
 
 def test_a_server_that_goes_away_behind_a_proxy_that_loses_answers_costs_waiting_only(
-    undisturbed: Path, folder: Path, python: str, server: Server
+    undisturbed: Path, folder: Path, python: str, server: Server, database: Postgres | None
 ) -> None:
     with FaultyProxy(server.uri) as proxy:
-        study_through(proxy, undisturbed, folder, python, server)
+        study_through(proxy, undisturbed, folder, python, server, database)
     for create in CREATES:
         assert {fault for fault, kind in proxy.done if f"/{create}" in kind} >= {"lose", "double"}, create
     assert {fault for fault, _ in proxy.done} == set(FAULTS)
 
 
-def study_through(proxy: FaultyProxy, undisturbed: Path, folder: Path, python: str, server: Server) -> None:
+def study_through(
+    proxy: FaultyProxy, undisturbed: Path, folder: Path, python: str, server: Server, database: Postgres | None
+) -> None:
     running = begin(folder, python, proxy.address)
     wait_until(lambda: " tiny-" in (folder / "said.txt").read_text())  # the first cell has ended
     server.stop()
@@ -131,6 +149,9 @@ def study_through(proxy: FaultyProxy, undisturbed: Path, folder: Path, python: s
     wait_until(lambda: "the tracking server does not answer; waiting" in logs())
     with pytest.raises(subprocess.TimeoutExpired):  # the study waits
         running.wait(5)
+    if database:
+        database.stop()
+        database.start()
     server.start()
     finish(running, folder)
     assert "answers again" in logs()

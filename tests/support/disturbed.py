@@ -127,11 +127,12 @@ def wait_until(condition: Callable[[], object], timeout: float = 120) -> None:
 class Server:
     """An MLflow server with a database and proxied artifacts, which can be stopped and started again."""
 
-    def __init__(self, folder: Path, python: str) -> None:
+    def __init__(self, folder: Path, python: str, database: str = "") -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.folder, self.python, self.uri = folder, python, f"http://127.0.0.1:{self.port}"
+        self.database = database or f"sqlite:///{folder}/server.db"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -144,7 +145,7 @@ class Server:
             "--workers",
             "1",
             "--backend-store-uri",
-            f"sqlite:///{self.folder}/server.db",
+            self.database,
             "--artifacts-destination",
             str(self.folder / "mlartifacts"),
         ]
