@@ -88,9 +88,9 @@ def disk(folder: Path) -> Iterator[bool]:
 
 
 def fill(folder: Path) -> Path:
-    """A file that takes all that is left."""
+    """A file that takes all that is left; none where the study has taken it already."""
     path = folder / "filler"
-    with path.open("wb") as file, suppress(OSError):
+    with suppress(OSError), path.open("wb") as file:
         while True:
             file.write(bytes(1 << 16))
             file.flush()
@@ -128,7 +128,7 @@ class Study:
             case "fill the disk":
                 filler = fill(self.folder)
                 time.sleep(chance.uniform(0, 6))
-                filler.unlink()
+                filler.unlink(missing_ok=True)
         self.done.done[kind] += 1
 
     def finish(self) -> None:

@@ -93,11 +93,13 @@ def cell_row(run: Run, used: bool) -> tuple:
     info, tags, metrics = run.info, run.data.tags, run.data.metrics
     seconds = (info.end_time - info.start_time) / 1000 if info.end_time else float("nan")
     ended = utc(info.end_time) if info.end_time else ""
+    energy = metrics.get(schema.ENERGY, float("nan"))
     return (
         tags[schema.START], tags[schema.SOURCE], int(tags[schema.SEED]), info.status, used, info.run_id,
         info.run_name or "", tags.get(schema.CELL_KEY, ""), tags.get(schema.START_FINGERPRINT, ""),
         tags.get(schema.RECIPE_DIGEST, ""), ended, seconds, metrics.get("train_seconds", float("nan")),
-        metrics.get("score_seconds", float("nan")),
+        metrics.get("score_seconds", float("nan")), energy,
+        schema.f1_per_kwh(metrics.get(schema.source_f1("test"), float("nan")), energy),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ OVERALL_COLUMNS = [*CELL, "target", "split", *OVERALL_MEASURES]
 CELL_COLUMNS = [
     *CELL, "status", "used", "run_id", "run_name", "cell_key", "start_fingerprint", "recipe_digest",
     "ended", "seconds", "train_seconds", "score_seconds",
+    schema.ENERGY, "source_f1_per_kwh",
 ]  # fmt: skip
 FEW_SHOT = [schema.FEW_SHOT_LANGUAGE, schema.FEW_SHOT_SENTENCES, schema.FEW_SHOT_MODE]
 """Columns that tell cells with a few sentences of a target apart."""

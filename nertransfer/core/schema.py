@@ -6,6 +6,7 @@ agree on these names and on nothing else.
 
 import itertools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -138,6 +139,16 @@ CONFIG = "cfg/"
 
 SPEED = "tokens_per_second"
 """Metric: real sub-tokens a second of fine-tuning, one value an epoch; the step is the epoch."""
+
+ENERGY = "energy_joules"
+"""Metric: of fine-tuning and scoring, where the machine counts it (`nertransfer.training.energy`)."""
+JOULES_PER_KILOWATT_HOUR = 3.6e6
+
+
+def f1_per_kwh(f1: float, joules: float) -> float:
+    """Points of F1, which is given as a fraction, for a kilowatt-hour; NaN where that is unknown."""
+    return 100 * f1 / (joules / JOULES_PER_KILOWATT_HOUR) if joules > 0 else math.nan
+
 
 # --- metrics -------------------------------------------------------------------------------
 SPLITS = ("train", "dev", "test")

@@ -215,7 +215,8 @@ def _resources(run: Run, rivals: Sequence[Run]) -> Resources:
     train, score, memory, processes, threads = (run.data.metrics.get(name, math.nan) for name in names)
     seconds = [one.data.metrics.get(name, math.nan) for one in rivals for name in names[:2]]
     device = run.data.tags.get(schema.DEVICE, "")
-    return Resources(train, score, memory, processes, threads, device, sum(seconds))
+    energy = run.data.metrics.get(schema.ENERGY, math.nan)
+    return Resources(train, score, memory, processes, threads, device, sum(seconds), energy)
 
 
 def predictions(study: Study, run: Run, source: str) -> Sequence[Tagged]:

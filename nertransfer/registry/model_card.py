@@ -14,6 +14,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from nertransfer.core.grid import FewShot, languages_of
 from nertransfer.core.markdown import escape, plain, table
+from nertransfer.core.schema import JOULES_PER_KILOWATT_HOUR, f1_per_kwh
 from nertransfer.core.text import count, duration
 from nertransfer.registry import snippets
 from nertransfer.scoring.subsets import LONG_WORDS, Subset
@@ -83,6 +84,7 @@ class Resources:
     threads: float
     device: str
     all_seeds_seconds: float
+    energy_joules: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -335,7 +337,11 @@ def _resources(card: Card) -> str:
         parts.append(f"{used.processes:.0f} process{'es' * (used.processes != 1)} x {used.threads:.0f} threads")
     parts.append(f"on {escape(used.device)}" if used.device else "the device was not tracked")
     total = "" if math.isnan(used.all_seeds_seconds) else f" All seeds together: {duration(used.all_seeds_seconds)}."
-    return f"{', '.join(parts)}.{total} Energy was not measured."
+    if math.isnan(used.energy_joules):
+        return f"{', '.join(parts)}.{total} Energy was not measured."
+    hours = used.energy_joules / JOULES_PER_KILOWATT_HOUR
+    gain = f1_per_kwh(card.own.f1, used.energy_joules)
+    return f"{', '.join(parts)}.{total} Energy: {hours:.2g} kWh, {gain:,.0f} points of F1 per kWh."
 
 
 def _citing(card: Card) -> str:

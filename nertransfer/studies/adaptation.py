@@ -31,6 +31,7 @@ from nertransfer.tracking import store_files
 from nertransfer.tracking.claims import Owner
 from nertransfer.tracking.runs import configuration_params, deliver, known_epochs, log, open_run, provenance_file
 from nertransfer.tracking.store import Run, Study, kind_runs
+from nertransfer.tracking.system_metrics import sampled
 from nertransfer.training import planted_starts
 from nertransfer.training.accelerator import make_accelerator
 from nertransfer.training.checkpoint import Checkpoint
@@ -91,7 +92,8 @@ def adapt(config: AdaptConfig, study: Study) -> Path:
             began = time.perf_counter()
             training = Training(encoded, recipe, config.seed, make_batch=batches)
             machine = Machine(RunOptions(**asdict(config.run)), accelerator)
-            trained, history = fit(model, training, machine, checkpoint, title=f"adapting to {config.language}")
+            with sampled(study, run_id, goes_on=cut is not None):
+                trained, history = fit(model, training, machine, checkpoint, title=f"adapting to {config.language}")
             # the new start is at its place once all is tracked: until then a rerun goes on
             made = checkpoint.folder / "start"
             starts.save(accelerator.unwrap_model(trained), tokenizer, made)

@@ -60,6 +60,7 @@ from nertransfer.tracking.runs import (
     runs_of,
 )
 from nertransfer.tracking.store import Run, Study
+from nertransfer.tracking.system_metrics import sampled
 from nertransfer.training import cell as cells
 from nertransfer.training import run_cell as cell_run
 from nertransfer.training.cell import Cell
@@ -213,7 +214,8 @@ class Runner:
             if found is None:
                 try:
                     self._curves = curves
-                    result = self._measure(cell, data, curves, for_weights)
+                    with sampled(study, run_id, goes_on=again is not None):
+                        result = self._measure(cell, data, curves, for_weights)
                 except FloatingPointError:
                     cells.checkpoint(self._work_dir, cell.key).clear()  # it may hold what the loss came from
                     raise

@@ -1,6 +1,7 @@
 """One cell: from a start and a corpus to weights, predictions, scores, and what was measured."""
 
 import itertools
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,13 +27,15 @@ from nertransfer.scoring.measurements import Measurements, Point, milliseconds, 
 from nertransfer.scoring.reference import score
 from nertransfer.scoring.scores import Scored
 from nertransfer.training.cell import Cell, checkpoint, weights_folder
+from nertransfer.training.energy import Meter
 from nertransfer.training.finetune import Callbacks, History, Machine, Training, fit, learning_rate
 from nertransfer.training.sampling import training_split
 
 
 @dataclass
 class Resources:
-    """Wall seconds of the phases; ``peak_memory`` in bytes, of the GPU where there is one, else of the process."""
+    """Wall seconds of the phases; ``peak_memory`` in bytes, of the GPU where there is one, else of the process;
+    ``energy`` of both phases in joules, NaN where it was not measured as a whole."""
 
     train_seconds: float = 0.0
     score_seconds: float = 0.0
@@ -40,6 +43,7 @@ class Resources:
     device: str = ""
     processes: int = 1
     threads: int = 1
+    energy: float = math.nan
 
 
 @dataclass
@@ -169,7 +173,9 @@ def run_cell(
     train = encoder.with_labels(split, labels, keep=split is data.corpus.train)
     training = Training(train, cell.recipe, cell.seed, read=(train, encoder(dev)))
     callbacks = Callbacks(dev_f1, hooks.on_epoch)
+    meter, began = _meter(accelerator), time.perf_counter()
     trained, history = fit(model, training, machine, checkpoint(work_dir, cell.key), callbacks, cell.name)
+    is_whole = sum(history.seconds) <= time.perf_counter() - began  # else an earlier process has begun it
     began = time.perf_counter()
     title = f"{cell.name} scoring"
     scored = score_splits(trained, encoder, labels, data.splits, accelerator, run.evaluation_tokens, title)
@@ -180,6 +186,7 @@ def run_cell(
         device=_device_name(accelerator),
         processes=accelerator.num_processes,
         threads=torch.get_num_threads(),
+        energy=meter.joules() if is_whole else math.nan,
     )
     weights = weights_folder(work_dir, cell.key)
     if accelerator.is_main_process and hooks.wants_weights(scored):
@@ -188,6 +195,12 @@ def run_cell(
         starts.save(tagger, encoder.tokenizer, weights)
     accelerator.free_memory()
     return CellResult(cell, labels, history, scored, resources, weights)
+
+
+def _meter(accelerator: Accelerator) -> Meter:
+    """Of all processes of the cell: those on one machine, a GPU each."""
+    number = accelerator.num_processes
+    return Meter(range(number) if accelerator.device.type == "cuda" else (), number)
 
 
 def _peak_memory(accelerator: Accelerator) -> int:
@@ -256,6 +269,8 @@ def resource_points(resources: Resources) -> list[Point]:
         "processes": resources.processes,
         "threads": resources.threads,
     }
+    if not math.isnan(resources.energy):
+        values[schema.ENERGY] = resources.energy
     now = milliseconds()
     return [Point(name, float(value), now) for name, value in values.items()]
 

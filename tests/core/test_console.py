@@ -21,7 +21,7 @@ SETTINGS = ["--data", "data", "--device", "cpu", "--max_length", "32", "--epochs
 BAR = re.compile(r"\d+%\||\[\d\d:\d\d|^worker \d+:|^: ")
 OURS = re.compile(
     r"\d+ cells?: |\[\d+/\d+\] |ner-|\d+ cells? run, |report: |where the time went: |[a-z ]+ \d+\.\d s +\d|"
-    r"importing, reading, |in MLflow |means over seeds|champions compared|every cell|tiny-"
+    r"importing, reading, |in MLflow |means over seeds|champions compared|every cell|charts|tiny-"
 )
 """How our lines begin."""
 

@@ -192,6 +192,15 @@ def test_metrics_come_in_the_order_in_which_people_read_them(here: Study) -> Non
     assert names.index("dev_f1/bbb") < names.index("test_f1/aaa/PER") < names.index("test_precision/aaa")
 
 
+def test_mlflow_samples_the_machine_where_it_is_told_to(fresh: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true")
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    studies.run_study(configuration(sources="aaa", seeds="0"), fresh)
+    (cell,) = cell_runs(fresh, "FINISHED")
+    sampled = {name for name in cell.data.metrics if name.startswith("system/")}
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= sampled
+
+
 def test_tags_of_a_cell_do_not_grow_with_the_languages(here: Study) -> None:
     run = cell_runs(here, "FINISHED")[0]
     own = [name for name in run.data.tags if not name.startswith("mlflow.")]
