@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from nertransfer.commands.listening import listener  # noqa: E402
+from nertransfer.core import schema  # noqa: E402
 from nertransfer.tracking import ui_links  # noqa: E402
 from nertransfer.tracking.store import (  # noqa: E402
     client,
@@ -30,6 +31,7 @@ from nertransfer.tracking.store import (  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 STUDY = "planted"
+MODEL = schema.model_name("qka")
 NUMBERS = f"{STUDY}.csv"
 QUIET = """localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
 localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");"""
@@ -51,6 +53,11 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1400, "height": 800})
         page.add_init_script(QUIET)
         taken(page, given.images, "mlflow-means", means, "Group:")
+        charts = ui_links.runs_page(server, study.experiment_id, ui_links.CHARTS)
+        taken(page, given.images, "mlflow-charts", charts, "Test F1 by target")
+        best = study.client.get_model_version_by_alias(MODEL, schema.CHAMPION).run_id
+        taken(page, given.images, "mlflow-run", ui_links.run_page(server, study.experiment_id, best), "source_test_f1")
+        taken(page, given.images, "mlflow-model", ui_links.model_page(server, MODEL), schema.CHAMPION)
         taken(page, given.images, "report", f"{report}/index.html#matrices", "Transfer matrices")
         first = min((given.report / "errors").glob("*.html")).name
         taken(page, given.images, "errors", f"{report}/errors/{first}#browser", "Every wrong entity")
@@ -86,7 +93,7 @@ def taken(page: Page, images: Path, name: str, address: str, text: str) -> None:
     page.goto("about:blank")
     page.goto(address)
     page.get_by_text(text).last.wait_for(timeout=60_000)
-    page.wait_for_timeout(1500)  # figures are drawn after their text
+    page.wait_for_timeout(5000)  # figures are drawn after their text
     page.screenshot(path=images / f"{name}.png")
     print(images / f"{name}.png")
 

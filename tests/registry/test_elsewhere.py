@@ -9,7 +9,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -126,7 +125,7 @@ def test_the_receiver_believes_what_is_signed_and_new(capsys: pytest.CaptureFixt
 
 
 @pytest.fixture
-def server(study: Study, made: Path) -> Iterator[str]:
+def server(study: Study, made: Path, python: str) -> Iterator[str]:
     """MLflow's server on the store; webhooks may lead to this machine."""
     with socket.socket() as probe:
         probe.bind(ANY_PORT)
@@ -135,7 +134,7 @@ def server(study: Study, made: Path) -> Iterator[str]:
         "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http", "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }  # fmt: skip
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", study.uri, "--port", str(port),
+    command = [python, "-m", "mlflow", "server", "--backend-store-uri", study.uri, "--port", str(port),
                "--workers", "1"]  # fmt: skip
     with (made / "server.log").open("wb") as log, subprocess.Popen(
         command, env=environment, stdout=log, stderr=log, process_group=0
