@@ -12,7 +12,6 @@ from analysis.embeddings.arrangements import Arrangement, Place
 from analysis.reading.vectors import Embedded, sentence_draws, some_rows
 from analysis.statistics import comparison, permutation
 from analysis.transfer import matrices
-from analysis.transfer.association import PERMUTATIONS
 from analysis.transfer.matrices import Cube
 
 RESAMPLES = 200
@@ -34,7 +33,19 @@ RELATION_COLUMNS = ["start", "stage", "relation", "accuracy", "low", "high", "di
 SILHOUETTE_COLUMNS = ["model", "language", "by", "silhouette", "low", "high", "words"]
 SEED_COLUMNS = ["configuration", "language", "compared", "within", "distance", "low", "high", "pairs", "seeds"]
 CKA_COLUMNS = ["model", "layers", "other_model", "other_layers", "cka", "low", "high", "words"]
-ASSOCIATION_COLUMNS = ["start", "stage", "measure", "method", "r", "p", "p_holm", "naive_p", "dyads", "languages"]
+ASSOCIATION_COLUMNS = [
+    "start",
+    "stage",
+    "measure",
+    "method",
+    "r",
+    "p",
+    "p_error",
+    "p_holm",
+    "naive_p",
+    "dyads",
+    "languages",
+]
 
 
 @dataclass(frozen=True)
@@ -263,11 +274,11 @@ def _associations(alignment: pd.DataFrame, cubes: Mapping[str, Cube]) -> pd.Data
             x, f1 = (m.loc[common, common].to_numpy(float) for m in (matrix, mean))
             for method, kind in (("Pearson", "pearson"), ("Spearman", "spearman")):
                 rng = np.random.default_rng(0)
-                tested = permutation.mantel(x, f1, PERMUTATIONS, rng, kind) if common else None  # type: ignore[arg-type]
+                tested = permutation.mantel(f1, x, permutation.ALL_OF_NINE, rng, kind) if common else None  # type: ignore[arg-type]
                 if tested is None or np.isnan(tested.r):
                     continue
                 naive = permutation.naive_association(x, f1, kind)  # type: ignore[arg-type]
-                found = (tested.r, tested.p, np.nan, naive.p, tested.n, len(common))
+                found = (tested.r, tested.p, tested.error, np.nan, naive.p, tested.n, len(common))
                 rows.append((start, stage, measure, method, *found))
     table = pd.DataFrame(rows, columns=ASSOCIATION_COLUMNS)
     return table.assign(p_holm=comparison.holm_by(table, "method"))

@@ -6,13 +6,21 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics import comparison, permutation
+from analysis.statistics.means import Method
 from analysis.transfer import overlap
 from nertransfer.core.schema import ALL
 
-PERMUTATIONS = 2000
 PUBLISHED = "tokens of the target in all splits of the source (as published)"
-COLUMNS = ["matrix", "measure", "method", "r", "p", "p_holm", "naive_p", "dyads", "languages"]
+COLUMNS = ["matrix", "measure", "method", "r", "p", "p_error", "p_holm", "naive_p", "dyads", "languages"]
 POINT_COLUMNS = ["matrix", "source", "target", "overlap", "f1"]
+
+
+WITHIN = "Pearson, within source and target"
+"""Of what the source and the target as a whole do not explain: it alone says something about which source to take."""
+_SIZE = "Spearman, given the source's size"
+_METHODS: Mapping[str, Method] = {
+    "Pearson": "pearson", "Spearman": "spearman", _SIZE: "spearman", WITHIN: "pearson",
+}  # fmt: skip
 
 
 def measures(published: pd.DataFrame, overlaps: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -32,26 +40,35 @@ def associations(
 
     ``means`` by matrix: rows source, columns target, percent; the languages that are both count. ``sizes``: entity
     tokens in the train split of each source, which the partial correlation takes as given. p permutes languages
-    (Mantel); ``p_holm`` is over all matrices and measures of a method; ``naive_p`` takes dyads for independent, as
-    published.
+    (Mantel), in all ways up to nine of them; ``p_error`` is its standard error, 0 then. ``p_holm`` is over all matrices
+    and measures of a method; ``naive_p`` takes dyads for independent, as published.
     """
-    rows = []
-    for name, mean in means.items():
-        languages = [x for x in mean.index if x in mean.columns and all(x in m.index for m in overlaps.values())]
-        f1 = mean.loc[languages, languages].to_numpy(float)
+    common = {
+        name: [x for x in mean.index if x in mean.columns and all(x in m.index for m in overlaps.values())]
+        for name, mean in means.items()
+    }
+    found: dict[tuple[str, str, str], tuple] = {}
+    for languages in dict.fromkeys(map(tuple, common.values())):  # matrices of the same ones are tested together
+        names = [name for name in means if tuple(common[name]) == languages]
+        f1 = [means[name].loc[[*languages], [*languages]].to_numpy(float) for name in names]
         size = np.repeat(sizes.reindex(languages).to_numpy(float)[:, None], len(languages), axis=1)
         for measure, matrix in overlaps.items():
-            shared = matrix.loc[languages, languages].to_numpy(float)
-            for method, kind, given in (
-                ("Pearson", "pearson", None),
-                ("Spearman", "spearman", None),
-                ("Spearman, given the source's size", "spearman", size),
-            ):
+            shared = matrix.loc[[*languages], [*languages]].to_numpy(float)
+            for method, kind in _METHODS.items():
                 rng = np.random.default_rng(0)
-                tested = permutation.mantel(shared, f1, PERMUTATIONS, rng, kind, given)  # type: ignore[arg-type]
-                naive = permutation.naive_association(shared, f1, kind) if given is None else None  # type: ignore[arg-type]
-                found = (tested.r, tested.p, np.nan, naive.p if naive else np.nan, tested.n, len(languages))
-                rows.append((name, measure, method, *found))
+                x, ys = shared, f1
+                if method == WITHIN:
+                    x, *ys = map(permutation.without_effects, [shared, *f1])
+                given = size if method == _SIZE else None
+                tested = permutation.mantel_each(x, ys, permutation.ALL_OF_NINE, rng, kind, given)
+                for name, one, values in zip(names, tested, f1, strict=True):
+                    is_plain = method in ("Pearson", "Spearman")
+                    naive = permutation.naive_association(shared, values, kind).p if is_plain else np.nan
+                    found[name, measure, method] = one.r, one.p, one.error, np.nan, naive, one.n, len(languages)
+    rows = [
+        (name, measure, method, *found[name, measure, method])
+        for name in means for measure in overlaps for method in _METHODS
+    ]  # fmt: skip
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.assign(p_holm=comparison.holm_by(table, "method"))
 

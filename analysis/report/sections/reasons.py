@@ -49,8 +49,9 @@ def overlap(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
         "Why: shared entities",
         [
             "How much of a target's test entities the source's train split has, and whether F1 goes with it. Pairs of "
-            "languages are not as many independent points, so p is by permuting languages. The counts as the "
-            "published study made them, over all splits, are in overlap/.",
+            "languages are not as many independent points, so p is by permuting languages, in all ways up to nine of "
+            "them. The summary speaks of token occurrences, train to test; the others are exploratory. The counts as "
+            "the published study made them, over all splits, are in overlap/.",
             *computed.left_out,
         ],
         [

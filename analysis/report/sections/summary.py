@@ -9,7 +9,7 @@ from analysis.report.html.page_data import Tile
 from analysis.report.study_analysis import Computed
 from analysis.statistics import tables
 from analysis.statistics.tables import listing, number, p_text
-from analysis.transfer import inference, matrices
+from analysis.transfer import association, inference, matrices
 from analysis.transfer.matrices import Average
 from analysis.transfer.pretraining import SIGNIFICANT
 from nertransfer.core.grid import BASE, OWN, is_zero_shot
@@ -189,13 +189,20 @@ def _why(computed: Computed) -> str:
     row = chosen.loc["Spearman"]
     if row["r"] != row["r"]:
         return ""
-    sure = row["p_holm"] < SIGNIFICANT
+    sure = row["p"] < SIGNIFICANT
     goes = ("goes with" if row["r"] > 0 else "is lower with") if sure else "goes with"
+    within = chosen.loc[association.WITHIN]
+    apart = ""
+    if within["r"] == within["r"]:
+        apart = (
+            f" Once the effects of source and of target are taken out, r = {number(within['r'], 2)} "
+            f"({p_text(within['p'])}): only that says something about which source to take."
+        )
     return (
         f"Why: {'' if sure else 'no sign that '}zero-shot F1 from {first} {goes} the share of the target's entity "
-        f"tokens that the source's train split has, Spearman r = {number(row['r'], 2)} ({p_text(row['p_holm'])} by "
-        f"permuting languages, corrected by Holm; {p_text(row['naive_p'])} if the {int(row['dyads'])} pairs were "
-        "independent, which they are not)."
+        f"tokens that the source's train split has, Spearman r = {number(row['r'], 2)} ({p_text(row['p'])} by "
+        f"permuting languages; {p_text(row['naive_p'])} if the {int(row['dyads'])} pairs were independent, which they "
+        f"are not).{apart} Other measures of overlap are exploratory."
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from analysis.report.sections import choice, scores, summary
 from analysis.report.study_analysis import ONE_SEED, UNKNOWN, Computed
 from analysis.statistics import mixed_model
-from analysis.transfer import beyond_one_source
+from analysis.transfer import association, beyond_one_source
 from analysis.transfer.inference import RANK_COLUMNS
 from analysis.transfer.matrices import Cube
 
@@ -198,18 +198,27 @@ def test_only_what_was_tested_is_counted(
 # --- why ------------------------------------------------------------------------------------------------------
 
 
-def test_why_tells_the_corrected_p() -> None:
-    row = {"matrix": "base", "measure": "share", "method": "Spearman", "r": 0.5, "p": 0.01, "p_holm": 0.04}
-    row |= {"naive_p": 0.0001, "dyads": 90}
+def why(within: float = 0.3, **values: float) -> str:
+    """The sentence, for a correlation of the measure that is named beforehand, and one within sources and targets."""
+    row = {"matrix": "base", "measure": "share", "method": "Spearman", "r": 0.5, "p": 0.01, "p_holm": 0.9}
+    row |= {"naive_p": 0.0001, "dyads": 90} | values
+    rows = [row, row | {"method": association.WITHIN, "r": within, "p": 0.02}]
     points = pd.DataFrame({"matrix": ["base"]})
-    overlap = SimpleNamespace(points=points, measure="share", associations=pd.DataFrame([row]))
-    told = summary._why(computed(overlap=overlap))
+    return summary._why(
+        computed(overlap=SimpleNamespace(points=points, measure="share", associations=pd.DataFrame(rows)))
+    )
+
+
+def test_why_rests_on_one_measure_and_says_what_remains_within_targets() -> None:
+    told = why()
     assert told.startswith("Why: zero-shot F1 from base goes with the share")
-    assert "(p = 0.04 by permuting languages, corrected by Holm; p < 0.001 if the 90 pairs" in told
+    assert "(p = 0.01 by permuting languages; p < 0.001 if the 90 pairs" in told
+    assert "taken out, r = 0.30 (p = 0.02): only that" in told and told.endswith("are exploratory.")
+    assert "taken out" not in why(within=math.nan)
 
 
 @pytest.mark.parametrize(
-    ("r", "p_holm", "told"),
+    ("r", "p", "told"),
     [
         (0.5, 0.049, "Why: zero-shot F1 from base goes with the share"),
         (-0.5, 0.01, "Why: zero-shot F1 from base is lower with the share"),
@@ -218,10 +227,5 @@ def test_why_tells_the_corrected_p() -> None:
         (0.5, math.nan, "Why: no sign that zero-shot F1 from base goes with the share"),
     ],
 )
-def test_why_claims_no_more_than_the_corrected_p_allows(r: float, p_holm: float, told: str) -> None:
-    row = {"matrix": "base", "measure": "share", "method": "Spearman", "r": r, "p": 0.01, "p_holm": p_holm}
-    row |= {"naive_p": 0.0001, "dyads": 90}
-    overlap = SimpleNamespace(
-        points=pd.DataFrame({"matrix": ["base"]}), measure="share", associations=pd.DataFrame([row])
-    )
-    assert summary._why(computed(overlap=overlap)).startswith(told)
+def test_why_claims_no_more_than_p_allows(r: float, p: float, told: str) -> None:
+    assert why(r=r, p=p).startswith(told)

@@ -1,6 +1,7 @@
 """Correlations of overlap and transfer on matrices made by hand, against numpy and scipy."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,15 @@ from scipy import stats
 
 from analysis.statistics import comparison
 from analysis.transfer import association, overlap
+from nertransfer.core.options import DataOptions
 from nertransfer.core.schema import ALL, SPLITS
+from nertransfer.corpora import corpus
 from nertransfer.corpora.conll import Sentence
 from nertransfer.corpora.corpus import Corpus, Split
 
 LANGUAGES = ["hau", "ibo", "swa", "wol", "yor"]
 SHARE = "token occurrences, train to test, share"
-METHODS = ["Pearson", "Spearman", "Spearman, given the source's size"]
+METHODS = ["Pearson", "Spearman", "Spearman, given the source's size", association.WITHIN]
 
 
 def matrix(values: np.ndarray, names: list[str] = LANGUAGES) -> pd.DataFrame:
@@ -80,10 +83,10 @@ def test_the_diagonal_counts_for_nothing() -> None:
 def test_transfer_that_follows_overlap_exactly_has_a_correlation_of_one() -> None:
     _, shared, sizes = random_matrices(2)
     found = by_method(association.associations({"base": 10 + 80 * shared}, {"share": shared}, sizes))
-    assert found["r"].tolist() == pytest.approx([1, 1, 1])
+    assert found["r"].tolist() == pytest.approx([1] * 4)
     assert found.loc["Pearson", "p"] == pytest.approx(1 / 120)  # of 5 languages' orders only the one there is
     turned = by_method(association.associations({"base": 90 - 80 * shared}, {"share": shared}, sizes))
-    assert turned["r"].tolist() == pytest.approx([-1, -1, -1])
+    assert turned["r"].tolist() == pytest.approx([-1] * 4)
 
 
 def test_transfer_that_only_follows_the_size_of_the_source_is_explained_by_it() -> None:
@@ -96,6 +99,30 @@ def test_transfer_that_only_follows_the_size_of_the_source_is_explained_by_it() 
     assert mean["Spearman"] > 0.9 and abs(mean[METHODS[2]]) < 0.15
 
 
+def test_what_source_and_target_explain_alone_is_no_association_within_them() -> None:
+    rng, rows = np.random.default_rng(5), []
+    _, _, sizes = random_matrices(3)
+    for _ in range(20):
+        target = 10 * np.arange(5.0)[None]
+        shared, f1 = (matrix(target + rng.uniform(0, 2, (5, 5))) for _ in range(2))
+        rows.append(by_method(association.associations({"base": f1}, {"share": shared}, sizes))["r"])
+    mean = pd.concat(rows).groupby(level=0).mean()
+    assert mean["Pearson"] > 0.9 and abs(mean[association.WITHIN]) < 0.15
+
+
+def test_the_published_study_goes_with_overlap_more_than_choosing_a_source_does(shared_data: Path) -> None:
+    """All 362,880 orders of nine languages."""
+    scores = pd.read_csv(shared_data / "published_scores.csv")
+    scores = scores[(scores["split"] == "test") & (scores["category"] == ALL) & (scores["start"] == "base")]
+    f1 = 100 * scores.groupby(["source", "target"])["f1"].mean().unstack()
+    corpora = corpus.load(DataOptions(str(shared_data / "masakhaner"), languages=tuple(f1.columns)))
+    share = overlap.pivot(overlap.overlaps(corpora), ALL, overlap.UNITS[0])
+    found = by_method(association.associations({"base": f1}, {SHARE: share}, overlap.training_sizes(corpora)))
+    assert set(found["dyads"]) == {72} and set(found["p_error"]) == {0}
+    assert found.loc["Spearman", ["r", "p"]].tolist() == pytest.approx([0.696, 0.00386], abs=5e-4)
+    assert found.loc[association.WITHIN, ["r", "p"]].tolist() == pytest.approx([0.383, 0.0159], abs=5e-4)
+
+
 def test_dyads_are_counted_without_those_that_are_missing() -> None:
     f1, shared, sizes = random_matrices(4)
     f1.loc["hau", "ibo"] = np.nan
@@ -103,7 +130,8 @@ def test_dyads_are_counted_without_those_that_are_missing() -> None:
     found = by_method(association.associations({"base": f1}, {"share": shared}, sizes))
     there = f1.notna() & shared.notna() & ~np.eye(5, dtype=bool)
     x, y = shared.to_numpy()[there], f1.to_numpy()[there]
-    assert set(found["dyads"]) == {18} == {len(x)}
+    assert set(found.loc[METHODS[:3], "dyads"]) == {18} == {len(x)}
+    assert math.isnan(found.loc[association.WITHIN, "r"])  # of incomplete matrices there are no such residuals
     assert found.loc["Pearson", "r"] == pytest.approx(np.corrcoef(x, y)[0, 1])
 
 
@@ -160,14 +188,24 @@ def test_the_order_of_languages_changes_no_correlation(order: list[str], seed: i
     pd.testing.assert_frame_equal(first, second)  # up to 6 languages all orders are tried: p is exact, too
 
 
-def test_p_by_random_orders_is_the_same_every_time() -> None:
+def test_p_is_of_all_orders_up_to_nine_languages() -> None:
     names = [f"l{i}" for i in range(8)]
     f1, _, sizes = random_matrices(8, names)
     _, shared, _ = random_matrices(9, names)  # next to no correlation: p is not the smallest possible
     first, second = (association.associations({"base": f1}, {"share": shared}, sizes) for _ in range(2))
     pd.testing.assert_frame_equal(first, second, check_exact=True)
-    counts = first["p"] * (association.PERMUTATIONS + 1)
+    counts = first["p"] * math.factorial(8)
     assert counts.to_numpy() == pytest.approx(counts.round().to_numpy()) and first["p"].min() > 0.01
+    assert set(first["p_error"]) == {0}
+
+
+def test_p_of_more_languages_is_drawn_and_its_error_told() -> None:
+    names = [f"l{i}" for i in range(11)]
+    f1, _, sizes = random_matrices(8, names)
+    _, shared, _ = random_matrices(9, names)
+    first, second = (association.associations({"base": f1}, {"share": shared}, sizes) for _ in range(2))
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+    assert (first["p_error"] > 0).all() and (first["p_error"] < 0.06 * first["p"]).all()
 
 
 # --- the points behind them ----------------------------------------------------------------------------------
