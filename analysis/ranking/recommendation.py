@@ -33,6 +33,7 @@ from nertransfer.core.text import aligned, count
 from nertransfer.corpora.conll import running_lines
 from nertransfer.corpora.corpus import Corpus, read_split
 from nertransfer.corpora.languages import LANGUAGES
+from nertransfer.corpora.words import split_text
 from nertransfer.encoders.subtokens import of_words
 
 BEST = "best"
@@ -191,7 +192,8 @@ def _typology(languages: Sequence[str]) -> tuple[dict[str, Typology], str]:
 def read_text(path: Path) -> list[list[str]]:
     """The lines of a text file, or of all ``*.txt`` files in a folder in the order of their names, as words.
 
-    Words are separated by white space; empty lines are left out. Raises InputError for a path that cannot be read, text
+    Words are those of `nertransfer.corpora.words.split_text`, as in corpora: punctuation is apart; empty lines are left
+    out. Raises InputError for a path that cannot be read, text
     that is not UTF-8, or no word at all.
     """
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
@@ -199,7 +201,7 @@ def read_text(path: Path) -> list[list[str]]:
     for file in files:
         text = decode(read_file(file, "text"), file, "text").removeprefix(BYTE_ORDER_MARK)
         lines = running_lines(text, file, "text", "give columns as labelled")
-        sentences += [line.split() for _, line in lines]
+        sentences += [[line[a:b] for a, b in split_text(line)] for _, line in lines]
     if not sentences:
         raise InputError(
             f"text={str(path)!r} has no word; it needs a UTF-8 text file, or *.txt files in a folder", "text"

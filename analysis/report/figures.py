@@ -131,6 +131,8 @@ def _representation_figures(done: Computed, found: Representations) -> tuple[dic
         if done.reference not in done.cubes or len(languages) < 3:
             continue
         points = association.points(done.cubes[done.reference].statistic("mean"), shown, done.reference)
+        if not len(points):
+            continue
         named = {"label": points["source"] + ">" + points["target"], "group": points["target"]}
         frame = pd.DataFrame({"x": points["overlap"], "y": points["f1"]} | named)
         title = f"Alignment and transfer: {done.reference}, {what} (n = {len(points)})"

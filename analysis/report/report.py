@@ -4,6 +4,7 @@ Everything is computed and drawn before the first file is touched, into a folder
 report; the files are then swapped in, so an analysis that fails leaves the previous report.
 """
 
+import functools
 import os
 import shutil
 import sys
@@ -240,7 +241,7 @@ def compose(
     done: Computed, drawn: "Mapping[str, Future[Encoded]]", captions: Mapping[str, str], uri: str, published: bool
 ) -> dict[str, bytes]:
     """Every file of the report by its name inside the folder; ``drawn`` and ``captions`` as `figures` gives them."""
-    file_of = {view.name: f"transfer/{safe_name(view.name)}.csv" for view in done.views}
+    file_of = functools.partial(_transfer_files, done)
     of_errors, captions_of_errors = error_figures(done)
     drawn, captions = {**drawn, **of_errors}, {**captions, **captions_of_errors}
     texts = {
@@ -306,23 +307,30 @@ def _frames(done: Computed) -> dict[str, str]:
     return {f"{name}.csv": tables.csv_text(frame) for name, frame in frames.items()}
 
 
+def _transfer_files(done: Computed, view: str, category: str) -> dict[str, str]:
+    """The files of one matrix by what they hold."""
+    stem = "/".join(["transfer", *([] if category == ALL else [safe_name(category)]), safe_name(view)])
+    named = {"mean": ".csv", "sd": ".sd.csv", "n": ".n.csv", "zero-shot": ".zero-shot.csv"}
+    named["difference"] = f"-minus-{safe_name(done.reference)}.csv"
+    return {name: f"{stem}{ending}" for name, ending in named.items()}
+
+
 def _transfer(done: Computed) -> dict[str, str]:
     """Matrices: mean, sd and n; zero-shot alone; less the reference; and the same by category in folders."""
     texts = {}
     for view in done.views:
         for category, one in done.matrices[view.name].items():
-            folder = "transfer" if category == ALL else f"transfer/{safe_name(category)}"
-            stem = f"{folder}/{safe_name(view.name)}"
-            texts[f"{stem}.csv"] = tables.matrix_csv(one.mean)
-            texts[f"{stem}.sd.csv"] = tables.matrix_csv(one.sd)
-            texts[f"{stem}.n.csv"] = tables.csv_text(without_averages(one.n), index=True)
+            files = _transfer_files(done, view.name, category)
+            texts[files["mean"]] = tables.matrix_csv(one.mean)
+            texts[files["sd"]] = tables.matrix_csv(one.sd)
+            texts[files["n"]] = tables.csv_text(without_averages(one.n), index=True)
             inner = without_averages(one.mean)
             others = np.array([[not view.is_own(row, t) for t in inner.columns] for row in inner.index], dtype=bool)
             zero_shot = matrices.masked(inner, others.reshape(inner.shape))
-            texts[f"{stem}.zero-shot.csv"] = tables.matrix_csv(zero_shot)
+            texts[files["zero-shot"]] = tables.matrix_csv(zero_shot)
             less = minus_reference(done, view, category)
             if less is not None:
-                texts[f"{stem}-minus-{safe_name(done.reference)}.csv"] = tables.matrix_csv(matrices.with_average(less))
+                texts[files["difference"]] = tables.matrix_csv(matrices.with_average(less))
     return texts
 
 

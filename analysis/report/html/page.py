@@ -311,6 +311,7 @@ class Static:
     """The means of a matrix with its averages, as text."""
 
     matrix: Matrix
+    file: str
     dense: bool
     heads: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Place]]]
@@ -334,7 +335,7 @@ def first_matrix(shown_matrices: Sequence[Matrix], scale: Scale) -> Static | Non
             own = not margin and target in matrix.own.get(str(head), ())
             places.append(Place(tables.number(value, 0 if dense else 1), colour, own, margin))
         rows.append((str(head), places))
-    return Static(matrix, dense, [*map(str, wide.columns)], rows)
+    return Static(matrix, matrix.files[category]["mean"], dense, [*map(str, wide.columns)], rows)
 
 
 # --- what the script is given ------------------------------------------------------------------------
@@ -380,7 +381,7 @@ def _matrix_data(matrix: Matrix, reference: Matrix | None) -> dict:
         "is_reference": is_reference(matrix, reference),
         "configurations": [matrix.configurations.get(row) for row in matrix.rows],
         "statistics": list(statistics.items()),
-        "file": quote(matrix.file),
+        "files": [(name, {what: quote(file) for what, file in files.items()}) for name, files in matrix.files.items()],
     }
 
 

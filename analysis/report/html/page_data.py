@@ -87,7 +87,7 @@ class Matrix:
     ``statistics`` by category (`ALL` first) has the frames ``mean``, ``sd``, ``n``, ``low``, ``high`` (percent, rows x
     targets, without margins); NaN where missing, ``low`` and ``high`` may be absent, and so may targets without the
     category. ``own`` by row: the targets that are not zero-shot there. ``configurations`` by row is
-    ``<start>-<source>``. ``file`` is the CSV of the means.
+    ``<start>-<source>``. ``files`` by category: the CSV of ``mean``, ``zero-shot`` (means), ``sd`` and ``difference``.
     """
 
     name: str
@@ -98,7 +98,7 @@ class Matrix:
     own: Mapping[str, Sequence[str]]
     configurations: Mapping[str, str]
     statistics: Mapping[str, Mapping[str, pd.DataFrame]]
-    file: str
+    files: Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ def best(computed: Computed) -> Section | None:
         Column("in_language_f1", "own data", "percent", "F1 with train data of the target itself"),
         Column("sources_missing", "missing", "count", "sources without scores on that target, which may be the best"),
     ]
+    ranks = ranks[ranks["best_probability"] > 0]  # of those that are never best none is likelier than another
     top = ranks.sort_values([*keys, "best_probability"], ascending=[True, True, False], kind="stable")
     top = top.groupby(keys, sort=False).head(LISTED_RANKS).reset_index(drop=True)
     rank_columns = [

@@ -1,6 +1,6 @@
 """Composes the page of a study from what was computed: what `analysis.report.html.page` renders. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from analysis.report.html.page_data import Matrix, Page, Section, pictured
 from analysis.report.sections import choice, reasons, scores, summary
@@ -13,14 +13,15 @@ from nertransfer.corpora.languages import LANGUAGES
 
 def page(
     computed: Computed,
-    file_of: Mapping[str, str],
+    file_of: Callable[[str, str], Mapping[str, str]],
     pictures: Mapping[str, str],
     images: Mapping[str, bytes],
     run_url: str,
     uri: str,
     files: Sequence[str],
 ) -> Page:
-    """The page. ``file_of``: file of the means by view; ``pictures``: caption by stem of the figure's files."""
+    """The page. ``file_of``: of a view and a category the matrix's files by what they hold; ``pictures``: caption by
+    stem of the figure's files."""
     found = computed.found
     runs: dict[str, list[tuple[int, str]]] = {}
     used = found.cells[found.cells["used"]]
@@ -51,7 +52,7 @@ def page(
         findings=computed.findings,
         summary=summary.summary(computed),
         tiles=summary.tiles(computed),
-        matrices=[_matrix(computed, view, file_of[view.name]) for view in computed.views],
+        matrices=[_matrix(computed, view, file_of) for view in computed.views],
         reference=computed.reference,
         sections=[section for section in sections if section is not None],
         reading=READING,
@@ -71,7 +72,7 @@ def _sources_text(sources: Sequence[str]) -> str:
     return " and ".join([*texts, *([f"{count(several, 'source')} of several languages"] if several else [])])
 
 
-def _matrix(computed: Computed, view: View, file: str) -> Matrix:
+def _matrix(computed: Computed, view: View, file_of: Callable[[str, str], Mapping[str, str]]) -> Matrix:
     own = {row: [target for target in view.targets if view.is_own(row, target)] for row in view.rows}
     statistics_of = {}
     for category, one in computed.matrices[view.name].items():
@@ -79,8 +80,9 @@ def _matrix(computed: Computed, view: View, file: str) -> Matrix:
         limits = {name: frame for name in ("low", "high") if (frame := getattr(one, name)) is not None}
         statistics_of[category] = frames | limits
     configurations = {row: "-".join(view.configuration(row)) for row in view.rows}
+    files = {category: file_of(view.name, category) for category in statistics_of}
     return Matrix(
-        view.name, view.title, view.row_name, view.rows, view.targets, own, configurations, statistics_of, file
+        view.name, view.title, view.row_name, view.rows, view.targets, own, configurations, statistics_of, files
     )
 
 

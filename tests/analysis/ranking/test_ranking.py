@@ -737,3 +737,9 @@ def test_labels_of_dev_add_the_overlap_of_entities() -> None:
         assert table["entity_overlap"].notna().all() == labels
         assert table["word_overlap"].notna().all()
     assert pairs.known_languages(["a", "z"], corpora, {})["a"].text is None  # of all languages, or of none
+
+
+def test_a_text_is_cut_into_words_as_corpora_are(tmp_path: Path) -> None:
+    """Punctuation apart: else its words are none of those of a corpus."""
+    (tmp_path / "text.txt").write_text('Sani, "ya tafi" Kano.\n', encoding="utf-8")
+    assert recommendation.read_text(tmp_path / "text.txt") == [["Sani", ",", '"', "ya", "tafi", '"', "Kano", "."]]

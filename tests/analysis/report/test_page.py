@@ -60,14 +60,18 @@ def statistics(rows: Sequence[str], targets: Sequence[str], shift: float) -> dic
     return found
 
 
+def files(name: str) -> dict[str, dict[str, str]]:
+    """A file for everything that the page shows of a matrix."""
+    whats = ("mean", "zero-shot", "sd", "difference")
+    return {category: {what: f"t/{category}/{name} 1-{what}.csv" for what in whats} for category in CATEGORIES}
+
+
 def matrix(name: str, languages: Sequence[str], shift: float) -> Matrix:
     """A matrix of one start."""
     own = {x: [x] for x in languages}
     configurations = {x: f"{name}-{x}" for x in languages}
     numbers = statistics(languages, languages, shift)
-    return Matrix(
-        name, f"start {name}", "source", languages, languages, own, configurations, numbers, f"t/{name} 1.csv"
-    )
+    return Matrix(name, f"start {name}", "source", languages, languages, own, configurations, numbers, files(name))
 
 
 def made_up(names: Sequence[str] = LANGUAGES, study: str = "study") -> Page:
@@ -81,7 +85,7 @@ def made_up(names: Sequence[str] = LANGUAGES, study: str = "study") -> Page:
             frame.loc["base"] = base[name].loc[pivot]
     every = Matrix(
         f"source-{pivot}", f"every start, fine-tuned on {pivot}", "start", starts, names, {x: [pivot] for x in starts},
-        {x: f"{x}-{pivot}" for x in starts}, numbers, "t/pivot.csv",
+        {x: f"{x}-{pivot}" for x in starts}, numbers, files("pivot"),
     )  # fmt: skip
     shown = [matrix("base", names, 0), matrix(other, names, 2.5), every]
     configurations = dict.fromkeys(name for m in shown for name in m.configurations.values())
@@ -122,7 +126,7 @@ def made_up(names: Sequence[str] = LANGUAGES, study: str = "study") -> Page:
         shown, "base", sections, [(study, f"the meaning of {study}")],
         {name: [(seed, f"{i:02d}{seed}f") for seed in (0, 1, 2)] for i, name in enumerate(configurations)},
         RUN_URL, f"https://tracking.example/{study}", {"figures/a b": plots.encoded(Figure(figsize=(2, 1)))[0]},
-        ["results.csv", "t/base 1.csv"], {names[0]: f"Language of {study}", "ibo": "Igbo"},
+        ["results.csv", "t/ALL/base 1-mean.csv"], {names[0]: f"Language of {study}", "ibo": "Igbo"},
     )  # fmt: skip
 
 
@@ -213,7 +217,7 @@ def test_nothing_is_fetched_and_every_link_leads_somewhere(document: Node) -> No
     assert len(identities) == len(set(identities))
     links = [node.attributes["href"] for node in document.all("a")]
     beside = {
-        "t/base%201.csv", "pairs%20of%20all.csv", "few.csv", "figures/a%20b.pdf", "figures/a%20b.png",
+        "t/ALL/base%201-mean.csv", "pairs%20of%20all.csv", "few.csv", "figures/a%20b.pdf", "figures/a%20b.png",
         "results.csv", "audit/missing.csv", "audit/tags.csv",
     }  # fmt: skip
     for link in links:
@@ -619,7 +623,22 @@ def test_a_linked_view_is_restored(study: Page, visit: Visit) -> None:
         row: {**plain[row], "avg": expected[-1]}
         for row, expected in ((e[0], e) for e in expected_view(study, "swa", "PER", "difference", True)[1:-1])
     }
-    assert root.by_id("matrix-file").attributes["href"] == "t/swa%201.csv"
+    assert root.by_id("matrix-file").attributes["href"] == "t/PER/swa%201-difference.csv"
+
+
+def test_the_file_is_that_of_the_matrix_that_is_shown(study: Page, visit: Visit) -> None:
+    _, told = visit(
+        study,
+        TABLE
+        + """const link = () => document.getElementById("matrix-file").getAttribute("href");
+        const found = [link()];
+        document.getElementById("zero-shot").click(); found.push(link());
+        press("show", "sd"); found.push(link());
+        press("category", "PER"); found.push(link());
+        return { found };""",
+    )
+    shown = ("ALL/base%201-mean", "ALL/base%201-zero-shot", "ALL/base%201-sd", "PER/base%201-sd")
+    assert told["found"] == [f"t/{name}.csv" for name in shown]
 
 
 def test_in_a_frame_without_an_address_as_viewers_of_artifacts_use(study: Page, visit: Visit) -> None:

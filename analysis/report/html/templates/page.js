@@ -41,7 +41,7 @@
   // --- the matrix ------------------------------------------------------------------------------------
 
   const explorer = () => {
-    const matrices = new Map(data.matrices.map((m) => [m.name, { ...m, statistics: new Map(m.statistics) }]));
+    const matrices = new Map(data.matrices.map((m) => [m.name, { ...m, statistics: new Map(m.statistics), files: new Map(m.files) }]));
     const runs = new Map(data.runs);
     const languages = new Map(data.languages);
     const table = byId("matrix");
@@ -197,7 +197,7 @@
       byId("scale-low").textContent = (clipped && signed() ? "≤ " : "") + decimal(scale.low, 0, signed());
       byId("scale-high").textContent = (clipped ? "≥ " : "") + decimal(scale.high, 0, signed());
       byId("ramp").className = "ramp-" + state.show;
-      byId("matrix-file").href = m.file;
+      byId("matrix-file").href = m.files.get(state.category)[state.show === "mean" && state.zeroShot ? "zero-shot" : state.show];
       byId("restore").hidden = !state.rows && !state.columns;
       byId("zero-shot").checked = state.zeroShot;
       for (const control of document.querySelectorAll("[data-switch]")) {
