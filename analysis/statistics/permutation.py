@@ -73,7 +73,7 @@ def mantel_each(
 ) -> list[Association]:
     """`mantel` of ``x`` with each of ``ys``: looking at all permutations takes as long for many as for one."""
     found: list[Association] = [Association(math.nan, math.nan, 0)] * len(ys)
-    together: dict[bytes, list[tuple[int, _Dyads]]] = {}
+    together: dict[tuple[bytes, bytes], list[tuple[int, _Dyads]]] = {}
     for number, y in enumerate(ys):
         dyads = _Dyads.of(x, y, given, method)
         found[number] = Association(math.nan, math.nan, dyads.n)
@@ -81,7 +81,7 @@ def mantel_each(
             continue
         languages = len(dyads.there)
         if math.factorial(languages) <= max(_ALWAYS_ALL, most if dyads.are_all else 0):
-            together.setdefault(dyads.x.tobytes(), []).append((number, dyads))
+            together.setdefault((dyads.there.tobytes(), dyads.x.tobytes()), []).append((number, dyads))
         else:
             found[number] = _drawn(dyads, most, rng)
     for alike in together.values():
@@ -226,12 +226,12 @@ def _centred(values: Sequence[np.ndarray], method: Method) -> list[np.ndarray]:
 
 def _permuted_correlations(moves: np.ndarray, alike: Sequence[_Dyads]) -> list[np.ndarray]:
     """Correlation of x, moved, with each y given its z, for each row of ``moves``; over dyads in both places. The dyads
-    have one ``x`` and ``there``."""
-    there, x = alike[0].there, alike[0].x
+    have one ``x``, ``z`` and ``there``."""
+    there, x, z = alike[0].there, alike[0].x, alike[0].z
     places = np.zeros(there.shape)
     places[there] = x
     a = places.ravel().take(moves, mode="clip")  # without looking whether the places exist
-    sums = a @ np.stack([one.y for one in alike] + [one.z for one in alike]).T
+    sums = a @ np.stack([*(one.y for one in alike), *([z] if z.any() else [])]).T
     if alike[0].are_all:  # the same values at other places: their sums stay
         n, sum_a, sum_aa = len(x), x.sum(), x @ x
     else:
@@ -239,17 +239,17 @@ def _permuted_correlations(moves: np.ndarray, alike: Sequence[_Dyads]) -> list[n
         n, sum_a, sum_aa = both.sum(1), a.sum(1), np.einsum("pd,pd->p", a, a)
     found = []
     for number, one in enumerate(alike):
-        y, z = one.y, one.z
+        y = one.y
         parts = np.stack([y, y * y, z, z * z, y * z]).T
         sum_y, sum_yy, sum_z, sum_zz, sum_yz = parts.sum(0) if one.are_all else (both @ parts).T
-        sum_ay, sum_az = sums[:, number], sums[:, len(alike) + number]
+        sum_ay = sums[:, number]
         with np.errstate(divide="ignore", invalid="ignore"):
             aa, yy, zz = sum_aa - sum_a**2 / n, sum_yy - sum_y**2 / n, sum_zz - sum_z**2 / n
             ay, yz = sum_ay - sum_a * sum_y / n, sum_yz - sum_y * sum_z / n
             if not z.any():
                 found.append(ay / np.sqrt(aa * yy))
                 continue
-            az = sum_az - sum_a * sum_z / n
+            az = sums[:, -1] - sum_a * sum_z / n
             on_z = np.where(zz > 1e-12 * (z @ z), 1 / zz, 0)  # z that does not vary explains nothing
             found.append((ay - az * yz * on_z) / np.sqrt((aa - az**2 * on_z) * (yy - yz**2 * on_z)))
     return found

@@ -509,6 +509,19 @@ def test_missing_dyads_are_left_out_of_the_sums() -> None:
     assert permutation.mantel(*wide, 10, generator()) == found
 
 
+def test_many_at_once_are_as_each_alone() -> None:
+    """Also where dyads are missing at other places, of which the ranks are the same."""
+    x, *ys = generator(4).normal(size=(7, 5, 5))
+    ys[1][0, 1] = ys[2][3, 4] = ys[3][0, 1] = np.nan
+    z = np.tile(generator(5).normal(size=(5, 1)), (1, 5))
+    for method in CORRELATIONS:
+        for third in (None, z):
+            together = permutation.mantel_each(x, ys, 10, generator(), method, third)  # type: ignore[arg-type]
+            for found, y in zip(together, ys, strict=True):
+                alone = permutation.mantel(x, y, 10, generator(), method, third)  # type: ignore[arg-type]
+                assert (found.r, found.p, found.n) == pytest.approx((alone.r, alone.p, alone.n))
+
+
 def test_partial_mantel_is_the_correlation_of_residuals() -> None:
     x, y, z = generator(8).normal(size=(3, 5, 5))
     z = np.tile(z[:, :1], (1, 5))  # of the source, as the size of its corpus
