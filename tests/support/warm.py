@@ -51,8 +51,8 @@ LIBRARIES = (
 """What others import first, of which nothing depends on variables that tests change."""
 BASE = "NERTRANSFER_TEST_PYTHON"
 """The variable that names the Python of a `Warm` with `LIBRARIES`."""
-MOST_STREAMS = 500
-"""Numbers of open files that a command inherits are below it: a process of many tests has hundreds."""
+MOST_STREAMS = 250
+"""Open files that a command inherits, at most; Linux passes no more at a time."""
 READY = b"ready\n"
 CLIENT = """\
 #!{python} -IS
@@ -62,7 +62,7 @@ def is_passed(number):
         return os.get_inheritable(number)
     except OSError:
         return False
-streams = [0, 1, 2, *filter(is_passed, range(3, {most}))]
+streams = [0, 1, 2, *(number for number in sorted(map(int, os.listdir("/dev/fd"))) if number > 2 and is_passed(number))]
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
     request = json.dumps([sys.argv, os.getcwd(), os.getpgrp(), dict(os.environ), streams]).encode()
@@ -90,7 +90,7 @@ class Warm:
         self._log = self.folder / "log"  # of workers, too: they are forked from it and not from their command
         self.bin = self.folder / "bin"
         self.bin.mkdir()
-        text = CLIENT.format(python=sys.executable, address=str(self.folder / "socket"), most=MOST_STREAMS)
+        text = CLIENT.format(python=sys.executable, address=str(self.folder / "socket"))
         for name in ("python", *scripts):
             (self.bin / name).write_text(text, encoding="utf-8")
             (self.bin / name).chmod(0o755)
@@ -167,7 +167,7 @@ def _attend(connection: socket.socket) -> tuple[list[str], str, int, dict[str, s
         connection.sendall(f"{code if code >= 0 else 128 - code}\n".encode())
         os._exit(0)
     connection.close()
-    kept = [fcntl.fcntl(stream, fcntl.F_DUPFD_CLOEXEC, MOST_STREAMS) for stream in streams]
+    kept = [fcntl.fcntl(stream, fcntl.F_DUPFD_CLOEXEC, max(numbers) + 1) for stream in streams]
     for stream in streams:
         os.close(stream)
     for number, stream in zip(numbers, kept, strict=True):
