@@ -47,6 +47,7 @@ IMPORTS = """
 import signal
 from nertransfer.core.processes import handle_interrupt, start_importing
 signal.signal(signal.SIGTERM, handle_interrupt)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it runs in the background ignore it
 start_importing(["slow"])
 try:
     print("ready", flush=True)
