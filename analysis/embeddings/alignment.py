@@ -34,18 +34,8 @@ SILHOUETTE_COLUMNS = ["model", "language", "by", "silhouette", "low", "high", "w
 SEED_COLUMNS = ["configuration", "language", "compared", "within", "distance", "low", "high", "pairs", "seeds"]
 CKA_COLUMNS = ["model", "layers", "other_model", "other_layers", "cka", "low", "high", "words"]
 ASSOCIATION_COLUMNS = [
-    "start",
-    "stage",
-    "measure",
-    "method",
-    "r",
-    "p",
-    "p_error",
-    "p_holm",
-    "naive_p",
-    "dyads",
-    "languages",
-]
+    "start", "stage", "measure", "method", "r", "p", "p_error", "p_holm", "naive_p", "dyads", "languages",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

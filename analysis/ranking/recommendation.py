@@ -192,9 +192,8 @@ def _typology(languages: Sequence[str]) -> tuple[dict[str, Typology], str]:
 def read_text(path: Path) -> list[list[str]]:
     """The lines of a text file, or of all ``*.txt`` files in a folder in the order of their names, as words.
 
-    Words are those of `nertransfer.corpora.words.split_text`, as in corpora: punctuation is apart; empty lines are left
-    out. Raises InputError for a path that cannot be read, text
-    that is not UTF-8, or no word at all.
+    Words are cut as in corpora, punctuation apart (`nertransfer.corpora.words.split_text`); empty lines are left out.
+    Raises InputError for a path that cannot be read, text that is not UTF-8, or no word at all.
     """
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     sentences = []

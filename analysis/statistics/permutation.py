@@ -34,6 +34,8 @@ _BLOCK = 20_000
 """Permutations held in memory at a time."""
 _HITS = 400
 """Enough permutations with as large a correlation: p is then known to 5 %."""
+_MOST_DRAWN = 50_000
+"""So many are drawn at most: at p = 0.05 the standard error is 0.001 then."""
 
 
 def mantel(
@@ -49,8 +51,8 @@ def mantel(
     p: how often the correlation is as far from 0 when rows and columns of ``x`` are permuted together (Mantel 1967;
     quadratic assignment, Krackhardt 1988), because dyads that share a language are not independent. Looked at are all
     permutations, the identity among them, where there are no more than ``most`` and no dyad is left out, and always up
-    to 6 languages. Else they are drawn, ``most`` at most, until 400 have as large a correlation (Besag and Clifford
-    1991), and p is (1 + hits) / (1 + draws).
+    to 6 languages. Else they are drawn until 400 have as large a correlation (Besag and Clifford 1991), ``most`` or
+    50,000 at most, and p is (1 + hits) / (1 + draws).
 
     ``given`` is partialled out: ``r`` is the partial correlation (Smouse, Long and Sokal 1986), and what is permuted
     is the residual of ``x`` on ``given``, correlated with ``y`` given ``given`` again each time (double
@@ -163,7 +165,7 @@ def _moves(orders: np.ndarray, there: np.ndarray) -> np.ndarray:
 def _drawn(dyads: _Dyads, most: int, rng: np.random.Generator) -> Association:
     languages = np.arange(len(dyads.there))
     first = _permuted_correlations(_moves(languages[None], dyads.there), [dyads])[0]
-    hits, total = 0.0, 0
+    hits, total, most = 0.0, 0, min(most, _MOST_DRAWN)
     while total < most and hits < _HITS:
         size = min(max(1000, total), most - total, _BLOCK)
         orders = rng.permuted(np.tile(languages, (size, 1)), axis=1)

@@ -98,9 +98,14 @@ DEVICE = "device"
 """What a cell was fine-tuned on: the GPU's name, or ``cpu``."""
 
 
+_A_TAG_EACH = {FAMILIES: "family/", CORPUS_DIGESTS: "corpus_digest/", TRAIN_DIGESTS: "train_digest/",
+               PREDICTIONS_DIGESTS: "predictions_digest/"}  # fmt: skip
+"""What the tags of older runs begin with, which had one for each value."""
+
+
 def packed(name: str, values: Mapping[str, str]) -> dict[str, str]:
-    """One tag for ``values`` by language or the like, as JSON: none for no values, and ``<name>/2`` and so on where
-    they are too many for one tag of MLflow."""
+    """``values``, such as one for each language, as one tag in JSON. No values are no tag; if they are too many for one
+    tag of MLflow, the others stand in ``<name>/2`` and so on."""
     parts: list[dict[str, str]] = []
     length = MOST_CHARACTERS
     for key, value in values.items():
@@ -119,8 +124,8 @@ def _as_json(values: Mapping[str, str]) -> str:
 
 
 def unpacked(tags: Mapping[str, str], name: str) -> dict[str, str]:
-    """The inverse of `packed`, and what runs say that were tracked with a tag for each value."""
-    old = name.removesuffix("s") + "/" if name != FAMILIES else "family/"
+    """The inverse of `packed`; also reads older runs, which have a tag for each value."""
+    old = _A_TAG_EACH[name]
     found = {key.removeprefix(old): value for key, value in tags.items() if key.startswith(old)}
     own: dict[str, str] = {}
     further = (f"{name}/{number}" for number in itertools.count(2))

@@ -6,6 +6,7 @@ takes the same run up and repeats nothing that is on disk.
 """
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -276,6 +277,8 @@ class Runner:
         hooks = Hooks(begin if first else None, on_epoch, partial(self._wants_weights, cell, for_weights))
         result = run_cell(cell, data, self._machine, self._work_dir, self._encoder_of(cell), hooks)
         result.resources.train_seconds += seconds
+        if seconds:
+            result.resources.energy = math.nan  # that of the first training was not measured
         return result
 
     @contextmanager

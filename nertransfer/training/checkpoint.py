@@ -31,6 +31,11 @@ class Checkpoint:
         for folder in (self.folder, self._beside("new"), self._beside("old")):
             shutil.rmtree(folder, ignore_errors=True)
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether an earlier process has left something to go on from."""
+        return self.folder.exists() or self._beside("old").exists()
+
     def _beside(self, which: str) -> Path:
         return self.folder.with_name(f"{self.folder.name}.{which}")
 

@@ -20,7 +20,7 @@ SAMPLING_SECONDS = 60.0
 
 
 class Meter:
-    """Measures from its making until `joules`.
+    """Measures from its making until `joules`, within a ``with`` block.
 
     ``gpus``: CUDA's numbers of the GPUs that work for this process alone. ``processes``: how many like this one work on
     the same.
@@ -36,14 +36,19 @@ class Meter:
         if self._counters:
             threading.Thread(target=self._sample, daemon=True, name="energy").start()
 
+    def __enter__(self) -> "Meter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
     def _sample(self) -> None:
         while not self._ended.wait(SAMPLING_SECONDS):
             for counter in self._counters:
                 counter.read()
 
     def joules(self) -> float:
-        """Energy so far of processors and GPUs; NaN where one of them is not counted. Ends the measurement."""
-        self._ended.set()
+        """Energy so far of processors and GPUs; NaN where one of them is not counted."""
         if not self._counters or not self._all_gpus:
             return math.nan
         own, busy = self._processes * (_own_seconds() - self._time), _busy_seconds() - self._busy

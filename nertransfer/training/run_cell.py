@@ -173,21 +173,22 @@ def run_cell(
     train = encoder.with_labels(split, labels, keep=split is data.corpus.train)
     training = Training(train, cell.recipe, cell.seed, read=(train, encoder(dev)))
     callbacks = Callbacks(dev_f1, hooks.on_epoch)
-    meter, began = _meter(accelerator), time.perf_counter()
-    trained, history = fit(model, training, machine, checkpoint(work_dir, cell.key), callbacks, cell.name)
-    is_whole = sum(history.seconds) <= time.perf_counter() - began  # else an earlier process has begun it
-    began = time.perf_counter()
-    title = f"{cell.name} scoring"
-    scored = score_splits(trained, encoder, labels, data.splits, accelerator, run.evaluation_tokens, title)
-    resources = Resources(
-        train_seconds=sum(history.seconds),
-        score_seconds=time.perf_counter() - began,
-        peak_memory=_peak_memory(accelerator),
-        device=_device_name(accelerator),
-        processes=accelerator.num_processes,
-        threads=torch.get_num_threads(),
-        energy=meter.joules() if is_whole else math.nan,
-    )
+    saved = checkpoint(work_dir, cell.key)
+    goes_on = saved.is_begun
+    with _meter(accelerator) as meter:
+        trained, history = fit(model, training, machine, saved, callbacks, cell.name)
+        began = time.perf_counter()
+        title = f"{cell.name} scoring"
+        scored = score_splits(trained, encoder, labels, data.splits, accelerator, run.evaluation_tokens, title)
+        resources = Resources(
+            train_seconds=sum(history.seconds),
+            score_seconds=time.perf_counter() - began,
+            peak_memory=_peak_memory(accelerator),
+            device=_device_name(accelerator),
+            processes=accelerator.num_processes,
+            threads=torch.get_num_threads(),
+            energy=math.nan if goes_on else meter.joules(),
+        )
     weights = weights_folder(work_dir, cell.key)
     if accelerator.is_main_process and hooks.wants_weights(scored):
         tagger = accelerator.unwrap_model(trained)

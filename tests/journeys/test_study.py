@@ -61,8 +61,10 @@ from nertransfer.tracking.runs import (
     provenance_file,
 )
 from nertransfer.tracking.store import Run, Study, all_runs, all_versions, kind_runs, open_study
-from nertransfer.training import checkpoint, finetune, planted_starts
+from nertransfer.training import checkpoint, finetune, planted_starts, run_cell
 from nertransfer.training.cell import weights_folder
+from nertransfer.training.checkpoint import Checkpoint
+from nertransfer.training.energy import Meter
 from nertransfer.training.finetune import History
 
 SETTINGS = {"epochs": "6", "learning_rate": "5e-3", "batch_size": "8", "max_length": "32", "device": "cpu",
@@ -237,6 +239,27 @@ def test_a_cell_of_several_processes_stands_below_its_study(fresh: Study, monkey
     runner.train(build(TrainConfig, given), fresh, Accelerator(cpu=True))
     (cell,) = cell_runs(fresh, "FINISHED")
     assert cell.data.tags["mlflow.parentRunId"] == study.info.run_id
+
+
+def test_energy_is_that_of_a_whole_cell_or_is_not_tracked(fresh: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counted(Meter):
+        def joules(self) -> float:
+            return 5.0
+
+    monkeypatch.setattr(run_cell, "_meter", lambda _: Counted(rapl=Path("none")))
+    given = {**SETTINGS, "start": "tiny=tiny", "source": "aaa", "epochs": "1"}
+    del given["starts"], given["seeds"]
+
+    def energy(**changes: str) -> float | None:
+        runner.train(build(TrainConfig, given | changes), fresh, Accelerator(cpu=True))
+        newest = max(cell_runs(fresh, "FINISHED"), key=lambda run: run.info.end_time)
+        return newest.data.metrics.get(schema.ENERGY)
+
+    assert energy(seed="0") == 5
+    few = {"few_shot_language": "bbb", "few_shot_sentences": "6", "few_shot_mode": "after"}
+    assert energy(seed="2", **few) is None  # two trainings, of which one was measured
+    monkeypatch.setattr(Checkpoint, "is_begun", True)
+    assert energy(seed="1") is None  # an earlier process has done a part
 
 
 def test_predictions_are_kept_word_by_word(here: Study, finished: Path) -> None:

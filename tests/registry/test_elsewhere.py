@@ -24,7 +24,7 @@ from folder_store import opened
 from loopback import ANY_PORT, serving
 from mlflow import MlflowClient
 from project_scripts import ROOT
-from registered_store import register, train
+from registered_store import register
 
 from nertransfer.core import schema
 from nertransfer.core.commandline import build
@@ -39,27 +39,18 @@ SECRET = "between MLflow and the receiver"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("elsewhere")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        registered_store.make_data(folder)
-        study = opened(folder, registered_store.FIRST)
-        train(study, 0)
-        register(study)
-        study.client.create_registered_model("production")
-        study.client.copy_model_version("models:/ner-aaa@champion", "production")
-        study.client.set_registered_model_alias("production", "live", "1")
-        study.client.set_registered_model_alias("ner-aaa", "reviewed", "1")
+    folder = registered_store.make(tmp_path_factory.mktemp("elsewhere"))
+    client = opened(folder, registered_store.FIRST).client
+    client.create_registered_model("production")
+    client.copy_model_version("models:/ner-aaa@champion", "production")
+    client.set_registered_model_alias("production", "live", "1")
+    client.set_registered_model_alias("ner-aaa", "reviewed", "1")
     return folder
 
 
 @pytest.fixture
 def study(made: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    monkeypatch.chdir(made)
-    found = opened(made, registered_store.FIRST)
-    mlflow.set_tracking_uri(found.uri)
-    mlflow.set_registry_uri(found.uri)
-    return found
+    return registered_store.opened_for_mlflow(made, monkeypatch)
 
 
 def test_a_copy_under_another_name_loads_and_exports(study: Study) -> None:

@@ -40,6 +40,14 @@ CARD = Card(
 BODY = model_card.body(CARD, model_card.hub_snippet(CARD))
 
 
+def test_the_card_says_what_energy_it_took_where_that_is_known() -> None:
+    assert "Energy was not measured." in BODY
+    measured = dataclasses.replace(CARD, resources=dataclasses.replace(CARD.resources, energy_joules=7.2e5))
+    told = model_card.body(measured, model_card.hub_snippet(measured))
+    gain = 100 * CARD.own.f1 / 0.2
+    assert f"Energy: 0.2 kWh, {gain:,.0f} points of F1 per kWh." in told
+
+
 def test_the_card_names_the_rule_and_shows_all_seeds_and_intervals() -> None:
     assert "The best of 3 seeds by F1 on the **dev split** of hau; the test split was not looked at" in BODY
     assert "| **2** (this one) | 91.0 | 87.0 | 41.0 |" in BODY and "| 3 | 89.0 | 90.0 | n/a |" in BODY

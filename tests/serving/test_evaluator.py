@@ -7,7 +7,6 @@ import mlflow
 import pandas as pd
 import pytest
 import registered_store
-from folder_store import opened
 from mlflow.exceptions import MlflowException
 
 from nertransfer.core.options import DataOptions
@@ -21,22 +20,12 @@ MODEL = "models:/ner-aaa@champion"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("evaluated")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(made)
-        registered_store.make_data(made)
-        study = opened(made, registered_store.FIRST)
-        registered_store.train(study, 0)
-        registered_store.register(study)
-    return made
+    return registered_store.make(tmp_path_factory.mktemp("evaluated"))
 
 
 @pytest.fixture
 def study(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    monkeypatch.chdir(folder)
-    found = opened(folder, registered_store.FIRST)
-    mlflow.set_tracking_uri(found.uri)
-    mlflow.set_registry_uri(found.uri)
+    found = registered_store.opened_for_mlflow(folder, monkeypatch)
     mlflow.set_experiment(registered_store.FIRST)
     return found
 

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import mlflow
+import pytest
+from folder_store import opened
 from tiny import save_tiny_corpora, save_tiny_start
 
 from nertransfer.core.commandline import build
@@ -23,6 +26,26 @@ def make_data(folder: Path) -> None:
     """A start, ``tiny``, and corpora, ``data``; the tests work in their folder."""
     save_tiny_start(folder / "tiny")
     save_tiny_corpora(folder / "data")
+
+
+def make(folder: Path) -> Path:
+    """A folder with a study of one registered cell."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make_data(folder)
+        study = opened(folder, FIRST)
+        train(study, 0)
+        register(study)
+    return folder
+
+
+def opened_for_mlflow(folder: Path, patch: pytest.MonkeyPatch) -> Study:
+    """The study, from its folder, which MLflow's own functions work on, too."""
+    patch.chdir(folder)
+    study = opened(folder, FIRST)
+    mlflow.set_tracking_uri(study.uri)
+    mlflow.set_registry_uri(study.uri)
+    return study
 
 
 def train(study: Study, seed: int, **changes: str) -> None:
