@@ -195,8 +195,8 @@ def _why(computed: Computed) -> str:
     apart = ""
     if within["r"] == within["r"]:
         apart = (
-            f" Once the effects of source and of target are taken out, r = {number(within['r'], 2)} "
-            f"({p_text(within['p'])}): only that says something about which source to take."
+            f" With the effects of source and target removed, r = {number(within['r'], 2)} "
+            f"({p_text(within['p'])}): only this says something about which source to choose."
         )
     return (
         f"Why: {'' if sure else 'no sign that '}zero-shot F1 from {first} {goes} the share of the target's entity "

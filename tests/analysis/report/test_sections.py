@@ -214,8 +214,8 @@ def test_why_rests_on_one_measure_and_says_what_remains_within_targets() -> None
     told = why()
     assert told.startswith("Why: zero-shot F1 from base goes with the share")
     assert "(p = 0.01 by permuting languages; p < 0.001 if the 90 pairs" in told
-    assert "taken out, r = 0.30 (p = 0.02): only that" in told and told.endswith("are exploratory.")
-    assert "taken out" not in why(within=math.nan)
+    assert "removed, r = 0.30 (p = 0.02): only this" in told and told.endswith("are exploratory.")
+    assert "removed" not in why(within=math.nan)
 
 
 @pytest.mark.parametrize(
