@@ -343,4 +343,8 @@ def version() -> str:
 
 def command(config: object) -> list[str]:
     """The arguments that give an entry point this very configuration; empty values are left out."""
-    return [text for name, value in flat(config).items() if value for text in (f"--{name}", value)]
+    words: list[str] = []
+    for name, value in flat(config).items():
+        if value:  # one with a dash in front would be taken for another parameter
+            words += [f"--{name}={value}"] if value.startswith("-") else [f"--{name}", value]
+    return words

@@ -387,6 +387,11 @@ def test_study_to_text_and_back(study: config.StudyConfig) -> None:
         assert build(config.StudyConfig, given(config.StudyConfig, words).texts) == study
 
 
+def test_a_value_with_dashes_in_front_stays_a_value() -> None:
+    study = build(config.StudyConfig, {"output": "--A", "study": "-P"})
+    assert build(config.StudyConfig, given(config.StudyConfig, commandline.command(study)).texts) == study
+
+
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
 def test_flat_has_every_parameter_resolved(configuration: type) -> None:
     built = build_with(configuration)
