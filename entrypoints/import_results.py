@@ -1,9 +1,10 @@
-"""Bring published result files into the tracking store as a study, scored anew against the gold corpora.
+"""Bring published result files, or a table of scores, into the tracking store as a study.
 
     mlflow run . -e import_results --env-manager local -P results=NERTransfer -P data=masakhaner -P study=published
     python entrypoints/import_results.py --results NERTransfer --data masakhaner --study published
+    python entrypoints/import_results.py --results reports/masakhaner/results.csv --study theirs
 
-Importing again adds nothing.
+Predictions are scored anew against the corpora. Importing again adds nothing.
 """
 
 import sys
@@ -32,7 +33,8 @@ def main(config: ImportConfig) -> None:
     print(f"{count(len(outcome.added), 'cell')} added to study {study.name}, {len(outcome.present)} there before")
     remarks = [one for one in outcome.disagreements if not one.measure]
     values = [one for one in outcome.disagreements if one.measure]
-    print(f"{count(len(values), 'reported value')} that the predictions do not give")
+    if found.cells:
+        print(f"{count(len(values), 'reported value')} that the predictions do not give")
     for one in [*remarks, *values][:20]:
         place = " ".join(part for part in (one.cell, one.target, one.split, one.category) if part)
         difference = f"{one.measure} reported {one.reported}, counted {one.rescored}" if one.measure else ""

@@ -25,7 +25,9 @@ def planned_grid(studies: Sequence[Run]) -> dict[str, list] | None:
         pivots = axes["pivots"]
         needed = [values for name, values in axes.items() if name != "pivots"]
         if all(needed) and all(seed.isdecimal() for seed in axes["seeds"]):
-            pairs = grid.pairs(axes["starts"], axes["sources"], pivots)
+            told = schema.unpacked(run.data.tags, schema.PAIRS)
+            pairs = [(start, source) for start, sources in told.items() for source in sources.split(",")]
+            pairs = pairs or grid.pairs(axes["starts"], axes["sources"], pivots)
             return {
                 "starts": list(dict.fromkeys(start for start, _ in pairs)),
                 "sources": list(dict.fromkeys([*axes["sources"], *pivots])),

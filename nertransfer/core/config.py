@@ -449,12 +449,16 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ImportConfig:
-    """Bring published result files into a study."""
+    """Bring published result files, or a table of scores, into a study."""
 
     results: str = required(
-        "folder of the published results: a checkout of the repository, or its models folder", example="NERTransfer"
+        "folder of the published results: a checkout of the repository, or its models folder; or a CSV file of scores, "
+        "such as the results.csv of a report",
+        example="NERTransfer",
     )
-    data: DataOptions  # type: ignore[misc]  # `required` gives a field without a default
+    data: DataOptions = corpora(
+        "", f"corpora that predictions are scored against, as {CORPORA_HELP}; empty: none, for scores alone"
+    )
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 

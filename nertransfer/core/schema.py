@@ -60,6 +60,8 @@ ATTEMPTS = "attempts"
 """How often the run of a cell or an adaptation was begun: more than once where it was cut short and went on."""
 NOTE = "mlflow.note.content"
 """MLflow's own tag for the Markdown it shows on a run's page."""
+PAIRS = "pairs"
+"""Packed, on a study run whose axes do not tell its pairs: the sources of every start, comma-separated."""
 FAMILIES = "families"
 """Packed: the family of every language where it is known."""
 CORPUS_DIGESTS = "corpus_digests"
@@ -125,8 +127,8 @@ def _as_json(values: Mapping[str, str]) -> str:
 
 def unpacked(tags: Mapping[str, str], name: str) -> dict[str, str]:
     """The inverse of `packed`; also reads older runs, which have a tag for each value."""
-    old = _A_TAG_EACH[name]
-    found = {key.removeprefix(old): value for key, value in tags.items() if key.startswith(old)}
+    old = _A_TAG_EACH.get(name)
+    found = {key.removeprefix(old): value for key, value in tags.items() if key.startswith(old)} if old else {}
     own: dict[str, str] = {}
     further = (f"{name}/{number}" for number in itertools.count(2))
     for tag in itertools.takewhile(tags.__contains__, itertools.chain([name], further)):

@@ -264,7 +264,10 @@ def predict(user: User, config: PredictConfig) -> None:
 
 
 def import_results(user: User, config: ImportConfig) -> None:
-    assert len(user.runs(config.tracking.study, schema.KIND_CELL)) == 12
+    cells = 12
+    if config.results.endswith(".csv"):
+        cells = len(pd.read_csv(user.folder / config.results)[["start", "source", "seed"]].drop_duplicates())
+    assert len(user.runs(config.tracking.study, schema.KIND_CELL)) == cells
 
 
 def analyse(user: User, config: AnalyseConfig) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from folder_store import make_store
 from mlflow.entities import Run
@@ -709,6 +710,40 @@ def test_the_command_line_names_what_was_left_out(shared_data: Path, tmp_path: P
     ]
     found = read.read(f"sqlite:///{tmp_path / 'mlflow.db'}", "published")
     assert set(found.frame["target"]) == {"swa", "wol"}
+
+
+# --- a table of scores ---------------------------------------------------------------------------------
+
+
+def test_a_table_of_scores_is_a_study_of_just_what_it_has(store: Store, shared_data: Path, tmp_path: Path) -> None:
+    study = store("table")
+    every = pd.read_csv(shared_data / "published_scores.csv")
+    pairs = [("base", "hau"), ("base", "swa"), ("hau", "swa"), ("wol", "swa")]
+    places = zip(every["start"], every["source"], every["seed"], strict=True)
+    table = every[[(start, source) in pairs and seed < 2 for start, source, seed in places]]
+    path = tmp_path / "scores.csv"
+    table.to_csv(path, index=False)
+    outcome = import_into(study, path, shared_data)
+    assert (len(outcome.added), outcome.unfit) == (8, [])
+    found = read.read(study.client.tracking_uri, study.name)
+    keys = ["start", "source", "seed", "target", "split", "category"]
+    there, given = (frame.set_index(keys)[["precision", "recall", "f1", "support"]] for frame in (found.frame, table))
+    pd.testing.assert_frame_equal(there.sort_index(), given.sort_index())
+    assert sorted(found.plan["pairs"]) == pairs and found.plan["starts"] == ["base", "hau", "wol"]
+    assert set(found.plan["targets"]) == set(published_files.ORDER[:9]) == set(found.corpora)
+    absent = matrices.missing(found.frame, found.cells, found.plan)
+    assert not len(absent[absent["split"] == "test"])
+    before = snapshot(study)
+    assert import_into(study, path, shared_data).added == [] and snapshot(study) == before
+    alone = importing.read(ImportConfig(str(path)))  # without corpora
+    importing.import_results(alone, other := store("table alone"))
+    found = read.read(other.client.tracking_uri, other.name)
+    assert len(found.frame) == len(table) and found.corpora == {}
+
+
+def test_predictions_are_not_imported_without_corpora(shared_data: Path) -> None:
+    with pytest.raises(InputError, match="give data=<corpora>"):
+        importing.read(ImportConfig(str(shared_data / "published_sample")))
 
 
 # --- one cell, measured ----------------------------------------------------------------------------------

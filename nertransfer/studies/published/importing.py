@@ -1,13 +1,15 @@
-"""Published result files -> a study in the tracking store: one run per cell, as if it had been fine-tuned here."""
+"""Published result files, or a table of scores -> a study in the tracking store: one run per cell, as if it had been
+fine-tuned here."""
 
 import csv
 import hashlib
 import io
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, Sized
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from nertransfer.core import grid, schema
@@ -22,7 +24,7 @@ from nertransfer.corpora.corpus import Corpus
 from nertransfer.corpora.languages import LANGUAGES
 from nertransfer.scoring.measurements import Measurements, Point, milliseconds, unscored
 from nertransfer.studies.published import files as published_files
-from nertransfer.studies.published import scores
+from nertransfer.studies.published import scores, table
 from nertransfer.studies.published.scores import DISAGREEMENT_COLUMNS, Disagreement, Files, Imported, name_of
 from nertransfer.tracking import store_files
 from nertransfer.tracking.current_cells import current_cells, place_of
@@ -58,38 +60,78 @@ class ImportOutcome:
 
 
 @dataclass(frozen=True)
+class Reported:
+    """A cell of which there are scores alone. ``file``: where they stand; ``measure`` gives them, or raises InputError;
+    ``languages``: those it was fine-tuned and scored on, where their corpora are at hand."""
+
+    cell: published_files.CellName
+    file: str
+    measure: Callable[[], Measurements]
+    languages: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Results:
     """What a folder holds: the files of every cell and the corpora they were scored on; what does not fit.
 
-    ``baselines`` are cells that only reported; they have no corpora. ``data``: what the corpora were asked for by.
+    ``reported``: cells of which there are scores alone; they need no corpora. ``data``: what the corpora were asked for
+    by. ``designed``: whether they may be of the published study, whose grid is then the plan.
     """
 
     unfit: tuple[published_files.Unfit, ...]
     cells: tuple[Files, ...] = ()
     corpora: Mapping[str, Corpus] = field(default_factory=dict)
-    baselines: Mapping[published_files.BaselineName, Path] = field(default_factory=dict)
+    reported: tuple[Reported, ...] = ()
     data: str = ""
+    designed: bool = True
 
 
 def read(config: ImportConfig) -> Results:
-    """The results in a folder; writes nothing.
+    """The results in a folder, or in a table; writes nothing.
 
-    Raises InputError when the folder holds no complete result or a language has no corpus.
+    Raises InputError when there is no complete result, when a language has no corpus, when there is none for
+    predictions that are to be scored, and on anything in a table that does not fit.
     """
-    root = Path(config.results)
+    root, data = Path(config.results), config.data.data
+    if root.is_file():
+        return _read_table(root, config)
     models = published_files.find_models(root)
     if models is not None:
+        if not data:
+            raise InputError("give data=<corpora>: published predictions are scored against them", "data")
         listing = published_files.scan(models)
         _check_some(root, listing.cells, listing.unfit)
         languages = {cell.source for cell in listing.cells} | {target for _, target in listing.targets}
-        cells = tuple(Files(cell, folder, _targets_of(cell, listing)) for cell, folder in listing.cells.items())
-        return Results(tuple(listing.unfit), cells, _corpora(config, languages), data=config.data.data)
+        files = tuple(Files(cell, folder, _targets_of(cell, listing)) for cell, folder in listing.cells.items())
+        return Results(tuple(listing.unfit), files, _corpora(config, languages), data=data)
     folder = published_files.find_baselines(root)
     if folder is None:
         raise published_files.nothing_found(root)
     baselines, unfit = published_files.scan_baselines(folder)
     _check_some(root, baselines, unfit)
-    return Results(tuple(unfit), baselines=baselines, data=config.data.data)
+    cells = tuple(
+        Reported(
+            published_files.CellName(name.language, name.model, name.number, 0),
+            f"{path.parent.name}/{path.name}",
+            partial(scores.measure_baseline, name, path),
+        )
+        for name, path in baselines.items()
+    )
+    return Results(tuple(unfit), reported=cells, data=data)
+
+
+def _read_table(path: Path, config: ImportConfig) -> Results:
+    found = table.parse(path)
+    languages = {cell: table.languages(cell, rows) for cell, rows in found.cells.items()}
+    corpora = {}
+    if config.data.data:
+        corpora = _corpora(config, frozenset().union(*languages.values()))
+        table.check_support(found, corpora, path)
+    cells = tuple(
+        Reported(cell, path.name, partial(table.measure, cell, rows), languages[cell] if corpora else frozenset())
+        for cell, rows in found.cells.items()
+    )
+    return Results(tuple(found.unfit), corpora=corpora, reported=cells, data=config.data.data, designed=False)
 
 
 def _check_some(root: Path, found: Sized, unfit: Sequence[published_files.Unfit]) -> None:
@@ -103,9 +145,9 @@ def import_results(results: Results, study: Study) -> ImportOutcome:
     store_files.check(study)
     outcome = ImportOutcome(unfit=list(results.unfit))
     mark_dead_runs_killed(study)
-    cells = (_import_baselines if results.baselines else _import_cells)(results, study, outcome)
+    cells = (_import_reported if results.reported else _import_cells)(results, study, outcome)
     targets = {target for files in results.cells for target in files.targets}
-    _summarise(study, cells, targets, results.data, outcome)
+    _summarise(study, cells, targets, results, outcome)
     return outcome
 
 
@@ -183,16 +225,24 @@ def _deliver(study: Study, found: Imported, results: Results) -> None:
     cell, corpora = found.files.cell, results.corpora
     languages = {cell.source, *found.files.targets}
     tags = _tags(cell.start, cell.source, cell.seed, found.measured.key, found.start_location, _recipe(cell.epochs))
-    tags |= schema.packed(schema.CORPUS_DIGESTS, {name: corpora[name].digest for name in sorted(languages)})
-    tags |= {schema.TRAIN_DIGEST: corpora[cell.source].train.digest}
-    families = {name: LANGUAGES[name].family for name in sorted(languages) if name in LANGUAGES}
-    tags |= schema.packed(schema.FAMILIES, families)
+    tags |= _corpus_tags(cell, languages, corpora)
     if found.disagreements:
         rows = [tuple(asdict(one).values()) for one in found.disagreements]
         found.measured.files[schema.DISAGREEMENTS_FILE] = _csv(DISAGREEMENT_COLUMNS, rows)
     found.measured.points.append(Point(DISAGREEMENTS, len(found.disagreements), milliseconds()))
     found.measured.datasets.append(unscored(corpora[cell.source].train))
     _write(study, name_of(cell), tags, _recipe(cell.epochs), found.measured, results.data)
+
+
+def _corpus_tags(
+    cell: published_files.CellName, languages: Iterable[str], corpora: Mapping[str, Corpus]
+) -> dict[str, str]:
+    listed = sorted(languages)
+    tags = schema.packed(schema.CORPUS_DIGESTS, {name: corpora[name].digest for name in listed})
+    if cell.source in corpora:
+        tags |= {schema.TRAIN_DIGEST: corpora[cell.source].train.digest}
+    families = {name: LANGUAGES[name].family for name in listed if name in LANGUAGES}
+    return tags | schema.packed(schema.FAMILIES, families)
 
 
 def _write(
@@ -225,40 +275,38 @@ def _tags(start: str, source: str, seed: int, key: str, location: str, recipe: R
     return tags | ({schema.RECIPE_DIGEST: recipe_digest(recipe)} if recipe else {})
 
 
-# --- baselines: reported scores only ---------------------------------------------------------------
+# --- reported scores only ---------------------------------------------------------------------------
 
 
-def _import_baselines(results: Results, study: Study, outcome: ImportOutcome) -> list[published_files.CellName]:
-    """MasakhaNER 2.0's baselines: each replicate is a cell that was scored on its source, by what it reported."""
+def _import_reported(results: Results, study: Study, outcome: ImportOutcome) -> list[published_files.CellName]:
+    """Each cell by what was reported of it; returns all that are there, also those that cannot be read."""
     finished = cell_runs(study, "FINISHED")
     known = {run.data.tags.get(schema.CELL_KEY) for run in finished}
-    cells = []
-    with progress_bar(len(results.baselines), "importing", "cell") as bar:
-        for name, path in results.baselines.items():
+    with progress_bar(len(results.reported), "importing", "cell") as bar:
+        for one in results.reported:
             bar.update()
-            cell = published_files.CellName(name.language, name.model, name.number, 0)
-            cells.append(cell)
+            cell = one.cell
             try:
-                text = published_files.read_text(path)
-                key = hashlib.sha256(f"baseline {name} {text}".encode()).hexdigest()[:32]
-                measured = scores.measure_reported(name.language, published_files.parse_results(text, path), key)
+                measured = one.measure()
             except InputError as error:
-                outcome.unfit.append(published_files.Unfit(f"{path.parent.name}/{path.name}", str(error)))
+                outcome.unfit.append(published_files.Unfit(one.file, str(error)))
                 continue
-            if key in known:
+            if measured.key in known:
                 outcome.present.append(name_of(cell))
-                _ask_for(study, key, finished)
+                _ask_for(study, measured.key, finished)
                 continue
-            _write(study, name_of(cell), _tags(cell.start, cell.source, cell.seed, key, "", None), None, measured)
+            tags = _tags(cell.start, cell.source, cell.seed, measured.key, "", None)
+            tags |= _corpus_tags(cell, one.languages, results.corpora)
+            _write(study, name_of(cell), tags, None, measured)
             outcome.added.append(name_of(cell))
-    return cells
+    return [one.cell for one in results.reported]
 
 
 # --- what was imported, as a run of the study ---------------------------------------------------------
 
 
 def _summarise(
-    study: Study, cells: Sequence[published_files.CellName], targets: Set[str], data: str, outcome: ImportOutcome
+    study: Study, cells: Sequence[published_files.CellName], targets: Set[str], results: Results, outcome: ImportOutcome
 ) -> None:
     """A study run with the grid of all that was imported, and tables of what was odd; none where nothing has changed.
 
@@ -271,6 +319,8 @@ def _summarise(
     places = {(cell.start, cell.source, cell.seed) for cell in cells}
     places |= {place for place, run in current.items() if run.data.tags.get(schema.IMPORTED)}
     scored = {name for run in runs for name in schema.unpacked(run.data.tags, schema.CORPUS_DIGESTS)}
+    names = [schema.parse_score_key(key) for run in runs for key in run.data.metrics]
+    scored |= {name.target for name in names if name is not None and not grid.is_several(name.target)}
     outcome.disagreements = [one for run in runs if run.data.metrics.get(DISAGREEMENTS) for one in _of_run(study, run)]
     tables = {
         schema.UNFIT_FILE: _csv(("path", "reason"), [(one.path, one.reason) for one in outcome.unfit]),
@@ -279,7 +329,8 @@ def _summarise(
         ),
     }
     sources = _ordered({source for _, source, _ in places})
-    starts, pivots = _axes({(start, source) for start, source, _ in places}, sources)
+    pairs = {(start, source) for start, source, _ in places}
+    starts, pivots, designed = _axes(pairs, sources, results.designed)
     axes: dict[str, Sequence[object]] = {
         "starts": starts,
         "sources": sources,
@@ -288,16 +339,19 @@ def _summarise(
         "seeds": sorted({seed for *_, seed in places}),
     }
     params = {name: ",".join(map(str, values)) for name, values in axes.items()}
-    digest = hashlib.sha256(repr((sorted(params.items()), sorted(tables.items()))).encode()).hexdigest()[:16]
+    tags = {} if designed else schema.packed(schema.PAIRS, _sources_by_start(pairs))
+    about = (sorted(params.items()), sorted(tables.items()), *([sorted(tags.items())] if tags else []))
+    digest = hashlib.sha256(repr(about).encode()).hexdigest()[:16]
     earlier = kind_runs(study, schema.KIND_STUDY, FINISHED)
     if earlier and earlier[-1].data.tags.get(schema.IMPORTED) == digest:
         return
-    tags = {schema.IMPORTED: digest}
+    tags |= {schema.IMPORTED: digest}
     recipes = {run.data.tags.get(schema.RECIPE_DIGEST) for run in runs}
     if len(recipes) == 1 and (recipe := recipes.pop()) is not None:
         tags[schema.RECIPE_DIGEST] = recipe
+    data = {"data": results.data} if results.data else {}
     with open_run(study, schema.KIND_STUDY, "import", tags) as run_id:
-        log(study.client, run_id, params=configuration_params(params | ({"data": data} if data else {})))
+        log(study.client, run_id, params=configuration_params(params | data))
         log_values(study.client, run_id, {"unfit": len(outcome.unfit), DISAGREEMENTS: len(outcome.disagreements)})
         for name, text in tables.items():
             study.client.log_text(run_id, text, name)
@@ -309,15 +363,27 @@ def _ordered(languages: Iterable[str]) -> list[str]:
     return [name for name in published_files.ORDER if name in there] + sorted(there - set(published_files.ORDER))
 
 
-def _axes(pairs: Set[tuple[str, str]], sources: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Starts with `grid.OWN`, and pivots: the published ones where a pair is theirs, so that what is absent is missing.
+def _axes(pairs: Set[tuple[str, str]], sources: Sequence[str], designed: bool) -> tuple[list[str], list[str], bool]:
+    """Starts with `grid.OWN`, pivots, and whether these tell all pairs of the plan.
 
-    Pairs beyond them are in no plan, but count. Where none is theirs, every start is planned on every source.
+    They do where a pair is of the published design, so that what is absent is missing; pairs beyond it are in no plan,
+    but count. Of what is not ``designed``, and where none is, those pairs are the plan that there are; a pivot is then
+    a source on which the starts of two other sources were fine-tuned.
     """
     pivots = [name for name in published_files.PIVOTS if name in sources]
-    if pairs & set(grid.pairs(published_files.STARTS, sources, pivots)):
-        return list(published_files.STARTS), pivots
-    return sorted({start for start, _ in pairs}), []
+    if designed and pairs & set(grid.pairs(published_files.STARTS, sources, pivots)):
+        return list(published_files.STARTS), pivots, True
+    starts = sorted({start for start, _ in pairs}, key=lambda name: (name != grid.BASE, name))
+    own = {name: {start for start, source in pairs if source == name and start != name} for name in sources}
+    return starts, [name for name in sources if len(own[name].intersection(sources)) > 1 and len(starts) > 2], False
+
+
+def _sources_by_start(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The sources of every start, comma-separated."""
+    found: dict[str, list[str]] = {}
+    for start, source in sorted(pairs):
+        found.setdefault(start, []).append(source)
+    return {start: ",".join(sources) for start, sources in found.items()}
 
 
 def _of_run(study: Study, run: Run) -> list[Disagreement]:

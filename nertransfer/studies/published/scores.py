@@ -260,16 +260,20 @@ def _reported_points(target: str, split: str, reported: published_files.Reported
         yield Point(schema.REPORTED + key, getattr(reported, measure), now)
 
 
-def measure_reported(language: str, reported: published_files.Reported, key: str) -> Measurements:
-    """Test scores as they were reported, categories to the printed decimals: there is nothing to count anew."""
+def measure_baseline(name: published_files.BaselineName, path: Path) -> Measurements:
+    """Test scores of a replicate as they were reported, categories to the printed decimals: there is nothing to count
+    anew. Raises InputError, naming file and line, where the file cannot be read."""
+    text, language = published_files.read_text(path), name.language
+    reported = published_files.parse_results(text, path)
+    key = hashlib.sha256(f"baseline {name} {text}".encode()).hexdigest()[:32]
     found, now = Measurements(key), milliseconds()
     found.files[schema.REPORTED_FILE] = _reported_csv([(language, "test", reported)])
     support = sum(line.support for line in reported.categories.values())
     table = {ALL: Score(reported.precision, reported.recall, reported.f1, support)}
     for category, line in (table | dict(reported.categories)).items():
         for measure in schema.CATEGORY_MEASURES:
-            name = schema.ScoreName("test", measure, language, category).key
-            found.points.append(Point(name, float(getattr(line, measure)), now))
+            metric = schema.ScoreName("test", measure, language, category).key
+            found.points.append(Point(metric, float(getattr(line, measure)), now))
     found.points += _reported_points(language, "test", reported)
     return found
 
