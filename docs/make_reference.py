@@ -26,6 +26,7 @@ ENTRY_POINTS: dict[str, tuple[str, type]] = {
     "main": ("study", config.StudyConfig),
     "study": ("study", config.StudyConfig),
     "data": ("data", config.DataConfig),
+    "convert": ("convert", config.ConvertConfig),
     "adapt": ("adapt", config.AdaptConfig),
     "train": ("train", config.TrainConfig),
     "evaluate": ("evaluate", config.EvaluateConfig),
@@ -58,7 +59,7 @@ comma-separated, whole numbers also ranges (`seeds=1-3`), an empty value is "not
 A name may have dashes for underscores, and be in the singular or plural; `--plan` alone is `--plan true`. Where a table
 says so, a value may stand without its name: `study.py mystudy.yaml`. There are `--help` and `--version`.
 
-`train`, `data` and `import_results` need `data`, `adapt` needs `text`; `study` takes the planted corpora where it is
+`train` and `data` need `data`, `adapt` needs `text`; `study` takes the planted corpora where it is
 given none, and says so. `analyse`, `rank`, `embed`, `register`, `models` and `export` take the corpora that their study
 or model was made on, from whichever folder they are started, and refuse others; a copy, or some of the languages, is no
 other. `evaluate` takes them as well, and scores on any others that it is given. A store's only study need not be named.

@@ -448,6 +448,43 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class ConvertConfig:
+    """Convert corpora in other formats, tag schemes and categories to a folder that every command reads."""
+
+    POSITIONAL: ClassVar[str] = "input"
+
+    input: str = required(
+        "folder or file with train, dev or test in the names of its files: columns (CoNLL, CoNLL-U, UNER, WikiANN, "
+        "MultiCoNER), JSON or JSON Lines (doccano, Label Studio, spaCy, Prodigy, GLiNER, tokens and tags), Parquet or "
+        "Arrow files of a Hugging Face dataset",
+        example="theirs",
+    )
+    output: str = option("converted", "new folder: <language>/{train,dev,test}.txt")
+    scheme: Literal["auto", "iob2", "iob1", "bioes", "bilou", "io"] = option(
+        "auto", "how tags mark entities; auto: found by the tags, and told"
+    )
+    columns: str = option(
+        "", "columns of word and tag, such as word:2,tag:3, counted from 1, or from the end with -1; empty: those that "
+        "the file names, else the first and the last"
+    )  # fmt: skip
+    categories: tuple[str, ...] = option(
+        (), "new names of categories, such as person=PER,DATE=O; O leaves one out, the others stay as they are"
+    )
+    keep: tuple[str, ...] = option((), "categories to keep, by their new names; empty: all")
+    labels: tuple[str, ...] = option((), "names of tags that are numbers, from 0, such as O,B-PER,I-PER")
+    overlaps: Literal["refuse", "longest"] = option(
+        "refuse", "entities that overlap: an error, or the longest one stays, of equals the first"
+    )
+    language: str = option("", "code of the language of files that name none")
+    rename: tuple[str, ...] = option((), "codes of languages by the names that files have, such as en_ewt-ud=eng")
+
+    def __post_init__(self) -> None:
+        check(bool(self.output.strip()), "output", self.output, "a new folder")
+        if self.language:
+            check_code(self.language, "language")
+
+
+@dataclass(frozen=True)
 class ImportConfig:
     """Bring published result files, or a table of scores, into a study."""
 

@@ -1,5 +1,6 @@
 """One CoNLL file -> sentences. Strict: what does not fit is an error with file and line, or a finding."""
 
+import json
 import re
 import unicodedata
 from collections import Counter
@@ -33,6 +34,29 @@ def running_lines(text: str, path: str | Path, parameter: str, instead: str) -> 
     return lines
 
 
+_MARKUP = re.compile(r"\s*<(\?xml|!doctype|html|head|body|corpus|document)\b", re.IGNORECASE)
+
+
+def structure_of(text: str) -> str:
+    """What a text is where it is no running text but ``JSON``, ``XML or HTML`` or ``a table``; else empty."""
+    lines = [line for _, line in numbered_lines(text)]
+    if _MARKUP.match(text):
+        return "XML or HTML"
+    if lines and lines[0].lstrip()[:1] in ("{", "[") and (all(map(_is_json, lines)) or _is_json(text)):
+        return "JSON"
+    tabs = {line.rstrip("\r").count("\t") for line in lines}
+    if len(lines) > 1 and len(tabs) == 1 and tabs != {0}:
+        return "a table"
+    return ""
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _ends_in_tag(line: str) -> bool:
     columns = SEPARATORS.split(line.strip())
     try:
@@ -46,6 +70,12 @@ DOCUMENT_START = "-DOCSTART-"
 PROBLEMS_SHOWN = 5
 LONGEST_SENTENCE = 32_767
 """Words: so many entities of one sentence can be counted (`nertransfer.scoring.sentence_counts`)."""
+LEAST_NUMBERS = 4
+"""Words of a file that are numbers or ids, more than half of it, make its first column one of them."""
+LONG_SENTENCE = 500
+"""Words: longer ones are told, for the empty lines between sentences may be missing."""
+_NUMBER_OF_WORD = re.compile(r"\d+([-.]\d+)*")
+_CONVERT = "the word must stand in the first column; the entry point convert reads other columns"
 LINES_KEPT = 5
 """Of every kind of finding, so many line numbers are kept as examples."""
 
@@ -94,6 +124,12 @@ class Findings:
     )
     uneven_columns: Seen = field(
         default=Seen(), metadata={"means": "line with more or fewer columns than the first; first and last are read"}
+    )
+    long_sentences: Seen = field(
+        default=Seen(),
+        metadata={
+            "means": f"sentence of more than {LONG_SENTENCE} words; an empty line ends a sentence: is one missing?"
+        },
     )
     document_starts: Seen = field(default=Seen(), metadata={"means": f"{DOCUMENT_START} line; ends a sentence"})
 
@@ -203,6 +239,8 @@ def parse(
         if words:
             if len(words) > LONGEST_SENTENCE:
                 problems.append((begun, f"a sentence of {len(words):,} words; a line without words ends a sentence"))
+            if len(words) > LONG_SENTENCE:
+                note("long_sentences", begun)
             sentences.append(Sentence(tuple(words), tuple(tags)))
             words.clear()
             tags.clear()
@@ -239,22 +277,30 @@ def parse(
         raise InputError(_together(path, problems))
     if not sentences:
         raise InputError(f"{path}:1: the file has no sentence; it needs at least one line with a word and its tag")
-    if first and (problem := _not_words(sentences)):
+    if first and (problem := not_words([sentence.words for sentence in sentences])):
         raise InputError(f"{path}:{first[0]}: {problem}")
     return tuple(sentences), Findings(path, **{k: Seen(n, tuple(lines[k])) for k, n in counts.items()})
 
 
-def _not_words(sentences: Sequence[Sentence]) -> str:
-    """Why the first column cannot be words, as in CoNLL-U and WikiANN; empty where it can."""
-    longest = max(len(sentence.words) for sentence in sentences)
-    if longest < 2:
-        return ""
-    numbers = tuple(map(str, range(1, longest + 1)))
-    if all(sentence.words == numbers[: len(sentence.words)] for sentence in sentences):
-        return "the first column of every sentence counts 1, 2, ...; the word must stand in the first column"
-    code = re.match("[a-z-]{2,12}:", sentences[0].words[0])
-    if code and all(word.startswith(code[0]) for sentence in sentences for word in sentence.words):
-        return f"every word of the file begins with {code[0]!r}; take that away"
+def not_words(sentences: Sequence[Sequence[str]]) -> str:
+    """Why the first column of a file, by sentence, cannot be words, and what to do; empty where it can.
+
+    Numbers of words, as CoNLL-U and UNER have them, and ids of sentences stand in it for most of the file; WikiANN's
+    words all begin with their language.
+    """
+    every = [word for words in sentences for word in words]
+    numbers = [word for word in every if _NUMBER_OF_WORD.fullmatch(word)]
+    counted = tuple(map(str, range(1, max(map(len, sentences)) + 1)))
+    counts = len(counted) > 1 and all(tuple(words) == counted[: len(words)] for words in sentences)
+    if counts or (len(numbers) >= LEAST_NUMBERS and 2 * len(numbers) > len(every)):
+        return f"the first column holds numbers ({', '.join(numbers[:3])}) and no words; {_CONVERT}"
+    repeating = [words for words in sentences if len(words) > 1]
+    ids = all(len(set(words)) == 1 and re.search(r"\d", words[0]) for words in repeating)
+    if ids and sum(map(len, repeating)) > LEAST_NUMBERS:
+        return f"the first column is the same in all of a sentence ({repeating[0][0]!r}), as an id is; {_CONVERT}"
+    code = re.match("[a-z-]{2,12}:", every[0])
+    if len(every) > 1 and code and all(word.startswith(code[0]) for word in every):
+        return f"every word of the file begins with {code[0]!r}; take that away, or let the entry point convert do it"
     return ""
 
 

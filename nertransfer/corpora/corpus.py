@@ -205,6 +205,7 @@ def _no_corpora(folder: Path) -> str:
     if any((folder / f"{split}.txt").exists() for split in SPLITS):
         parent, name = folder.resolve().parent, folder.resolve().name
         hint = f"; this looks like the folder of one language: pass data={parent} and languages={name}"
+    hint = hint or "; the entry point convert reads other names, formats and tag schemes"
     return f"data folder {folder} has no sub-folder with corpora; it must be laid out as {LAYOUT}{hint}"
 
 
@@ -225,6 +226,7 @@ def load(options: DataOptions) -> dict[str, Corpus]:
     if missing:
         raise InputError(
             f"missing file {', '.join(map(str, missing))}: every language needs {', '.join(f'{s}.txt' for s in SPLITS)}"
+            f"{_called_otherwise(missing[0])}"
         )
     return {
         code: Corpus(
@@ -238,6 +240,17 @@ def load(options: DataOptions) -> dict[str, Corpus]:
         )
         for code in languages
     }
+
+
+def _called_otherwise(missing: Path) -> str:
+    """What stands beside a file that is missing, where some of it may be the file under another name."""
+    with suppress(OSError):
+        others = sorted(
+            path.name for path in missing.parent.iterdir() if path.stem not in SPLITS or path.suffix != ".txt"
+        )
+        if others:
+            return f"; there is {', '.join(others[:3])}; the entry point convert reads other names and formats"
+    return ""
 
 
 def union(corpora: Mapping[str, Corpus], source: str) -> Corpus:

@@ -167,11 +167,17 @@ def _text(data: bytes, name: str | Path) -> str:
 def read_lines(source: Source) -> list[Text]:
     """One text a line, lines of white space left out.
 
-    Raises InputError when there is none, or when every line ends in an IOB2 tag: those are columns.
+    Raises InputError when there is none, when every line ends in an IOB2 tag, for those are columns, and where it is
+    `conll.structure_of` another kind.
     """
     lines = numbered_lines(source.text)
     if source.path is not None or len(lines) > 1:  # a sentence may end in O
         lines = running_lines(source.text, source.name, "input", "give input_format=conll")
+        if structure := conll.structure_of(source.text):
+            raise InputError(
+                f"{source.name}:{lines[0][0]}: this is {structure}, not text; give the text alone, a sentence a "
+                "line, or CoNLL columns with input_format=conll", "input",
+            )  # fmt: skip
     if not lines:
         raise InputError(f"{source.name}:1: there is no text", "input")
     return [Text(number, line.removesuffix("\r")) for number, line in lines]
@@ -194,6 +200,8 @@ def read_columns(source: Source) -> list[Text]:
                 texts.append(Text(first, " ".join(sentence)))
             sentence = []
             continue
+        if columns[0].startswith("#") and ("=" in columns or len(columns) > max(2, columns_before)):
+            raise InputError(f"{source.name}:{number}: {line!r} is a comment; leave out such lines", "input")
         if not columns[0] or "\r" in columns[0]:
             raise InputError(f"{source.name}:{number}: no word in the first column of {line!r}; {_HINT}", "input")
         if columns_before and len(columns) != columns_before:
@@ -206,6 +214,8 @@ def read_columns(source: Source) -> list[Text]:
         sentence.append(columns[0])
     if not texts:
         raise InputError(f"{source.name}:1: there is no sentence", "input")
+    if problem := conll.not_words([text.text.split(" ") for text in texts]):
+        raise InputError(f"{source.name}:{texts[0].line}: {problem}", "input")
     return texts
 
 

@@ -56,7 +56,13 @@ def message(text: str | bytes, **rules: bool) -> str:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("1\tSani\tB-PER\n2\tya\tO\n\n1\tya\tO\n", "f:1: the first column of every sentence counts"),
+        ("1\tSani\tB-PER\n2\tya\tO\n\n1\tya\tO\n", "f:1: the first column holds numbers (1, 2, 1) and no words"),
+        ("1 a O\n2-3 b O\n2 c O\n3 d O\n", "f:1: the first column holds numbers"),  # words of several tokens
+        ("7 a O\n8 b O\n\n9 c O\n10 d O\n", "f:1: the first column holds numbers"),  # counted through a document
+        ("0 a O\n1 b O\n\n0 c O\n1 d O\n", "f:1: the first column holds numbers"),
+        ("1-1 a O\n1-2 b O\n\n2-1 c O\n2-2 d O\n", "f:1: the first column holds numbers"),
+        ("1 a O\n\n1 b O\n\n1 c O\n\n1 d O\n", "f:1: the first column holds numbers"),  # sentences of one word
+        ("s1 a O\ns1 b O\n\ns2 c O\ns2 d O\ns2 e O\n", "f:1: the first column is the same in all of a sentence ('s1')"),
         ("\nha:Sani B-PER\nha:ya O\n\nha:ya O\n", "f:2: every word of the file begins with 'ha:'"),
     ],
 )
@@ -68,6 +74,11 @@ def test_a_first_column_that_holds_no_words_is_refused(text: str, said: str) -> 
 @pytest.mark.parametrize("text", ["1 O\n\n1 O\n", "1 O\n2 O\n\n3 O\n", ": O\n: O\n", "ha:1 O\nye:2 O\n"])
 def test_numbers_and_colons_are_words(text: str) -> None:
     parse(text.encode(), "f")
+
+
+def test_a_missing_empty_line_is_told() -> None:
+    _, findings = read("a O\n" * 501 + "\n" + "a O\n" * 500)
+    assert findings.long_sentences == conll.Seen(1, (1,))
 
 
 # --- real corpora -----------------------------------------------------------------------------

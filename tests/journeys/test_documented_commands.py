@@ -31,6 +31,7 @@ from nertransfer.core import schema
 from nertransfer.core.config import (
     AdaptConfig,
     AnalyseConfig,
+    ConvertConfig,
     DataConfig,
     EmbedConfig,
     EvaluateConfig,
@@ -278,6 +279,11 @@ def analyse(user: User, config: AnalyseConfig) -> None:
         user.fresh(config.output, config.tracking.study, "embeddings", "models.csv")
 
 
+def convert(user: User, config: ConvertConfig) -> None:
+    text = user.fresh(config.output, "hau", "train.txt").read_text(encoding="utf-8")
+    assert "B-PER" in text and "person" not in text
+
+
 def relocate(user: User, config: RelocateConfig) -> None:
     assert "nothing to do" in user.said  # tests/test_store_files.py moves stores
 
@@ -291,7 +297,8 @@ def rank(user: User, config: RankConfig) -> None:
 ENTRY_POINTS: dict[str, Callable[[User, Any], None]] = {
     one.__name__: one
     for one in (
-        adapt, analyse, data, embed, evaluate, export, import_results, models, predict, rank, register, relocate,
+        adapt, analyse, convert, data, embed, evaluate, export, import_results,
+        models, predict, rank, register, relocate,
         rollback, study, train,
     )
 }  # fmt: skip

@@ -233,6 +233,13 @@ def test_bad_input_names_what_there_is_and_writes_nothing(
         (b"\n\n", "conll", "there is no sentence"),
         (b"da O\n O\n", "conll", "bad.txt:2: no word in the first column"),
         (b"da O\nxo ye O\n", "conll", "bad.txt:2: 3 columns in .*, but 2 before"),
+        (b"1 da O\n2 xo O\n\n1 ba O\n2 ye O\n", "conll", "bad.txt:1: the first column holds numbers"),
+        (b"sw:da O\nsw:xo O\n", "conll", "bad.txt:1: every word of the file begins with 'sw:'"),
+        (b"# sent_id = 1\nda O\n", "conll", "bad.txt:1: .* is a comment; leave out such lines"),
+        (b'{"text": "da xo"}\n{"text": "ba"}\n', "text", "bad.txt:1: this is JSON, not text"),
+        (b'[{"text": "da xo"},\n {"text": "ba"}]\n', "text", "bad.txt:1: this is JSON, not text"),
+        (b"id\ttext\n1\tda xo\n2\tba\n", "text", "bad.txt:1: this is a table, not text"),
+        (b"<html><body>da xo</body></html>\n<p>\n", "text", "bad.txt:1: this is XML or HTML, not text"),
     ],
 )
 def test_a_file_that_is_not_what_it_is_said_to_be_is_not_read(

@@ -113,6 +113,11 @@ def save_corpora(folder: Path) -> None:
     save_tiny_corpora(folder / "path" / "to" / "folder", ("aaa", "bbb"), 10)
     save_tiny_corpora(folder / "mydata", ("hau", "new"), 10)
     save_tiny_corpora(folder, ("zul",), 10)
+    for split in ("train", "dev", "test"):  # as others have them
+        text = (folder / "mydata" / "hau" / f"{split}.txt").read_text(encoding="utf-8")
+        theirs = folder / "theirs" / f"hau_{split}.conll"
+        theirs.parent.mkdir(exist_ok=True)
+        theirs.write_text(text.replace("-PER", "-person"), encoding="utf-8")
     texts = {"news.txt": "mydata/hau/test.txt", "hausa.txt": "mydata/hau/train.txt", "zulu.txt": "zul/train.txt"}
     for name, corpus in texts.items():
         (folder / name).write_text("\n".join(texts_of(folder / corpus)) + "\n", encoding="utf-8")
