@@ -77,7 +77,8 @@ def known_languages(
         counted: dict[str, object] = {}
         if there:
             one = corpora[name]
-            counted["text"] = profile([sentence.words for sentence in one.train.sentences], aids.subtokens, aids.states)
+            text = one.train.sentences or one.test.sentences  # of a language that is only a target
+            counted["text"] = profile([sentence.words for sentence in text], aids.subtokens, aids.states)
             if labels:
                 counted |= {"entities": token_forms(one.train), "labels": token_forms(one.dev)}
         found[name] = facts(name, families.get(name, ""), aids.typology.get(name), **counted)

@@ -1,14 +1,14 @@
 """Corpora: files -> sentences. Strict, without a tokenizer; nothing is dropped in silence.
 
-A data folder holds ``<language>/{train,dev,test}.txt``. A file has one word a line: the word in
-the first column, its IOB2 tag in the last, columns separated by spaces or tabs. An empty line
-or one whose first column is ``-DOCSTART-`` ends a sentence. What is wrong raises `InputError`
-with file and line; what is merely odd is read as it stands and counted in `Findings`.
+A data folder holds ``<language>/{train,dev,test}.txt``, or test.txt alone for a language that is only a target. A file
+has one word a line: the word in the first column, its IOB2 tag in the last, columns separated by spaces or tabs.
+An empty line or one whose first column is ``-DOCSTART-`` ends a sentence. What is wrong raises `InputError` with file
+and line; what is merely odd is read as it stands and counted in `Findings`.
 """
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +50,8 @@ class Split:
 class Corpus:
     """One language's train, dev and test split; raises InputError when one is missing or unknown.
 
-    ``parts``: the corpora of a source of several languages (`union`)."""
+    ``parts``: the corpora of a source of several languages (`union`). Train and dev have no sentence where the language
+    is only a target."""
 
     language: str
     splits: Mapping[str, Split]
@@ -176,10 +177,29 @@ def digests(options: DataOptions) -> dict[str, str]:
     folder = planted_folder(options) if options.data == PLANTED else Path(options.data)
     found = {}
     for code in languages:
-        files = [folder / code / f"{name}.txt" for name in SPLITS]
-        if all(os.path.lexists(file) for file in files):
-            found[code] = _digest([hashlib.sha256(read(file)).hexdigest() for file in files])
+        alone = _has_test_alone(folder / code)
+        files = {name: folder / code / f"{name}.txt" for name in SPLITS}
+        if alone or all(map(os.path.lexists, files.values())):
+            each = (
+                ABSENT if alone and name != "test" else hashlib.sha256(read(files[name])).hexdigest() for name in SPLITS
+            )
+            found[code] = _digest(list(each))
     return found
+
+
+ABSENT = ""
+"""Digest of a split that is not there."""
+
+
+def _has_test_alone(folder: Path) -> bool:
+    return [name for name in SPLITS if os.path.lexists(folder / f"{name}.txt")] == ["test"]
+
+
+def targets_alone(options: DataOptions) -> tuple[str, ...]:
+    """The languages of the asked corpora that have a test split alone, so that they are targets and no sources."""
+    if options.data in CORPUS_NAMES:
+        return ()
+    return tuple(code for code in names(options) if _has_test_alone(Path(options.data) / code))
 
 
 def _check_known(asked: Sequence[str], existing: Sequence[str], where: str) -> None:
@@ -222,11 +242,12 @@ def load(options: DataOptions) -> dict[str, Corpus]:
     languages = names(options)
     for code in languages:
         check_code(code)
-    missing = [path for c in languages for s in SPLITS if not (path := folder / c / f"{s}.txt").is_file()]
+    alone = targets_alone(options)
+    missing = [path for c in languages for s in _splits(c, alone) if not (path := folder / c / f"{s}.txt").is_file()]
     if missing:
         raise InputError(
             f"missing file {', '.join(map(str, missing))}: every language needs {', '.join(f'{s}.txt' for s in SPLITS)}"
-            f"{_called_otherwise(missing[0])}"
+            f", or test.txt alone if it is only a target{_called_otherwise(missing[0])}"
         )
     return {
         code: Corpus(
@@ -235,6 +256,8 @@ def load(options: DataOptions) -> dict[str, Corpus]:
                 name: read_split(
                     folder / code / f"{name}.txt", code, name, options.allow_empty_words or published, published
                 )
+                if name in _splits(code, alone)
+                else Split(code, name, (), ABSENT)
                 for name in SPLITS
             },
         )
@@ -242,12 +265,15 @@ def load(options: DataOptions) -> dict[str, Corpus]:
     }
 
 
+def _splits(language: str, alone: Collection[str]) -> tuple[str, ...]:
+    return ("test",) if language in alone else SPLITS
+
+
 def _called_otherwise(missing: Path) -> str:
     """What stands beside a file that is missing, where some of it may be the file under another name."""
     with suppress(OSError):
-        others = sorted(
-            path.name for path in missing.parent.iterdir() if path.stem not in SPLITS or path.suffix != ".txt"
-        )
+        ours = {f"{name}.txt" for name in SPLITS}
+        others = sorted(path.name for path in missing.parent.iterdir() if path.name not in ours)
         if others:
             return f"; there is {', '.join(others[:3])}; the entry point convert reads other names and formats"
     return ""

@@ -68,6 +68,9 @@ def _examples(corpora: Mapping[str, Corpus], kind: str) -> Iterator[str]:
 
 def _category_findings(corpora: Mapping[str, Corpus]) -> Iterator[str]:
     for language, corpus in corpora.items():
+        if not corpus.train.sentences:
+            yield f"  {language}: test alone; it can be a target, and no source"
+            continue
         if not corpus.categories:
             yield f"  {language}: the train split has no entity; a model of it can predict none"
         for name in ("dev", "test"):
@@ -128,6 +131,8 @@ def summary_rows(corpora: Mapping[str, Corpus]) -> list[dict[str, Any]]:
         repeated, unseen = duplicates(corpus), corpus.unseen_categories
         for name in SPLITS:
             split, counts = corpus.splits[name], entities[language, name]
+            if not split.sentences:  # of a language that is only a target
+                continue
             rows.append(
                 {
                     "language": language,

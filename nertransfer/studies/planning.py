@@ -73,9 +73,9 @@ def lay_out(config: StudyConfig) -> Grid:
     Raises InputError on languages that the data has not, on starts that cannot be meant, and where
     ``own`` has no start for a source.
     """
-    existing, order = names_of(config.data)
-    sources = pick_sources("sources", config.sources, existing, order)
-    pivots = pick("pivots", config.pivots, existing) if config.pivots else []
+    existing = corpora_of.names(config.data)
+    sources = pick_sources("sources", config.sources, config.data)
+    pivots = pick("pivots", config.pivots, trainable(config.data)) if config.pivots else []
     targets = pick("targets", config.targets, existing)
     few_shot = pick("few_shot_languages", config.few_shot_languages, targets) if config.few_shot_languages else []
     catalogue = catalogue_names(config.data)
@@ -143,24 +143,32 @@ def pick(parameter: str, names: Sequence[str], existing: Collection[str]) -> lis
     return [check_code(name, parameter) for name in (names or existing)]
 
 
-def names_of(data: DataOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The languages that are asked for, and all of the data in an order that is the same whichever these are."""
-    return corpora_of.names(data), corpora_of.names(replace(data, languages=()))
+def trainable(data: DataOptions) -> tuple[str, ...]:
+    """The languages that are asked for and can be sources; raises InputError where there is none."""
+    alone = corpora_of.targets_alone(data)
+    found = tuple(name for name in corpora_of.names(data) if name not in alone)
+    if not found:
+        raise InputError(f"data={data.data!r} has test splits alone: no language of it can be a source", "data")
+    return found
 
 
-def pick_sources(parameter: str, names: Sequence[str], existing: Sequence[str], order: Sequence[str]) -> list[str]:
-    """The named sources, or every language; languages that are joined are put into this order.
+def pick_sources(parameter: str, names: Sequence[str], data: DataOptions) -> list[str]:
+    """The named sources, or every language with train data; joined ones are in the order of all that the data have.
 
-    Raises InputError on a language that does not exist, and on one that is named twice in a source, or a source twice.
+    Raises InputError on a language that does not exist or has no train data, and on one that is named twice in a
+    source, or a source twice.
     """
+    existing, order = corpora_of.names(data), corpora_of.names(replace(data, languages=()))
+    can = trainable(data)
     found: dict[str, str] = {}
     for name in names:
         parts = [part.strip() for part in name.split(grid.SEPARATOR)]
         for part in parts:
-            if part not in existing:
+            if part not in can:
+                why = "is not in the data" if part not in existing else f"cannot be used: {part} has a test split alone"
                 raise InputError(
-                    f"{parameter}={name} is not in the data: one of {', '.join(existing)}, or several joined by "
-                    f"{grid.SEPARATOR!r}{did_you_mean(part, existing)}", parameter, name,
+                    f"{parameter}={name} {why}: one of {', '.join(can)}, or several joined by {grid.SEPARATOR!r}"
+                    f"{did_you_mean(part, can)}", parameter, name,
                 )  # fmt: skip
             check_code(part, parameter, name)
             if parts.count(part) > 1:
@@ -174,7 +182,7 @@ def pick_sources(parameter: str, names: Sequence[str], existing: Sequence[str], 
         if normal in found:
             raise InputError(f"{parameter}: {found[normal]} and {name} are the same source", parameter, name)
         found[normal] = name
-    return list(found) or pick(parameter, (), existing)
+    return list(found) or pick(parameter, (), can)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,6 @@ from nertransfer.studies.planning import (
     cell_of,
     known_languages,
     languages_to_load,
-    names_of,
     pick,
     pick_sources,
 )
@@ -360,10 +359,9 @@ def train(config: TrainConfig, study: Study | None, accelerator: Accelerator) ->
 def train_plan(config: TrainConfig, accelerator: Accelerator) -> Plan:
     """The one cell of a training. Raises InputError as laying out a study does."""
     alone, number = config.source == NONE, config.few_shot_sentences
-    existing, order = names_of(config.data)
-    source = NONE if alone else pick_sources("source", (config.source,), existing, order)[0]
+    source = NONE if alone else pick_sources("source", (config.source,), config.data)[0]
     few = (config.few_shot_language,) if number else ()
-    pick("few_shot_language", few, existing)
+    pick("few_shot_language", few, corpora_of.names(config.data))
     corpora = corpora_of.load(languages_to_load(config.data, (*languages_of(source), *few), config.targets))
     targets = pick("targets", config.targets, corpora)
     start = resolve_starts((config.start,), config.data, lambda: accelerator)[0]

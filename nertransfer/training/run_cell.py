@@ -123,8 +123,9 @@ def score_splits(
 def splits_of(
     corpora: Mapping[str, Corpus], targets: Sequence[str], names: Sequence[str] = SCORED_SPLITS
 ) -> list[Split]:
-    """The splits to score, target by target."""
-    return [corpora[target].splits[name] for target in targets for name in names]
+    """The splits to score, target by target, where they are there: of some languages test alone."""
+    splits = [corpora[target].splits[name] for target in targets for name in names]
+    return [split for split in splits if split.sentences]
 
 
 @dataclass(frozen=True)

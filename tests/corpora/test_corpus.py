@@ -26,7 +26,7 @@ from nertransfer.corpora.corpus import Corpus, Split, load
 from nertransfer.corpora.description import duplicates, summary_rows
 from nertransfer.corpora.planted import corpora as planted_corpora
 from nertransfer.corpora.planted import settings as planted_settings
-from nertransfer.studies.planning import lay_out
+from nertransfer.studies.planning import lay_out, pick_sources
 
 GOOD = "Aisha B-PER\nyana O\nLagos B-LOC\n\nNdiyo O\n"
 
@@ -79,6 +79,23 @@ def test_numbers_and_colons_are_words(text: str) -> None:
 def test_a_missing_empty_line_is_told() -> None:
     _, findings = read("a O\n" * 501 + "\n" + "a O\n" * 500)
     assert findings.long_sentences == conll.Seen(1, (1,))
+
+
+def test_a_test_split_alone_makes_a_target(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    for path in ("aaa/train.txt", "aaa/dev.txt", "aaa/test.txt", "bbb/test.txt"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text("Kano B-LOC\n")
+    options = DataOptions(str(folder))
+    read_corpora = load(options)
+    assert [len(read_corpora["bbb"].splits[name].sentences) for name in ("train", "dev", "test")] == [0, 0, 1]
+    assert {name: one.digest for name, one in read_corpora.items()} == corpora.digests(options)
+    assert pick_sources("sources", (), options) == ["aaa"] and corpora.targets_alone(options) == ("bbb",)
+    with pytest.raises(InputError, match=r"sources=bbb cannot be used: bbb has a test split alone: one of aaa"):
+        pick_sources("sources", ("bbb",), options)
+    (folder / "aaa" / "dev.txt").unlink()
+    with pytest.raises(InputError, match=r"missing file .*aaa/dev.txt: every language needs .* or test.txt alone"):
+        load(options)
 
 
 # --- real corpora -----------------------------------------------------------------------------
