@@ -59,7 +59,7 @@ SUMMARY_COLUMNS = [
 class Buckets:
     """``table``: mean F1 over seeds of every start, source, target and bucket, with ``gold`` entities in it and the
     means over seeds of ``predicted`` and ``correct`` ones. ``gaps``: every start less the reference; ``p_holm`` is over
-    all sources, targets and buckets of a start and an attribute. ``summary``: means over pairs of source and target;
+    all starts, sources, targets and buckets of an attribute. ``summary``: means over pairs of source and target;
     ``missing``: why there is none."""
 
     table: pd.DataFrame
@@ -89,7 +89,7 @@ def buckets(
             gaps.append(_gaps(f1, means, reference).assign(target=target, attribute=attribute))
             summary.add(target, attribute, f1)
     apart = stacked(gaps, GAP_COLUMNS[:-1])
-    apart = apart.assign(p_holm=comparison.holm_by(apart, ["start", "attribute"]))
+    apart = apart.assign(p_holm=comparison.holm_by(apart, "attribute"))
     return Buckets(stacked(tables, BUCKET_COLUMNS), apart, summary.table())
 
 

@@ -374,7 +374,14 @@ def _papers(done: Computed, published: bool) -> dict[str, str]:
     """Tables for papers, LaTeX and Markdown; as the first study printed them where that is asked for."""
     found, languages = done.found, list(dict.fromkeys(done.pretraining["language"]))
     made = {
-        "pretraining": pretraining_table.table(done.pretraining, languages, SPLIT, done.test, ddof=done.ddof),
+        "pretraining": pretraining_table.table(
+            done.pretraining,
+            languages,
+            SPLIT,
+            done.test,
+            ddof=done.ddof,
+            tests=int(done.differences["p"].notna().sum()),
+        ),
         "categories": category_table.table(done.in_language, SPLIT, ddof=done.ddof),
         "model_cards": model_table.table(done.cards),
     }

@@ -337,8 +337,8 @@ def _pretraining(
             if key in own.index:
                 one = one._replace(**own.loc[key, ["low", "high"]])
             if reference == BASE and key in apart.index:
-                p, low, high = apart.loc[key, ["p", "low", "high"]]
-                one = one._replace(p=float(p), difference_low=low, difference_high=high)
+                p, p_holm, low, high = apart.loc[key, ["p", "p_holm", "low", "high"]]
+                one = one._replace(p=float(p), p_holm=float(p_holm), difference_low=low, difference_high=high)
             resampled[language, role] = one
     return pretraining.effect(found.frame, roles, SPLIT, ddof, resampled, _sources(found))
 

@@ -105,7 +105,7 @@ def intervals(found: Mapping[str, Sample]) -> pd.DataFrame:
 def differences(found: Mapping[str, Sample], reference: str = BASE) -> pd.DataFrame:
     """Every start less the reference on the same source and target, in points, with interval and p.
 
-    ``p_holm`` corrects over all sources and targets of one start. No interval and no p where ``untested`` says why:
+    ``p_holm`` corrects over all of them: starts, sources and targets. No interval and no p where ``untested`` says why:
     `ONE_SEED` of a side, or `NOTHING_VARIES` (always the same predictions, say, or 0 and 1 alone).
     """
     rows = []
@@ -126,7 +126,7 @@ def differences(found: Mapping[str, Sample], reference: str = BASE) -> pd.DataFr
             tested = _tested(there, k, min(means.seeds[i], means.seeds[j]))
             rows.append((*sample.configurations[i], target, *tested))
     table = pd.DataFrame(rows, columns=[name for name in DIFFERENCE_COLUMNS if name != "p_holm"])
-    return table.assign(p_holm=comparison.holm_by(table, "start"))[DIFFERENCE_COLUMNS]
+    return table.assign(p_holm=comparison.holm(table["p"].astype(float)))[DIFFERENCE_COLUMNS]
 
 
 def _tested(there: Differences, k: int, seeds: int) -> tuple[float, float, float, float, str]:

@@ -27,10 +27,11 @@ Samples = Mapping[tuple[str, str, str], np.ndarray]
 
 
 class Resampled(NamedTuple):
-    """Of a language and role, over sentences and seeds: p of the difference to `BASE`, and the ends of the intervals of
-    the mean, in percent, and of that difference, in points; NaN: not known."""
+    """Of a language and role, over sentences and seeds: p of the difference to `BASE`, also corrected, and the ends of
+    the intervals of the mean, in percent, and of that difference, in points; NaN: not known."""
 
     p: float = math.nan
+    p_holm: float = math.nan
     low: float = math.nan
     high: float = math.nan
     difference_low: float = math.nan
@@ -109,9 +110,9 @@ def effect(
 
     ``languages`` names and orders the languages; None: the sources of the frame, sorted. Without scores a row has
     ``n`` 0 and NaN. ``best``: the highest mean of its language. ``mann_whitney_p``: two-sided, the seeds of the row
-    against those of `BASE`. ``p`` and the intervals are those of ``resampled``, by language and role. ``p_holm``
-    corrects ``p`` (without ``resampled``: ``mann_whitney_p``) by Holm's method over the table; a start that has two
-    roles for a language counts once.
+    against those of `BASE`. ``p``, ``p_holm`` and the intervals are those of ``resampled``, by language and role: of
+    the same test there is one corrected p, wherever it is shown. Without ``resampled``, ``p_holm`` corrects
+    ``mann_whitney_p`` by Holm's method over the table; a start that has two roles for a language counts once.
     """
     samples = in_language(frame, split)
     languages = sorted(set(frame["source"])) if languages is None else languages
@@ -124,15 +125,16 @@ def effect(
             mean, sd, n = summary(sample, ddof)
             p = math.nan if role == BASE or sample is None or base is None else comparison.mann_whitney(sample, base)
             difference, better = mean - summary(base, ddof)[0], (resampled or {}).get(place, Resampled())
-            rows.append((*place, start, mean, sd, n, difference, False, p, better.p, math.nan, *better[1:]))
+            rows.append((*place, start, mean, sd, n, difference, False, p, *better))
     found = pd.DataFrame(rows, columns=COLUMNS)
     found["best"] = highest(found, "language")
-    found["p_holm"] = _corrected(found, "mann_whitney_p" if resampled is None else "p")
+    if resampled is None:
+        found["p_holm"] = _corrected(found, "mann_whitney_p")
     return found
 
 
 def comparisons(effect: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the table's family of tests: those with a p-value, a start that has two roles once."""
+    """The rows that are tests: those with a p-value, a start that has two roles once."""
     return effect[effect["p_holm"].notna()].drop_duplicates(["language", "start"])
 
 

@@ -1,5 +1,6 @@
 """Frames with the scores of the published study, and its table of pre-training."""
 
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -41,6 +42,12 @@ def published_frame(shared_data: Path) -> pd.DataFrame:
             rows.append((*cell, "ALL", number["precision"], number["recall"], number["f1"], total))
             rows += [(*cell, line[0], *map(float, line[1:4]), int(line[4])) for line in lines]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+@functools.cache
+def published_scores(shared_data: Path) -> pd.DataFrame:
+    """All scores of the published study; not to be changed."""
+    return pd.read_csv(shared_data / "published_scores.csv", keep_default_na=False, na_values=[""])[COLUMNS]
 
 
 def frame_of(

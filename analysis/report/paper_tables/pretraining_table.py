@@ -36,11 +36,13 @@ def table(
     test: str = MANN_WHITNEY,
     label: str = "pretraining",
     ddof: int = 1,
+    tests: int | None = None,
 ) -> typeset.Table:
     """`effect` as a table: rows roles, columns the languages in ``order``, ``mean ± sd``.
 
     Bold: the best start of a language; a star: ``p_holm`` below `SIGNIFICANT`. ``test`` names the test that the
-    p-values come from, ``ddof`` is what `effect` was given. Missing scores are ``n/a``; an entry of fewer seeds than
+    p-values come from, ``ddof`` is what `effect` was given, and ``tests`` how many tests ``p_holm`` corrects for (None:
+    those of the table). Missing scores are ``n/a``; an entry of fewer seeds than
     others says how many.
     """
     names = list(dict.fromkeys(found["role"]))
@@ -61,7 +63,7 @@ def table(
         head_names=["Start"],
         caption=f"F1 by the start of fine-tuning, on the language that was fine-tuned on ({split} split, percent)",
         label=label,
-        notes=_notes(found, seeds, test, complete, ddof),
+        notes=_notes(found, seeds, test, complete, ddof, tests),
     )
 
 
@@ -80,11 +82,12 @@ def common_notes(found: pd.DataFrame, seeds: int, ddof: int) -> list[str]:
     return notes
 
 
-def _notes(found: pd.DataFrame, seeds: int, test: str, complete: bool, ddof: int) -> list[str]:
+def _notes(found: pd.DataFrame, seeds: int, test: str, complete: bool, ddof: int, tests: int | None) -> list[str]:
     family = comparisons(found)
     notes = common_notes(found, seeds, ddof)
     if len(family):
-        compared = f"{test}, Holm's correction over {count(len(family), 'comparison')}"
+        elsewhere = f"all {count(tests, 'comparison')} of starts with {BASE}" if tests is not None else ""
+        compared = f"{test}, Holm's correction over {elsewhere or count(len(family), 'comparison')}"
         notes.append(f"*: different from {BASE} (p < {SIGNIFICANT:g}; {compared}).")
     if test == MANN_WHITNEY and len(family) and (least := _least_p(found)) >= SIGNIFICANT:
         notes.append(f"So few seeds cannot give a star: the smallest p possible, corrected, is {least:.2g}.")

@@ -31,7 +31,12 @@ def pretraining(computed: Computed, pictures: Mapping[str, str]) -> Section | No
         Column("high", "to", "percent"),
         Column("difference", f"minus {BASE}", "points"),
         Column("p", "p", "p", computed.two_sided),
-        Column("p_holm", "p (Holm)", "p", "corrected over the table"),
+        Column(
+            "p_holm",
+            "p (Holm)",
+            "p",
+            "corrected over all differences to base of the study (statistics/differences.csv)",
+        ),
         Column("mann_whitney_p", "p (U test)", "p", "Mann-Whitney over seeds alone, as published"),
     ]
     return Section(

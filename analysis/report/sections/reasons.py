@@ -208,8 +208,8 @@ def errors(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
             "interval, which is too narrow where there are only a few entities."
             + (" A target among the several languages of a source is in neither setting." if computed.several else "")
             + " Every pair is in errors/buckets.csv, every start minus "
-            f"{computed.reference} in errors/bucket_gaps.csv (p_holm: over all sources, targets and buckets of a start "
-            "and an attribute), categories taken for others in errors/confusion.csv, "
+            f"{computed.reference} in errors/bucket_gaps.csv (p_holm: over all starts, sources, targets and buckets of "
+            "an attribute), categories taken for others in errors/confusion.csv, "
             "and in errors/kinds.csv the kinds of errors of every score, also as nervaluate counts them."
             + _without_errors(computed),
             "Every wrong entity in its sentence, by start, source, seed and kind, on a page for each target:",

@@ -73,7 +73,7 @@ def certainty(computed: Computed) -> Section:
         Column("low", "95 % from", "points"),
         Column("high", "to", "points"),
         Column("p", "p", "p"),
-        Column("p_holm", "p (Holm)", "p", "over all pairs of that start"),
+        Column("p_holm", "p (Holm)", "p", "corrected over all differences of this table"),
     ]
     seeds = [
         *usual("start", "setting"),

@@ -112,7 +112,7 @@ def _compared_starts(computed: Computed, averages: Mapping[str, Average]) -> str
     if tested := int(rows["p_holm"].notna().sum()):
         text += (
             f" Of {count(tested, 'pair')} of source and target it is significantly better in {better} and worse in "
-            f"{worse} (Holm over the matrix)."
+            f"{worse} (Holm over all differences from {computed.reference} in the study)."
         )
     return text + _untested(rows["untested"], "pair")
 
