@@ -17,15 +17,19 @@ from nertransfer.scoring.intervals import CONFIDENCE
 TERM_COLUMNS = ["term", "estimate", "standard_error", "z", "p", "low", "high"]
 INTERCEPT = "intercept"
 IN_LANGUAGE = "in-language"
+ADAPTED, TO_TARGET, TO_SOURCE = "adapted to a language", "adapted to the target", "adapted to the source"
+MODEL = "start and source"
+"""A random effect: all scores of a start and source are of the same models."""
 FEW_LEVELS = 5
 
 
 @dataclass(frozen=True)
 class MixedModel:
-    """F1 in percent by start, in-language or not, source and target.
+    """F1 in percent by start, what it was adapted to, in-language or not, source and target.
 
     ``terms``: `TERM_COLUMNS`, in points, Wald z, p and 95 % limits; empty where nothing could be fitted. ``sd``: the
-    standard deviation of source, target and residual in points, NaN where it could not be estimated. ``n``: rows
+    standard deviation of source, target, `MODEL` if asked for, and residual in points, NaN where it could not be
+    estimated. ``n``: rows
     used. ``warnings``: what to know before trusting it, in words.
     """
 
@@ -45,6 +49,10 @@ def mixed_model(table: pd.DataFrame) -> MixedModel:
     and standard errors as lme4. Statsmodels' MixedLM seeks this maximum, too, but stops short of it, or fails, where a
     variance is near 0, which is common with few languages.
 
+    Starts that have the name of a source or target are adapted to it. They have no effects of their own, in which gains
+    on one language would look like gains on all, but share three: adapted to a language, to the target, to the source.
+    How single ones differ from that is a further random effect, of start and source.
+
     What cannot be estimated is left out and said in ``warnings``. Wald tests take the number of languages as large:
     with few, p is too small. Raises ValueError when a start, source and target has two rows.
     """
@@ -56,7 +64,7 @@ def mixed_model(table: pd.DataFrame) -> MixedModel:
         return _not_fitted(rows, [*notes, "not fitted: there are no scores"])
     fixed = _fixed_effects(rows, notes)
     design, response = np.column_stack(list(fixed.values())), rows["f1"].to_numpy(float)
-    effects = _random_effects(rows, design, notes)
+    effects = _random_effects(rows, ADAPTED in fixed or TO_SOURCE in fixed, design, notes)
     everything = np.column_stack([design, *effects.values()])
     crossed = everything.T @ everything
     if len(rows) <= np.linalg.matrix_rank(crossed, hermitian=True):
@@ -78,7 +86,9 @@ def mixed_model(table: pd.DataFrame) -> MixedModel:
     p = 2 * special.ndtr(-np.abs(z))
     columns = [list(fixed), fit.estimate, fit.error, z, p, fit.estimate - half, fit.estimate + half]
     terms = pd.DataFrame(dict(zip(TERM_COLUMNS, columns, strict=True)))
-    sd = _NO_SD | dict(zip(effects, (fit.ratios * fit.residual).tolist(), strict=True)) | {"residual": fit.residual}
+    sd = dict(zip(effects, (fit.ratios * fit.residual).tolist(), strict=True))
+    sd = {name: sd.get(name, math.nan) for name in dict.fromkeys(["source", "target", *effects])}
+    sd |= {"residual": fit.residual}
     return MixedModel(terms, sd, len(rows), fit.converged, tuple(notes))
 
 
@@ -91,9 +101,16 @@ def _not_fitted(rows: pd.DataFrame, notes: Sequence[str]) -> MixedModel:
 
 def _fixed_effects(rows: pd.DataFrame, notes: list[str]) -> dict[str, np.ndarray]:
     """Columns of the design matrix by term; a term that is a combination of those before is left out and noted."""
-    reference, *others = dict.fromkeys(rows["start"])
+    languages = {*rows["source"], *rows["target"]}
+    reference, *others = [*dict.fromkeys(name for name in rows["start"] if name not in languages), None]
     asked = {INTERCEPT: np.ones(len(rows)), IN_LANGUAGE: (rows["source"] == rows["target"]).to_numpy(float)}
-    asked |= {f"start {name}": (rows["start"] == name).to_numpy(float) for name in others}
+    asked |= {f"start {name}": (rows["start"] == name).to_numpy(float) for name in others if name}
+    adapted = {
+        ADAPTED: rows["start"].isin(languages),
+        TO_TARGET: rows["start"] == rows["target"],
+        TO_SOURCE: rows["start"] == rows["source"],
+    }
+    asked |= {term: column.to_numpy(float) for term, column in adapted.items() if column.any()}
     kept: dict[str, np.ndarray] = {}
     basis = np.empty((len(rows), 0))
     for term, column in asked.items():
@@ -102,13 +119,16 @@ def _fixed_effects(rows: pd.DataFrame, notes: list[str]) -> dict[str, np.ndarray
             kept[term], basis = column, np.column_stack([basis, own / np.linalg.norm(own)])
         elif term == IN_LANGUAGE:
             notes.append(f"{term} is left out: the targets are {'always' if column.all() else 'never'} the source")
+        elif term in adapted:
+            notes.append(f"{term} is left out: it cannot be told apart from the terms before it")
         else:
             notes.append(f"{term} is left out: it cannot be told apart from {IN_LANGUAGE} and start {reference}")
     return kept
 
 
-def _random_effects(rows: pd.DataFrame, design: np.ndarray, notes: list[str]) -> dict[str, np.ndarray]:
-    """Indicators of source and target, (rows, levels), if their variances can be told apart; others are noted.
+def _random_effects(rows: pd.DataFrame, adapted: bool, design: np.ndarray, notes: list[str]) -> dict[str, np.ndarray]:
+    """Indicators of source and target, and with starts that are ``adapted`` of `MODEL`, (rows, levels), if their
+    variances can be told apart; others are noted.
 
     They can where the covariance matrices they and the residual imply, without what the fixed effects explain, are
     linearly independent.
@@ -117,8 +137,11 @@ def _random_effects(rows: pd.DataFrame, design: np.ndarray, notes: list[str]) ->
     freedom = float(len(design) - design.shape[1])
     kept: dict[str, np.ndarray] = {}
     left: list[np.ndarray] = []
-    for name in ("source", "target"):
-        indicators = pd.get_dummies(rows[name]).to_numpy(float)
+    values = {"source": rows["source"], "target": rows["target"]}
+    if adapted:
+        values[MODEL] = rows["start"] + " " + rows["source"]
+    for name, column in values.items():
+        indicators = pd.get_dummies(column).to_numpy(float)
         tried = [*left, indicators - basis @ (basis.T @ indicators)]
         products = np.array([[np.sum((a.T @ b) ** 2) for b in tried] for a in tried])
         traces = [np.sum(a**2) for a in tried]
@@ -169,7 +192,8 @@ def _restricted_likelihood(response: np.ndarray, design: np.ndarray, effects: Se
     starts = itertools.product((0.1, 2.0), repeat=len(effects))
     settings = {"method": "Nelder-Mead", "bounds": bounds, "options": options}
     with threadpool_limits(1):  # the matrices are small: on a busy machine threads wait for one another, for seconds
-        fits = [optimize.minimize(lambda x: solved(np.sinh(x))[0], start, **settings) for start in starts]
+        likeliest = sorted(starts, key=lambda start: solved(np.sinh(start))[0])[:4]
+        fits = [optimize.minimize(lambda x: solved(np.sinh(x))[0], start, **settings) for start in likeliest]
     best = min(fits, key=lambda fit: fit.fun)
     ratios = np.sinh(np.abs(best.x))
     _, root, last = solved(ratios)

@@ -873,6 +873,41 @@ def test_mixed_model_recovers_what_was_simulated() -> None:
     assert all(found.n == 306 and found.converged for found in fits)
 
 
+def adapted_grid(gains: tuple[float, float, float]) -> pd.DataFrame:
+    """Base and an adapted start on nine sources, eight further ones on their own language and a pivot; ``gains``:
+    adapted to a language, to the target, to the source."""
+    languages = [f"l{i}" for i in range(9)]
+    pairs = [(start, source) for start in ("base", "l0") for source in languages]
+    pairs += [(start, source) for start in languages[1:] for source in ("l0", start)]
+    rng = generator(5)
+    effect = {(name, kind): rng.normal(0, 6) for name in languages for kind in "st"}
+    rows = [
+        (start, source, target, 50 + 25 * (source == target) + effect[source, "s"] + effect[target, "t"]
+         + gains[0] * (start != "base") + gains[1] * (start == target) + gains[2] * (start == source)
+         + 0.2 * rng.normal())
+        for start, source in pairs for target in languages
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=TABLE)
+
+
+def test_gains_on_the_language_that_a_start_was_adapted_to_are_no_gains_of_the_start() -> None:
+    found = mixed_model.mixed_model(adapted_grid((0, 10, -4)))
+    terms = found.terms.set_index("term")["estimate"]
+    assert list(terms.index) == [
+        "intercept", "in-language", mixed_model.ADAPTED, mixed_model.TO_TARGET, mixed_model.TO_SOURCE
+    ]  # fmt: skip
+    assert terms.iloc[1:].tolist() == pytest.approx([25, 0, 10, -4], abs=0.3)
+    assert list(found.sd) == ["source", "target", mixed_model.MODEL, "residual"] and found.sd["residual"] < 0.3
+
+
+def test_of_adaptation_what_cannot_be_told_apart_is_left_out_and_said() -> None:
+    own = adapted_grid((1, 2, 3)).query("start in ['base', source]")  # each start on its own source alone
+    found = mixed_model.mixed_model(own)
+    assert mixed_model.TO_SOURCE not in set(found.terms["term"]) and mixed_model.TO_TARGET in set(found.terms["term"])
+    said = "adapted to the source is left out: it cannot be told apart from the terms before it"
+    assert said in found.warnings
+
+
 def test_the_order_of_rows_changes_nothing_but_the_reference() -> None:
     table = scores(3, 6, 6)
     first = mixed_model.mixed_model(table)

@@ -654,14 +654,20 @@ def test_the_mixed_model_is_fitted_to_the_means_over_seeds_in_percent() -> None:
     ]
     wanted = mixed_model.mixed_model(pd.DataFrame(rows, columns=["start", "source", "target", "f1"]))
     assert found.n == wanted.n == 2 * 36 - 1 and found.converged
-    assert list(found.terms["term"]) == [
-        "intercept",
-        "in-language",
-        "start amh",
-    ]  # base is the reference: it stands first
+    adaptation = [mixed_model.ADAPTED, mixed_model.TO_TARGET, mixed_model.TO_SOURCE]  # of amh, a language
+    assert list(found.terms["term"]) == ["intercept", "in-language", *adaptation]  # base is the reference
     pd.testing.assert_frame_equal(found.terms, wanted.terms, rtol=1e-4)
     dev = inference.mixed_model(pd.concat([frame, *noise]), "dev")
     assert dev.terms.empty or dev.terms["estimate"].iloc[0] == pytest.approx(90)
+
+
+def test_the_published_starts_gain_on_the_language_they_were_adapted_to(shared_data: Path) -> None:
+    found = inference.mixed_model(published_scores(shared_data))
+    terms = found.terms.set_index("term")
+    assert not any(term.startswith("start ") for term in terms.index)  # lug alone had +4.2, p = 0.02, on all targets
+    adaptation = [mixed_model.ADAPTED, mixed_model.TO_TARGET, mixed_model.TO_SOURCE]
+    assert terms.loc[adaptation, "estimate"].tolist() == pytest.approx([2.55, 4.00, -3.66], abs=0.02)
+    assert terms.loc[adaptation, "p"].tolist() == pytest.approx([0.048, 0.0018, 0.0044], rel=0.05)
 
 
 def test_cubes_of_a_frame_say_the_same_as_its_samples() -> None:
