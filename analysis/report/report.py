@@ -284,6 +284,7 @@ def _frames(done: Computed) -> dict[str, str]:
         "statistics/rank_agreement": done.agreement,
         "statistics/seeds_needed": done.seeds,
         "statistics/mixed_model": done.mixed.terms,
+        "statistics/claims": done.claims,
     }
     if done.representations is not None:
         represented = done.representations

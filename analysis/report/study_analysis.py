@@ -22,6 +22,7 @@ from analysis.transfer import (
     beyond_one_source,
     categories,
     chosen_models,
+    claims,
     inference,
     matrices,
     overlap,
@@ -103,6 +104,7 @@ class Computed:
     agreement: pd.DataFrame
     seeds: pd.DataFrame
     mixed: mixed_model.MixedModel
+    claims: pd.DataFrame
     roles: list[str]
     pretraining: pd.DataFrame
     in_language: pd.DataFrame
@@ -223,6 +225,7 @@ def compute(
         agreement=inference.rank_agreement(starts),
         seeds=inference.seeds_needed(starts),
         mixed=inference.mixed_model(frame, SPLIT),
+        claims=claims.table(frame, beside.counts, names, found.plan["pivots"], reference, SPLIT),
         roles=roles,
         pretraining=_pretraining(replace(found, frame=frame), roles, intervals, differences, reference, ddof),
         in_language=categories.by_start(frame, roles, SPLIT, ddof, _sources(found)),

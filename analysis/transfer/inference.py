@@ -36,6 +36,10 @@ RANK_COLUMNS = ["start", "target", "source", "best_probability", "mean_rank", "r
 SEEDS_COLUMNS = ["start", "setting", "sd", *(f"seeds_for_{d}_points" for d in (1, 2, 3, 5))]
 
 
+Scored = tuple[str, str, str]
+"""(start, source, target)."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """All ``cells`` of one target: ``f1`` (cells,) and ``resampled`` (resamples, cells) as fractions, ``configuration``
@@ -59,10 +63,14 @@ class Sample:
 
 
 def samples(
-    frame: pd.DataFrame, counts: Mapping[str, SentenceCounts], split: str = "test", resamples: int = RESAMPLES
+    frame: pd.DataFrame,
+    counts: Mapping[str, SentenceCounts],
+    split: str = "test",
+    resamples: int = RESAMPLES,
+    category: str = ALL,
 ) -> dict[str, Sample]:
     """The sample of every target, from counts by sentence where all its cells have them, else over seeds alone."""
-    chosen = frame[(frame["split"] == split) & (frame["category"] == ALL)]
+    chosen = frame[(frame["split"] == split) & (frame["category"] == category)]
     found = {}
     for target, rows in chosen.groupby("target", sort=False):
         given = list(dict.fromkeys(rows[["start", "source"]].itertuples(index=False, name=None)))
@@ -72,8 +80,9 @@ def samples(
         shown = [configurations.index(configuration) for configuration in given]
         index = np.array([configurations.index((start, source)) for start, source, _ in cells])
         f1, there = rows[F1].to_numpy(float), counts.get(str(target))
-        if there is not None and set(cells) <= set(there.cells):
-            gold, predicted, correct = there.of()
+        counted = there is not None and (category == ALL or category in there.categories)
+        if there is not None and counted and set(cells) <= set(there.cells):
+            gold, predicted, correct = there.of(None if category == ALL else category)
             places = [there.cells.index(cell) for cell in cells]
             rng = np.random.default_rng(zlib.crc32(str(target).encode()))
             weights = seed_means.sentence_weights(len(gold), resamples, rng)
@@ -148,7 +157,7 @@ def start_averages(
     NaN. Seeds and sentences vary, languages do not: nothing is said of other sources and targets. ``p_holm`` corrects
     over the starts; ``untested`` as in `differences`.
     """
-    there = _over_pairs(found, starts, pairs)
+    there = weighted_averages(found, {start: {(start, *pair): 1 for pair in pairs} for start in starts})
     means = intervals(there)[["start", "f1", "low", "high", "n_seeds"]]
     apart = differences(there, reference)[["start", "difference", "low", "high", "p", "untested"]]
     apart = apart.rename(columns={"low": "difference_low", "high": "difference_high"})
@@ -158,27 +167,31 @@ def start_averages(
     return table.assign(**counted, p_holm=comparison.holm(table["p"].astype(float)))[START_COLUMNS]
 
 
-def _over_pairs(
-    found: Mapping[str, Sample], starts: Sequence[str], pairs: Collection[tuple[str, str]]
-) -> dict[str, Sample]:
-    """One sample of all pairs: a cell of it is a seed of a start, and its F1 the mean over the pairs."""
-    chosen = {target: found[target] for target in sorted({target for _, target in pairs} & set(found))}
+def weighted_averages(found: Mapping[str, Sample], groups: Mapping[str, Mapping[Scored, int]]) -> dict[str, Sample]:
+    """One sample, of target ``""``: its configurations are (name of a group, ``""``), a cell is a seed of a group, and
+    its F1 the mean over the group's scores, each as often as its number says. A seed that lacks one is left out."""
+    chosen = {
+        target: found[target] for target in sorted({place[2] for one in groups.values() for place in one} & set(found))
+    }
     resamples = max((len(sample.resampled) for sample in chosen.values()), default=0)
-    sums: dict[tuple[str, int], list] = {}  # number of pairs, F1, F1 in every resample
+    sums: dict[tuple[str, int], list] = {}  # number of scores, F1, F1 in every resample
     for target, sample in chosen.items():
         for i, (start, source, seed) in enumerate(sample.cells):
-            if start in starts and (source, target) in pairs:
-                drawn = sample.resampled[:, i] if sample.sentences_vary else np.full(resamples, sample.f1[i])
-                before = sums.get((start, seed), (0, 0.0, 0.0))
-                sums[start, seed] = [a + b for a, b in zip(before, (1, sample.f1[i], drawn), strict=True)]
-    whole = sorted(cell for cell, (n, _, _) in sums.items() if n == len(pairs))
+            for name, group in groups.items():
+                if n := group.get((start, source, target), 0):
+                    drawn = sample.resampled[:, i] if sample.sentences_vary else np.full(resamples, sample.f1[i])
+                    before = sums.get((name, seed), (0, 0.0, 0.0))
+                    sums[name, seed] = [a + n * b for a, b in zip(before, (1, sample.f1[i], drawn), strict=True)]
+    sizes = {name: sum(group.values()) for name, group in groups.items()}
+    whole = sorted(cell for cell, (n, _, _) in sums.items() if n == sizes[cell[0]])
     if not whole:
         return {}
-    there = sorted({start for start, _ in whole})
-    f1, resampled = (np.stack([sums[cell][k] for cell in whole], axis=-1) / len(pairs) for k in (1, 2))
-    index = np.array([there.index(start) for start, _ in whole])
+    there = sorted({name for name, _ in whole})
+    over = np.array([sizes[name] for name, _ in whole])
+    f1, resampled = (np.stack([sums[cell][k] for cell in whole], axis=-1) / over for k in (1, 2))
+    index = np.array([there.index(name) for name, _ in whole])
     vary = any(sample.sentences_vary for sample in chosen.values())
-    cells, configurations = [(start, "", seed) for start, seed in whole], [(start, "") for start in there]
+    cells, configurations = [(name, "", seed) for name, seed in whole], [(name, "") for name in there]
     return {"": Sample(cells, configurations, list(range(len(there))), f1, resampled, index, vary)}
 
 

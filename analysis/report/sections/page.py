@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from analysis.report.html.page_data import Matrix, Page, Section, pictured
-from analysis.report.sections import choice, reasons, scores, summary
+from analysis.report.sections import adaptation, choice, reasons, scores, summary
 from analysis.report.study_analysis import SPLIT, Computed, without_averages
 from analysis.transfer.views import View
 from nertransfer.core.grid import is_several
@@ -30,6 +30,7 @@ def page(
     sections = [
         choice.pretraining(computed, pictures),
         choice.best(computed),
+        adaptation.claims(computed),
         choice.several(computed),
         choice.few_shot(computed, pictures),
         choice.ranking(computed),

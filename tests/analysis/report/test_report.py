@@ -66,7 +66,16 @@ def test_files(index: Path) -> None:
         "results", "overall", "best_source", "by_relation", "by_category", "by_mode", "missing", "duplicates", "cells",
         "pretraining", "categories", "model_cards", "audit",
     }  # fmt: skip
-    statistics = {"intervals", "differences", "ranks", "starts", "rank_agreement", "seeds_needed", "mixed_model"}
+    statistics = {
+        "intervals",
+        "differences",
+        "ranks",
+        "starts",
+        "rank_agreement",
+        "seeds_needed",
+        "mixed_model",
+        "claims",
+    }
     matrices = [*made.STARTS, "own"]
     kinds = ("", ".sd", ".n", ".zero-shot")
     less = [f"{name}-minus-base" for name in matrices if name != "base"]
