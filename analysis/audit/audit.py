@@ -12,10 +12,13 @@ from analysis.reading.results import FEW_SHOT, StudyResults
 from analysis.statistics.tables import listing, number
 from analysis.transfer import beyond_one_source, matrices
 from analysis.transfer.matrices import CELL
+from nertransfer.core import grid
 from nertransfer.core.grid import FewShot
-from nertransfer.core.schema import ALL, F1
+from nertransfer.core.schema import ALL, F1, SUPPORT
 from nertransfer.core.text import count
 from nertransfer.corpora.corpus import Corpus
+from nertransfer.corpora.labels import categories_of
+from nertransfer.studies.published import files as published_files
 
 NEED_CORPORA = "errors, shared entities and checks of the corpora"
 """What a report has only where the corpora can be read."""
@@ -39,8 +42,11 @@ def audit(
     """
     findings = [
         *missing_cells(found),
+        *beyond_the_import(found),
         *unplanned_cells(found),
         *without_entities(found, split),
+        *names_of_categories(found, {} if isinstance(corpora, str) else corpora, split),
+        *unread_words(found, split),
         *nothing_found(found),
         *identical_predictions(found),
         *unfit(imports),
@@ -55,7 +61,12 @@ def audit(
         title = f"{NEED_CORPORA} are left out"
         findings.append(Finding(Severity.NOTE, "", title, corpora))
     else:
-        findings += [*repeated_sentences(corpora), *stray_gold_tags(corpora)]
+        findings += [
+            *repeated_sentences(corpora),
+            *repeated_inside(corpora),
+            *disagreeing_sentences(corpora),
+            *stray_gold_tags(corpora),
+        ]
     return sorted(findings, key=lambda finding: -finding.severity)
 
 
@@ -97,10 +108,29 @@ def missing_cells(found: StudyResults) -> list[Finding]:
     parts = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
     what = f"{count(len(absent), 'score')} of {count(len(cells), 'planned cell')} ({parts})"
     text = f"{what}; averages over them are shown as n/a"
+    there = set(found.frame[["start", "source"]].itertuples(index=False, name=None))
+    nothing = [f"{start}-{source}" for start, source in found.plan["pairs"] if (start, source) not in there]
+    if nothing:
+        text += f". {count(len(nothing), 'configuration')} without any result: {_some(nothing)}"
     incomplete = int((cells["reason"] == "not scored").sum())
     titles = [(len(cells) - incomplete, "missing"), (incomplete, "without some scores")]
     title = " and ".join(f"{count(n, 'cell')} {what}" for n, what in titles if n)
     return [Finding(Severity.WRONG, "missing", title, text, absent)]
+
+
+def beyond_the_import(found: StudyResults) -> list[Finding]:
+    """Configurations of the published plan of NERTransfer that are in none of the results that were imported."""
+    there = {pair for pair in found.plan["pairs"] if pair}
+    published = grid.pairs(published_files.STARTS, published_files.ORDER, published_files.PIVOTS)
+    if not found.imported or not there <= set(published) or 2 * len(there) < len(published):
+        return []
+    rows = [pair for pair in published if pair not in there]
+    if not rows:
+        return []
+    named = [f"{start}-{source}" for start, source in rows]
+    text = f"{_some(named)}: planned in the published study and not among the results; no table has them"
+    title = f"{count(len(rows), 'configuration')} of the published plan without results"
+    return [Finding(Severity.NOTE, "unpublished", title, text, pd.DataFrame(rows, columns=["start", "source"]))]
 
 
 def unplanned_cells(found: StudyResults) -> list[Finding]:
@@ -136,12 +166,109 @@ def nothing_found(found: StudyResults) -> list[Finding]:
     rows = _that_learnt_nothing(found.frame)
     if not len(rows):
         return []
-    named = _named(rows.itertuples(index=False, name=None))
+    unread = _unread_sources(found)
+    learning = found.frame[(found.frame["category"] == ALL) & (found.frame[F1] > 0)]
+    others = set(learning["start"])
+    sources = rows.groupby(["start", "source"], sort=False).size()
+    seeds = matrices.seed_counts(found.frame).set_index(["start", "source"])["seeds"]
+    told: dict[str, list[tuple[str, str, int]]] = {}
+    for start, source, seed in rows.itertuples(index=False, name=None):
+        if (start, source) in unread:
+            share = f"{number(100 * unread[start, source])} % of the words of {source}"
+            reason = f"the vocabulary of {start} lacks letters of {share}: take another start for this script"
+        elif start in others and sources[start, source] == seeds[start, source] > 1:
+            reason = (
+                f"no seed from {source} learnt anything, while {start} learns from other sources: does the vocabulary "
+                f"of {start} have the script of {source}, and does its train split have entities"
+            )
+        else:
+            reason = "too few steps (epochs, train sentences), or a learning_rate that is too low or too high"
+        told.setdefault(reason, []).append((start, source, seed))
+    causes = "; ".join(f"{_some(_named(cells))}: {reason}" for reason, cells in told.items())
     text = (
-        f"{_some(named)}: F1 is 0 on every target, on the source itself, too, so nothing was learnt that could be "
-        "transferred: too few steps (epochs, train sentences), or a learning_rate that is too low or too high"
+        "F1 is 0 on every target, on the source itself, too, so nothing was learnt that could be transferred. "
+        f"Look for: {causes}"
     )
     return [Finding(Severity.WRONG, "nothing_found", f"{count(len(rows), 'cell')} without any F1", text, rows)]
+
+
+UNREAD = 0.1
+"""From this share of a split's words on, that a start cannot read them is a finding."""
+
+
+def unread_words(found: StudyResults, split: str) -> list[Finding]:
+    """Starts whose vocabulary lacks letters of many words of a target: a model sees unknown tokens in their place."""
+    rows = found.unknown_words
+    rows = rows[(rows["split"] == split) & (rows["share"] >= UNREAD)]
+    if not len(rows):
+        return []
+    worst = rows.groupby(["start", "target"], sort=False)["share"].max().sort_values(ascending=False, kind="stable")
+    named = [
+        f"{target} from {start} ({number(100 * share)} % of the words)" for (start, target), share in worst.items()
+    ]
+    text = (
+        f"{_some(named)} have letters that the start's vocabulary does not have: the model reads unknown tokens there. "
+        "Low F1 on these targets says nothing about the source; take a start that has the script"
+    )
+    severity = Severity.WRONG if worst.iloc[0] >= 0.5 else Severity.CARE
+    return [Finding(severity, "unread_words", "words that a start cannot read", text, rows.reset_index(drop=True))]
+
+
+def _unread_sources(found: StudyResults) -> dict[tuple[str, str], float]:
+    """The share of words of its source that a start cannot read, where it is a finding."""
+    rows = found.unknown_words
+    rows = rows[(rows["source"] == rows["target"]) & (rows["share"] >= UNREAD)]
+    return rows.groupby(["start", "source"])["share"].max().to_dict()
+
+
+def names_of_categories(found: StudyResults, corpora: Mapping[str, Corpus], split: str) -> list[Finding]:
+    """Categories that two languages may name differently, and those of a target that a source does not have."""
+    gold = found.frame[(found.frame["split"] == split) & (found.frame["category"] != ALL)]
+    gold = gold[(gold[SUPPORT] != 0)]  # or not known
+    support = gold.groupby(["target", "category"], sort=False)[SUPPORT].max()
+    names = {target: set(rows.index.get_level_values("category")) for target, rows in support.groupby("target")}
+    for language, corpus in corpora.items():
+        of = {category for one in corpus.splits.values() for category in categories_of(one.tags)}
+        names[language] = of | names.get(language, set())
+    findings = []
+    alike = corpus_audit.like_names(names)
+    if len(alike):
+        named = [f"{r.category} ({r.languages}) / {r.like} ({r.like_languages})" for r in alike.itertuples()]
+        text = f"{_some(named)} are scored as different categories: is one meant? Then rename it in the corpus"
+        title = "categories that differ in spelling"
+        findings.append(Finding(Severity.WRONG, "category_names", title, text, alike))
+    pairs = found.frame[["source", "target"]].drop_duplicates().itertuples(index=False, name=None)
+    rows = []
+    for source, target in pairs:
+        parts = grid.languages_of(source)
+        if target not in support.index.get_level_values("target") or not all(part in names for part in parts):
+            continue
+        known = set().union(*(names[part] for part in parts))
+        lacking = support[target][[name not in known for name in support[target].index]]
+        if len(lacking):
+            percent = 100 * lacking.sum() / support[target].sum()
+            rows.append((source, target, ", ".join(lacking.index), percent))
+    if not rows:
+        return findings
+    table = pd.DataFrame(rows, columns=["source", "target", "categories", "percent"])
+    table = table.sort_values("percent", ascending=False, kind="stable", ignore_index=True)
+    table = table.merge(_span_f1(found, split), "left", on=["source", "target"])
+    worst = table.iloc[0]
+    example = f"{worst['source']} to {worst['target']}: F1 {number(worst['f1'])}"
+    example += f", spans alone {number(worst['span_f1'])}" if worst["span_f1"] == worst["span_f1"] else ""
+    named = [f"{r.source} lacks {r.categories} of {r.target} ({number(r.percent)} % of it)" for r in table.itertuples()]
+    text = f"{_some(named)}: no model of such a source can find these entities of the target ({example})"
+    severity = Severity.WRONG if worst["percent"] >= 50 else Severity.CARE
+    title = f"{count(len(table), 'pair')} of languages with different categories"
+    return [*findings, Finding(severity, "lacking_categories", title, text, table)]
+
+
+def _span_f1(found: StudyResults, split: str) -> pd.DataFrame:
+    """Mean F1, and of spans alone, by source and target, in percent."""
+    place = ["source", "target"]
+    spans = found.overall[found.overall["split"] == split].groupby(place)["span_f1"].mean().mul(100)
+    scored = found.frame[(found.frame["split"] == split) & (found.frame["category"] == ALL)]
+    return pd.concat([scored.groupby(place)[F1].mean().mul(100).rename("f1"), spans], axis=1).reset_index()
 
 
 def _that_learnt_nothing(frame: pd.DataFrame) -> pd.DataFrame:
@@ -311,6 +438,7 @@ def invalid_tags(found: StudyResults, split: str) -> list[Finding]:
         f1=lambda t: 100 * default.reindex(pd.MultiIndex.from_frame(t[place])).to_numpy(),
         strict_f1=lambda t: 100 * t["strict_f1"],
     )
+    default_rows = found.overall[found.overall["split"] == split]
     rows = rows.assign(change=lambda t: t["f1"] - t["strict_f1"]).drop(columns="invalid_tag_rate")
     rows = rows.sort_values("change", key=lambda c: -c.abs(), kind="stable", ignore_index=True)
     worst = rows.iloc[0]
@@ -321,8 +449,20 @@ def invalid_tags(found: StudyResults, split: str) -> list[Finding]:
         f"F1 by {number(rows['change'].mean(), 2, True)} points on average and at most by "
         f"{number(worst['change'], 2, True)} ({cell}), against strict F1, which counts no such tag, gold ones neither"
     )
-    severity = Severity.CARE if rows["change"].abs().max() >= 1 else Severity.NOTE
+    odd = _unusual(rows["change"].abs(), len(default_rows))
+    if odd.any():
+        named = list(dict.fromkeys(f"{r.start}-{r.source} on {r.target}" for r in rows[odd].itertuples()))
+        text += f". Far more than elsewhere in this study: {_some(named)}"
+    severity = Severity.CARE if odd.any() else Severity.NOTE
     return [Finding(severity, "invalid_tags", "invalid predicted tags", text, rows)]
+
+
+def _unusual(changes: pd.Series, scores: int) -> pd.Series:
+    """Whether a change is a point or more, and beyond the usual ones of ``scores``, those of 0 among them: above the
+    third quartile by more than three times the distance of the quartiles (Tukey 1977)."""
+    every = np.concatenate([changes.to_numpy(float), np.zeros(max(scores - len(changes), 0))])
+    low, high = np.quantile(every, [0.25, 0.75])
+    return (changes >= 1) & (changes > high + 3 * (high - low))
 
 
 def selection_on_test(cards: pd.DataFrame, selection_split: str, imported: bool) -> list[Finding]:
@@ -365,6 +505,33 @@ def repeated_sentences(corpora: Mapping[str, Corpus]) -> list[Finding]:
     text = "; ".join(part for part, there in told_of.items() if there)
     severity = Severity.CARE if told["percent"].max() >= 1 else Severity.NOTE
     return [Finding(severity, "repeated_sentences", "test sentences that are in train", text, rows)]
+
+
+def repeated_inside(corpora: Mapping[str, Corpus]) -> list[Finding]:
+    """Sentences that stand in a split several times."""
+    rows = corpus_audit.repeated_inside(corpora)
+    if not len(rows):
+        return []
+    rows = rows.sort_values("percent", ascending=False, kind="stable", ignore_index=True)
+    tested = rows[rows["split"] == "test"]
+    told = tested if len(tested) else rows
+    named = [f"{r.language} {r.split} {r.repeated} of {r.sentences} ({number(r.percent)} %)" for r in told.itertuples()]
+    weigh = "they count more than once, and intervals over sentences, which take them for independent, are too narrow"
+    text = f"{_some(named)} stand earlier in the same split, word for word" + (f": {weigh}" if len(tested) else "")
+    severity = Severity.CARE if tested["percent"].max() >= 1 else Severity.NOTE
+    return [Finding(severity, "repeated_inside", "sentences repeated inside a split", text, rows)]
+
+
+def disagreeing_sentences(corpora: Mapping[str, Corpus]) -> list[Finding]:
+    """Sentences of a split that stand there again with other tags."""
+    rows = corpus_audit.disagreeing_sentences(corpora)
+    if not len(rows):
+        return []
+    numbers = rows.groupby(["language", "split"], sort=False).size().sort_values(ascending=False, kind="stable")
+    named = [f"{language} {split} {n}" for (language, split), n in numbers.items()]
+    text = f"{_some(named)}: the annotation contradicts itself, and no model can be right each time"
+    title = f"{count(len(rows), 'sentence')} annotated in several ways"
+    return [Finding(Severity.NOTE, "disagreeing_sentences", title, text, rows)]
 
 
 def stray_gold_tags(corpora: Mapping[str, Corpus]) -> list[Finding]:

@@ -1,6 +1,8 @@
 """What in the corpora themselves can mislead a reader of the scores: corpora -> frames. Pure."""
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
 from itertools import combinations, permutations
 
 import pandas as pd
@@ -11,6 +13,9 @@ from nertransfer.corpora.labels import stray_positions
 
 REPEATED_COLUMNS = ["source", "target", "earlier", "later", "repeated", "sentences", "percent"]
 STRAY_COLUMNS = ["language", "split", "stray_tags", "first_line"]
+INSIDE_COLUMNS = ["language", "split", "repeated", "sentences", "percent"]
+DISAGREEING_COLUMNS = ["language", "split", "sentence", "occurrences", "annotations"]
+NAME_COLUMNS = ["category", "languages", "like", "like_languages"]
 
 
 def repeated_sentences(corpora: Mapping[str, Corpus]) -> pd.DataFrame:
@@ -52,3 +57,59 @@ def stray_gold_tags(corpora: Mapping[str, Corpus]) -> pd.DataFrame:
                 lines = split.findings.stray_tags.lines
                 rows.append((language, name, stray, lines[0] if lines else None))
     return pd.DataFrame(rows, columns=STRAY_COLUMNS).astype({"stray_tags": int, "first_line": "Int64"})
+
+
+def repeated_inside(corpora: Mapping[str, Corpus]) -> pd.DataFrame:
+    """Sentences of a split whose words, whatever their tags, stand earlier in it, a row per split with any.
+
+    ``repeated`` counts every occurrence but the first, of ``sentences`` in all.
+    """
+    rows = []
+    for language, corpus in corpora.items():
+        for name in SPLITS:
+            words = [sentence.words for sentence in corpus.splits[name].sentences]
+            if repeated := len(words) - len(set(words)):
+                rows.append((language, name, repeated, len(words), 100 * repeated / len(words)))
+    return pd.DataFrame(rows, columns=INSIDE_COLUMNS)
+
+
+def disagreeing_sentences(corpora: Mapping[str, Corpus]) -> pd.DataFrame:
+    """Sentences that stand in one split several times with different tags, a row each: how often, and how many ways."""
+    rows = []
+    for language, corpus in corpora.items():
+        for name in SPLITS:
+            sentences = corpus.splits[name].sentences
+            tags: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+            for sentence in sentences:
+                tags.setdefault(sentence.words, set()).add(sentence.tags)
+            often = Counter(sentence.words for sentence in sentences)
+            rows += [
+                (language, name, " ".join(words), often[words], len(ways))
+                for words, ways in tags.items()
+                if len(ways) > 1
+            ]
+    return pd.DataFrame(rows, columns=DISAGREEING_COLUMNS)
+
+
+def like_names(categories: Mapping[str, Collection[str]]) -> pd.DataFrame:
+    """Pairs of category names that may be one category, by language: ``categories``.
+
+    They differ only in case, in signs that are neither letters nor digits, or in that one begins with the other (`PER`
+    and `person`), and no language has both.
+    """
+    languages: dict[str, list[str]] = {}
+    for language, names in categories.items():
+        for name in names:
+            languages.setdefault(name, []).append(language)
+    rows = [
+        (one, ", ".join(languages[one]), other, ", ".join(languages[other]))
+        for one, other in combinations(sorted(languages), 2)
+        if _alike(one, other) and not set(languages[one]) & set(languages[other])
+    ]
+    return pd.DataFrame(rows, columns=NAME_COLUMNS)
+
+
+def _alike(one: str, other: str) -> bool:
+    plain = [re.sub(r"[^a-z0-9]", "", name.casefold()) for name in (one, other)]
+    shorter, longer = sorted(plain, key=len)
+    return shorter == longer or (len(shorter) >= 3 and longer.startswith(shorter))

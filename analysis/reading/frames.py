@@ -12,6 +12,7 @@ from analysis.reading.results import (
     DIGEST_COLUMNS,
     DUPLICATE_COLUMNS,
     FEW_SHOT,
+    UNKNOWN_COLUMNS,
     StudyResults,
     packed_values,
 )
@@ -111,6 +112,19 @@ def digest_rows(kept: Mapping[AnyPlace, Run], further: Sequence[str] = ()) -> pd
             if not grid.is_several(schema.restored(target)):  # what is predicted on its parts, once more
                 rows.append((*cell_values(place), target, split, digest))
     return pd.DataFrame(rows, columns=[*CELL, *further, *DIGEST_COLUMNS[len(CELL) :]])
+
+
+def unknown_rows(kept: Mapping[Place, Run]) -> pd.DataFrame:
+    """`UNKNOWN_COLUMNS` of the used runs."""
+    rows = [
+        (*place, target, split, value)
+        for place, run in kept.items()
+        for name, value in run.data.metrics.items()
+        if name.startswith(schema.UNKNOWN_WORDS)
+        for target, _, split in [name.removeprefix(schema.UNKNOWN_WORDS).rpartition(".")]
+        if not grid.is_several(schema.restored(target))
+    ]
+    return pd.DataFrame(rows, columns=UNKNOWN_COLUMNS)
 
 
 def utc(milliseconds: int) -> str:

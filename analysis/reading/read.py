@@ -15,6 +15,7 @@ from analysis.reading.frames import (
     inconsistent_rows,
     melt,
     melted_scores,
+    unknown_rows,
     wide_scores,
 )
 from analysis.reading.order import Order, families_of, planned_few_shot, planned_grid
@@ -109,6 +110,7 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
         imported=next((r.info.artifact_uri for r in reversed(studies) if schema.IMPORTED in r.data.tags), ""),
         warnings=warnings + inconsistent_rows([*kept.values(), *few_shot_kept.values()]),
         unions=order.sort(wide_scores(unions, schema.CATEGORY_MEASURES, FRAME_COLUMNS)),
+        unknown_words=order.sort(unknown_rows(kept)),
         few_shot=_few_shot(few_shot, counting, few_shot_kept, planned_few_shot(studies), order),
     )
 

@@ -22,6 +22,7 @@ FEW_SHOT = [schema.FEW_SHOT_LANGUAGE, schema.FEW_SHOT_SENTENCES, schema.FEW_SHOT
 """Columns that tell cells with a few sentences of a target apart."""
 DUPLICATE_COLUMNS = [*CELL, "run_id", "kept_run_id", "reason"]
 DIGEST_COLUMNS = [*CELL, "target", "split", "digest"]
+UNKNOWN_COLUMNS = [*CELL, "target", "split", "share"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class StudyResults:
     starts that are from the hub. ``artifacts``: address by (start, source, seed) of the used runs. ``imported``:
     address of the artifacts of the last import, or nothing. ``warnings``: what else is odd, in words. ``unions``: rows
     as of ``frame`` whose target is a source of several languages, on which its best seed is chosen. ``few_shot``: cells
-    with a few sentences of a target.
+    with a few sentences of a target. ``unknown_words``: a row per (start, source, seed, target, split) of whose words a
+    ``share`` of `schema.LEAST_UNKNOWN` or more has letters that the start lacks; older runs did not count them.
     """
 
     study: str
@@ -79,6 +81,7 @@ class StudyResults:
     warnings: list[str]
     unions: pd.DataFrame
     few_shot: FewShotResults
+    unknown_words: pd.DataFrame
 
 
 def packed_values(runs: Iterable[Run], name: str) -> dict[str, str]:

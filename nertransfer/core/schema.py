@@ -152,6 +152,12 @@ ENERGY = "energy_joules"
 JOULES_PER_KILOWATT_HOUR = 3.6e6
 
 
+UNKNOWN_WORDS = "unknown_words/"
+"""Prefix of a metric, ``unknown_words/<target>.<split>``: the share of words with letters that the start's vocabulary
+lacks, where it is `LEAST_UNKNOWN` or more."""
+LEAST_UNKNOWN = 0.01
+
+
 def f1_per_kwh(f1: float, joules: float) -> float:
     """Points of F1, which is given as a fraction, for a kilowatt-hour; NaN where that is unknown."""
     return 100 * f1 / (joules / JOULES_PER_KILOWATT_HOUR) if joules > 0 else math.nan

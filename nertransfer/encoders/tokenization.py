@@ -42,8 +42,9 @@ class Encoded:
 
     ``labels``: int64 array over all words of the split (IGNORED where the model has no such
     label), or None. ``sentence_starts``: index of each sentence's first word, plus the total.
-    What `encode` counts of its sentences: ``unknown_words``, which tokenise to nothing, and ``cut_words``,
-    which have more sub-tokens than a window holds, so that only the first ones are read.
+    What `encode` counts of its sentences: ``unknown_words``, which have letters that the start's vocabulary lacks (an
+    unknown sub-token, or none at all), and ``cut_words``, which have more sub-tokens than a window holds, so that only
+    the first ones are read.
     """
 
     windows: tuple[Window, ...]
@@ -82,7 +83,8 @@ def encode(
     pieces = _pieces_of_words(sentences, tokenizer)
     if tokenizer.unk_token_id is None and any(not ids for ids in pieces.values()):
         raise InputError("some words tokenise to nothing, and the start's tokenizer has no unknown token")
-    unknown_words = sum(not pieces[word] for words in sentences for word in words)
+    unread = {word for word, ids in pieces.items() if not ids or tokenizer.unk_token_id in ids}
+    unknown_words = sum(word in unread for words in sentences for word in words)
     cut_words = sum(len(pieces[word]) > room for words in sentences for word in words)
     known = {word: ids[:room] or (tokenizer.unk_token_id,) for word, ids in pieces.items()}
 

@@ -72,6 +72,9 @@ def of_scores(scored: Sequence[Scored], key: str = "") -> Measurements:
         scored_on = dataset(one.split, one.scores.default[ALL].support)
         found.datasets.append(scored_on)
         found.points += [Point(name.key, value, now, dataset=scored_on.name) for name, value in score_values(one)]
+        unknown = one.unknown_words / max(one.split.number_of_words, 1)
+        if unknown >= schema.LEAST_UNKNOWN:
+            found.points.append(Point(schema.UNKNOWN_WORDS + scored_on.name, unknown, now, dataset=scored_on.name))
         found.files[f"{schema.PREDICTIONS}/{scored_on.name}.txt"] = prediction_text(one)
         digests[scored_on.name] = predictions_digest(one.predicted)
     found.tags |= schema.packed(schema.PREDICTIONS_DIGESTS, digests)

@@ -200,7 +200,7 @@ class Scored:
     """One score: a target's split, its predicted tags by sentence, and what they are worth.
 
     ``counts`` are the entities by sentence behind ``scores``, ``entities`` the predicted ones. Of the words
-    ``unknown_words`` tokenise to nothing under the start, and ``cut_words`` are longer than a window.
+    ``unknown_words`` have letters that the start's vocabulary lacks, and ``cut_words`` are longer than a window.
     """
 
     split: Split

@@ -61,6 +61,8 @@ def test_words_that_tokenise_to_nothing_and_overlong_words_are_counted_and_kept(
     encoded = encode([["a", "", "b"], ["abcabcabc" * 10]], tiny_tokenizer(), 12)
     assert encoded.unknown_words == 1 and encoded.cut_words == 1
     assert encoded.number_of_words == 4
+    unread = encode([["a", "ሰላም", "b"]], tiny_tokenizer(), 12)
+    assert unread.unknown_words == 1  # a script that the vocabulary does not have
 
 
 def test_labels_stand_on_first_sub_tokens_only_and_unknown_tags_carry_no_loss() -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -17,7 +18,8 @@ from analysis.reading import frames
 from analysis.reading.results import StudyResults
 from analysis.statistics import tables
 from analysis.transfer import chosen_models
-from nertransfer.core import schema
+from nertransfer.core import grid, schema
+from nertransfer.corpora.conll import Sentence
 from nertransfer.corpora.corpus import Corpus
 from nertransfer.studies.published.scores import DISAGREEMENT_COLUMNS
 
@@ -84,6 +86,26 @@ def test_missing_cells_are_counted_by_their_reason_and_listed_by_score() -> None
     assert len(found.rows) == 13  # three targets and two splits of two cells, and one score
     assert cells_of(found.rows.drop_duplicates(["start", "source", "seed"])) == [unscored, failed, never]
     assert found.rows[["target", "split", "reason"]].iloc[0].tolist() == ["zed", "test", "not scored"]
+
+
+def test_configurations_without_any_result_are_named() -> None:
+    found = audited(clean([cell for cell in CELLS if cell[:2] != ("aaa", "zed")]))[0]
+    assert found.title == "3 cells missing" and found.text.endswith(". 1 configuration without any result: aaa-zed")
+    assert "without any result" not in audited(clean(CELLS[1:]))[0].text
+
+
+def test_configurations_of_the_published_plan_that_were_not_imported_are_named() -> None:
+    order = ["wol", "pcm", "yor", "hau", "ibo", "luo", "lug", "kin", "swa"]
+    axes = {"starts": ["base", "swa", "own"], "sources": order, "targets": ["swa"], "seeds": [0], "pivots": ["swa"]}
+    cells = [(start, source, 0) for start, source in grid.pairs(("base", "swa", "own"), order, ("swa",))]
+    runs = [cell_run(cell, valid(cell, ["swa"])) for cell in cells]
+    (found,) = audit.beyond_the_import(study([plan_run(True, **axes), *runs]))
+    assert (found.severity, found.title) == (Severity.NOTE, "4 configurations of the published plan without results")
+    assert set(found.rows.itertuples(index=False, name=None)) == {
+        ("base", "amh"), ("swa", "amh"), ("amh", "amh"), ("amh", "swa")
+    }  # fmt: skip
+    assert audit.beyond_the_import(study([plan_run(**axes), *runs])) == []  # a study of our own
+    assert audit.beyond_the_import(clean()) == []
 
 
 def test_a_target_without_entities_is_told() -> None:
@@ -231,9 +253,60 @@ def test_cells_that_learnt_nothing_are_told_as_that_and_not_as_copies() -> None:
     found = one(audited(with_runs(runs)))
     assert (found.severity, found.kind) == (Severity.WRONG, "nothing_found")
     assert found.title == "2 cells without any F1" and cells_of(found.rows) == list(idle)
-    assert found.text.startswith("base-nya seed 0 and base-zed seed 1: F1 is 0 on every target, on the source itself")
+    assert found.text.startswith("F1 is 0 on every target, on the source itself, too")
+    assert "Look for: base-nya seed 0 and base-zed seed 1: too few steps" in found.text
     unscored = {cell: without_digests(cell, nothing[cell]) for cell in idle}
     assert one(audited(with_runs(unscored))) == found
+
+
+def test_where_the_start_cannot_read_the_script_it_is_not_the_learning_rate() -> None:
+    idle = [("base", "nya", seed) for seed in SEEDS]
+    nothing = {cell: dict.fromkeys(valid(cell), 0.0) for cell in idle}
+    runs = {cell: cell_run(cell, nothing[cell], tags=digests(cell, said="all outside")) for cell in idle}
+    found = one(audited(with_runs(runs)))
+    assert "no seed from nya learnt anything, while base learns from other sources: does the vocabulary" in found.text
+    counted = {f"{schema.UNKNOWN_WORDS}{target}.test": share for target, share in (("nya", 0.97), ("zed", 0.02))}
+    runs = {c: cell_run(c, nothing[c] | counted, tags=digests(c, said="all outside")) for c in idle}
+    unread, found = audited(with_runs(runs))
+    assert (unread.severity, unread.kind) == (Severity.WRONG, "unread_words") and cells_of(unread.rows) == idle
+    assert unread.text.startswith("nya from base (97.0 % of the words) have letters")
+    assert "lacks letters of 97.0 % of the words of nya" in found.text and "learning_rate" not in found.text
+
+
+# --- categories ----------------------------------------------------------------------------------------------
+
+
+def renamed(names: Mapping[str, str], of: str, f1: float) -> StudyResults:
+    """The study with other names of categories on the target ``of``, on which other sources have this F1."""
+    runs = []
+    for cell in CELLS:
+        scores = {}
+        for key, value in valid(cell).items():
+            score = schema.parse_score_key(key)
+            assert score is not None
+            if score.target == of:
+                value = f1 if score.measure == "f1" and cell[1] != of else value
+                key = schema.ScoreName(score.split, score.measure, of, names.get(score.category, score.category)).key
+            scores[key] = value
+        runs.append(cell_run(cell, scores))
+    return study([plan_run(), *runs])
+
+
+def test_categories_that_differ_in_spelling_are_told_with_what_spans_alone_would_score() -> None:
+    names, lacking = audited(renamed({"PER": "per", "LOC": "loc"}, "zed", 0.0))
+    assert (names.severity, names.kind) == (Severity.WRONG, "category_names")
+    assert names.text.startswith("LOC (aaa, nya) / loc (zed) and PER (aaa, nya) / per (zed) are scored as different")
+    assert (lacking.severity, lacking.title) == (Severity.WRONG, "4 pairs of languages with different categories")
+    assert "nya lacks loc, per of zed (100.0 % of it)" in lacking.text and "F1 0.0, spans alone 4" in lacking.text
+    assert set(zip(lacking.rows["source"], lacking.rows["target"], strict=True)) == {
+        ("nya", "zed"), ("aaa", "zed"), ("zed", "nya"), ("zed", "aaa")
+    }  # fmt: skip
+
+
+def test_a_category_that_a_source_does_not_have_is_told() -> None:
+    found = one(audited(renamed({"PER": "DATE"}, "zed", 0.4)))
+    assert (found.severity, found.kind) == (Severity.WRONG, "lacking_categories")
+    assert "nya lacks DATE of zed (50.0 % of it)" in found.text
 
 
 # --- cells with a few sentences of a target ---------------------------------------------------------------------
@@ -388,12 +461,22 @@ def test_the_change_by_invalid_tags_is_that_of_hand_made_scores() -> None:
         )
     )
     assert (found.severity, found.kind) == (Severity.CARE, "invalid_tags")
+    assert found.text.endswith("Far more than elsewhere in this study: aaa-aaa on nya and base-nya on zed")
     assert found.text.startswith("I- tags that continue nothing are in 2 scores (up to 2.00 % of the words).")
     # +2.5 and -3 points
     assert "F1 by \u22120.25 points on average and at most by \u22123.00 (aaa-aaa seed 1 on nya)" in found.text
     assert cells_of(found.rows) == [("aaa", "aaa", 1), ("base", "nya", 0)]  # the largest change first
     shown = found.rows[["f1", "strict_f1", "change", "invalid_percent"]]
     assert shown.to_numpy() == pytest.approx(shown.to_numpy() * 0 + [[50, 53, -3, 1], [60, 57.5, 2.5, 2]])
+
+
+def test_invalid_tags_that_all_scores_have_alike_are_a_note() -> None:
+    rng = random.Random(0)
+    usual = {(cell, target, "test"): (0.60, 0.58 - 0.01 * rng.random(), 0.02) for cell in CELLS for target in LANGUAGES}
+    assert one(audited(with_invalid_tags(usual))).severity == Severity.NOTE  # 2 to 3 points everywhere
+    odd = usual | {(CELLS[0], "zed", "test"): (0.60, 0.5, 0.1)}
+    found = one(audited(with_invalid_tags(odd)))
+    assert found.severity == Severity.CARE and found.text.endswith(": base-nya on zed")
 
 
 def test_invalid_tags_that_change_next_to_nothing_are_a_note() -> None:
@@ -523,7 +606,7 @@ def test_corpora_that_are_not_at_hand_are_a_note_with_the_reason() -> None:
 
 def test_test_sentences_that_stand_in_train_are_counted() -> None:
     corpora = {
-        "nya": corpus_of("nya", ["a b", "c"], ["c"], ["a b", "e", "f", "e"]),
+        "nya": corpus_of("nya", ["a b", "c"], ["c"], ["a b", "e", "f", "k l"]),
         "zed": corpus_of("zed", ["g", "h"], ["i"], ["g", "h", "c"]),
         "aaa": corpus_of("aaa", ["k"], ["l"], ["m"]),
     }
@@ -538,6 +621,21 @@ def test_test_sentences_that_stand_in_train_are_counted() -> None:
         ("nya", "nya", "train", "dev"): 1, ("nya", "nya", "train", "test"): 1, ("zed", "zed", "train", "test"): 2,
         ("nya", "zed", "train", "test"): 1,
     }  # fmt: skip
+
+
+def test_sentences_that_stand_in_a_split_several_times_are_told() -> None:
+    corpora = {"nya": corpus_of("nya", ["a", "a", "b"], ["c"], ["d", "e", "d"]), "zed": CORPORA["zed"]}
+    found = one(audited(clean(), corpora=corpora))
+    assert (found.severity, found.kind) == (Severity.CARE, "repeated_inside")
+    assert found.text.startswith("nya test 1 of 3 (33.3 %) stand earlier in the same split, word for word: they count")
+    assert found.rows["split"].tolist() == ["train", "test"]
+    train_alone = {"nya": corpus_of("nya", ["a", "a"], ["c"], ["d"])}
+    assert one(audited(clean(), corpora=train_alone)).severity == Severity.NOTE
+    twice = corpora["nya"].splits["train"].sentences
+    other = replace(corpora["nya"].splits["train"], sentences=(*twice, Sentence(("a",), ("B-PER",))))
+    corpora = {"nya": Corpus("nya", {**CORPORA["nya"].splits, "train": other})}
+    (finding,) = (f for f in audited(clean(), corpora=corpora) if f.kind == "disagreeing_sentences")
+    assert finding.text.startswith("nya train 1: the annotation contradicts itself")
 
 
 def test_few_repeated_test_sentences_are_a_note_and_repeated_dev_sentences_none() -> None:
@@ -616,7 +714,7 @@ def test_every_fault_is_found_once_and_the_worst_come_first() -> None:
     kinds = [finding.kind for finding in findings if finding.kind]
     assert sorted(kinds) == sorted(
         ["missing", "identical_predictions", "identical_on_some_targets", "unfit", "disagreements", "unequal_seeds",
-         "duplicates", "invalid_tags", "selection", "repeated_sentences", "stray_gold_tags"]
+         "duplicates", "invalid_tags", "selection", "repeated_sentences", "repeated_inside", "stray_gold_tags"]
     )  # fmt: skip
     assert [finding.title for finding in findings if not finding.kind] == ["corpora differ"]
     for finding in findings:

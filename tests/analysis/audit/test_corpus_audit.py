@@ -1,5 +1,6 @@
 """What the audit of corpora finds: repeated sentences, stray gold tags."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parsed_corpora import corpus_of, parsed, split_of
 
-from analysis.audit.corpora import repeated_sentences, stray_gold_tags
+from analysis.audit.corpora import (
+    disagreeing_sentences,
+    like_names,
+    repeated_inside,
+    repeated_sentences,
+    stray_gold_tags,
+)
 from nertransfer.core.options import DataOptions
 from nertransfer.corpora import corpus, description
 from nertransfer.corpora.corpus import Corpus
@@ -102,6 +109,43 @@ def test_stray_tags_of_no_file_are_counted_without_a_line() -> None:
 def test_corpora_without_stray_tags_have_no_rows() -> None:
     found = stray_gold_tags({"swa": corpus_of("swa", ["a"], ["b"], ["c"])})
     assert found.empty and list(found.columns) == ["language", "split", "stray_tags", "first_line"]
+
+
+def test_sentences_repeated_inside_a_split_and_those_annotated_in_two_ways_of_real_corpora(shared_data: Path) -> None:
+    names = ("ibo", "kin", "luo", "swa")
+    corpora = corpus.load(DataOptions(data=str(shared_data / "masakhaner"), languages=names))
+    inside = repeated_inside(corpora).set_index(["language", "split"])
+    assert inside.loc[("kin", "test"), ["repeated", "sentences"]].tolist() == [36, 605]
+    assert inside.loc[("ibo", "test"), ["repeated", "sentences"]].tolist() == [24, 638]
+    told = disagreeing_sentences(corpora)
+    assert told[told["split"] == "train"].groupby("language").size().to_dict() == {
+        "ibo": 3, "kin": 3, "luo": 2, "swa": 1
+    }  # fmt: skip
+
+
+def test_sentences_with_other_tags_are_repeated_and_disagree() -> None:
+    splits = corpus_of("swa", ["a b", "c", "a b", "a b"], ["x"], ["y"]).splits
+    other = split_of("swa", "train", ["a b"], tag="B-PER").sentences
+    train = replace(splits["train"], sentences=splits["train"].sentences + other)
+    corpora = {"swa": Corpus("swa", {**splits, "train": train})}
+    assert repeated_inside(corpora).values.tolist() == [["swa", "train", 3, 5, 60.0]]
+    assert disagreeing_sentences(corpora).values.tolist() == [["swa", "train", "a b", 4, 2]]
+    assert disagreeing_sentences({"swa": Corpus("swa", splits)}).empty
+
+
+@pytest.mark.parametrize(
+    ("names", "alike"),
+    [
+        ({"hau": ["PER", "LOC"], "swa": ["per", "LOC"]}, [("PER", "per")]),
+        ({"hau": ["PER"], "swa": ["PERSON"]}, [("PER", "PERSON")]),
+        ({"hau": ["GPE-LOC"], "swa": ["GPE_LOC"]}, [("GPE-LOC", "GPE_LOC")]),
+        ({"hau": ["PER", "ORG"], "swa": ["LOC", "DATE"]}, []),
+        ({"hau": ["PER", "per"], "swa": ["PER"]}, []),  # hau tells them apart
+        ({"hau": ["OR"], "swa": ["ORG"]}, []),
+    ],
+)
+def test_names_that_may_be_one_category(names: dict[str, list[str]], alike: list[tuple[str, str]]) -> None:
+    assert list(like_names(names)[["category", "like"]].itertuples(index=False, name=None)) == alike
 
 
 def test_stray_tags_of_real_corpora_stand_at_the_line_named(shared_data: Path) -> None:
