@@ -120,11 +120,13 @@ def missing_cells(found: StudyResults) -> list[Finding]:
 
 def beyond_the_import(found: StudyResults) -> list[Finding]:
     """Configurations of the published plan of NERTransfer that are in none of the results that were imported."""
-    there = {pair for pair in found.plan["pairs"] if pair}
+    there = set(found.frame[["start", "source"]].itertuples(index=False, name=None))
     published = grid.pairs(published_files.STARTS, published_files.ORDER, published_files.PIVOTS)
     if not found.imported or not there <= set(published) or 2 * len(there) < len(published):
         return []
-    rows = [pair for pair in published if pair not in there]
+    rows = [
+        pair for pair in published if pair not in there.union(found.plan["pairs"])
+    ]  # `missing_cells` has planned ones
     if not rows:
         return []
     named = [f"{start}-{source}" for start, source in rows]
