@@ -223,7 +223,7 @@ def compute(
         ),
         ranks=inference.source_ranks(samples, list(starts)),
         agreement=inference.rank_agreement(starts),
-        seeds=inference.seeds_needed(starts),
+        seeds=inference.seeds_needed(starts, samples),
         mixed=inference.mixed_model(frame, SPLIT),
         claims=claims.table(frame, beside.counts, names, found.plan["pivots"], reference, SPLIT),
         roles=roles,

@@ -1,11 +1,11 @@
-"""How stable rankings of sources are, and how many seeds they need. Pure."""
+"""How stable rankings of sources are. Pure."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import stats
 
 from analysis.statistics.means import means_over_seeds
 from nertransfer.scoring.intervals import CONFIDENCE
@@ -69,41 +69,3 @@ def seed_rank_agreement(values: np.ndarray) -> float:
     pairs = tau[np.triu_indices(len(values), 1)]
     pairs = pairs[~np.isnan(pairs)]
     return float(pairs.mean()) if len(pairs) else math.nan
-
-
-# --- how many seeds ------------------------------------------------------------------------------------------
-
-_MOST_SEEDS = 2**30
-
-
-def seeds_needed(
-    sd: float | np.ndarray, difference: float | np.ndarray, alpha: float = 0.05, power: float = 0.8
-) -> np.ndarray:
-    """Seeds per configuration for a two-sided two-sample t test to find ``difference`` with probability ``power``.
-
-    ``sd`` between seeds, equal in both configurations, and ``difference`` of the means in one unit, of any shapes
-    that broadcast; a float array of that shape. Noncentral t (Cohen 1988). At least 2, and 2 where ``sd`` is 0; inf
-    where ``difference`` is 0 or more than 2^30 would be needed; NaN stays NaN. The test split is taken as given: more
-    seeds do not make up for few sentences.
-    """
-    sd, difference = np.broadcast_arrays(np.asarray(sd, float), np.abs(np.asarray(difference, float)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        effect = np.where((sd == 0) & (difference > 0), np.inf, np.where(difference == 0, 0 * sd, difference / sd))
-
-    def enough(n: np.ndarray) -> np.ndarray:
-        shift, freedom = np.minimum(effect * np.sqrt(n / 2), 1e6), 2 * n - 2
-        bound = special.stdtrit(freedom, 1 - alpha / 2)
-        # the far tail underflows to NaN where it is 0
-        found = stats.nct.sf(bound, freedom, shift) + np.nan_to_num(stats.nct.cdf(-bound, freedom, shift))
-        return found >= power
-
-    high = np.full(effect.shape, 2.0)
-    while np.any(short := ~enough(high) & (high < _MOST_SEEDS) & (effect > 0)):
-        high = np.where(short, 2 * high, high)
-    found = enough(high)
-    low = np.where(high > 2, high / 2, high)  # not enough, or the least
-    while np.any(high - low > 1):
-        middle = np.floor((low + high) / 2)
-        inside = enough(middle)
-        low, high = np.where(inside, low, middle), np.where(inside, middle, high)
-    return np.where(np.isnan(effect), np.nan, np.where(found, high, np.inf))

@@ -15,6 +15,7 @@ from analysis.reading.sentence_counts import SentenceCounts
 from analysis.statistics import comparison
 from analysis.statistics import means as seed_means
 from analysis.statistics import mixed_model as mixed_models
+from analysis.statistics import power as power_of_seeds
 from analysis.statistics import ranks as ranks_of_sources
 from analysis.statistics.comparison import Differences
 from analysis.statistics.means import Means
@@ -30,10 +31,16 @@ START_COLUMNS = [
     "start", "f1", "low", "high", "n_seeds", "n_pairs",
     "difference", "difference_low", "difference_high", "p", "p_holm", "untested",
 ]  # fmt: skip
+IN_LANGUAGE = next(iter(matrices.SETTINGS))
 ONE_SEED, NOTHING_VARIES = "one seed", "neither seeds nor sentences vary"
 """Why a difference is not tested."""
 RANK_COLUMNS = ["start", "target", "source", "best_probability", "mean_rank", "rank_low", "rank_high", "seeds_vary"]
-SEEDS_COLUMNS = ["start", "setting", "sd", *(f"seeds_for_{d}_points" for d in (1, 2, 3, 5))]
+POINTS = (1, 2, 3, 5)
+"""Differences in points of F1 that seeds are counted for."""
+SEEDS_COLUMNS = [
+    "start", "setting", "sd", "sentence_sd", "smallest_difference",
+    *(f"{what}_for_{d}_points" for d in POINTS for what in ("seeds", "power", "most_power")),
+]  # fmt: skip
 
 
 Scored = tuple[str, str, str]
@@ -238,12 +245,19 @@ def rank_agreement(cubes: Mapping[str, Cube]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["start", "target", "kendall_tau_b"])
 
 
-def seeds_needed(cubes: Mapping[str, Cube]) -> pd.DataFrame:
-    """Seeds that a difference of 1, 2, 3 or 5 points of F1 would need (power 0.8 at 0.05), by start and setting.
+def seeds_needed(cubes: Mapping[str, Cube], found: Mapping[str, Sample]) -> pd.DataFrame:
+    """How many seeds a difference of 1, 2, 3 or 5 points of F1 would need, and what the test sets allow at best.
 
-    From the root mean variance over seeds of single scores (source and target).
+    By start and setting, for two configurations on one target. ``sd``: root mean variance over seeds of single scores.
+    ``seeds_for_*_points``: for a power of 0.8 at 0.05 if test sentences did not vary. ``sentence_sd``: root mean
+    variance, over test sentences, of differences to other configurations of the setting, without what comes from
+    seeds; NaN where no target has counts by sentence. ``power_for_*_points``: of that many seeds with it,
+    ``most_power_for_*_points``: of any number of seeds. ``smallest_difference``: what any number of seeds finds with a
+    power of 0.8.
     """
     rows = []
+    apart = {setting: _over_sentences(found, setting) for setting in matrices.SETTINGS}
+    points = np.array(POINTS, float)
     for start, cube in cubes.items():
         for setting, of in matrices.SETTINGS.items():
             pairs = set(of(cube))
@@ -253,8 +267,37 @@ def seeds_needed(cubes: Mapping[str, Cube]) -> pd.DataFrame:
             enough = np.sum(~np.isnan(values), axis=0) > 1
             if enough.any():
                 sd = float(np.sqrt(np.nanmean(np.nanvar(values[:, enough], axis=0, ddof=1))))
-                rows.append((start, setting, sd, *ranks_of_sources.seeds_needed(sd, np.array([1.0, 2.0, 3.0, 5.0]))))
+                shared = apart[setting].get(start, np.nan)
+                seeds = power_of_seeds.seeds_needed(sd, points)
+                reached = power_of_seeds.power(sd, shared, points, seeds)
+                most = power_of_seeds.power(sd, shared, points, np.inf)
+                least = float(power_of_seeds.smallest_difference(shared))
+                rows.append((start, setting, sd, shared, least, *np.stack([seeds, reached, most], axis=1).ravel()))
     return pd.DataFrame(rows, columns=SEEDS_COLUMNS)
+
+
+def _over_sentences(found: Mapping[str, Sample], setting: str) -> dict[str, float]:
+    """By start the root mean variance, over test sentences, of its differences to all others on a target, in points.
+
+    What the resamples of a mean of n seeds do not share, and more seeds would make small, is taken off.
+    """
+    squares: dict[str, list[float]] = {}
+    for target, sample in found.items():
+        inside = [
+            i for i, (_, source) in enumerate(sample.configurations)
+            if (source == target if setting == IN_LANGUAGE else is_zero_shot(source, target))
+        ]  # fmt: skip
+        if not sample.sentences_vary or len(inside) < 2:
+            continue
+        means = sample.means
+        covariance = np.cov(means.resampled[:, inside], rowvar=False)
+        own = (means.own_variance / means.seeds)[inside]
+        variance = np.diag(covariance) - own
+        between = np.maximum(variance[:, None] + variance - 2 * (covariance - np.diag(np.diag(covariance))), 0)
+        for i, place in enumerate(inside):
+            others = np.delete(between[i], i)
+            squares.setdefault(sample.configurations[place][0], []).extend(others[~np.isnan(others)])
+    return {start: 100 * float(np.sqrt(np.mean(values))) for start, values in squares.items() if values}
 
 
 def mixed_model(frame: pd.DataFrame, split: str = "test") -> mixed_models.MixedModel:

@@ -78,7 +78,17 @@ def certainty(computed: Computed) -> Section:
     seeds = [
         *usual("start", "setting"),
         Column("sd", "sd over seeds", "percent"),
-        *(Column(f"seeds_for_{d}_points", f"{d} points", "count") for d in (1, 2, 3, 5)),
+        Column("sentence_sd", "sd over sentences", "percent", "of a difference, with any number of seeds"),
+        Column("smallest_difference", "at best", "percent", "difference that any number of seeds finds, power 0.8"),
+        *(
+            column
+            for d in inference.POINTS
+            for column in (
+                Column(f"seeds_for_{d}_points", f"seeds for {d}", "count", f"{d} points, if sentences did not vary"),
+                Column(f"power_for_{d}_points", "power", "share", "of that many seeds, other sentences, too"),
+                Column(f"most_power_for_{d}_points", "at most", "share", "power of any number of seeds"),
+            )
+        ),
     ]
     terms = [
         Column("term", "term"),
@@ -106,7 +116,10 @@ def certainty(computed: Computed) -> Section:
             )
         )  # fmt: skip
     if len(computed.seeds):
-        note = "seeds of each configuration for a power of 0.8 at p < 0.05, two-sided t test"
+        note = (
+            "of each of two configurations, for a power of 0.8 at p < 0.05 (two-sided t test) if test sentences did "
+            "not vary; power: of that many seeds, and of any number, where they do"
+        )
         listings.append(
             Listing(
                 "seeds", "How many seeds a difference needs", computed.seeds, seeds, "statistics/seeds_needed.csv", note

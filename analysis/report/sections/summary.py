@@ -211,12 +211,24 @@ def _how_sure(computed: Computed) -> str:
     if not len(rows):
         return ""
     row = rows.iloc[0]
-    needed = [
-        f"{int(row[f'seeds_for_{d}_points'])} seeds for {d}"
-        for d in (2, 5)
-        if np.isfinite(row[f"seeds_for_{d}_points"])
-    ]
-    return (
+    text = (
         f"How sure: a zero-shot score from {computed.reference} varies by {number(row['sd'])} points (sd) from seed to "
-        f"seed; a single comparison would need {listing(needed)} points of F1."
+        "seed."
+    )
+    shown = [d for d in (2, 5) if np.isfinite(row[f"seeds_for_{d}_points"])]
+    seeds = [f"{int(row[f'seeds_for_{d}_points'])} seeds for {d}" for d in shown]
+    if np.isnan(row["sentence_sd"]):
+        needed = f" A single comparison would need {listing(seeds)} points of F1 (power 80 %)" if seeds else ""
+        needed += " if test sentences did not vary." if seeds else ""
+        return f"{text}{needed} How much they do is not known here: scores came without counts by sentence."
+    powers = [
+        f"{int(row[f'seeds_for_{d}_points'])} seeds find {d} points with a probability of "
+        f"{number(100 * row[f'power_for_{d}_points'], 0)} %, any number of seeds with "
+        f"{number(100 * row[f'most_power_for_{d}_points'], 0)} %"
+        for d in shown
+    ]
+    found = f" In a single comparison {'; '.join(powers)}." if powers else ""
+    return (
+        f"{text}{found} With any number of seeds the smallest difference that these test sets show (power 80 %) is "
+        f"{number(row['smallest_difference'])} points."
     )

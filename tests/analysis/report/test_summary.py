@@ -141,6 +141,30 @@ def test_a_single_other_source_is_named(sources: str, said: str) -> None:
     assert f"best zero-shot source is {said} of " in summary._which_source(computed({}, best=best, ranks=ranks))
 
 
+def how_sure(**values: float) -> str:
+    row = {"start": "base", "setting": "zero-shot", "sd": 2.9, "sentence_sd": 1.06, "smallest_difference": 2.97}
+    row |= {"seeds_for_2_points": 34.0, "power_for_2_points": 0.351, "most_power_for_2_points": 0.471}
+    row |= {"seeds_for_5_points": 7.0, "power_for_5_points": 0.77, "most_power_for_5_points": 0.997}
+    return summary._how_sure(computed({}, seeds=pd.DataFrame([row | values])))
+
+
+def test_how_sure_says_what_no_number_of_seeds_shows() -> None:
+    assert how_sure() == (
+        "How sure: a zero-shot score from base varies by 2.9 points (sd) from seed to seed. In a single comparison "
+        "34 seeds find 2 points with a probability of 35 %, any number of seeds with 47 %; 7 seeds find 5 points "
+        "with a probability of 77 %, any number of seeds with 100 %. With any number of seeds the smallest difference "
+        "that these test sets show (power 80 %) is 3.0 points."
+    )
+
+
+def test_how_sure_without_counts_by_sentence_says_that_they_are_not_known() -> None:
+    unknown = dict.fromkeys(("sentence_sd", "smallest_difference", "power_for_2_points", "power_for_5_points"), np.nan)
+    assert how_sure(**unknown).endswith(
+        "A single comparison would need 34 seeds for 2 and 7 seeds for 5 points of F1 (power 80 %) if test sentences "
+        "did not vary. How much they do is not known here: scores came without counts by sentence."
+    )
+
+
 def test_the_words_on_overlap_hold_for_any_number_of_languages() -> None:
     associations = pd.DataFrame(columns=["matrix", "measure", "method", "r", "p", "naive_p", "dyads"])
     found = SimpleNamespace(associations=associations, exposure=pd.DataFrame())

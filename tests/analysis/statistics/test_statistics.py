@@ -20,6 +20,7 @@ from tagged_sentences import PAIRS
 
 from analysis.statistics import comparison, mixed_model, permutation
 from analysis.statistics import means as seed_means
+from analysis.statistics import power as power_of_seeds
 from analysis.statistics import ranks as ranks_of_sources
 from nertransfer.core.schema import ALL
 from nertransfer.scoring.scores import count, entities
@@ -696,15 +697,15 @@ def test_one_seed_agrees_with_none() -> None:
 
 def test_seeds_needed_are_those_of_the_tables() -> None:
     # Cohen (1988), table 2.4.1: power 0.80, two-sided 0.05
-    found = ranks_of_sources.seeds_needed(1.0, [0.5, 0.8, 1.0, 1.4])
+    found = power_of_seeds.seeds_needed(1.0, [0.5, 0.8, 1.0, 1.4])
     assert found.tolist() == [64, 26, 17, 10]
-    assert ranks_of_sources.seeds_needed([2.0, 1.0], [[1.6], [0.8]]).tolist() == [[26, 8], [100, 26]]
+    assert power_of_seeds.seeds_needed([2.0, 1.0], [[1.6], [0.8]]).tolist() == [[26, 8], [100, 26]]
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0.3, 4), st.sampled_from([0.05, 0.01]), st.sampled_from([0.5, 0.8, 0.95]))
 def test_seeds_needed_are_just_enough(effect: float, alpha: float, power: float) -> None:
-    n = float(ranks_of_sources.seeds_needed(1.0, -effect, alpha, power))
+    n = float(power_of_seeds.seeds_needed(1.0, -effect, alpha, power))
     reached = TTestIndPower().power
     assert reached(effect, n, alpha) >= power - 1e-9
     assert n == 2 or reached(effect, n - 1, alpha) < power
@@ -716,12 +717,40 @@ def test_seeds_needed_for_large_effects(alpha: float) -> None:
     for effect in (1.2, 2.4, 4, 6.1, 7.8, 15, 60):
         n = np.arange(2, 200)
         power = stats.nct.sf(stats.t.isf(alpha / 2, 2 * n - 2), 2 * n - 2, effect * np.sqrt(n / 2))
-        assert ranks_of_sources.seeds_needed(1.0, effect, alpha) == n[power >= 0.8][0]
+        assert power_of_seeds.seeds_needed(1.0, effect, alpha) == n[power >= 0.8][0]
 
 
 def test_seeds_needed_at_the_edges() -> None:
-    found = ranks_of_sources.seeds_needed([0, 0, 1, 1, math.nan, 1, 1], [1, 0, 0, 1e9, 1, math.nan, 1e-9])
+    found = power_of_seeds.seeds_needed([0, 0, 1, 1, math.nan, 1, 1], [1, 0, 0, 1e9, 1, math.nan, 1e-9])
     assert found.tolist() == pytest.approx([2, math.inf, math.inf, 2, math.nan, math.nan, math.inf], nan_ok=True)
+
+
+def test_more_seeds_do_not_make_up_for_few_sentences() -> None:
+    """As of the published study: 2 points, of 2.9 between seeds, on a test set that moves differences by 1.06."""
+    assert power_of_seeds.seeds_needed(2.9, 2.0) == 34
+    found = power_of_seeds.power(2.9, [0.0, 1.06, 1.06], 2.0, [34, 34, math.inf])
+    assert found.tolist() == pytest.approx([0.80, 0.35, 0.47], abs=0.01)
+    least = power_of_seeds.smallest_difference(1.06)
+    assert least == pytest.approx(2.97, abs=0.01)
+    assert power_of_seeds.power(2.9, 1.06, least, math.inf) == pytest.approx(0.8, abs=1e-4)
+
+
+@pytest.mark.parametrize(("seeds", "sentence_sd"), [(5, 1.5), (8, 0.5), (20, 1.0)])
+def test_power_is_how_often_the_test_finds_a_difference(seeds: int, sentence_sd: float) -> None:
+    rng, studies, resamples = generator(3), 4000, 60
+    shared = rng.normal(0, sentence_sd, (studies, 1, 1))
+    f1 = rng.normal(0, 1.5, (studies, 2, seeds))
+    between = f1.var(axis=2, ddof=1) / seeds
+    estimate = f1.mean(axis=2) @ [1, -1] + shared[:, 0, 0] + 3
+    error = np.sqrt(between.sum(axis=1) + sentence_sd**2 * rng.chisquare(resamples - 1, studies) / (resamples - 1))
+    freedom = error**4 / (between**2 / (seeds - 1)).sum(axis=1)
+    found = np.mean(2 * stats.t.sf(np.abs(estimate / error), freedom) < 0.05)
+    assert float(power_of_seeds.power(1.5, sentence_sd, 3.0, seeds)) == pytest.approx(found, abs=0.03)
+
+
+def test_power_at_the_edges() -> None:
+    found = power_of_seeds.power([0, 1, 1, math.nan], [0, 1, 0, 1], [1, 0, 1, 1], [2, 5, math.inf, 5])
+    assert found.tolist() == pytest.approx([1, 0.05, 1, math.nan], abs=0.01, nan_ok=True)
 
 
 # --- the mixed model ---------------------------------------------------------------------------------------

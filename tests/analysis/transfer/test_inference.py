@@ -601,7 +601,7 @@ def test_seeds_needed_come_from_the_root_mean_variance_of_each_setting() -> None
     values = np.random.default_rng(1).uniform(40, 60, (4, 3, 3))
     values[1, 0, 1] = np.nan
     values[1:, 1, 2] = np.nan  # a single seed says nothing
-    table = inference.seeds_needed({"base": cube_of(values)}).set_index("setting")
+    table = inference.seeds_needed({"base": cube_of(values)}, {}).set_index("setting")
     assert list(table.index) == ["in-language", "zero-shot"] and set(table["start"]) == {"base"}
     for setting, inside in (("in-language", lambda i, j: i == j), ("zero-shot", lambda i, j: i != j)):
         places = [(i, j) for i in range(3) for j in range(3) if inside(i, j) and (i, j) != (1, 2)]
@@ -616,10 +616,9 @@ def test_seeds_needed_come_from_the_root_mean_variance_of_each_setting() -> None
 def test_more_spread_and_smaller_differences_need_more_seeds() -> None:
     base = np.random.default_rng(2).normal(size=(5, 3, 3))
     needed = [
-        inference.seeds_needed({"base": cube_of(50 + spread * base)})
+        inference.seeds_needed({"base": cube_of(50 + spread * base)}, {})
         .set_index("setting")
-        .loc["zero-shot"]
-        .drop("start")
+        .loc["zero-shot", ["sd", *(f"seeds_for_{points}_points" for points in (1, 2, 3, 5))]]
         for spread in (0.5, 1.0, 3.0, 9.0)
     ]
     for less, more in itertools.pairwise(needed):
@@ -629,11 +628,38 @@ def test_more_spread_and_smaller_differences_need_more_seeds() -> None:
         assert falling == sorted(falling, reverse=True) and falling[-1] >= 2
 
 
+def test_what_test_sentences_hide_no_number_of_seeds_shows() -> None:
+    names, starts = ["hau", "swa"], ("base", "wol")
+    rng = np.random.default_rng(0)
+    gold = rng.integers(0, 3, (80, 1))
+    cells: list[Place] = [(start, source, seed) for start in starts for source in names for seed in (0, 1, 2)]
+    shared = {(start, source): rng.uniform(0.2, 0.8, gold.shape) for start in starts for source in names}
+    chances = np.array([shared[start, source] for start, source, _ in cells])
+    correct = rng.binomial(gold, chances)  # what is hard differs between configurations, and a little between seeds
+    there = SentenceCounts(cells, ["PER"], gold, correct + rng.binomial(1, 0.05, correct.shape), correct)
+    found = samples({"hau": there}, resamples=1000)
+    cubes = {start: Cube([0, 1, 2], names, ["hau"], rng.uniform(48, 52, (3, 2, 1))) for start in starts}
+    table = inference.seeds_needed(cubes, found).set_index(["start", "setting"])
+    means = found["hau"].means
+    pair = [found["hau"].configurations.index((start, "swa")) for start in starts]  # zero-shot, on hau
+    apart = means.resampled[:, pair[0]] - means.resampled[:, pair[1]]
+    wanted = 100 * math.sqrt(apart.var(ddof=1) - means.own_variance[pair].sum() / 3)
+    row = table.loc[("base", "zero-shot")]
+    assert row["sentence_sd"] == pytest.approx(wanted) and wanted > 1
+    assert row["smallest_difference"] == pytest.approx(2.8016 * wanted, rel=1e-4)
+    for points in inference.POINTS:
+        reached, most = row[f"power_for_{points}_points"], row[f"most_power_for_{points}_points"]
+        assert 0.05 < reached < most < 0.8 < row["smallest_difference"] / points or points > 1
+    alone = inference.seeds_needed(cubes, {}).set_index(["start", "setting"])
+    assert alone[["sentence_sd", "smallest_difference", "power_for_2_points"]].isna().all(axis=None)
+    np.testing.assert_array_equal(alone["seeds_for_2_points"], table["seeds_for_2_points"])
+
+
 def test_single_seeds_and_settings_that_are_not_there_need_no_row() -> None:
-    assert inference.seeds_needed({"base": cube_of(np.ones((1, 3, 3)))}).empty
-    assert inference.seeds_needed({"base": cube_of(np.empty((0, 3, 3)))}).empty
+    assert inference.seeds_needed({"base": cube_of(np.ones((1, 3, 3)))}, {}).empty
+    assert inference.seeds_needed({"base": cube_of(np.empty((0, 3, 3)))}, {}).empty
     alone = Cube([0, 1], ["hau"], ["hau"], np.array([[[50.0]], [[52.0]]]))
-    table = inference.seeds_needed({"hau": alone})
+    table = inference.seeds_needed({"hau": alone}, {})
     assert list(table["setting"]) == ["in-language"] and table["sd"].tolist() == pytest.approx([math.sqrt(2)])
     assert list(table.columns) == inference.SEEDS_COLUMNS
 
