@@ -37,6 +37,7 @@ from nertransfer.corpora.corpus import Corpus
 
 SPLIT = "test"
 ONE_SEED = f"not tested: {inference.ONE_SEED}"
+MODERATED = "moderated t over seeds"
 UNKNOWN = "not known: one seed, and no entities counted by sentence"
 
 
@@ -268,8 +269,9 @@ def _compared(shown: list[View]) -> list[View]:
 
 
 def _over(intervals: pd.DataFrame, seeds: str, sentences: str) -> str:
-    """``seeds`` and ``sentences`` in words, as far as `inference.intervals` has them."""
+    """``seeds`` and ``sentences`` in words, as far as `inference.intervals` has them; `MODERATED` for few seeds."""
     counted = intervals["sentences_vary"].astype(bool)
+    seeds = MODERATED if intervals["moderated"].any() else seeds
     if intervals["n_seeds"].max() == 1:
         where = "" if counted.all() else ", where they are counted"
         return f"bootstrap over sentences alone{where}, for these very models" if counted.any() else UNKNOWN

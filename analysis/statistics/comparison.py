@@ -29,7 +29,10 @@ def differences(
 
     Sentences are paired, seeds are independent: the variance is that between the seeds of either side, over their
     number, plus the variance over resamples of the difference of means that all seeds share. Student t with the
-    degrees of freedom of Satterthwaite (1946); without variance over sentences this is Welch's t test (1947).
+    degrees of freedom of Satterthwaite (1946); without variance over sentences this is Welch's t test (1947). Where a
+    variance has more degrees of freedom than its seeds give, as moderated ones do, those of Satterthwaite are too many
+    (levels of 7 % in simulations): the limits are then as in `mean_intervals` (Banerjee 1960), and p is of the t
+    distribution that has these limits.
 
     Where a side has a single seed nothing is known about seeds: interval and p are then over sentences only, and
     speak of these very models. Where neither seeds nor sentences vary nothing is known of others: NaN, for no finite
@@ -51,8 +54,14 @@ def differences(
     estimate = means.mean[first] - means.mean[second]
     estimate = np.where(np.abs(estimate) < 1e-12, 0, estimate)
     with np.errstate(divide="ignore", invalid="ignore"):
-        freedom = variance**2 / (between**2 / np.maximum(means.seeds[sides] - 1, 1)).sum(axis=0)
+        freedom = variance**2 / (between**2 / means.freedom[sides]).sum(axis=0)
         freedom = np.where((between > 0).any(axis=0), freedom, np.inf)
+        level = (1 + confidence) / 2
+        moderated = np.flatnonzero((means.freedom[sides] > means.seeds[sides] - 1).any(axis=0) & (variance >= 1e-24))
+        squares = (special.stdtrit(means.freedom[sides], level) ** 2 * between).sum(axis=0)
+        squares += special.ndtri(level) ** 2 * (variance - between.sum(axis=0))
+        bound = np.sqrt(squares[moderated] / variance[moderated])
+        freedom[moderated] = special.stdtridf(level, np.maximum(bound, special.ndtri(level) + 1e-4))
         t = np.abs(estimate) / error
     half = special.stdtrit(freedom, (1 + confidence) / 2) * error
     p = 2 * special.stdtr(freedom, -t)

@@ -57,7 +57,8 @@ class Means:
     ``mean``, ``seeds`` and the variances are (configurations,), ``resampled`` is (resamples, configurations): the
     mean over the same seeds on other sentences. ``seed_variance`` is the variance of F1 between seeds (ddof=1);
     ``own_variance`` is how much of it comes from sentences: the variance over resamples of a seed's F1 that the
-    other seeds do not share. Both are 0 for one seed. A resample in which a configuration has no score is NaN.
+    other seeds do not share. Both are 0 for one seed. ``freedom``: degrees of freedom of ``seed_variance``, one less
+    than seeds unless more is known (`moderation`). A resample in which a configuration has no score is NaN.
     """
 
     mean: np.ndarray
@@ -65,6 +66,7 @@ class Means:
     resampled: np.ndarray
     seed_variance: np.ndarray
     own_variance: np.ndarray
+    freedom: np.ndarray
 
 
 def means_over_seeds(f1: np.ndarray, resampled: np.ndarray, configuration: np.ndarray) -> Means:
@@ -100,6 +102,7 @@ def means_over_seeds(f1: np.ndarray, resampled: np.ndarray, configuration: np.nd
         np.where(without > 0, np.nan, drawn),
         (f1 - mean[configuration]) ** 2 @ member / others,
         np.einsum("rc,rc->c", own, own) @ member / (others * np.maximum(defined - 1, 1)),
+        others.astype(float),
     )
 
 
@@ -108,11 +111,11 @@ def mean_intervals(means: Means, confidence: float = CONFIDENCE) -> tuple[np.nda
 
     Seeds and sentences are crossed random effects. The distance of a limit from the mean is the root of the sum of
     squares of two distances (Banerjee 1960; Zou and Donner 2008): for seeds, that of Student's t interval of the mean
-    of n seeds; for sentences, that of the percentile limit over resamples on the same side, which keeps the skewness
-    near 0 and 1, less what ``own_variance`` already has in the first. It covers at least as often as it says where
-    scores are near normal, with 2 seeds, too; a bootstrap of few seeds does not (Hesterberg 2015), and degrees of
-    freedom by Satterthwaite lack up to 4 of 95 percent with 3 seeds. With few entities it covers less: in simulations
-    with 40 sentences and F1 near 0 or 1, 0.91 to 0.95.
+    of n seeds, with the degrees of freedom of their variance; for sentences, that of the percentile limit over
+    resamples on the same side, which keeps the skewness near 0 and 1, less what ``own_variance`` already has in the
+    first. It covers at least as often as it says where scores are near normal, with 2 seeds, too; a bootstrap of few
+    seeds does not (Hesterberg 2015), and degrees of freedom by Satterthwaite lack up to 4 of 95 percent with 3 seeds.
+    With few entities it covers less: in simulations with 40 sentences and F1 near 0 or 1, 0.91 to 0.95.
 
     With one seed it is the percentile interval over sentences, for that very model. Where all seeds score the same
     on all resamples (say, always 0) the interval is that point. It is over the resamples with a score; NaN where those
@@ -120,7 +123,7 @@ def mean_intervals(means: Means, confidence: float = CONFIDENCE) -> tuple[np.nda
     """
     level = (1 + confidence) / 2
     low, high = _quantiles(means.resampled, [1 - level, level])
-    seeds = special.stdtrit(np.maximum(means.seeds - 1, 1), level) ** 2 * means.seed_variance / means.seeds
+    seeds = special.stdtrit(means.freedom, level) ** 2 * means.seed_variance / means.seeds
     own = special.ndtri(level) ** 2 * means.own_variance / means.seeds
     below, above = (
         np.sqrt(seeds + np.maximum(np.maximum(distance, 0) ** 2 - own, 0))

@@ -5,14 +5,15 @@ sentences and no number depends on the order of the runs.
 """
 
 import zlib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from analysis.reading.sentence_counts import SentenceCounts
-from analysis.statistics import comparison
+from analysis.statistics import comparison, moderation
 from analysis.statistics import means as seed_means
 from analysis.statistics import mixed_model as mixed_models
 from analysis.statistics import power as power_of_seeds
@@ -25,7 +26,7 @@ from nertransfer.core.grid import BASE, Place, is_several, is_zero_shot
 from nertransfer.core.schema import ALL, F1
 
 RESAMPLES = 2000
-INTERVAL_COLUMNS = ["start", "source", "target", "f1", "n_seeds", "low", "high", "sentences_vary"]
+INTERVAL_COLUMNS = ["start", "source", "target", "f1", "n_seeds", "low", "high", "sentences_vary", "moderated"]
 DIFFERENCE_COLUMNS = ["start", "source", "target", "difference", "low", "high", "p", "p_holm", "untested"]
 START_COLUMNS = [
     "start", "f1", "low", "high", "n_seeds", "n_pairs",
@@ -35,6 +36,8 @@ IN_LANGUAGE = next(iter(matrices.SETTINGS))
 ONE_SEED, NOTHING_VARIES = "one seed", "neither seeds nor sentences vary"
 """Why a difference is not tested."""
 RANK_COLUMNS = ["start", "target", "source", "best_probability", "mean_rank", "rank_low", "rank_high", "seeds_vary"]
+COLLAPSED = 0.5
+"""Of the F1 of its best sibling, or of the median cell: a seed below that has collapsed."""
 POINTS = (1, 2, 3, 5)
 """Differences in points of F1 that seeds are counted for."""
 SEEDS_COLUMNS = [
@@ -53,7 +56,8 @@ class Sample:
     (cells,) an index into ``configurations``; ``sentences_vary`` is False where no counts by sentence are at hand.
 
     Cells and configurations are sorted, so that no number depends on their order; ``shown`` are the places of the
-    configurations in the order of the study.
+    configurations in the order of the study. ``pooled``: variance over seeds and its degrees of freedom, each
+    (configurations,), from more than the seeds themselves; None: from these alone.
     """
 
     cells: list[Place]
@@ -63,10 +67,12 @@ class Sample:
     resampled: np.ndarray
     configuration: np.ndarray
     sentences_vary: bool
+    pooled: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def means(self) -> Means:
-        return seed_means.means_over_seeds(self.f1, self.resampled, self.configuration)
+        found = seed_means.means_over_seeds(self.f1, self.resampled, self.configuration)
+        return found if self.pooled is None else replace(found, seed_variance=self.pooled[0], freedom=self.pooled[1])
 
 
 def samples(
@@ -76,7 +82,12 @@ def samples(
     resamples: int = RESAMPLES,
     category: str = ALL,
 ) -> dict[str, Sample]:
-    """The sample of every target, from counts by sentence where all its cells have them, else over seeds alone."""
+    """The sample of every target, from counts by sentence where all its cells have them, else over seeds alone.
+
+    Where configurations have fewer than `moderation.FEW_SEEDS` seeds, their variances are moderated by those of the
+    whole study (``pooled``). Not so those of configurations with a seed that has `collapsed`: these are not usual, do
+    not count for what is, and keep their own.
+    """
     chosen = frame[(frame["split"] == split) & (frame["category"] == category)]
     found = {}
     for target, rows in chosen.groupby("target", sort=False):
@@ -98,11 +109,48 @@ def samples(
         else:
             unvaried = np.tile(f1, (2, 1))
             found[str(target)] = Sample(cells, configurations, shown, f1, unvaried, index, False)
-    return found
+    return _moderated(found, {(start, source) for start, source, _ in collapsed(chosen)})
+
+
+def collapsed(scores: pd.DataFrame) -> list[Place]:
+    """The (start, source, seed) that learnt far less than others, from F1 by target in one category.
+
+    That is: whose best F1 over targets is below `COLLAPSED` of that of the best seed of the same start and source, or
+    of the median cell's, for all seeds of a configuration may collapse.
+    """
+    best = scores.groupby(["start", "source", "seed"])[F1].max()
+    siblings = best.groupby(["start", "source"]).transform("max")
+    return list(best.index[best < COLLAPSED * siblings.clip(lower=best.median())])
+
+
+def _moderated(found: dict[str, Sample], apart: Collection[tuple[str, str]]) -> dict[str, Sample]:
+    """The samples with ``pooled`` variances where seeds are few, but for the configurations in ``apart``."""
+    few = {target: np.bincount(sample.configuration) for target, sample in sorted(found.items())}
+    if not any(((seeds > 1) & (seeds < moderation.FEW_SEEDS)).any() for seeds in few.values()):
+        return found
+    means = {target: found[target].means for target in few}
+    usual = {target: np.array([place not in apart for place in found[target].configurations]) for target in few}
+    variance, seeds, mean = (
+        np.concatenate([getattr(means[target], name)[usual[target]] for target in few])
+        for name in ("seed_variance", "seeds", "mean")
+    )
+    prior = moderation.fit(variance, seeds, mean)
+    if prior is None:
+        return found
+    done = {}
+    for target, one in means.items():
+        variances, freedom = prior.moderated(one.seed_variance, one.seeds, one.mean)
+        some = usual[target] & (one.seeds > 1) & (one.seeds < moderation.FEW_SEEDS) & (one.mean > 0) & (one.mean < 1)
+        pooled = np.where(some, variances, one.seed_variance), np.where(some, freedom, one.freedom)
+        done[target] = replace(found[target], pooled=pooled)
+    return {target: done[target] for target in found}
 
 
 def intervals(found: Mapping[str, Sample]) -> pd.DataFrame:
-    """Mean F1 of every start, source and target with its 95 % interval; NaN limits where nothing varies."""
+    """Mean F1 of every start, source and target with its 95 % interval; NaN limits where nothing varies.
+
+    ``moderated``: its variance over seeds is moderated by those of other configurations (`samples`).
+    """
     rows = []
     for target, sample in found.items():
         means = sample.means
@@ -112,9 +160,9 @@ def intervals(found: Mapping[str, Sample]) -> pd.DataFrame:
             start, source = sample.configurations[i]
             known = sample.sentences_vary or means.seeds[i] > 1
             limits = (100 * low[i], 100 * high[i]) if known else (np.nan, np.nan)
-            rows.append(
-                (start, source, target, 100 * means.mean[i], int(means.seeds[i]), *limits, sample.sentences_vary)
-            )
+            moderated = bool(means.freedom[i] > means.seeds[i] - 1 and means.seeds[i] > 1)
+            seeds = int(means.seeds[i])
+            rows.append((start, source, target, 100 * means.mean[i], seeds, *limits, sample.sentences_vary, moderated))
     return pd.DataFrame(rows, columns=INTERVAL_COLUMNS)
 
 
@@ -176,18 +224,26 @@ def start_averages(
 
 def weighted_averages(found: Mapping[str, Sample], groups: Mapping[str, Mapping[Scored, int]]) -> dict[str, Sample]:
     """One sample, of target ``""``: its configurations are (name of a group, ``""``), a cell is a seed of a group, and
-    its F1 the mean over the group's scores, each as often as its number says. A seed that lacks one is left out."""
+    its F1 the mean over the group's scores, each as often as its number says. A seed that lacks one is left out.
+
+    With fewer than `moderation.FEW_SEEDS` seeds the variance of a group is put together from those of its
+    configurations (``pooled``), whose seeds are independent: so it has more degrees of freedom.
+    """
     chosen = {
         target: found[target] for target in sorted({place[2] for one in groups.values() for place in one} & set(found))
     }
     resamples = max((len(sample.resampled) for sample in chosen.values()), default=0)
     sums: dict[tuple[str, int], list] = {}  # number of scores, F1, F1 in every resample
+    parts: dict[str, dict[tuple[str, str], Counter[int]]] = {
+        name: {} for name in groups
+    }  # F1 by configuration and seed
     for target, sample in chosen.items():
         for i, (start, source, seed) in enumerate(sample.cells):
             for name, group in groups.items():
                 if n := group.get((start, source, target), 0):
                     drawn = sample.resampled[:, i] if sample.sentences_vary else np.full(resamples, sample.f1[i])
                     before = sums.get((name, seed), (0, 0.0, 0.0))
+                    parts[name].setdefault((start, source), Counter())[seed] += n * sample.f1[i]
                     sums[name, seed] = [a + n * b for a, b in zip(before, (1, sample.f1[i], drawn), strict=True)]
     sizes = {name: sum(group.values()) for name, group in groups.items()}
     whole = sorted(cell for cell, (n, _, _) in sums.items() if n == sizes[cell[0]])
@@ -198,8 +254,27 @@ def weighted_averages(found: Mapping[str, Sample], groups: Mapping[str, Mapping[
     f1, resampled = (np.stack([sums[cell][k] for cell in whole], axis=-1) / over for k in (1, 2))
     index = np.array([there.index(name) for name, _ in whole])
     vary = any(sample.sentences_vary for sample in chosen.values())
+    seeds = {name: [seed for other, seed in whole if other == name] for name in there}
+    pooled = None
+    if any(1 < len(one) < moderation.FEW_SEEDS for one in seeds.values()):
+        together = [_together(parts[name].values(), seeds[name], sizes[name]) for name in there]
+        pooled = np.array([variance for variance, _ in together]), np.array([freedom for _, freedom in together])
     cells, configurations = [(name, "", seed) for name, seed in whole], [(name, "") for name in there]
-    return {"": Sample(cells, configurations, list(range(len(there))), f1, resampled, index, vary)}
+    return {"": Sample(cells, configurations, list(range(len(there))), f1, resampled, index, vary, pooled)}
+
+
+def _together(parts: Collection[Mapping[int, float]], seeds: Sequence[int], size: int) -> tuple[float, float]:
+    """Variance over seeds of the mean of ``size`` scores, and its degrees of freedom (Satterthwaite 1946).
+
+    ``parts``: by configuration the sums of its scores, by seed; a single one has them from its seeds alone.
+    """
+    if len(seeds) < 2:
+        return 0.0, 1.0
+    variances = np.array([np.var([part[seed] for seed in seeds], ddof=1) for part in parts]) / size**2
+    if len(seeds) >= moderation.FEW_SEEDS or not variances.any():
+        total = [sum(part[seed] for part in parts) / size for seed in seeds]
+        return float(np.var(total, ddof=1)), len(seeds) - 1.0
+    return float(variances.sum()), float((len(seeds) - 1) * variances.sum() ** 2 / (variances**2).sum())
 
 
 def source_ranks(found: Mapping[str, Sample], starts: Sequence[str]) -> pd.DataFrame:
@@ -211,11 +286,13 @@ def source_ranks(found: Mapping[str, Sample], starts: Sequence[str]) -> pd.DataF
     rows = []
     for target, sample in found.items():
         rng = np.random.default_rng(zlib.crc32(f"ranks {target}".encode()))
-        seeds = sample.means.seeds
+        means = sample.means
+        seeds = means.seeds
         if not sample.sentences_vary and seeds.max() < 2:
             continue  # nothing varies
-        resampled = sample.resampled if sample.sentences_vary else np.tile(sample.f1, (RESAMPLES, 1))
-        drawn = ranks_of_sources.resampled_means(sample.f1, resampled, sample.configuration, rng)
+        if not sample.sentences_vary:
+            means = replace(means, resampled=np.tile(means.mean, (RESAMPLES, 1)))
+        drawn = ranks_of_sources.resampled_means(means, rng)
         for start in starts:
             named = [(i, *sample.configurations[i]) for i in sample.shown]
             rivals = [i for i, name, source in named if name == start and is_zero_shot(source, target)]

@@ -108,10 +108,10 @@ READING = [
      "Micro: over all entities of the split."),
     ("± sd", "Standard deviation over seeds (n - 1; in the published style n for matrices, pre-training and categories)"
      ": how much a single run varies."),
-    ("interval", "95 %, for the mean over seeds: other seeds (Student's t) and other test sentences (bootstrap) "
-     "together; other seeds alone where entities are not counted by sentence. With one seed: other sentences alone, "
-     "for that very model."),
-    ("p (Holm)", "The probability of such a difference if there were none, corrected for all tests of the table."),
+    ("interval", "95 %, for the mean over seeds: other seeds (Student's t; moderated if seeds are few) and other test "
+     "sentences (bootstrap) together; other seeds alone where entities are not counted by sentence. With one seed: "
+     "other sentences alone, for that very model."),
+    ("p (Holm)", "The probability of such a difference if there were none, corrected for all tests of the file."),
     ("avg", "The mean of a row or column, the source as target included; n/a where a number is missing. Of sds on this "
      "page it is their mean; transfer/*.sd.csv has the sd of the average."),
 ]  # fmt: skip

@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.report.html.page_data import Column, Listing, Section, usual
 from analysis.report.study_analysis import SPLIT, Computed
-from analysis.statistics import mixed_model
+from analysis.statistics import mixed_model, moderation
 from analysis.statistics.tables import listing, number
 from analysis.transfer import inference, matrices
 from nertransfer.core.grid import BASE
@@ -104,6 +104,7 @@ def certainty(computed: Computed) -> Section:
     words = [
         f"Intervals of a mean over seeds: {computed.interval}. Intervals and p of a difference: {computed.test}. "
         f"Resampled sentences are the same for all cells of a target.{single if unequal else ''}",
+        *_few_seeds(computed.intervals),
         *_nothing_varies(computed.differences),
         *_mixed_words(mixed, computed.several),
     ]
@@ -128,6 +129,25 @@ def certainty(computed: Computed) -> Section:
     if len(mixed.terms):
         listings.append(Listing("mixed", "Mixed model of F1", mixed.terms, terms, "statistics/mixed_model.csv"))
     return Section("certainty", "How sure", words, listings)
+
+
+def _few_seeds(intervals: pd.DataFrame) -> list[str]:
+    """That variances over seeds are moderated, and where they are not."""
+    some = intervals["moderated"].astype(bool)
+    if not some.any():
+        return []
+    text = (
+        f"Seeds are few: in {int(some.sum())} of {count(len(some), 'mean')} the variance over seeds is a weighted mean "
+        "of its own and of what is usual in this study at such an F1 (moderated t, Smyth 2004; usual variances by the "
+        "logit of F1), which has more degrees of freedom."
+    )
+    few = intervals["n_seeds"].between(2, moderation.FEW_SEEDS - 1) & ~some
+    if few.any():
+        text += (
+            f" {int(few.sum())} others have few seeds, too, and keep their own variance: a seed collapsed (its best F1 "
+            "is below half of its best sibling's, or of the median cell's), or F1 is always 0 or 1."
+        )
+    return [text]
 
 
 def _nothing_varies(differences: pd.DataFrame) -> list[str]:

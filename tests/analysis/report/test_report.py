@@ -161,13 +161,14 @@ def test_tables_say_what_their_sd_is(uri: str, tmp_path: Path, style: str, denom
 def test_the_test_is_named_in_tables_for_papers_and_on_the_page(index: Path) -> None:
     for kind in ("tex", "md"):
         text = (index.parent / f"tables/pretraining.{kind}").read_text(encoding="utf-8").replace("\\", "")
-        assert "Welch's t over seeds alone, Holm's correction over all 32 comparisons of starts with base" in " ".join(
-            text.split()
+        assert (
+            "moderated t over seeds alone, Holm's correction over all 32 comparisons of starts with base"
+            in " ".join(text.split())
         ), kind
     text = index.read_text(encoding="utf-8").replace("&#39;", "'")
-    assert "with 95 % intervals (Student's t over seeds alone)" in text
+    assert "with 95 % intervals (moderated t over seeds alone)" in text
     assert (
-        "two-sided, Welch's t over seeds alone" in text and "share of resamples, Student's t over seeds alone" in text
+        "two-sided, moderated t over seeds alone" in text and "share of resamples, moderated t over seeds alone" in text
     )
 
 

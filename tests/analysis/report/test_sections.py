@@ -24,7 +24,7 @@ def computed(**fields: object) -> Computed:
 
 def intervals(*rows: tuple[int, bool]) -> pd.DataFrame:
     """What texts need of `inference.intervals`."""
-    return pd.DataFrame(rows, columns=["n_seeds", "sentences_vary"])
+    return pd.DataFrame(rows, columns=["n_seeds", "sentences_vary"]).assign(moderated=False)
 
 
 # --- where intervals and p come from -------------------------------------------------------------------------

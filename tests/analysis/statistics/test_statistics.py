@@ -647,18 +647,24 @@ def test_means_with_other_seeds_have_the_variance_of_both() -> None:
     common, own = rng.normal(0, 0.02, (20000, 1)), rng.normal(0, 0.015, (20000, 5))
     f1 = np.array([*SCORES, 0.5])
     resampled = f1 + common + np.hstack([own, np.zeros((20000, 1))])
-    found = ranks_of_sources.resampled_means(f1, resampled, np.repeat([0, 1], [5, 1]), generator(1))
+    found = ranks_of_sources.resampled_means(
+        seed_means.means_over_seeds(f1, resampled, np.repeat([0, 1], [5, 1])), generator(1)
+    )
     # once what seeds share, and the variance between seeds, of which their own variation over sentences is a part
     left = math.sqrt(stats.sem(SCORES) ** 2 - 0.015**2 / 5)  # of t with 4 degrees of freedom the variance is 2
     wanted = math.sqrt(0.02**2 + 0.015**2 / 5 + 2 * left**2)
     assert found[:, 0].std() == pytest.approx(wanted, rel=0.05)
     assert found.mean(axis=0) == pytest.approx([SCORES.mean(), 0.5], abs=0.002)
     assert (found[:, 1] == resampled[:, 5]).all()
-    again = ranks_of_sources.resampled_means(f1, resampled, np.repeat([0, 1], [5, 1]), generator(1))
+    again = ranks_of_sources.resampled_means(
+        seed_means.means_over_seeds(f1, resampled, np.repeat([0, 1], [5, 1])), generator(1)
+    )
     assert (found == again).all()
     # seeds that differ by less than sentences explain add nothing
     equal = np.full(5, 0.6)
-    still = ranks_of_sources.resampled_means(equal, equal + own, np.zeros(5, int), generator(1))
+    still = ranks_of_sources.resampled_means(
+        seed_means.means_over_seeds(equal, equal + own, np.zeros(5, int)), generator(1)
+    )
     assert still[:, 0] == pytest.approx((equal + own).mean(axis=1))
 
 
@@ -667,7 +673,8 @@ def test_of_two_equal_sources_none_is_surely_the_best_more_often_than_it_says(se
     rng, sure = generator(), 0
     for _ in range(300):
         f1 = 0.5 + rng.normal(0, 0.02, 2 * seeds)
-        drawn = ranks_of_sources.resampled_means(f1, np.tile(f1, (400, 1)), np.repeat([0, 1], seeds), rng)
+        means = seed_means.means_over_seeds(f1, np.tile(f1, (400, 1)), np.repeat([0, 1], seeds))
+        drawn = ranks_of_sources.resampled_means(means, rng)
         sure += ranks_of_sources.rank_stability(drawn, ["hau", "ibo"])["best"].max() >= 0.95
     assert sure / 300 < 0.1 + 2 * math.sqrt(0.1 * 0.9 / 300)
 
