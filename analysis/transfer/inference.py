@@ -264,9 +264,11 @@ def weighted_averages(found: Mapping[str, Sample], groups: Mapping[str, Mapping[
 
 
 def _together(parts: Collection[Mapping[int, float]], seeds: Sequence[int], size: int) -> tuple[float, float]:
-    """Variance over seeds of the mean of ``size`` scores, and its degrees of freedom (Satterthwaite 1946).
+    """Variance over seeds of the mean of ``size`` scores, and its degrees of freedom.
 
-    ``parts``: by configuration the sums of its scores, by seed; a single one has them from its seeds alone.
+    Those of Satterthwaite (1946), with squares of variances less their error: the square of a variance with n degrees
+    of freedom is too large by 2 / n on average, which at 2 seeds would leave a third of the degrees of freedom.
+    ``parts``: by configuration the sums of its scores, by seed; of a single one they are those of its seeds.
     """
     if len(seeds) < 2:
         return 0.0, 1.0
@@ -274,7 +276,8 @@ def _together(parts: Collection[Mapping[int, float]], seeds: Sequence[int], size
     if len(seeds) >= moderation.FEW_SEEDS or not variances.any():
         total = [sum(part[seed] for part in parts) / size for seed in seeds]
         return float(np.var(total, ddof=1)), len(seeds) - 1.0
-    return float(variances.sum()), float((len(seeds) - 1) * variances.sum() ** 2 / (variances**2).sum())
+    freedom = (len(seeds) + 1) * variances.sum() ** 2 / (variances**2).sum() - 2
+    return float(variances.sum()), float(max(freedom, len(seeds) - 1))
 
 
 def source_ranks(found: Mapping[str, Sample], starts: Sequence[str]) -> pd.DataFrame:

@@ -143,7 +143,7 @@ def test_of_few_seeds_the_variance_of_an_average_is_put_together_from_its_config
     pairs = {(source, target) for source in LANGUAGES for target in ("yor", "wol")}
     row = inference.start_averages(inference.samples(frame, {}), ["base"], pairs).iloc[0]
     single = [100**2 * np.var([values["base", source, seed] for seed in (0, 1)], ddof=1) / 9 for source in LANGUAGES]
-    freedom = sum(single) ** 2 / sum(v**2 for v in single)  # both targets move together: they are of the same models
+    freedom = 3 * sum(single) ** 2 / sum(v**2 for v in single) - 2  # both targets move together: of the same models
     half = stats.t.isf(0.025, freedom) * math.sqrt(sum(single) / 2)
     assert [row["f1"] - row["low"], row["high"] - row["f1"]] == pytest.approx([half, half])
     assert freedom > 1.2 and row["n_seeds"] == 2
