@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from nertransfer.core import schema
 from nertransfer.core.options import Recipe
-from nertransfer.scoring import measurements
+from nertransfer.corpora.conll import Sentence
+from nertransfer.corpora.corpus import Split
+from nertransfer.scoring import measurements, scores
 from nertransfer.scoring.measurements import Dataset, Measurements, Point, read, write
 from nertransfer.training.finetune import History, learning_rate
 from nertransfer.training.run_cell import CURVE_POINTS, curve
@@ -234,3 +236,17 @@ def test_a_short_curve_has_every_step() -> None:
 
 def test_before_the_first_step_there_is_no_curve() -> None:
     assert curve(History(), Recipe()) == []
+
+
+# --- what a start cannot read ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("unknown", "logged"), [(0, []), (1, [0.25]), (4, [1.0])])
+def test_the_share_of_words_that_a_start_cannot_read_is_logged(unknown: int, logged: list[float]) -> None:
+    split = Split("hau", "test", (Sentence(("a", "b", "c", "d"), ("B-PER", "O", "O", "O")),), "d" * 64)
+    predicted = [["B-PER", "O", "O", "O"]]
+    found = scores.entities(predicted)
+    counted = scores.count(found, found)
+    one = scores.Scored(split, predicted, scores.scores(counted), counted, found, unknown)
+    points = measurements.of_scores([one]).points
+    assert [point.value for point in points if point.name == "unknown_words/hau.test"] == logged
