@@ -13,7 +13,7 @@ from analysis.report import background
 from analysis.report.background import Drawing, Encoded
 from analysis.report.sections import choice
 from analysis.report.sections import reasons as reason_sections
-from analysis.report.study_analysis import SPLIT, Computed, minus_reference, without_averages
+from analysis.report.study_analysis import SPLIT, Computed, averaged, minus_reference
 from analysis.transfer import association, matrices
 from nertransfer.core.schema import ALL
 from nertransfer.core.text import count
@@ -38,7 +38,7 @@ def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]
     for view in wide:
         one, stem = done.matrices[view.name][ALL], f"figures/{safe_name(view.name)}"
         own_row = view.configuration(view.rows[0])[1] if view.kind == "pivot" and view.rows else ""
-        shown = _seeds_text(without_averages(one.n).to_numpy())
+        shown = _seeds_text(one.inner("n").to_numpy())
         label = f"F1 (%), {SPLIT}, mean of {shown}"
         options = {"row_name": view.row_name, "own_row": own_row}
         drawn[stem] = Drawing("heatmap", (one.mean, one.sd, view.title, label, limits), options)
@@ -51,7 +51,8 @@ def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]
         stem = f"figures/{safe_name(name)}-minus-{safe_name(done.reference)}"
         title = f"{name} minus {done.reference}"
         label = f"difference in F1 (percentage points), {SPLIT}"
-        arguments: tuple[object, ...] = (matrices.with_average(frame), None, title, label, (-reach, reach))
+        view = next(view for view in wide if view.name == name)
+        arguments: tuple[object, ...] = (averaged(done, view, frame), None, title, label, (-reach, reach))
         drawn[stem] = Drawing("heatmap", arguments, {"diverging": True})
         captions[stem] = f"Difference in F1, percentage points: {title}"
     if done.pretraining["mean"].notna().any():

@@ -23,7 +23,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox, offset_copy
 
 from analysis.statistics.tables import MISSING, number
-from analysis.transfer.matrices import AVERAGE
+from analysis.transfer.matrices import IN_LANGUAGE, MARGINS, ZERO_SHOT
 from nertransfer.core.grid import ALONE, is_zero_shot
 
 WIDTH = 6.3  # inches
@@ -56,22 +56,24 @@ def heatmap(
 ) -> Figure:
     """A transfer matrix as a heat map of 6.3 inches.
 
-    ``mean`` and ``sd`` have sources as rows and targets as columns, in percent; a last row and column called ``avg``
-    are set apart. ``label`` stands at the colour bar. Numbers that are missing are hatched; where the target is the
-    source, or among its languages, the place is outlined (``own_row``: the source of all rows). Up to 12 languages
-    every place shows its mean and, small below it, its sd; up to 25 the rounded mean; beyond, colour alone.
+    ``mean`` and ``sd`` have sources as rows and targets as columns, in percent; rows and columns at the end that are
+    called as in `MARGINS` are set apart. ``label`` stands at the colour bar. Numbers that are missing are hatched;
+    where the target is the source, or among its languages, the place is outlined (``own_row``: the source of all
+    rows). Up to 12 languages every place shows its mean and, small below it, its sd; up to 25 the rounded mean;
+    beyond, colour alone.
     """
     with matplotlib.rc_context(_STYLE):
         rows, columns = _places(list(mean.index)), _places(list(mean.columns))
         figure, axes, bar = _frame(rows[-1] + 1, columns[-1] + 1)
         norm = Normalize(*limits)
         colours = matplotlib.colormaps[DIVERGING if diverging else SEQUENTIAL]
+        languages = _languages(mean)
         for i, y in enumerate(rows):
             for j, x in enumerate(columns):
                 source, target = mean.index[i], mean.columns[j]
-                own = not is_zero_shot(own_row or source, target) and AVERAGE not in (source, target)
+                own = not is_zero_shot(own_row or source, target) and not {source, target} & set(MARGINS)
                 spread = sd.iloc[i, j] if sd is not None else math.nan
-                _cell(axes, (x, y), mean.iloc[i, j], spread, norm, colours, max(mean.shape) - 1, own, diverging)
+                _cell(axes, (x, y), mean.iloc[i, j], spread, norm, colours, languages, own, diverging)
         _finish(axes, mean, rows, columns, title, row_name)
         image = matplotlib.cm.ScalarMappable(norm, colours)
         scale = figure.colorbar(image, cax=bar)
@@ -340,9 +342,18 @@ def _encode(figure: Figure, kind: str, metadata: dict[str, None], box: Bbox | No
     return stream.getvalue()
 
 
+def _languages(mean: pd.DataFrame) -> int:
+    """How many rows or columns there are, whichever are more, without averages."""
+    return max(sum(name not in MARGINS for name in names) for names in (mean.index, mean.columns))
+
+
+_MARGIN_TEXTS = {ZERO_SHOT: "zero-\nshot", IN_LANGUAGE: "in-lan-\nguage"}
+"""Their names in two lines, beside names of languages, which are short."""
+
+
 def _places(names: list[str]) -> list[float]:
     """Left or upper edge of every row or column in cells; averages stand a gap apart."""
-    return [i + (GAP if name == AVERAGE else 0) for i, name in enumerate(names)]
+    return [i + (GAP if name in MARGINS else 0) for i, name in enumerate(names)]
 
 
 def _frame(height: float, width: float) -> tuple[Figure, Axes, Axes]:
@@ -416,10 +427,11 @@ def _ink(colour: tuple[float, float, float, float]) -> str:
 
 
 def _finish(axes: Axes, mean: pd.DataFrame, rows: list[float], columns: list[float], title: str, row_name: str) -> None:
-    longest = max(mean.shape) - 1
+    longest = _languages(mean)
     size = 8 if longest <= NUMBERS_UP_TO else 6
-    turned = longest > 14 or max(len(str(name)) for name in mean.columns) > 5
-    axes.set_xticks([x + 0.5 for x in columns], list(mean.columns), fontsize=size, rotation=90 if turned else 0)
+    turned = longest > 14 or max((len(str(name)) for name in mean.columns if name not in MARGINS), default=0) > 5
+    heads = [name if turned else _MARGIN_TEXTS.get(name, name) for name in mean.columns]
+    axes.set_xticks([x + 0.5 for x in columns], heads, fontsize=size, rotation=90 if turned else 0)
     axes.set_yticks([y + 0.5 for y in rows], list(mean.index), fontsize=size)
     axes.tick_params(length=0, pad=2, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.xaxis.set_label_position("top")

@@ -14,7 +14,6 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -38,9 +37,10 @@ from analysis.report.paper_tables import category_table, model_table, pretrainin
 from analysis.report.sections import page as sections
 from analysis.report.sections import reasons as reason_sections
 from analysis.report.sections import scores
-from analysis.report.study_analysis import SPLIT, Computed, minus_reference, without_averages
+from analysis.report.study_analysis import SPLIT, Computed, averaged, minus_reference
 from analysis.statistics import tables
 from analysis.transfer import chosen_models, matrices
+from analysis.transfer.matrices import AVERAGE, ZERO_SHOT
 from analysis.transfer.views import views
 from nertransfer.core import schema
 from nertransfer.core.config import AnalyseConfig, RankConfig
@@ -324,14 +324,14 @@ def _transfer(done: Computed) -> dict[str, str]:
             files = _transfer_files(done, view.name, category)
             texts[files["mean"]] = tables.matrix_csv(one.mean)
             texts[files["sd"]] = tables.matrix_csv(one.sd)
-            texts[files["n"]] = tables.csv_text(without_averages(one.n), index=True)
-            inner = without_averages(one.mean)
-            others = np.array([[not view.is_own(row, t) for t in inner.columns] for row in inner.index], dtype=bool)
-            zero_shot = matrices.masked(inner, others.reshape(inner.shape))
+            texts[files["n"]] = tables.csv_text(one.inner("n"), index=True)
+            inner = one.inner("mean")
+            name = AVERAGE if done.published else ZERO_SHOT
+            zero_shot = matrices.masked(inner, ~view.own(inner.columns), name)
             texts[files["zero-shot"]] = tables.matrix_csv(zero_shot)
             less = minus_reference(done, view, category)
             if less is not None:
-                texts[files["difference"]] = tables.matrix_csv(matrices.with_average(less))
+                texts[files["difference"]] = tables.matrix_csv(averaged(done, view, less))
     return texts
 
 

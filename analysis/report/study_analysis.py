@@ -43,14 +43,22 @@ UNKNOWN = "not known: one seed, and no entities counted by sentence"
 
 @dataclass(frozen=True)
 class Matrices:
-    """One view in one category, in percent: rows and targets, with averages as the last row and column (``avg``)
-    except in ``low`` and ``high``, the limits of the 95 % intervals. Targets without the category are not there."""
+    """One view in one category, in percent: rows and targets, with so many rows and columns of averages behind
+    (``margins``; `matrices.MARGINS`) except in ``low`` and ``high``, the limits of the 95 % intervals. Targets without
+    the category are not there."""
 
     mean: pd.DataFrame
     sd: pd.DataFrame
     n: pd.DataFrame
+    margins: tuple[int, int] = (1, 1)
     low: pd.DataFrame | None = None
     high: pd.DataFrame | None = None
+
+    def inner(self, name: str) -> pd.DataFrame:
+        """``mean``, ``sd`` or ``n`` without averages."""
+        frame: pd.DataFrame = getattr(self, name)
+        rows, columns = self.margins
+        return frame.iloc[: len(frame) - rows, : len(frame.columns) - columns]
 
 
 @dataclass(frozen=True)
@@ -119,6 +127,11 @@ class Computed:
     ddof: int
     findings: list[Finding]
     errors: ErrorReport | None = None
+
+    @property
+    def published(self) -> bool:
+        """Whether all is as the first study did it."""
+        return self.ddof == 0
 
     @property
     def interval(self) -> str:
@@ -309,15 +322,18 @@ def _matrices(
     view: View, category: str, ddof: int, limits: Mapping[tuple, tuple[float, float]], without: Collection[str]
 ) -> Matrices:
     cube = view.cube(SPLIT, category, without=without)
-    wide = cube.with_averages()
+    own, published = view.own(cube.targets), ddof == 0
+    wide = cube.with_averages() if published else cube.with_margins(own)
     n = wide.statistic("n")
     sd = wide.statistic("sd")
     if ddof == 0:  # 0 for one seed, as numpy has it
         sd = (sd * np.sqrt((n - 1) / n.where(n > 0))).where(n != 1, 0.0)
-    mean = matrices.with_average(cube.statistic("mean"))
-    named = [frame.rename_axis(index=view.row_name) for frame in (mean, sd, n)]
+    inner = cube.statistic("mean")
+    mean = matrices.with_average(inner) if published else matrices.with_margins(inner, own)
+    mean, sd, n = (frame.rename_axis(index=view.row_name) for frame in (mean, sd, n))
+    margins = (len(mean) - len(inner), len(mean.columns) - len(inner.columns))
     if category != ALL or not limits:
-        return Matrices(*named)
+        return Matrices(mean, sd, n, margins)
     keys = [[(*view.configuration(row), target) for target in view.targets] for row in view.rows]
     bounds = [
         pd.DataFrame(
@@ -325,7 +341,7 @@ def _matrices(
         )
         for side in (0, 1)
     ]
-    return Matrices(*named, *bounds)
+    return Matrices(mean, sd, n, margins, *bounds)
 
 
 def _pretraining(
@@ -400,9 +416,11 @@ def _ranking(corpora: Mapping[str, Corpus], starts: Mapping[str, Cube], families
     return Ranking(table, left_out, {start: one.chosen for start, one in judged.items()}, words)
 
 
-def without_averages(matrix: pd.DataFrame) -> pd.DataFrame:
-    """The matrix without its last row and column."""
-    return matrix.iloc[:-1, :-1]
+def averaged(computed: Computed, view: View, matrix: pd.DataFrame) -> pd.DataFrame:
+    """The places of a view with averages as its means have them."""
+    if computed.published:
+        return matrices.with_average(matrix)
+    return matrices.with_margins(matrix, view.own(matrix.columns))
 
 
 def minus_reference(computed: Computed, view: View, category: str) -> pd.DataFrame | None:
@@ -412,10 +430,10 @@ def minus_reference(computed: Computed, view: View, category: str) -> pd.DataFra
     """
     if view.name == computed.reference:
         return None
-    mean = without_averages(computed.matrices[view.name][category].mean)
+    mean = computed.matrices[view.name][category].inner("mean")
     if view.kind == "pivot":
         if computed.reference not in mean.index:
             return None
         return mean - mean.loc[computed.reference]
-    other = without_averages(computed.matrices[computed.reference][category].mean)
+    other = computed.matrices[computed.reference][category].inner("mean")
     return mean - other.reindex(index=mean.index, columns=mean.columns)

@@ -17,6 +17,10 @@ from nertransfer.core.schema import ALL, CATEGORY_MEASURES, F1, SCORED_SPLITS, S
 
 Statistic = Literal["mean", "sd", "n"]
 AVERAGE = "avg"
+ZERO_SHOT, IN_LANGUAGE = "zero-shot", "in-language"
+"""What the margins of a matrix are called: the mean of all places, as published; of those where the target is not
+among the source's languages; of the others."""
+MARGINS = (AVERAGE, ZERO_SHOT, IN_LANGUAGE)
 ISOLATE = "isolate"
 """Family of a language without relatives."""
 RELATIONS = ("within a family", "across families", "to or from an isolate")
@@ -41,6 +45,11 @@ class Cube:
         rows = np.concatenate([self.values, self.values.mean(axis=2, keepdims=True)], axis=2)
         both = np.concatenate([rows, rows.mean(axis=1, keepdims=True)], axis=1)
         return Cube(self.seeds, [*self.sources, AVERAGE], [*self.targets, AVERAGE], both)
+
+    def with_margins(self, own: np.ndarray) -> "Cube":
+        """The cube with the margins of `with_margins` in every seed."""
+        rows, columns = margins(self.values, own)
+        return Cube(self.seeds, [*self.sources, *rows], [*self.targets, *columns], _margined(self.values, own))
 
     def statistic(self, name: Statistic) -> pd.DataFrame:
         """Mean, sd (ddof=1) or number of the seeds there are; rows sources, columns targets."""
@@ -101,8 +110,47 @@ def with_average(matrix: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(full, index=index, columns=pd.Index([*matrix.columns, AVERAGE], name=matrix.columns.name))
 
 
-def masked(matrix: pd.DataFrame, shown: np.ndarray) -> pd.DataFrame:
-    """The places that are ``shown`` (booleans, as the matrix), with averages over them; NaN over incomplete ones."""
+def margins(values: np.ndarray, own: np.ndarray) -> tuple[list[str], list[str]]:
+    """The names of the last rows and of the last columns of `with_margins`: a kind of place without any number has no
+    margin. ``values`` (..., sources, targets)."""
+    there = ~np.isnan(values).all(axis=tuple(range(values.ndim - 2)))
+    rows = [ZERO_SHOT] if (there & ~own).any() else []
+    return rows, rows + ([IN_LANGUAGE] if (there & own).any() else [])
+
+
+def with_margins(matrix: pd.DataFrame, own: np.ndarray) -> pd.DataFrame:
+    """The matrix with a row and a column ``zero-shot`` and a column ``in-language``, as far as it has such scores.
+
+    ``own``: booleans, as the matrix, where the target is among the source's languages. The first margins are means
+    over the other places, the last one over these; NaN over a row or column that is incomplete.
+    """
+    values = matrix.to_numpy(float)
+    rows, columns = margins(values, own)
+    index = pd.Index([*matrix.index, *rows], name=matrix.index.name)
+    return pd.DataFrame(_margined(values, own), index, pd.Index([*matrix.columns, *columns], name=matrix.columns.name))
+
+
+def _margined(values: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """(..., sources, targets) with the margins of `with_margins`."""
+
+    def mean(axis: int | tuple[int, int], shown: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(shown, values, 0).sum(axis) / shown.sum(axis)
+
+    rows, columns = margins(values, own)
+    shown = [{ZERO_SHOT: ~own, IN_LANGUAGE: own}[name] for name in columns]
+    wide = np.concatenate([values, *(mean(-1, places)[..., None] for places in shown)], axis=-1)
+    if not rows:
+        return wide
+    corner = [mean((-2, -1), places)[..., None] for places in shown]
+    return np.concatenate([wide, np.concatenate([mean(-2, ~own), *corner], axis=-1)[..., None, :]], axis=-2)
+
+
+def masked(matrix: pd.DataFrame, shown: np.ndarray, name: str = AVERAGE) -> pd.DataFrame:
+    """The places that are ``shown`` (booleans, as the matrix), with averages over them, called ``name``.
+
+    NaN over incomplete ones.
+    """
     values = matrix.to_numpy(float)
     sums, counts = np.where(shown, values, 0.0), shown.astype(float)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -110,8 +158,8 @@ def masked(matrix: pd.DataFrame, shown: np.ndarray) -> pd.DataFrame:
         columns = sums.sum(axis=0) / counts.sum(axis=0)
         whole = sums.sum() / counts.sum()
     wide = np.column_stack([np.where(shown, values, np.nan), rows])
-    index = pd.Index([*matrix.index, AVERAGE], name=matrix.index.name)
-    columns_of = pd.Index([*matrix.columns, AVERAGE], name=matrix.columns.name)
+    index = pd.Index([*matrix.index, name], name=matrix.index.name)
+    columns_of = pd.Index([*matrix.columns, name], name=matrix.columns.name)
     return pd.DataFrame(np.vstack([wide, np.append(columns, whole)]), index, columns_of)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from analysis.transfer import matrices, pretraining
@@ -60,6 +61,11 @@ class View:
     def is_own(self, row: str, target: str) -> bool:
         """Whether the target is the source that was fine-tuned on, or one of its languages: not zero-shot."""
         return not is_zero_shot(self.name.removeprefix(PIVOT) if self.kind == "pivot" else row, target)
+
+    def own(self, targets: Collection[str]) -> np.ndarray:
+        """(rows, targets) booleans: `is_own`."""
+        found = [[self.is_own(row, target) for target in targets] for row in self.rows]
+        return np.array(found, dtype=bool).reshape(len(self.rows), len(targets))
 
     def configuration(self, row: str) -> tuple[str, str]:
         """(start, source) of a row."""

@@ -185,7 +185,8 @@ def test_the_matrices_see_no_sentences_and_the_results_have_them_with_their_colu
     }  # fmt: skip
     assert set(few["few_shot_sentences"]) == {"6"}
     matrix = pd.read_csv(folder / "transfer" / "tiny.csv", index_col=0)
-    assert list(matrix.index) == ["aaa", "aaa+bbb", "avg"] and list(matrix.columns) == ["aaa", "bbb", "ccc", "avg"]
+    assert list(matrix.index) == ["aaa", "aaa+bbb", "zero-shot"]
+    assert list(matrix.columns) == ["aaa", "bbb", "ccc", "zero-shot", "in-language"]
     zero_shot = pd.read_csv(folder / "transfer" / "tiny.zero-shot.csv", index_col=0)
     assert zero_shot.loc["aaa+bbb"].isna().tolist() == [True, True, False, False]
     cards = pd.read_csv(folder / "model_cards.csv")

@@ -22,6 +22,11 @@ Pre-trained (base)          &               64.2 (1.3) &               89.5 (0.4
 """
 
 
+def every_published_score(shared_data: Path) -> pd.DataFrame:
+    """All scores of the study, a tidy frame."""
+    return pd.read_csv(shared_data / "published_scores.csv", usecols=COLUMNS)[COLUMNS]
+
+
 def models(shared_data: Path) -> list[tuple[Path, str, str, int]]:
     """(folder, start, source, seed) of every cell of the published sample."""
     folder = shared_data / "published_sample" / "src" / "runs" / "v10" / "models"

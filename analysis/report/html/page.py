@@ -308,12 +308,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Static:
-    """The means of a matrix with its averages, as text."""
+    """The means of a matrix with its averages, as text; ``heads``: of columns, and whether they are averages."""
 
     matrix: Matrix
     file: str
     dense: bool
-    heads: Sequence[str]
+    heads: Sequence[tuple[str, bool]]
     rows: Sequence[tuple[str, Sequence[Place]]]
 
 
@@ -325,17 +325,19 @@ def first_matrix(shown_matrices: Sequence[Matrix], scale: Scale) -> Static | Non
     category = ALL if ALL in matrix.statistics else categories([matrix])[0]
     mean = matrix.statistics[category]["mean"].reindex(index=matrix.rows, columns=matrix.targets)
     dense = max(mean.shape) > DENSE_ABOVE
-    wide = matrices.with_average(mean)
+    outlined = [[target in matrix.own.get(str(row), ()) for target in mean.columns] for row in mean.index]
+    wide = matrices.with_margins(mean, np.array(outlined, dtype=bool).reshape(mean.shape))
     rows = []
     for i, head in enumerate(wide.index):
         places = []
-        for j, target in enumerate(wide.columns):
-            value, margin = float(wide.iloc[i, j]), i == len(mean) or j == len(mean.columns)
+        for j in range(len(wide.columns)):
+            value, margin = float(wide.iloc[i, j]), i >= len(mean) or j >= len(mean.columns)
             colour = "missing" if math.isnan(value) else "" if margin else f"mean{step(value, scale)}"
-            own = not margin and target in matrix.own.get(str(head), ())
+            own = not margin and outlined[i][j]
             places.append(Place(tables.number(value, 0 if dense else 1), colour, own, margin))
         rows.append((str(head), places))
-    return Static(matrix, matrix.files[category]["mean"], dense, [*map(str, wide.columns)], rows)
+    heads = [(str(name), j >= len(mean.columns)) for j, name in enumerate(wide.columns)]
+    return Static(matrix, matrix.files[category]["mean"], dense, heads, rows)
 
 
 # --- what the script is given ------------------------------------------------------------------------
@@ -355,7 +357,7 @@ def script_data(page: Page, scale: Mapping[str, Scale]) -> dict:
         "confidence": round(100 * CONFIDENCE),
         "steps": STEPS,
         "dense_above": DENSE_ABOVE,
-        "average": matrices.AVERAGE,
+        "margins": [matrices.ZERO_SHOT, matrices.IN_LANGUAGE],
     } | LISTINGS_DATA
 
 

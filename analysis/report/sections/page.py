@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from analysis.report.html.page_data import Matrix, Page, Section, pictured
 from analysis.report.sections import adaptation, choice, reasons, scores, summary
-from analysis.report.study_analysis import SPLIT, Computed, without_averages
+from analysis.report.study_analysis import SPLIT, Computed
 from analysis.transfer.views import View
 from nertransfer.core.grid import is_several
 from nertransfer.core.text import count
@@ -77,7 +77,7 @@ def _matrix(computed: Computed, view: View, file_of: Callable[[str, str], Mappin
     own = {row: [target for target in view.targets if view.is_own(row, target)] for row in view.rows}
     statistics_of = {}
     for category, one in computed.matrices[view.name].items():
-        frames = {name: without_averages(getattr(one, name)) for name in ("mean", "sd", "n")}
+        frames = {name: one.inner(name) for name in ("mean", "sd", "n")}
         limits = {name: frame for name in ("low", "high") if (frame := getattr(one, name)) is not None}
         statistics_of[category] = frames | limits
     configurations = {row: "-".join(view.configuration(row)) for row in view.rows}
@@ -112,6 +112,7 @@ READING = [
      "sentences (bootstrap) together; other seeds alone where entities are not counted by sentence. With one seed: "
      "other sentences alone, for that very model."),
     ("p (Holm)", "The probability of such a difference if there were none, corrected for all tests of the file."),
-    ("avg", "The mean of a row or column, the source as target included; n/a where a number is missing. Of sds on this "
-     "page it is their mean; transfer/*.sd.csv has the sd of the average."),
+    ("zero-shot, in-language", "As last row and columns: the mean over the places where the target is not among the "
+     "source's languages, and over the others; n/a where a number is missing. Of sds on this page it is their mean; "
+     "transfer/*.sd.csv has the sd of the average."),
 ]  # fmt: skip

@@ -234,7 +234,7 @@ def test_hostile_names_never_become_elements(document: Node) -> None:
     assert form(hostile) == form(document)
     assert hostile.all("h1")[0].text == HOSTILE[0] + HOSTILE[1] + HOSTILE[2]
     heads = hostile.by_id("matrix").all("thead")[0].all("th")
-    assert [th.text for th in heads[1:]] == [*HOSTILE, "avg"]
+    assert [th.text for th in heads[1:]] == [*HOSTILE, "zero-shot", "in-language"]
 
 
 def test_data_of_the_script_are_those_of_the_study(study: Page, document: Node) -> None:
@@ -531,18 +531,22 @@ def expected_view(
         note = f"{tables.spread(sd)}{' n=2' if n == 2 else ''}" if notes and show == "mean" and n else ""
         return text(numbers.loc[row, target]) + note
 
-    def shown(pairs: list[tuple[str, str]]) -> str:
-        return mean_of([float(numbers.loc[pair]) for pair in pairs if not left_out.loc[pair]])
+    def shown(pairs: list[tuple[str, str]], own: bool = False) -> str:
+        chosen = [pair for pair in pairs if (pair[1] in m.own[pair[0]]) == own]
+        return mean_of([float(numbers.loc[pair]) for pair in chosen if not left_out.loc[pair]])
 
+    kinds = {"zero-shot": False} if zero_shot else {"zero-shot": False, "in-language": True}
     lines = [
-        [row, *(place(row, target) for target in m.targets), shown([(row, t) for t in m.targets])] for row in m.rows
-    ]
+        [row, *(place(row, target) for target in m.targets),
+         *(shown([(row, t) for t in m.targets], own) for own in kinds.values())]
+        for row in m.rows
+    ]  # fmt: skip
     last = [
-        "avg",
+        "zero-shot",
         *(shown([(r, t) for r in m.rows]) for t in m.targets),
-        shown([*itertools.product(m.rows, m.targets)]),
+        *(shown([*itertools.product(m.rows, m.targets)], own) for own in kinds.values()),
     ]
-    return [[f"{m.row_name} → target", *m.targets, "avg"], *lines, last]
+    return [[f"{m.row_name} → target", *m.targets, *kinds], *lines, last]
 
 
 TABLE = """const table = () => [...document.querySelectorAll("#matrix tr")].map((row) =>
@@ -601,7 +605,7 @@ def test_a_linked_view_is_restored(study: Page, visit: Visit) -> None:
     root, told = visit(
         study,
         """return { top: document.getElementById("matrices").getBoundingClientRect().top, y: scrollY };""",
-        "matrix=swa&category=PER&show=difference&places=zero-shot&rows=ibo&columns=avg:ascending",
+        "matrix=swa&category=PER&show=difference&places=zero-shot&rows=ibo&columns=zero-shot:ascending",
     )
     assert told["y"] > 0 and abs(told["top"]) < 100  # a link to a view leads to it
     pressed = [b.attributes["value"] for b in root.all("button", **{"aria-pressed": "true"})]
@@ -616,11 +620,11 @@ def test_a_linked_view_is_restored(study: Page, visit: Visit) -> None:
     rows, columns = [line[0] for line in found[1:]], found[0][1:]
     assert rows == [
         *sorted(LANGUAGES, key=lambda x: -size(plain[x]["ibo"]) if size(plain[x]["ibo"]) < 1e9 else 1e9),
-        "avg",
+        "zero-shot",
     ]
-    assert columns == [*sorted(LANGUAGES, key=lambda x: size(plain["avg"][x])), "avg"]
+    assert columns == [*sorted(LANGUAGES, key=lambda x: size(plain["zero-shot"][x])), "zero-shot"]
     assert {line[0]: dict(zip(columns, line[1:], strict=True)) for line in found[1:-1]} == {
-        row: {**plain[row], "avg": expected[-1]}
+        row: {**plain[row], "zero-shot": expected[-1]}
         for row, expected in ((e[0], e) for e in expected_view(study, "swa", "PER", "difference", True)[1:-1])
     }
     assert root.by_id("matrix-file").attributes["href"] == "t/PER/swa%201-difference.csv"
@@ -682,7 +686,7 @@ def test_heads_sort_and_the_order_comes_back(study: Page, visit: Visit) -> None:
     assert told["down"][2].endswith("rows=wol")
     assert told["up"][0][1:-1] == list(mean["wol"].sort_values(na_position="last").index)  # n/a last both ways
     assert told["up"][1].endswith("rows=wol:ascending") and told["up"][2] == "wol"  # the keyboard stays where it is
-    assert told["both"][0][1:-1] == list(mean.loc["hau"].sort_values(ascending=False).index)
+    assert told["both"][0][1:-2] == list(mean.loc["hau"].sort_values(ascending=False).index)
     assert told["before"] == [expected_view(study, "base", "ALL", "mean"), True]
     assert told["after"][:2] == told["before"] and "rows" not in told["after"][2]
 
@@ -781,7 +785,7 @@ def test_hostile_names_are_inert_in_the_browser(visit: Visit) -> None:
     )
     assert told["hacked"] == "undefined" and told["images"] == 1
     assert told["scripts"] == 4  # three of the page, one of this test
-    assert told["heads"][1:-1] == HOSTILE
+    assert told["heads"][1:-2] == HOSTILE
     assert told["place"] == f"{HOSTILE[0]} → {HOSTILE[1]}"
     switch = [node for node in root.all("select") if node.attributes["data-switch"] == "matrix"]
     assert len(switch) == 1 and len(switch[0].all("option")) == 11  # too many for buttons
@@ -819,7 +823,8 @@ def test_the_page_is_never_wider_than_the_screen(width: int, visit: Visit) -> No
 def test_many_languages_have_no_decimals(visit: Visit) -> None:
     made = many(15)
     root, _ = visit(made)
-    mean = matrices.with_average(made.matrices[0].statistics["ALL"]["mean"])
+    mean = made.matrices[0].statistics["ALL"]["mean"]
+    mean = matrices.with_margins(mean, np.eye(len(mean), dtype=bool))
     found = root.by_id("matrix").table()
     assert [row[1:] for row in found[1:]] == [[tables.number(x, 0) for x in row] for row in mean.to_numpy()]
     assert parsed(made).by_id("matrix").table()[1:] == found[1:]  # also where no script runs

@@ -97,7 +97,7 @@ def test_files(index: Path) -> None:
 
 def test_transfer_table_has_the_numbers(index: Path) -> None:
     rows = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/base.csv").open())}
-    assert list(rows) == ["nya", "aaa", "bbb", "zed", "avg"]
+    assert list(rows) == ["nya", "aaa", "bbb", "zed", "zero-shot"]
     values = {
         (a, b): sum(100 * made.f1("base", a, seed, b) for seed in made.SEEDS) / 3
         for a in made.LANGUAGES
@@ -105,8 +105,11 @@ def test_transfer_table_has_the_numbers(index: Path) -> None:
     }
     for (source, target), value in values.items():
         assert float(rows[source][target]) == pytest.approx(value, abs=1e-6)
-    row = sum(values["nya", b] for b in made.LANGUAGES) / 4
-    assert float(rows["nya"]["avg"]) == pytest.approx(row, abs=1e-6)
+    others = sum(values["nya", b] for b in made.LANGUAGES if b != "nya") / 3
+    assert float(rows["nya"]["zero-shot"]) == pytest.approx(others, abs=1e-6)
+    assert float(rows["nya"]["in-language"]) == pytest.approx(values["nya", "nya"], abs=1e-6)
+    own = sum(values[a, a] for a in made.LANGUAGES) / 4
+    assert float(rows["zero-shot"]["in-language"]) == pytest.approx(own, abs=1e-6)
 
 
 def test_a_target_that_lacks_a_category_is_not_in_its_matrices(tmp_path: Path) -> None:
@@ -125,13 +128,17 @@ def test_a_target_that_lacks_a_category_is_not_in_its_matrices(tmp_path: Path) -
     for name in ("base", "base.sd", "base.n", "base.zero-shot", "aaa-minus-base"):
         with (folder / f"transfer/PER/{name}.csv").open() as file:
             rows = {row["source"]: row for row in csv.DictReader(file)}
-        margin = [] if name == "base.n" else ["avg"]
-        assert list(rows["zed"]) == ["source", "nya", "aaa", *margin] and list(rows) == [*languages, *margin], name
-        assert all(row["avg"] for row in rows.values() if margin), name
+        margin = [] if name == "base.n" else ["zero-shot"]
+        own = [] if name in ("base.n", "base.zero-shot") else ["in-language"]
+        assert list(rows["zed"]) == ["source", "nya", "aaa", *margin, *own] and list(rows) == [*languages, *margin], (
+            name
+        )
+        assert all(row["zero-shot"] for row in rows.values() if margin), name
     with (folder / "by_category.csv").open() as file:
         mean = {(r["category"], r["start"], r["setting"]): float(r["f1"]) for r in csv.DictReader(file)}
     with (folder / "transfer/PER/base.zero-shot.csv").open() as file:
-        assert float(list(csv.DictReader(file))[-1]["avg"]) == pytest.approx(mean["PER", "base", "zero-shot"], abs=1e-6)
+        last = list(csv.DictReader(file))[-1]["zero-shot"]
+    assert float(last) == pytest.approx(mean["PER", "base", "zero-shot"], abs=1e-6)
     with (folder / "transfer/base.csv").open() as file:
         assert "zed" in next(csv.reader(file))
 
@@ -177,10 +184,10 @@ def test_every_matrix_on_the_page_is_in_a_csv(index: Path) -> None:
     whole = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/base.csv").open())}
     assert [zero_shot[x][x] for x in made.LANGUAGES] == [""] * 4
     others = [float(whole["nya"][x]) for x in made.LANGUAGES if x != "nya"]
-    assert float(zero_shot["nya"]["avg"]) == pytest.approx(sum(others) / 3, abs=1e-5)
+    assert float(zero_shot["nya"]["zero-shot"]) == pytest.approx(sum(others) / 3, abs=1e-5)
     less = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/bbb-minus-base.csv").open())}
     bbb = {r["source"]: r for r in csv.DictReader((index.parent / "transfer/bbb.csv").open())}
-    for source, target in (("nya", "zed"), ("nya", "avg"), ("avg", "zed"), ("avg", "avg")):  # averages as in the figure
+    for source, target in (("nya", "zed"), ("nya", "zero-shot"), ("zero-shot", "zed"), ("zero-shot", "in-language")):
         expected = float(bbb[source][target]) - float(whole[source][target])
         assert float(less[source][target]) == pytest.approx(expected, abs=1e-5)
 
@@ -202,8 +209,11 @@ def test_languages_are_ordered_as_asked(uri: str, tmp_path: Path) -> None:
         index = report.write(AnalyseConfig(tracking=tracking, output=str(tmp_path / order), order=order))
         with (index.parent / "transfer/base.csv").open() as file:
             orders[order] = [row["source"] for row in csv.DictReader(file)]
-    assert orders["family"] == ["zed", "nya", "aaa", "bbb", "avg"]
-    assert sorted(orders["clustering"]) == ["aaa", "avg", "bbb", "nya", "zed"] and orders["clustering"][-1] == "avg"
+    assert orders["family"] == ["zed", "nya", "aaa", "bbb", "zero-shot"]
+    assert (
+        sorted(orders["clustering"]) == ["aaa", "bbb", "nya", "zed", "zero-shot"]
+        and orders["clustering"][-1] == "zero-shot"
+    )
 
 
 def test_corpora_that_are_not_at_hand_cost_the_overlap_only(index: Path) -> None:

@@ -3,10 +3,12 @@
 import itertools
 import math
 import statistics
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pandas as pd
+import published_frames
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -223,6 +225,33 @@ def test_masked_with_everything_shown_is_the_matrix_with_averages() -> None:
     pd.testing.assert_frame_equal(
         matrices.masked(whole, np.ones((3, 3), dtype=bool)), matrices.with_average(whole), rtol=1e-12
     )
+
+
+def test_margins_tell_zero_shot_from_in_language() -> None:
+    table = scores((0,))
+    whole = matrix(frame_of(table), margins=False)
+    own = np.eye(3, dtype=bool)
+    found = matrices.with_margins(whole, own)
+    assert list(found.index) == [*LANGUAGES, "zero-shot"]
+    assert list(found.columns) == [*LANGUAGES, "zero-shot", "in-language"]
+    pd.testing.assert_series_equal(
+        found["zero-shot"], matrices.masked(whole, ~own)["avg"].set_axis(found.index), check_names=False
+    )
+    assert found.loc[LANGUAGES, "in-language"].tolist() == np.diag(whole).tolist()
+    assert found.loc["zero-shot", "in-language"] == pytest.approx(np.diag(whole).mean())
+    one_kind = matrices.with_margins(whole.where(own), own)  # a study in one language each has no zero-shot average
+    assert list(one_kind.index) == LANGUAGES and list(one_kind.columns) == [*LANGUAGES, "in-language"]
+
+
+def test_published_sources_are_ranked_by_zero_shot_f1_alone(shared_data: Path) -> None:
+    """With the score on itself in the average, swa was before kin: 58.1 and 57.1."""
+    frame = published_frames.every_published_score(shared_data)
+    names = sorted(set(frame["target"]))
+    mean = matrices.cube(frame, "base", names, names).statistic("mean")
+    found = matrices.with_margins(mean, np.eye(len(names), dtype=bool)).round(1)
+    assert found.loc[["kin", "swa"], "zero-shot"].tolist() == [55.1, 54.3]
+    assert found.loc[["kin", "swa"], "in-language"].tolist() == [73.7, 87.8]
+    assert matrices.with_average(mean).round(1).loc[["kin", "swa"], "avg"].tolist() == [57.1, 58.1]
 
 
 GROUPS = {"a": 0, "b": 0, "c": 0, "p": 1, "q": 1, "r": 1, "x": 2, "y": 2, "z": 2}

@@ -46,7 +46,10 @@
     const languages = new Map(data.languages);
     const table = byId("matrix");
     const panel = byId("place");
-    const AVERAGE = Symbol("average");
+    // Names of averages: of zero-shot places, and of the others. Languages are texts.
+    const [ZERO_SHOT, IN_LANGUAGE] = data.margins.map((name) => Symbol(name));
+    const marginNames = new Map([ZERO_SHOT, IN_LANGUAGE].map((margin) => [margin.description, margin]));
+    const isMargin = (name) => typeof name === "symbol";
     const state = { matrix: data.matrices[0].name, category: "", show: "mean", zeroShot: false, rows: null, columns: null };
     let index = { rows: [], columns: [] };
     let held = null;
@@ -61,18 +64,18 @@
       if (state.show === "difference" && !available(m)) state.show = "mean";
       for (const [axis, names] of [["rows", m.targets], ["columns", m.rows]]) {
         const by = state[axis];
-        if (by && by.name !== AVERAGE && !names.includes(by.name)) state[axis] = null;
+        if (by && !isMargin(by.name) && !names.includes(by.name)) state[axis] = null;
       }
     };
 
     // The address of a view: every switch, and what the rows and columns are sorted by.
     const ASCENDING = ":ascending";
-    const written = (by) => (by.name === AVERAGE ? data.average : by.name) + (by.descending ? "" : ASCENDING);
+    const written = (by) => (isMargin(by.name) ? by.name.description : by.name) + (by.descending ? "" : ASCENDING);
     const read = (text, names) => {
       if (text === null) return null;
       const name = text.endsWith(ASCENDING) ? text.slice(0, -ASCENDING.length) : text;
-      if (!names.includes(name) && name !== data.average) return null;
-      return { name: names.includes(name) ? name : AVERAGE, descending: name === text };
+      if (!names.includes(name) && !marginNames.has(name)) return null;
+      return { name: names.includes(name) ? name : marginNames.get(name), descending: name === text };
     };
     const toHash = () => {
       const parts = new URLSearchParams({ matrix: state.matrix, category: state.category, show: state.show });
@@ -101,26 +104,31 @@
     const isOwn = (i, j) => matrix().own[i].includes(matrix().targets[j]);
     const isWithout = (j) => frames().without?.includes(j);
     const isOut = (i, j) => isWithout(j) || (state.zeroShot && isOwn(i, j)) || (state.show === "difference" && matrix().is_reference[i]);
-    const inside = (pairs) => average(pairs.filter(([i, j]) => !isOut(i, j)).map(([i, j]) => value(state.show, i, j)));
+    const inside = (pairs, margin) => average(pairs.filter(([i, j]) => !isOut(i, j) && isOwn(i, j) === (margin === IN_LANGUAGE))
+      .map(([i, j]) => value(state.show, i, j)));
 
     // Indices of rows and targets as they are shown, and the averages of each.
     const view = () => {
       const m = matrix();
       const all = { rows: [...m.rows.keys()], columns: [...m.targets.keys()] };
-      const rowAverages = all.rows.map((i) => inside(all.columns.map((j) => [i, j])));
-      const columnAverages = all.columns.map((j) => inside(all.rows.map((i) => [i, j])));
+      const places = all.rows.flatMap((i) => all.columns.map((j) => [i, j]));
+      const margins = [ZERO_SHOT, IN_LANGUAGE].filter((margin) => (margin === ZERO_SHOT || !state.zeroShot) &&
+        places.some(([i, j]) => isOwn(i, j) === (margin === IN_LANGUAGE) && value("mean", i, j) !== null));
+      const rowAverages = new Map(margins.map((margin) =>
+        [margin, all.rows.map((i) => inside(all.columns.map((j) => [i, j]), margin))]));
+      const columnAverages = margins.includes(ZERO_SHOT) ? all.columns.map((j) => inside(all.rows.map((i) => [i, j]), ZERO_SHOT)) : null;
       const key = { rows: null, columns: null };
       if (state.rows) {
         const j = m.targets.indexOf(state.rows.name);
-        key.rows = (i) => (j < 0 ? rowAverages[i] : isOut(i, j) ? null : value(state.show, i, j));
+        key.rows = (i) => (j < 0 ? rowAverages.get(state.rows.name)?.[i] : isOut(i, j) ? null : value(state.show, i, j));
       }
       if (state.columns) {
         const i = m.rows.indexOf(state.columns.name);
-        key.columns = (j) => (i < 0 ? columnAverages[j] : isOut(i, j) ? null : value(state.show, i, j));
+        key.columns = (j) => (i < 0 ? columnAverages?.[j] : isOut(i, j) ? null : value(state.show, i, j));
       }
       const [rows, columns] = ["rows", "columns"].map((axis) =>
         key[axis] ? ordered(all[axis], key[axis], state[axis].descending) : all[axis]);
-      const corner = inside(all.rows.flatMap((i) => all.columns.map((j) => [i, j])));
+      const corner = margins.map((margin) => inside(places, margin));
       return { rows, columns, rowAverages, columnAverages, corner };
     };
 
@@ -150,8 +158,8 @@
     const head = (axis, name, scope) => {
       const by = state[axis];
       const sorted = by && by.name === name;
-      const text = name === AVERAGE ? data.average : name;
-      const full = name === AVERAGE ? "" : languages.get(name);
+      const text = isMargin(name) ? name.description : name;
+      const full = isMargin(name) ? "" : languages.get(name);
       const what = axis === "rows" ? "rows" : "columns";
       const button = element("button", { type: "button", class: "sort", tabindex: "-1", title: `${full ? full + ": " : ""}sort the ${what} by ${text}` }, text);
       button.addEventListener("click", () => {
@@ -159,7 +167,7 @@
         change({ [axis]: next });
       });
       return element("th", {
-        scope, class: name === AVERAGE ? "margin" : null,
+        scope, class: isMargin(name) ? "margin" : null,
         "aria-sort": sorted ? (by.descending ? "descending" : "ascending") : null,
       }, button);
     };
@@ -174,17 +182,20 @@
         element("td", { class: number === null ? "margin missing" : "margin" }, decimal(number, dense ? 0 : 1, signed()));
 
       const focused = table.contains(document.activeElement);
-      const tops = [...columns.map((j) => head("rows", m.targets[j], "col")), head("rows", AVERAGE, "col")];
+      const tops = [...columns.map((j) => head("rows", m.targets[j], "col")), ...[...rowAverages.keys()].map((margin) => head("rows", margin, "col"))];
       const cornerHead = element("th", { scope: "col", class: "corner" }, `${m.row_name} → target`);
       const lines = rows.map((i) => [
-        head("columns", m.rows[i], "row"), ...columns.map((j) => bodyPlace(i, j, dense, most)), margin(rowAverages[i]),
+        head("columns", m.rows[i], "row"), ...columns.map((j) => bodyPlace(i, j, dense, most)),
+        ...[...rowAverages.values()].map((averages) => margin(averages[i])),
       ]);
-      lines.push([head("columns", AVERAGE, "row"), ...columns.map((j) => margin(columnAverages[j])), margin(corner)]);
+      if (columnAverages) {
+        lines.push([head("columns", ZERO_SHOT, "row"), ...columns.map((j) => margin(columnAverages[j])), ...corner.map(margin)]);
+      }
       const names = { mean: "mean F1 in percent", sd: "sd of F1 over seeds, in points",
         difference: `mean F1 minus ${data.reference}, in points` };
       const told = `${state.category}, ${names[state.show]}${state.zeroShot ? ", zero-shot only" : ""}`;
       table.className = "matrix" + (dense ? " dense" : "") + (longest > (dense ? 4 : 7) ? " turned" : "");
-      table.style.setProperty("--columns", columns.length + 1);
+      table.style.setProperty("--columns", columns.length + rowAverages.size);
       table.setAttribute("role", "grid");
       table.replaceChildren(
         element("caption", { class: "hidden" }, `${m.title}: ${told}`),
@@ -211,7 +222,7 @@
       }
       // what the keyboard walks over: heads are their buttons
       grid = [[null, ...tops.map((th) => th.firstChild)], ...lines.map(([th, ...tds]) => [th.firstChild, ...tds])];
-      index = { rows: [...rows, null], columns: [...columns, null] };
+      index = { rows: [...rows, null], columns: [...columns, ...[...rowAverages.keys()].map(() => null)] };
       current = [Math.min(current[0], grid.length - 1), Math.min(current[1], grid[0].length - 1)];
       grid.forEach((line, r) => line.forEach((cell, c) => {
         if (!cell) return;
@@ -241,7 +252,8 @@
       const facts = element("p", { class: "facts" });
       if (rowName === null || target === null) {
         const over = rowName !== null ? `over the targets of ${rowName}` : target !== null ? `over the rows of ${target}` : "over all places";
-        which.append(element("b", {}, "average"), element("span", {}, element("bdi", {}, over)));
+        const kind = grid[0][c].closest("th").classList.contains("margin") ? grid[0][c].textContent : ZERO_SHOT.description;
+        which.append(element("b", {}, `average, ${kind}`), element("span", {}, element("bdi", {}, over)));
         facts.append(fact(state.show, grid[r][c].textContent));
         return [which, facts];
       }
