@@ -41,7 +41,6 @@ from analysis.report.study_analysis import SPLIT, Computed, averaged, minus_refe
 from analysis.statistics import tables
 from analysis.transfer import chosen_models, matrices
 from analysis.transfer.matrices import AVERAGE, ZERO_SHOT
-from analysis.transfer.views import views
 from nertransfer.core import schema
 from nertransfer.core.config import AnalyseConfig, RankConfig
 from nertransfer.core.console import progress_bar
@@ -74,17 +73,16 @@ def write(config: AnalyseConfig) -> Path:
     corpora, without = _corpora(config.data, found)
     folder = Path(config.output).absolute() / safe_name(study)
     make_folder(folder, "output")
-    shown = views(found.frame, found.plan, found.languages)
-    reference = study_analysis.reference_of(found, shown)
-    errors = _errors(found, uri, corpora, study_analysis.error_groups(shown), reference)
-    counts = reading_files.sentence_counts(found, uri, SPLIT)
     published = config.style == "published"
+    basis = study_analysis.basis(found, published)
+    errors = _errors(found, uri, corpora, study_analysis.error_groups(basis.shown), basis.reference)
+    counts = reading_files.sentence_counts(found, uri, SPLIT)
     models, embedded = reading_files.embeddings(found, uri)
     with progress_bar(int(models["used"].sum()), "embeddings", "model", show=bool(len(models))) as bar:
         beside = study_analysis.Beside(counts, corpora or without, reading_files.import_tables(found, uri))
         if len(models):
             beside = replace(beside, embedded=(models, _counted(embedded, bar)))
-        done = study_analysis.compute(found, shown, reference, beside, published, config.selection_split)
+        done = study_analysis.compute(basis, beside, published, config.selection_split)
     drawn, captions = figures(done)  # they are drawn while the rest is computed and written
     done = replace(done, errors=errors.result())
     files = compose(done, drawn, captions, uri, published)
@@ -118,7 +116,7 @@ def recommend(config: RankConfig) -> Path:
     the path of the first. Raises InputError where study, start or target do not allow it; nothing is written then.
     """
     study = study_name(config.data, config.tracking)
-    found = read.read(resolve_uri(config.tracking), study)
+    found = study_analysis.basis(read.read(resolve_uri(config.tracking), study)).kept
     config = replace(config, start=config.start or recommendation.usual_start(found))
     corpora, without = _corpora(config.data, found)
     encoder = None
@@ -265,6 +263,12 @@ def _frames(done: Computed) -> dict[str, str]:
     """Long tables."""
     found = done.found
     frames = {
+        "answers": done.answers,
+        "adapted_to_target": done.adapted,
+        "statistics/adaptation": done.adaptation,
+        "excluded": done.verdicts.excluded,
+        "collapsed": done.verdicts.collapsed,
+        "consequences": done.consequences,
         "results": reading_frames.every_score(found),
         "overall": reading_frames.with_few_shot(found.overall, found.few_shot.overall),
         "cells": reading_frames.with_few_shot(found.cells, found.few_shot.cells),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from analysis.audit import audit
+from analysis.audit import audit, unused
 from analysis.audit.finding import Finding
 from analysis.embeddings import alignment
 from analysis.embeddings.alignment import Representations
@@ -14,10 +14,12 @@ from analysis.ranking import judging, pairs
 from analysis.reading.results import StudyResults
 from analysis.reading.sentence_counts import SentenceCounts
 from analysis.reading.vectors import Embedded
+from analysis.report import sensitivity
 from analysis.report.html.error_pages import ErrorReport
 from analysis.statistics import mixed_model
 from analysis.statistics.tables import listing
 from analysis.transfer import (
+    answers,
     association,
     beyond_one_source,
     categories,
@@ -27,9 +29,11 @@ from analysis.transfer import (
     matrices,
     overlap,
     pretraining,
+    verdicts,
 )
 from analysis.transfer.matrices import Cube
-from analysis.transfer.views import View
+from analysis.transfer.verdicts import Verdicts
+from analysis.transfer.views import View, views
 from nertransfer.core.errors import InputError
 from nertransfer.core.grid import BASE, is_several
 from nertransfer.core.schema import ALL
@@ -90,13 +94,20 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Computed:
-    """The analysis of a study. ``matrices`` by view and category; ``reference``: the start that others are compared
-    with; ``overlap`` and ``errors``: None where the corpora are not at hand, ``errors`` also without predictions;
-    ``ranking``: or why there is none; ``representations``: None where nothing is embedded; ``learning_curves`` and
-    ``saved`` of `few_shot`, empty without such cells; ``ddof``: of the sds in ``matrices``, ``pretraining`` and
-    ``in_language``."""
+    """The analysis of a study: ``found`` is all of it, everything else rests on what the ``verdicts`` leave, and
+    ``consequences`` says what they change. ``answers``: the best start and source of every target; ``adapted`` and
+    ``adaptation``: what adapting a start to the target brings. ``matrices`` by view and category; ``reference``: the
+    start that others are compared with; ``overlap`` and ``errors``: None where the corpora are not at hand, ``errors``
+    also without predictions; ``ranking``: or why there is none; ``representations``: None where nothing is embedded;
+    ``learning_curves`` and ``saved`` of `few_shot`, empty without such cells; ``ddof``: of the sds in ``matrices``,
+    ``pretraining`` and ``in_language``."""
 
     found: StudyResults
+    verdicts: Verdicts
+    consequences: pd.DataFrame
+    answers: pd.DataFrame
+    adapted: pd.DataFrame
+    adaptation: pd.DataFrame
     views: list[View]
     cubes: dict[str, Cube]
     categories: list[str]
@@ -168,6 +179,29 @@ class Computed:
 
 
 @dataclass(frozen=True)
+class Basis:
+    """What the analysis of a study rests on.
+
+    ``found``: all its results; ``verdicts`` on them; ``kept``: those that are used; ``shown``: the `views` of these;
+    ``reference``: the start that others are compared with.
+    """
+
+    found: StudyResults
+    verdicts: Verdicts
+    kept: StudyResults
+    shown: list[View]
+    reference: str
+
+
+def basis(found: StudyResults, published: bool = False) -> Basis:
+    """What is used of a study; ``published``: all of it, as the first study did."""
+    judged = verdicts.none() if published else verdicts.verdicts(found.frame, SPLIT)
+    kept = verdicts.without(found, judged)
+    shown = views(kept.frame, kept.plan, kept.languages)
+    return Basis(found, judged, kept, shown, _reference_of(kept, shown))
+
+
+@dataclass(frozen=True)
 class Beside:
     """What is known of a study beside its scores.
 
@@ -182,26 +216,24 @@ class Beside:
 
 
 def compute(
-    found: StudyResults,
-    shown: list[View],
-    reference: str,
+    basis: Basis,
     beside: Beside,
     published: bool = False,
     selection_split: str = "dev",
 ) -> Computed:
     """Analyse a study.
 
-    ``shown``: its `views`; ``reference``: `reference_of` them. ``published``: as the first study did, sd with ddof=0
-    and best seeds chosen on test. Targets whose F1 is `matrices.undefined` are in nothing but the findings; raises
+    ``basis``: of the function of that name. ``published``: as the first study did, sd with ddof=0 and best seeds chosen
+    on test. Targets whose F1 is `matrices.undefined` are in nothing but the findings; raises
     InputError where all are. Whoever calls this fills in ``errors``.
     """
-    corpora, embedded = beside.corpora, beside.embedded
+    found, reference, corpora, embedded = basis.kept, basis.reference, beside.corpora, beside.embedded
     ddof, selection = (0, "test") if published else (1, selection_split)
     undefined = matrices.undefined(found.frame, SPLIT)
     frame = matrices.defined(found.frame, SPLIT, undefined)
     if not (frame["split"] == SPLIT).any() and undefined:
         raise InputError(f"no target of study {found.study!r} has an entity in its {SPLIT} split: F1 is not defined")
-    shown = [view.less(undefined) for view in shown]
+    shown = [view.less(undefined) for view in basis.shown]
     lacking = _lacking(frame)
     names = list(lacking)
     samples = inference.samples(frame, beside.counts, SPLIT)
@@ -214,8 +246,16 @@ def compute(
     every = pd.concat([frame, found.unions], ignore_index=True) if len(found.unions) else frame
     cards = chosen_models.rows(every, found.languages, selection, published)
     few = beyond_one_source.scores(frame, matrices.defined(found.few_shot.frame, SPLIT, undefined), SPLIT)
+    adapted = answers.adapted_to_target(frame, differences, reference, SPLIT)
     return Computed(
-        found=found,
+        found=basis.found,
+        verdicts=basis.verdicts,
+        consequences=sensitivity.consequences(basis.found, found, reference, SPLIT)
+        if not basis.verdicts.empty
+        else pd.DataFrame(columns=sensitivity.COLUMNS),
+        answers=answers.best_pairs(samples, found.plan["pairs"], reference),
+        adapted=adapted,
+        adaptation=answers.adaptation_effect(adapted, reference),
         views=shown,
         cubes=cubes,
         categories=names,
@@ -224,7 +264,7 @@ def compute(
             for view in shown
         },
         reference=reference,
-        missing=audit.missing_scores(found),
+        missing=audit.missing_scores(basis.found),
         best=_best_sources(starts, intervals),
         relations=matrices.by_relation(starts, found.families),
         by_category=matrices.by_category(
@@ -258,13 +298,17 @@ def compute(
         else None,
         ddof=ddof,
         findings=sorted(
-            [*audit.audit(found, beside.imports, corpora, cards, selection, SPLIT), *audit.seeds_alone(intervals)],
+            [
+                *audit.audit(basis.found, beside.imports, corpora, cards, selection, SPLIT),
+                *audit.seeds_alone(intervals),
+                *unused.unused(basis.verdicts),
+            ],
             key=lambda finding: -finding.severity,
         ),
     )
 
 
-def reference_of(found: StudyResults, shown: list[View]) -> str:
+def _reference_of(found: StudyResults, shown: list[View]) -> str:
     """The start that others are compared with: ``base`` where it was scored."""
     scored = set(found.frame["start"])
     return BASE if BASE in scored else next(v.name for v in [*_compared(shown), *shown] if v.name in scored)

@@ -8,7 +8,6 @@ from analysis.reading.results import StudyResults
 from analysis.report import study_analysis
 from analysis.report.study_analysis import Computed
 from analysis.transfer import matrices
-from analysis.transfer.views import views
 from nertransfer.core.errors import InputError
 
 
@@ -25,18 +24,20 @@ def without_entities(*empty: str, f1: float = 0.0) -> StudyResults:
 
 
 def analysed(found: StudyResults) -> Computed:
-    shown = views(found.frame, found.plan, found.languages)
     beside = study_analysis.Beside({}, "not at hand", {})
-    return study_analysis.compute(found, shown, study_analysis.reference_of(found, shown), beside)
+    return study_analysis.compute(study_analysis.basis(found), beside)
 
 
 def test_it_is_listed_and_not_averaged_over() -> None:
     whole, found = analysed(without_entities()), analysed(without_entities("zed"))
     mean = found.matrices["base"]["ALL"].mean
     assert "zed" not in mean.columns and "zed" in whole.matrices["base"]["ALL"].mean.columns
-    kept = whole.matrices["base"]["ALL"].mean.loc[mean.index[:-1], mean.columns[:-1]]
-    np.testing.assert_allclose(mean.iloc[:-1, -1], kept.mean(axis=1))  # over the targets that have entities
-    assert mean.notna().all(axis=None)
+    inner = found.matrices["base"]["ALL"].inner("mean")
+    kept = whole.matrices["base"]["ALL"].mean.loc[inner.index, inner.columns]
+    others = np.array([[source != target for target in kept.columns] for source in kept.index])
+    # over the targets that have entities
+    np.testing.assert_allclose(mean["zero-shot"].iloc[:-1], kept.where(others).mean(axis=1))
+    assert inner.notna().all(axis=None) and mean["zero-shot"].notna().all()
     for table in (found.intervals, found.best, found.differences, found.ranks):
         assert "zed" not in set(table["target"])
     assert [one.kind for one in found.findings if one.title == "1 target without entities"] == ["undefined"]

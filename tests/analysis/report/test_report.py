@@ -64,7 +64,8 @@ def test_files(index: Path) -> None:
     names = set(contents(index.parent))
     tabular = {
         "results", "overall", "best_source", "by_relation", "by_category", "by_mode", "missing", "duplicates", "cells",
-        "pretraining", "categories", "model_cards", "audit",
+        "pretraining", "categories", "model_cards", "audit", "answers", "adapted_to_target", "excluded", "collapsed",
+        "consequences",
     }  # fmt: skip
     statistics = {
         "intervals",
@@ -75,6 +76,7 @@ def test_files(index: Path) -> None:
         "seeds_needed",
         "mixed_model",
         "claims",
+        "adaptation",
     }
     matrices = [*made.STARTS, "own"]
     kinds = ("", ".sd", ".n", ".zero-shot")

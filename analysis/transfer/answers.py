@@ -1,0 +1,191 @@
+"""The answer of a study: for every target the best start and source, and what adapting a start to it brings. Pure.
+
+Percent and points.
+"""
+
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from analysis.statistics import comparison, ranks, winner
+from analysis.statistics.means import Means
+from analysis.transfer.inference import Sample
+from nertransfer.core.grid import BASE, is_zero_shot
+from nertransfer.core.schema import ALL, F1
+from nertransfer.scoring.intervals import CONFIDENCE
+
+PAIR_COLUMNS = [
+    "target", "start", "source", "f1", "expected_f1", "low", "high", "n_seeds", "best_probability",
+    "runner_up_start", "runner_up_source", "lead",
+    "default_start", "default_source", "default_f1", "gain", "gain_low", "gain_high", "compared", "missing",
+]  # fmt: skip
+HELD_OUT_SEEDS = 3
+"""With so many seeds the best pair is also chosen on all seeds but one."""
+ADAPTED_COLUMNS = ["target", "source", "f1", "reference_f1", "difference", "low", "high", "p"]
+EVERY_SOURCE = "all sources"
+EFFECT_COLUMNS = ["source", "reference", "n_targets", "f1", "reference_f1", "difference", "low", "high", "p", "better"]
+
+
+# --- the best start and source -----------------------------------------------------------------------------
+
+
+def best_pairs(
+    found: Mapping[str, Sample],
+    planned: Sequence[tuple[str, str]],
+    reference: str = BASE,
+    fits: Callable[[str, str], bool] = is_zero_shot,
+) -> pd.DataFrame:
+    """One row a target: of all configurations the start and source with the highest mean F1; `PAIR_COLUMNS`.
+
+    ``fits`` says which sources are tried for a target: those that are zero-shot. ``f1`` is the mean that was measured,
+    too high on average, as the highest of many. ``expected_f1`` is not: the mean over seeds of the F1 that the pair
+    that is best on all other seeds has on this one; NaN below `HELD_OUT_SEEDS` seeds. ``low`` and ``high`` take the
+    choice into account as well (`winner.best_of`; seeds and sentences vary, the variance of seeds is pooled over the
+    configurations of a target). ``best_probability``: the share of resamples in which the pair is the best. ``lead``:
+    on the next best pair. The default is the start ``reference`` with its own best source; ``gain``: over it, with the
+    interval of a difference. ``compared`` configurations have scores, ``missing`` of the ``planned`` have none. The
+    first of equal ones is named. NaN: not known.
+    """
+    rows = []
+    for target, sample in found.items():
+        means = sample.means
+        tried = [i for i in sample.shown if fits(sample.configurations[i][1], target)]
+        if not tried:
+            continue
+        order = sorted(tried, key=lambda i: -means.mean[i])
+        best, second = order[0], order[1] if len(order) > 1 else None
+        default = next((i for i in order if sample.configurations[i][0] == reference), None)
+        named = {sample.configurations[i] for i in tried}
+        rows.append(
+            (target, *sample.configurations[best], 100 * means.mean[best],
+             100 * _held_out(sample, tried), *(100 * limit for limit in _interval(sample, means, order)),
+             int(means.seeds[best]), _best_probability(target, sample, order),
+             *(sample.configurations[second] if second is not None else ("", "")),
+             100 * (means.mean[best] - means.mean[second]) if second is not None else math.nan,
+             *(sample.configurations[default] if default is not None else ("", "")),
+             100 * means.mean[default] if default is not None else math.nan,
+             *_gain(means, best, default), len(tried),
+             sum(fits(source, target) and (start, source) not in named for start, source in planned))
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=PAIR_COLUMNS)
+
+
+def _interval(sample: Sample, means: Means, order: Sequence[int]) -> tuple[float, float]:
+    """Limits of `winner.best_of` of the configurations, fractions; NaN where it is not known how they vary."""
+    seeds, several = means.seeds[order], means.seeds[order] > 1
+    nothing = math.nan, math.nan
+    if not sample.sentences_vary and not several[0]:
+        return nothing
+    freedom, pooled, own = math.inf, 0.0, 0.0
+    if several[0]:
+        weights = seeds[several] - 1
+        freedom = float(weights.sum())
+        pooled, own = (
+            float(weights @ one[order][several] / freedom) for one in (means.seed_variance, means.own_variance)
+        )
+    covariance = np.zeros((len(order), len(order)))
+    if sample.sentences_vary:
+        drawn = means.resampled[:, order]
+        drawn = drawn[~np.isnan(drawn).any(axis=1)]
+        if len(drawn) < 2:
+            return nothing
+        covariance = np.cov(drawn, rowvar=False, ddof=1).reshape(len(order), len(order))
+    between = np.where(several, pooled, 0) / seeds
+    np.fill_diagonal(covariance, between + np.maximum(np.diag(covariance) - np.where(several, own, 0) / seeds, 0))
+    if between[0] > 0:  # Satterthwaite: sentences are many
+        freedom *= (covariance[0, 0] / between[0]) ** 2
+    best = winner.best_of(means.mean[order], covariance, freedom)
+    return max(best.low, 0.0), min(best.high, 1.0)
+
+
+def _best_probability(target: str, sample: Sample, order: Sequence[int]) -> float:
+    """How often the first is the best where seeds and sentences vary."""
+    if len(order) < 2 or (not sample.sentences_vary and (sample.means.seeds[order] < 2).any()):
+        return math.nan
+    rng = np.random.default_rng(zlib.crc32(f"pairs {target}".encode()))
+    resampled = sample.resampled if sample.sentences_vary else np.tile(sample.f1, (DRAWN, 1))
+    drawn = ranks.resampled_means(sample.f1, resampled, sample.configuration, rng)[:, order]
+    return float(ranks.rank_stability(drawn, [str(i) for i in order])["best"].iloc[0])
+
+
+DRAWN = 2000
+"""So many times other seeds are drawn where sentences do not vary."""
+
+
+def _held_out(sample: Sample, tried: Sequence[int]) -> float:
+    """Mean over seeds of the F1 on the seed of the configuration that is best on the other seeds; a fraction."""
+    cells = pd.DataFrame(sample.cells, columns=["start", "source", "seed"]).assign(
+        f1=sample.f1, configuration=sample.configuration
+    )
+    table = cells.pivot(index="seed", columns="configuration", values="f1")[list(tried)].dropna(axis="columns")
+    if len(table) < HELD_OUT_SEEDS or table.shape[1] == 0:
+        return math.nan
+    values = table.to_numpy()
+    chosen = [int(np.argmax(np.delete(values, seed, axis=0).mean(axis=0))) for seed in range(len(values))]
+    return float(np.mean(values[np.arange(len(values)), chosen]))
+
+
+def _gain(means: Means, best: int, default: int | None) -> tuple[float, float, float]:
+    """The best less the default, in points, with its interval; 0 and no interval where it is the default."""
+    if default is None or best == default:
+        return (math.nan if default is None else 0.0), math.nan, math.nan
+    apart = comparison.differences(means, [best], [default])
+    known = min(means.seeds[best], means.seeds[default]) > 1
+    limits = [100 * float(one[0]) if known else math.nan for one in (apart.low, apart.high)]
+    return 100 * float(apart.estimate[0]), limits[0], limits[1]
+
+
+# --- adapting a start to the target --------------------------------------------------------------------------
+
+
+def adapted_to_target(
+    frame: pd.DataFrame, differences: pd.DataFrame, reference: str, split: str = "test"
+) -> pd.DataFrame:
+    """The start adapted to each target less the reference start, from the same sources, zero-shot: `ADAPTED_COLUMNS`.
+
+    One row a target and source that both starts have, with the interval and p of ``differences``
+    (`inference.differences`).
+    """
+    chosen = frame[(frame["split"] == split) & (frame["category"] == ALL)]
+    means = chosen.groupby(["start", "source", "target"], sort=False)[F1].mean().mul(100)
+    tests = differences.set_index(["start", "source", "target"])[["low", "high", "p"]]
+    rows = []
+    for start, source, target in means.index:
+        if start == target != reference and is_zero_shot(source, target) and (reference, source, target) in means.index:
+            here, there = float(means[start, source, target]), float(means[reference, source, target])
+            rows.append((target, source, here, there, here - there, *tests.loc[(start, source, target)]))
+    return pd.DataFrame(rows, columns=ADAPTED_COLUMNS)
+
+
+def adaptation_effect(pairs: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """The mean over targets of `adapted_to_target`, with Student's t over targets, paired: `EFFECT_COLUMNS`.
+
+    A row for every source with at least two targets, the one with the most first, and for all sources where there are
+    others: the differences of a target are averaged over its sources then, for they share models and sentences. The
+    interval and p speak of other targets than these, taken as a sample of them. ``better``: of how many targets the
+    adapted start is.
+    """
+    several = pairs["source"].value_counts(sort=False)
+    several = several[several > 1].sort_values(ascending=False, kind="stable")
+    parts = [(str(source), pairs[pairs["source"] == source]) for source in several.index]
+    if pairs["source"].nunique() > 1 or not parts:
+        parts.append((EVERY_SOURCE, pairs))
+    rows = [_effect(source, reference, part) for source, part in parts if len(part)]
+    return pd.DataFrame(rows, columns=EFFECT_COLUMNS)
+
+
+def _effect(source: str, reference: str, pairs: pd.DataFrame) -> tuple:
+    by = pairs.groupby("target", sort=False)[["f1", "reference_f1", "difference"]].mean()
+    values, n = by["difference"].to_numpy(float), len(by)
+    low, high, p = math.nan, math.nan, math.nan
+    if n > 1 and np.ptp(values) > 0:
+        error = values.std(ddof=1) / math.sqrt(n)
+        reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
+        low, high = values.mean() - reach, values.mean() + reach
+        p = float(stats.ttest_1samp(values, 0).pvalue)
+    means = by.mean()[["f1", "reference_f1", "difference"]]
+    return (source, reference, n, *means, low, high, p, int((values > 0).sum()))
