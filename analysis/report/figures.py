@@ -39,9 +39,10 @@ def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]
         one, stem = done.matrices[view.name][ALL], f"figures/{safe_name(view.name)}"
         own_row = view.configuration(view.rows[0])[1] if view.kind == "pivot" and view.rows else ""
         shown = _seeds_text(one.inner("n").to_numpy())
-        label = f"F1 (%), {SPLIT}, mean of {shown}"
+        label = f"F1 (%), {SPLIT}, mean of {shown}" + ("" if done.published else ", ± half of the 95 % interval")
         options = {"row_name": view.row_name, "own_row": own_row}
-        drawn[stem] = Drawing("heatmap", (one.mean, one.sd, view.title, label, limits), options)
+        spread = one.sd if done.published else one.half
+        drawn[stem] = Drawing("heatmap", (one.mean, spread, view.title, label, limits), options)
         captions[stem] = f"Mean F1 in percent: {view.title}, {shown}"
     others = {view.name: minus_reference(done, view, ALL) for view in wide if view.kind != "pivot"}
     less = {name: frame for name, frame in others.items() if frame is not None and frame.notna().any(axis=None)}

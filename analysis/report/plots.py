@@ -45,7 +45,7 @@ _STYLE = {
 
 def heatmap(
     mean: pd.DataFrame,
-    sd: pd.DataFrame | None,
+    spreads: pd.DataFrame | None,
     title: str,
     label: str,
     limits: tuple[float, float],
@@ -56,11 +56,11 @@ def heatmap(
 ) -> Figure:
     """A transfer matrix as a heat map of 6.3 inches.
 
-    ``mean`` and ``sd`` have sources as rows and targets as columns, in percent; rows and columns at the end that are
-    called as in `MARGINS` are set apart. ``label`` stands at the colour bar. Numbers that are missing are hatched;
-    where the target is the source, or among its languages, the place is outlined (``own_row``: the source of all
-    rows). Up to 12 languages every place shows its mean and, small below it, its sd; up to 25 the rounded mean;
-    beyond, colour alone.
+    ``mean`` and ``spreads`` have sources as rows and targets as columns, in percent; rows and columns at the end that
+    are called as in `MARGINS` are set apart. ``label`` stands at the colour bar. Numbers that are missing are
+    hatched; where the target is the source, or among its languages, the place is outlined (``own_row``: the source of
+    all rows). Up to 12 languages every place shows its mean and, small below it, ± its spread; up to 25 the rounded
+    mean; beyond, colour alone.
     """
     with matplotlib.rc_context(_STYLE):
         rows, columns = _places(list(mean.index)), _places(list(mean.columns))
@@ -72,7 +72,7 @@ def heatmap(
             for j, x in enumerate(columns):
                 source, target = mean.index[i], mean.columns[j]
                 own = not is_zero_shot(own_row or source, target) and not {source, target} & set(MARGINS)
-                spread = sd.iloc[i, j] if sd is not None else math.nan
+                spread = spreads.iloc[i, j] if spreads is not None else math.nan
                 _cell(axes, (x, y), mean.iloc[i, j], spread, norm, colours, languages, own, diverging)
         _finish(axes, mean, rows, columns, title, row_name)
         image = matplotlib.cm.ScalarMappable(norm, colours)

@@ -1,6 +1,6 @@
 """Everything that the report of a study shows, computed at once from what was read. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,7 +35,7 @@ from analysis.transfer.matrices import Cube
 from analysis.transfer.verdicts import Verdicts
 from analysis.transfer.views import View, views
 from nertransfer.core.errors import InputError
-from nertransfer.core.grid import BASE, is_several
+from nertransfer.core.grid import BASE, is_several, is_zero_shot
 from nertransfer.core.schema import ALL
 from nertransfer.corpora.corpus import Corpus
 
@@ -57,6 +57,13 @@ class Matrices:
     margins: tuple[int, int] = (1, 1)
     low: pd.DataFrame | None = None
     high: pd.DataFrame | None = None
+
+    @property
+    def half(self) -> pd.DataFrame:
+        """Half of the 95 % interval of every mean, NaN where there is none and for averages."""
+        if self.low is None or self.high is None:
+            return self.mean * np.nan
+        return ((self.high - self.low) / 2).reindex(index=self.mean.index, columns=self.mean.columns)
 
     def inner(self, name: str) -> pd.DataFrame:
         """``mean``, ``sd`` or ``n`` without averages."""
@@ -95,16 +102,18 @@ class Ranking:
 @dataclass(frozen=True)
 class Computed:
     """The analysis of a study: ``found`` is all of it, everything else rests on what the ``verdicts`` leave, and
-    ``consequences`` says what they change. ``answers``: the best start and source of every target; ``adapted`` and
-    ``adaptation``: what adapting a start to the target brings. ``matrices`` by view and category; ``reference``: the
-    start that others are compared with; ``overlap`` and ``errors``: None where the corpora are not at hand, ``errors``
-    also without predictions; ``ranking``: or why there is none; ``representations``: None where nothing is embedded;
-    ``learning_curves`` and ``saved`` of `few_shot`, empty without such cells; ``ddof``: of the sds in ``matrices``,
-    ``pretraining`` and ``in_language``."""
+    ``consequences`` says what they change. ``answers``: the best start and source of every target (``setting``:
+    zero-shot, or in-language where nothing else was scored); ``adapted`` and ``adaptation``: what adapting a start to
+    the target brings. ``matrices`` by view and category; ``reference``: the start that others are compared with;
+    ``overlap`` and ``errors``: None where the corpora are not at hand, ``errors`` also without predictions;
+    ``ranking``: or why there is none; ``representations``: None where nothing is embedded; ``learning_curves`` and
+    ``saved`` of `few_shot`, empty without such cells; ``ddof``: of the sds in ``matrices``, ``pretraining`` and
+    ``in_language``."""
 
     found: StudyResults
     verdicts: Verdicts
     consequences: pd.DataFrame
+    setting: str
     answers: pd.DataFrame
     adapted: pd.DataFrame
     adaptation: pd.DataFrame
@@ -120,6 +129,7 @@ class Computed:
     intervals: pd.DataFrame
     differences: pd.DataFrame
     start_averages: pd.DataFrame
+    in_language_averages: pd.DataFrame
     ranks: pd.DataFrame
     agreement: pd.DataFrame
     seeds: pd.DataFrame
@@ -246,6 +256,8 @@ def compute(
     every = pd.concat([frame, found.unions], ignore_index=True) if len(found.unions) else frame
     cards = chosen_models.rows(every, found.languages, selection, published)
     few = beyond_one_source.scores(frame, matrices.defined(found.few_shot.frame, SPLIT, undefined), SPLIT)
+    zero_shot = any(is_zero_shot(*pair) for pair in set(zip(frame["source"], frame["target"], strict=True)))
+    setting = matrices.ZERO_SHOT if zero_shot else matrices.IN_LANGUAGE
     adapted = answers.adapted_to_target(frame, differences, reference, SPLIT)
     return Computed(
         found=basis.found,
@@ -253,7 +265,8 @@ def compute(
         consequences=sensitivity.consequences(basis.found, found, reference, SPLIT)
         if not basis.verdicts.empty
         else pd.DataFrame(columns=sensitivity.COLUMNS),
-        answers=answers.best_pairs(samples, found.plan["pairs"], reference),
+        setting=setting,
+        answers=answers.best_pairs(samples, found.plan["pairs"], reference, SETTING_FITS[setting]),
         adapted=adapted,
         adaptation=answers.adaptation_effect(adapted, reference),
         views=shown,
@@ -272,9 +285,8 @@ def compute(
         ),
         intervals=intervals,
         differences=differences,
-        start_averages=inference.start_averages(
-            samples, list(starts), matrices.common(starts.values(), matrices.zero_shot), reference
-        ),
+        start_averages=_start_averages(samples, starts, matrices.zero_shot, reference),
+        in_language_averages=_start_averages(samples, starts, matrices.in_language, reference),
         ranks=inference.source_ranks(samples, list(starts)),
         agreement=inference.rank_agreement(starts),
         seeds=inference.seeds_needed(starts, samples),
@@ -312,6 +324,23 @@ def _reference_of(found: StudyResults, shown: list[View]) -> str:
     """The start that others are compared with: ``base`` where it was scored."""
     scored = set(found.frame["start"])
     return BASE if BASE in scored else next(v.name for v in [*_compared(shown), *shown] if v.name in scored)
+
+
+SETTING_FITS: dict[str, Callable[[str, str], bool]] = {
+    matrices.ZERO_SHOT: is_zero_shot,
+    matrices.IN_LANGUAGE: lambda source, target: source == target,
+}
+"""Which sources are tried for a target where a study has zero-shot scores, and where it has none."""
+
+
+def _start_averages(
+    samples: Mapping[str, inference.Sample],
+    starts: Mapping[str, Cube],
+    pairs: Callable[[Cube], list[tuple[str, str]]],
+    reference: str,
+) -> pd.DataFrame:
+    """`inference.start_averages` over the pairs that all starts have."""
+    return inference.start_averages(samples, list(starts), matrices.common(starts.values(), pairs), reference)
 
 
 def error_groups(shown: list[View]) -> dict[str, list[tuple[str, str]]]:

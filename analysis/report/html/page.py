@@ -67,6 +67,7 @@ def render(page: Page) -> str:
         run_url=_run_url(page),
         cells=functools.partial(listing_rows, runs=page.runs),
         images=_images(page),
+        adapted=any(targets for matrix in page.matrices for targets in matrix.adapted.values()),
     )
 
 
@@ -380,6 +381,7 @@ def _matrix_data(matrix: Matrix, reference: Matrix | None) -> dict:
         "rows": list(matrix.rows),
         "targets": list(matrix.targets),
         "own": [list(matrix.own.get(row, ())) for row in matrix.rows],
+        "adapted": [list(matrix.adapted.get(row, ())) for row in matrix.rows],
         "is_reference": is_reference(matrix, reference),
         "configurations": [matrix.configurations.get(row) for row in matrix.rows],
         "statistics": list(statistics.items()),

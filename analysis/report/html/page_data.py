@@ -86,7 +86,8 @@ class Matrix:
 
     ``statistics`` by category (`ALL` first) has the frames ``mean``, ``sd``, ``n``, ``low``, ``high`` (percent, rows x
     targets, without margins); NaN where missing, ``low`` and ``high`` may be absent, and so may targets without the
-    category. ``own`` by row: the targets that are not zero-shot there. ``configurations`` by row is
+    category. ``own`` by row: the targets that are not zero-shot there; ``adapted``: those that the
+    start was adapted to. ``configurations`` by row is
     ``<start>-<source>``. ``files`` by category: the CSV of ``mean``, ``zero-shot`` (means), ``sd`` and ``difference``.
     """
 
@@ -99,11 +100,12 @@ class Matrix:
     configurations: Mapping[str, str]
     statistics: Mapping[str, Mapping[str, pd.DataFrame]]
     files: Mapping[str, Mapping[str, str]]
+    adapted: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One number that opens the page."""
+    """One number of the summary; ``spread``: its 95 % interval in words."""
 
     value: str
     label: str
@@ -112,9 +114,10 @@ class Tile:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything on the page. ``runs``: (seed, run id) by configuration ``<start>-<source>``; ``run_url``: address of a
-    run's page up to its id, empty for a store without pages. ``reference``: the start that differences are taken to.
-    ``images``: PNG by stem. ``reading``: terms and what they mean."""
+    """Everything on the page. ``answer``: the section that it begins with. ``runs``: (seed, run id) by
+    configuration ``<start>-<source>``; ``run_url``: address of a run's page up to its id, empty for a store without
+    pages. ``reference``: the start that differences are taken to. ``images``: PNG by stem. ``reading``: terms and
+    what they mean."""
 
     study: str
     lead: str
@@ -131,3 +134,4 @@ class Page:
     images: Mapping[str, bytes]
     files: Sequence[str]
     languages: Mapping[str, str] = field(default_factory=dict)
+    answer: Section | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from analysis.report.html.page_data import Matrix, Page, Section, pictured
-from analysis.report.sections import adaptation, choice, reasons, scores, summary
+from analysis.report.sections import adaptation, answer, choice, reasons, scores, summary
 from analysis.report.study_analysis import SPLIT, Computed
 from analysis.transfer.views import View
 from nertransfer.core.grid import is_several
@@ -40,10 +40,12 @@ def page(
         reasons.errors(computed, pictures),
         scores.certainty(computed),
         scores.cards(computed),
+        answer.unused(computed),
         _figures(pictures),
     ]
     return Page(
         study=found.study,
+        answer=answer.answer(computed),
         lead=(
             "Cross-lingual transfer in named entity recognition: "
             f"{count(len(found.plan['starts']), 'start')}, {_sources_text(found.plan['sources'])}, "
@@ -83,8 +85,9 @@ def _matrix(computed: Computed, view: View, file_of: Callable[[str, str], Mappin
     configurations = {row: "-".join(view.configuration(row)) for row in view.rows}
     files = {category: file_of(view.name, category) for category in statistics_of}
     return Matrix(
-        view.name, view.title, view.row_name, view.rows, view.targets, own, configurations, statistics_of, files
-    )
+        view.name, view.title, view.row_name, view.rows, view.targets, own, configurations, statistics_of, files,
+        {row: [view.configuration(row)[0]] for row in view.rows if view.configuration(row)[0] in view.targets},
+    )  # fmt: skip
 
 
 def _figures(pictures: Mapping[str, str]) -> Section | None:
@@ -106,7 +109,8 @@ READING = [
      "Zero-shot: they differ. The outlined places have the source, or one of its languages, as target."),
     ("F1", "An entity counts when its first word, last word and category agree (CoNLL-2003; seqeval's default mode). "
      "Micro: over all entities of the split."),
-    ("± sd", "Standard deviation over seeds (n - 1; in the published style n for matrices, pre-training and categories)"
+    ("±", "Half of the 95 % interval of the mean."),
+    ("sd", "Standard deviation over seeds (n - 1; in the published style n for matrices, pre-training and categories)"
      ": how much a single run varies."),
     ("interval", "95 %, for the mean over seeds: other seeds (Student's t; moderated if seeds are few) and other test "
      "sentences (bootstrap) together; other seeds alone where entities are not counted by sentence. With one seed: "

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.report.html.page_data import Tile
+from analysis.report.sections import answer
 from analysis.report.study_analysis import Computed
 from analysis.statistics import tables
 from analysis.statistics.tables import listing, number, p_text
@@ -16,9 +17,16 @@ from nertransfer.core.grid import BASE, OWN, is_zero_shot
 from nertransfer.core.text import count
 
 
-def _spread(average: Average) -> str:
-    sd = f" ± {number(average.sd)}" if average.sd == average.sd else ""
-    return f"{number(average.mean)}{sd} %"
+def _with_interval(average: Average, limits: str) -> str:
+    return f"{number(average.mean)} %" + (f" (95 % interval {limits})" if limits else "")
+
+
+def _limits(averages: pd.DataFrame, start: str) -> str:
+    """The 95 % interval of a start's mean, of `inference.start_averages`; nothing where there is none."""
+    row = averages[averages["start"] == start].reindex(columns=["low", "high"])
+    if not len(row) or row.isna().any(axis=None):
+        return ""
+    return f"{number(float(row['low'].iloc[0]))} to {number(float(row['high'].iloc[0]))}"
 
 
 def _averages(computed: Computed) -> dict[str, tuple[Average, Average]]:
@@ -45,12 +53,14 @@ def tiles(computed: Computed) -> list[Tile]:
     shown = [computed.reference] + ([best] if best not in (None, computed.reference) else [])
     tiles = []
     for name in [name for name in shown if name in averages]:
-        for average, what in zip(averages[name], ("zero-shot", "in-language"), strict=True):
+        intervals = (computed.start_averages, computed.in_language_averages)
+        for average, what, known in zip(averages[name], ("zero-shot", "in-language"), intervals, strict=True):
             if average.pairs:
                 over = count(average.n, "seed") if average.n else "scores missing"
                 label = f"mean {what} F1 from {name}, {count(average.pairs, 'pair')}, {over}"
-                spread = f"± {number(average.sd)}" if average.sd == average.sd else ""
-                tiles.append(Tile(f"{number(average.mean)} %" if average.n else tables.MISSING, label, spread))
+                tiles.append(
+                    Tile(f"{number(average.mean)} %" if average.n else tables.MISSING, label, _limits(known, name))
+                )
     return tiles
 
 
@@ -61,6 +71,7 @@ def summary(computed: Computed) -> list[str]:
         for text in (
             _which_start(computed),
             _which_source(computed),
+            answer.adaptation(computed),
             _own_start(computed),
             _why(computed),
             _how_sure(computed),
@@ -83,14 +94,15 @@ def _which_start(computed: Computed) -> str:
 def _compared_starts(computed: Computed, averages: Mapping[str, Average]) -> str:
     """Which start has the highest mean; of a single one its mean alone."""
     best = max(averages, key=lambda name: averages[name].mean)
+    limits = _limits(computed.start_averages, best)
     if len(averages) < 2:
-        return f"{best} has a mean zero-shot F1 of {_spread(averages[best])}."
+        return f"{best} has a mean zero-shot F1 of {_with_interval(averages[best], limits)}."
     equal = [name for name in averages if averages[name].mean == averages[best].mean]
     if len(equal) > 1:
         others = [f"{name} {number(averages[name].mean)} %" for name in averages if name not in equal]
         before = f", before {listing(others)}" if others else ""
         return f"{listing(equal)} have the same mean zero-shot F1, {number(averages[best].mean)} %{before}."
-    text = f"{best} has the highest mean zero-shot F1, {_spread(averages[best])}"
+    text = f"{best} has the highest mean zero-shot F1, {_with_interval(averages[best], limits)}"
     pairs = averages[best].pairs
     if any(len(matrices.zero_shot(computed.cubes[name])) > pairs for name in averages):
         text += f" over the {count(pairs, 'pair')} that all starts have"

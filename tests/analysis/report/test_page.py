@@ -122,11 +122,14 @@ def made_up(names: Sequence[str] = LANGUAGES, study: str = "study") -> Page:
         Finding(Severity.WRONG, "missing", "it is wrong", "1 cell", rows.head(2)),
     ]
     return Page(
-        study, f"{study} in short", findings, [f"{names[0]} is best."], [Tile("81.9", f"in {study}", "± 0.3")],
+        study, f"{study} in short", findings, [f"{names[0]} is best."], [Tile("81.9", f"in {study}", "81.6 to 82.2")],
         shown, "base", sections, [(study, f"the meaning of {study}")],
         {name: [(seed, f"{i:02d}{seed}f") for seed in (0, 1, 2)] for i, name in enumerate(configurations)},
         RUN_URL, f"https://tracking.example/{study}", {"figures/a b": plots.encoded(Figure(figsize=(2, 1)))[0]},
-        ["results.csv", "t/ALL/base 1-mean.csv"], {names[0]: f"Language of {study}", "ibo": "Igbo"},
+        ["results.csv", "answers.csv", "t/ALL/base 1-mean.csv"], {names[0]: f"Language of {study}", "ibo": "Igbo"},
+        Section("answer", "The answer", [f"What next: {study}."], [
+            Listing("answers", "Best start and source", pairs.head(4), columns[:3], "answers.csv"),
+        ]),
     )  # fmt: skip
 
 
@@ -218,7 +221,7 @@ def test_nothing_is_fetched_and_every_link_leads_somewhere(document: Node) -> No
     links = [node.attributes["href"] for node in document.all("a")]
     beside = {
         "t/ALL/base%201-mean.csv", "pairs%20of%20all.csv", "few.csv", "figures/a%20b.pdf", "figures/a%20b.png",
-        "results.csv", "audit/missing.csv", "audit/tags.csv",
+        "answers.csv", "results.csv", "audit/missing.csv", "audit/tags.csv",
     }  # fmt: skip
     for link in links:
         assert link in beside or link.startswith(RUN_URL) or (link[0] == "#" and link[1:] in identities), link
@@ -364,6 +367,17 @@ def test_many_findings_fold_the_notes_and_none_is_said_in_words(study: Page) -> 
     ]
     none = parsed(dataclasses.replace(study, findings=[])).by_id("audit")
     assert "Nothing found" in none.text and none.of_class("good") and not none.of_class("finding")
+
+
+def test_the_page_begins_with_the_answer_and_then_the_cautions(study: Page, document: Node) -> None:
+    parts = [node.attributes["id"] for node in document.all("section")]
+    assert parts[:4] == ["answer", "summary", "audit", "matrices"]
+    first = document.by_id("answer")
+    assert first.table()[0] == ["source", "study", "F1"] and "What next: study." in first.text
+    links = [a.attributes["href"] for a in document.all("nav")[0].all("a")]
+    assert links[1:4] == ["#answer", "#summary", "#audit"]
+    without = parsed(dataclasses.replace(study, answer=None))
+    assert without.all("section")[0].attributes["id"] == "summary"
 
 
 def test_a_listing_without_rows_says_so(study: Page) -> None:
@@ -527,8 +541,15 @@ def expected_view(
     def place(row: str, target: str) -> str:
         if left_out.loc[row, target]:
             return "·"
-        n, sd = frames["n"].loc[row, target], frames["sd"].loc[row, target]
-        note = f"{tables.spread(sd)}{' n=2' if n == 2 else ''}" if notes and show == "mean" and n else ""
+        n, half = frames["n"].loc[row, target], math.nan  # half of the interval of the mean
+        if "low" in frames:
+            half = (frames["high"].loc[row, target] - frames["low"].loc[row, target]) / 2
+        spread = "" if math.isnan(half) else f"± {tables.number(half)}"
+        note = (
+            " ".join([text for text in (spread, "n=2" * bool(n == 2)) if text])
+            if notes and show == "mean" and n
+            else ""
+        )
         return text(numbers.loc[row, target]) + note
 
     def shown(pairs: list[tuple[str, str]], own: bool = False) -> str:
@@ -723,12 +744,43 @@ def test_a_place_tells_its_numbers_by_keyboard_pointer_and_tap(study: Page, visi
     mean, sd = (tables.number(frames[name].loc["hau", "ibo"]) for name in ("mean", "sd"))
     for text in (told["pointed"], told["held"]):
         assert text.startswith("hau → iboLanguage of study → Igbozero-shot")
-        assert f"F1{mean} ± {sd}" in text and "3 seeds" in text and "runs ofswa-hau" in text
+        assert f"F1{mean}" in text and f"sd over seeds{sd}" in text and "±" not in text  # which is an interval's half
+        assert "3 seeds" in text and "runs ofswa-hau" in text
         assert f"95 % interval{tables.number(60.75)} to {tables.number(63.5)}" in text
         assert "minus base0.0 points" in text
     runs = study.runs["swa-hau"]
     assert told["links"] == [RUN_URL + run for _, run in runs]
     assert told["missing"].startswith("swa → wol") and "F1n/a" in told["missing"] and "0 seeds" in told["missing"]
+
+
+def test_a_start_that_was_adapted_to_the_target_is_marked(study: Page, visit: Visit) -> None:
+    pivot = dataclasses.replace(study.matrices[2], adapted={"hau": ["hau"]})
+    _, told = visit(
+        dataclasses.replace(study, matrices=[pivot]),
+        """const marked = [...document.querySelectorAll("#matrix td.adapted")];
+        marked[0].click();
+        return { n: marked.length, row: marked[0].parentNode.cells[0].textContent, column: marked[0].cellIndex,
+          panel: document.getElementById("place").textContent };""",
+    )
+    assert (told["n"], told["row"], told["column"]) == (1, "hau", 1)
+    assert "zero-shot, start adapted to the target" in told["panel"]
+
+
+@pytest.mark.parametrize(("width", "last"), [(1280, "how sure"), (390, "F1")])
+def test_the_answer_is_seen_without_scrolling_sideways(study: Page, visit: Visit, width: int, last: str) -> None:
+    rows = pd.DataFrame([("wol", "afroxlmr", "swa", 63.8, 61.0, 66.7, 19.6, 20.0, "sure (> 99 %)")] * 9)
+    kinds = {"target": "text", "best start": "text", "source": "text", "F1": "percent", "95 % from": "percent",
+             "to": "percent", "ahead by": "points", "over default": "points", "how sure": "text"}  # fmt: skip
+    columns = [Column(i, label, kind) for i, (label, kind) in enumerate(kinds.items())]  # type: ignore[arg-type]
+    answer = Section("answer", "The answer", [], [Listing("answers", "Best", rows, columns, "answers.csv")])
+    _, told = visit(
+        dataclasses.replace(study, answer=answer),
+        """const heads = [...document.querySelectorAll("#listing-answers th[scope=col]")];
+        const seen = heads.filter((th) => th.getBoundingClientRect().right <= innerWidth);
+        return { seen: seen.map((th) => th.textContent) };""",
+        width=width,
+    )
+    assert told["seen"][: list(kinds).index(last) + 1] == list(kinds)[: list(kinds).index(last) + 1]
 
 
 def test_listings_sort_filter_and_show_all(study: Page, visit: Visit) -> None:

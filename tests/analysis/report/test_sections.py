@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.report.sections import choice, scores, summary
+from analysis.report import sensitivity
+from analysis.report.sections import answer, choice, scores, summary
 from analysis.report.study_analysis import ONE_SEED, UNKNOWN, Computed
 from analysis.statistics import mixed_model
-from analysis.transfer import association, beyond_one_source
+from analysis.transfer import answers, association, beyond_one_source, verdicts
 from analysis.transfer.inference import RANK_COLUMNS
 from analysis.transfer.matrices import Cube
 
@@ -230,3 +231,92 @@ def test_why_rests_on_one_measure_and_says_what_remains_within_targets() -> None
 )
 def test_why_claims_no_more_than_p_allows(r: float, p: float, told: str) -> None:
     assert why(r=r, p=p).startswith(told)
+
+
+# --- the answer ------------------------------------------------------------------------------------------------
+
+
+def answered(**changed: object) -> Computed:
+    """Three targets: one sure, one whose next best pair is close, one where it is not."""
+    rows = [
+        (
+            "wol",
+            "wol",
+            "swa",
+            63.8,
+            63.7,
+            61.0,
+            66.7,
+            5,
+            1.0,
+            "swa",
+            "ibo",
+            19.6,
+            "base",
+            "ibo",
+            43.9,
+            19.9,
+            17.0,
+            23.0,
+        ),
+        ("luo", "swa", "lug", 48.2, 47.4, 45.1, 49.5, 5, 0.55, "swa", "hau", 0.2, "base", "lug", 40.1, 8.1, 6.4, 9.8),
+        ("hau", "base", "swa", 76.3, 76.3, 72.1, 79.0, 5, 0.93, "luo", "swa", 1.8, "base", "swa", 76.3, 0.0, nan, nan),
+    ]
+    table = pd.DataFrame(rows, columns=answers.PAIR_COLUMNS[: len(rows[0])]).assign(compared=29, missing=0)
+    effect = pd.DataFrame([("swa", "base", 7, 63.9, 52.0, 11.9, 2.5, 21.3, 0.021, 6)], columns=answers.EFFECT_COLUMNS)
+    given = {
+        "answers": table, "setting": "zero-shot", "reference": "base", "adaptation": effect,
+        "views": [SimpleNamespace(kind="start", name=name) for name in ("base", "swa", "wol")],
+        "consequences": pd.DataFrame(columns=sensitivity.COLUMNS), "verdicts": verdicts.none(),
+    }  # fmt: skip
+    return computed(**(given | changed))
+
+
+nan = math.nan
+
+
+def test_the_answer_says_what_is_best_how_sure_and_what_next() -> None:
+    section = answer.answer(answered())
+    assert section is not None
+    (table,) = section.listings
+    shown = table.frame.set_index("target")
+    assert shown["f1"].tolist() == [63.7, 47.4, 76.3]  # on seeds that did not choose the pair
+    assert shown["sure"].tolist() == ["sure (> 99 %)", "open (55 %)", "likely (93 %)"]
+    assert section.paragraphs == [
+        "What next: for wol, use the pair above; for luo (start swa, source hau), the next best pair is within 1 point"
+        ": take either; for hau (start luo, source swa), compare with the next best pair, in brackets, on more seeds; "
+        "adapt a start to the text of luo and hau first (entry point adapt), which brought +11.9 points on average."
+    ]
+    assert answer.adaptation(answered()) == (
+        "Adapting to the target: zero-shot from swa, the start that was adapted to the target's text is better than "
+        "base for 6 of 7 targets, by +11.9 points on average (95 % interval 2.5 to 21.3, p = 0.021). Interval and p: "
+        "Student's t over targets, paired."
+    )
+
+
+def test_an_answer_from_one_seed_is_as_measured_and_of_unknown_certainty() -> None:
+    found = answered()
+    found.answers[["expected_f1", "low", "high", "best_probability"]] = nan
+    section = answer.answer(found)
+    assert section is not None
+    columns = {column.name: column.help for column in section.listings[0].columns}
+    assert "low" not in columns and columns["f1"] == "as measured: too high, as the best of several"
+    assert set(section.listings[0].frame["sure"]) == {"not known"}
+    assert "for wol, luo and hau, run more seeds" in section.paragraphs[0]
+
+
+def test_a_study_in_one_language_each_answers_which_start() -> None:
+    section = answer.answer(answered(setting="in-language", adaptation=pd.DataFrame()))
+    assert section is not None
+    assert [column.label for column in section.listings[0].columns][:3] == ["language", "best start", "F1"]
+    assert "for wol, use the start above; for luo (swa), the next best start" in section.paragraphs[0]
+
+
+def test_claims_are_shown_with_and_without_what_is_not_used() -> None:
+    rows = pd.DataFrame([("a", "1.0", "2.0", True), ("b", "3.0", "3.0", False)], columns=sensitivity.COLUMNS)
+    found = answered(consequences=rows)
+    section, first = answer.unused(found), answer.answer(found)
+    assert section is not None and first is not None
+    assert section.listings[0].frame[["claim", "used", "with_all"]].to_numpy().tolist() == [["a", "1.0", "2.0"]]
+    assert "Of 2 claims, 1 would differ" in first.paragraphs[1]
+    assert answer.unused(answered()) is None

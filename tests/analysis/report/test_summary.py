@@ -19,8 +19,13 @@ def computed(cubes: Mapping[str, Cube], **others: object) -> Computed:
     """As much of an analysis as the sentences need; ``base`` is the reference."""
     differences = pd.DataFrame(columns=["start", "source", "target", "difference", "p_holm", "untested"])
     starts = [SimpleNamespace(name=name) for name in cubes]
-    averages = pd.DataFrame({"start": list(cubes), "p_holm": np.nan})
-    given = {"differences": differences, "start_averages": averages, "test": "Welch's t over seeds alone"} | others
+    averages = pd.DataFrame({"start": list(cubes), "p_holm": np.nan, "low": 38.5, "high": 41.5})
+    given = {
+        "differences": differences,
+        "start_averages": averages,
+        "in_language_averages": averages,
+        "test": "Welch's t over seeds alone",
+    } | others
     return SimpleNamespace(reference="base", cubes=cubes, starts=starts, **given)  # type: ignore[return-value]
 
 
@@ -32,7 +37,8 @@ def cube(f1: float, missing: bool = False) -> Cube:
     return Cube([1, 2], LANGUAGES, LANGUAGES, values)
 
 
-ONE = "base has a mean zero-shot F1 of 40.0 ± 1.4 %."
+LIMITS = " (95 % interval 38.5 to 41.5)"
+ONE = "base has a mean zero-shot F1 of 40.0 % (95 % interval 38.5 to 41.5)."
 
 
 @pytest.mark.parametrize(
@@ -43,12 +49,12 @@ ONE = "base has a mean zero-shot F1 of 40.0 ± 1.4 %."
         ({"base": cube(40, missing=True), "aaa": cube(50, missing=True)}, "base and aaa not compared: scores missing."),
         (
             {"base": cube(40), "aaa": cube(30), "bbb": cube(50, missing=True)},
-            "base has the highest mean zero-shot F1, 40.0 ± 1.4 %, before aaa 30.0 %. "
+            "base has the highest mean zero-shot F1, 40.0 % (95 % interval 38.5 to 41.5), before aaa 30.0 %. "
             "bbb not compared: scores missing.",
         ),
         (
             {"base": cube(40, missing=True), "aaa": cube(30), "bbb": cube(50)},
-            "bbb has the highest mean zero-shot F1, 50.0 ± 1.4 %. base not compared: scores missing.",
+            f"bbb has the highest mean zero-shot F1, 50.0 %{LIMITS}. base not compared: scores missing.",
         ),
     ],
 )
@@ -68,7 +74,7 @@ def test_starts_are_compared_on_the_pairs_that_all_have() -> None:
     base = cube(40)
     base.values[:, 2] -= 30
     unequal = computed({"base": base, "aaa": of_sources(cube(39), "hau", "swa")})
-    told = "base has the highest mean zero-shot F1, 40.0 ± 1.4 % over the 4 pairs that all starts have"
+    told = f"base has the highest mean zero-shot F1, 40.0 %{LIMITS} over the 4 pairs that all starts have"
     assert summary._which_start(unequal) == f"Which start: {told}, before aaa 39.0 %."
     assert summary.tiles(unequal)[0].label == "mean zero-shot F1 from base, 4 pairs, 2 seeds"
     apart = computed({"base": of_sources(cube(40), "hau"), "aaa": of_sources(cube(50), "swa")})

@@ -101,7 +101,12 @@
 
     const frames = () => matrix().statistics.get(state.category);
     const value = (name, i, j) => frames()[name]?.[i]?.[j] ?? null;
+    const halfOf = (i, j) => {
+      const [low, high] = [value("low", i, j), value("high", i, j)];
+      return low === null || high === null ? null : (high - low) / 2;
+    };
     const isOwn = (i, j) => matrix().own[i].includes(matrix().targets[j]);
+    const isAdapted = (i, j) => !isOwn(i, j) && matrix().adapted[i].includes(matrix().targets[j]);
     const isWithout = (j) => frames().without?.includes(j);
     const isOut = (i, j) => isWithout(j) || (state.zeroShot && isOwn(i, j)) || (state.show === "difference" && matrix().is_reference[i]);
     const inside = (pairs, margin) => average(pairs.filter(([i, j]) => !isOut(i, j) && isOwn(i, j) === (margin === IN_LANGUAGE))
@@ -142,15 +147,15 @@
     const leftOut = (margin = "") => element("td", { class: "out" + margin, "aria-label": "left out" }, "·");
     const bodyPlace = (i, j, dense, most) => {
       const number = value(state.show, i, j);
-      const own = isOwn(i, j) ? " own" : "";
+      const own = isOwn(i, j) ? " own" : isAdapted(i, j) ? " adapted" : "";
       if (isOut(i, j)) return leftOut();
       if (number === null) return element("td", { class: "missing" + own }, data.missing);
       const place = element("td", { class: colour(number) + own }, decimal(number, dense ? 0 : 1, signed()));
       if (!dense && state.show === "mean") {
-        const sd = value("sd", i, j);
+        const half = halfOf(i, j);
         const n = value("n", i, j);
         const few = n !== null && n < most ? `n=${n}` : "";
-        const note = [sd === null ? "" : `± ${decimal(sd, 1)}`, few].filter(Boolean).join(" ");
+        const note = [half === null ? "" : `± ${decimal(half, 1)}`, few].filter(Boolean).join(" ");
         if (note) place.append(element("small", {}, note));
       }
       return place;
@@ -261,15 +266,16 @@
       if (named(rowName) || named(target)) {
         which.append(element("span", {}, element("bdi", {}, named(rowName) || rowName), " → ", element("bdi", {}, named(target) || target)));
       }
-      which.append(element("span", {}, isOwn(i, j) ? "in-language" : "zero-shot"));
+      which.append(element("span", {}, isOwn(i, j) ? "in-language" : isAdapted(i, j) ? "zero-shot, start adapted to the target" : "zero-shot"));
       if (isWithout(j)) {
         facts.append(fact("F1", "left out: the target has no entity of this category"));
         return [which, facts];
       }
       const [mean, sd, n, low, high, gap] = ["mean", "sd", "n", "low", "high", "difference"].map((name) => value(name, i, j));
-      facts.append(fact("F1", element("b", {}, decimal(mean, 1)), sd === null ? "" : ` ± ${decimal(sd, 1)}`));
+      facts.append(fact("F1", element("b", {}, decimal(mean, 1))));
       if (n !== null) facts.append(fact("n", `${n} ${n === 1 ? "seed" : "seeds"}`));
       if (low !== null && high !== null) facts.append(fact(`${data.confidence} % interval`, `${decimal(low, 1)} to ${decimal(high, 1)}`));
+      if (sd !== null) facts.append(fact("sd over seeds", decimal(sd, 1)));
       if (gap !== null) facts.append(fact(`minus ${data.reference}`, `${decimal(gap, 1, true)} points`));
       if (m.configurations[i] !== null) {
         const links = runLinks(m.configurations[i]);
