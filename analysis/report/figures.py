@@ -31,7 +31,7 @@ def safe_name(name: str) -> str:
 
 def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]]":
     """Figures that are being drawn, and their captions, by the stem of their files; `error_figures` are apart."""
-    wide = [view for view in done.views if view.wide] or done.views[:1]
+    wide = [view for view in done.pictured if view.wide] or done.views[:1]
     limits = matrices.limits(done.matrices[view.name][ALL].mean for view in wide)
     drawn: dict[str, Drawing] = {}
     captions = {}
@@ -44,7 +44,7 @@ def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]
         spread = one.sd if done.published else one.half
         drawn[stem] = Drawing("heatmap", (one.mean, spread, view.title, label, limits), options)
         captions[stem] = f"Mean F1 in percent: {view.title}, {shown}"
-    others = {view.name: minus_reference(done, view, ALL) for view in wide if view.kind != "pivot"}
+    others = {view.name: minus_reference(done, view, ALL) for view in wide if view.kind in ("start", "own")}
     less = {name: frame for name, frame in others.items() if frame is not None and frame.notna().any(axis=None)}
     low, high = matrices.limits(less.values())
     reach = max(abs(low), abs(high))

@@ -130,6 +130,7 @@ class Computed:
     differences: pd.DataFrame
     start_averages: pd.DataFrame
     in_language_averages: pd.DataFrame
+    start_pairs: pd.DataFrame
     ranks: pd.DataFrame
     agreement: pd.DataFrame
     seeds: pd.DataFrame
@@ -181,6 +182,11 @@ class Computed:
     def several(self) -> list[str]:
         """The sources of several languages; analyses of pairs of languages leave them out."""
         return [name for name in self.found.languages if is_several(name)]
+
+    @property
+    def pictured(self) -> list[View]:
+        """The views that are shown as matrices: one of all starts where nothing was scored zero-shot."""
+        return [view for view in self.views if view.kind == "languages"] or self.views
 
     @property
     def starts(self) -> list[View]:
@@ -287,6 +293,11 @@ def compute(
         differences=differences,
         start_averages=_start_averages(samples, starts, matrices.zero_shot, reference),
         in_language_averages=_start_averages(samples, starts, matrices.in_language, reference),
+        start_pairs=answers.start_pairs(
+            samples,
+            list(starts) if reference != BASE else [],
+            matrices.common(starts.values(), matrices.SETTINGS[setting]),
+        ),
         ranks=inference.source_ranks(samples, list(starts)),
         agreement=inference.rank_agreement(starts),
         seeds=inference.seeds_needed(starts, samples),
@@ -294,7 +305,7 @@ def compute(
         claims=claims.table(frame, beside.counts, names, found.plan["pivots"], reference, SPLIT),
         roles=roles,
         pretraining=_pretraining(replace(found, frame=frame), roles, intervals, differences, reference, ddof),
-        in_language=categories.by_start(frame, roles, SPLIT, ddof, _sources(found)),
+        in_language=categories.by_start(frame, roles, SPLIT, ddof, _sources(found), reference),
         cards=cards,
         overlap=_overlap(corpora, shown, cubes, reference, names)
         if not isinstance(corpora, str) and len(corpora) > 1
@@ -407,7 +418,7 @@ def _matrices(
     margins = (len(mean) - len(inner), len(mean.columns) - len(inner.columns))
     if category != ALL or not limits:
         return Matrices(mean, sd, n, margins)
-    keys = [[(*view.configuration(row), target) for target in view.targets] for row in view.rows]
+    keys = [[(*view.configuration(row, target), target) for target in view.targets] for row in view.rows]
     bounds = [
         pd.DataFrame(
             [[limits.get(key, (np.nan, np.nan))[side] for key in row] for row in keys], view.rows, view.targets
@@ -430,11 +441,11 @@ def _pretraining(
             one = pretraining.Resampled()
             if key in own.index:
                 one = one._replace(**own.loc[key, ["low", "high"]])
-            if reference == BASE and key in apart.index:
+            if key in apart.index:
                 p, p_holm, low, high = apart.loc[key, ["p", "p_holm", "low", "high"]]
                 one = one._replace(p=float(p), p_holm=float(p_holm), difference_low=low, difference_high=high)
             resampled[language, role] = one
-    return pretraining.effect(found.frame, roles, SPLIT, ddof, resampled, _sources(found))
+    return pretraining.effect(found.frame, roles, SPLIT, ddof, resampled, _sources(found), reference)
 
 
 def _overlap(
@@ -444,7 +455,7 @@ def _overlap(
     there = [name for name in names if name == ALL or name in set(table["category"])]
     published = overlap.published_overlaps(corpora, there)
     measures = association.measures(published[ALL], table)
-    means = {v.name: cubes[v.name].statistic("mean") for v in shown if v.kind != "pivot" and v.wide}
+    means = {v.name: cubes[v.name].statistic("mean") for v in shown if v.kind in ("start", "own") and v.wide}
     means = means or {reference: cubes[reference].statistic("mean")}
     measure = f"{overlap.UNITS[0]}, train to test, share"
     first = reference if reference in means else next(iter(means))
@@ -504,7 +515,7 @@ def minus_reference(computed: Computed, view: View, category: str) -> pd.DataFra
     if view.name == computed.reference:
         return None
     mean = computed.matrices[view.name][category].inner("mean")
-    if view.kind == "pivot":
+    if view.kind in ("pivot", "languages"):
         if computed.reference not in mean.index:
             return None
         return mean - mean.loc[computed.reference]

@@ -5,7 +5,7 @@ Percent and points.
 
 import math
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from scipy import stats
 
 from analysis.statistics import comparison, ranks, winner
 from analysis.statistics.means import Means
+from analysis.transfer import inference
 from analysis.transfer.inference import Sample
 from nertransfer.core.grid import BASE, is_zero_shot
 from nertransfer.core.schema import ALL, F1
@@ -26,6 +27,7 @@ PAIR_COLUMNS = [
 HELD_OUT_SEEDS = 3
 """With so many seeds the best pair is also chosen on all seeds but one."""
 ADAPTED_COLUMNS = ["target", "source", "f1", "reference_f1", "difference", "low", "high", "p"]
+START_PAIR_COLUMNS = ["first", "second", "difference", "difference_low", "difference_high", "p", "p_holm", "n_pairs"]
 EVERY_SOURCE = "all sources"
 EFFECT_COLUMNS = ["source", "reference", "n_targets", "f1", "reference_f1", "difference", "low", "high", "p", "better"]
 
@@ -137,6 +139,25 @@ def _gain(means: Means, best: int, default: int | None) -> tuple[float, float, f
     known = min(means.seeds[best], means.seeds[default]) > 1
     limits = [100 * float(one[0]) if known else math.nan for one in (apart.low, apart.high)]
     return 100 * float(apart.estimate[0]), limits[0], limits[1]
+
+
+# --- starts without a reference ------------------------------------------------------------------------------
+
+
+def start_pairs(found: Mapping[str, Sample], starts: Sequence[str], pairs: Collection[tuple[str, str]]) -> pd.DataFrame:
+    """Every two ``starts`` over the same ``pairs`` of source and target, first less second: `START_PAIR_COLUMNS`.
+
+    As `inference.start_averages`; ``p_holm`` corrects over all pairs of starts.
+    """
+    rows = []
+    for i, second in enumerate(starts[:-1]):
+        table = inference.start_averages(found, starts[i:], pairs, second)
+        others = table[table["start"] != second]
+        rows.append(others.rename(columns={"start": "first"}).assign(second=second))
+    joined = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=[*START_PAIR_COLUMNS, "untested"])
+    if not len(joined):
+        return pd.DataFrame(columns=START_PAIR_COLUMNS)
+    return joined.assign(p_holm=comparison.holm(joined["p"].astype(float)))[START_PAIR_COLUMNS]
 
 
 # --- adapting a start to the target --------------------------------------------------------------------------

@@ -26,8 +26,10 @@ def by_start(
     split: str = "test",
     ddof: int = 1,
     languages: Sequence[str] | None = None,
+    reference: str = BASE,
 ) -> pd.DataFrame:
-    """F1 in percent by language, role and category (`ALL` last), and its difference to `BASE` in points: `COLUMNS`.
+    """F1 in percent by language, role and category (`ALL` last), and its difference to the start ``reference`` in
+    points: `COLUMNS`.
 
     ``languages`` names and orders the languages; None: the sources of the frame, sorted. Without scores, or where the
     gold tags do not have the category, a row has ``n`` 0 and NaN.
@@ -41,7 +43,7 @@ def by_start(
             start = start_of(role, language)
             for category in categories:
                 mean, sd, n = summary(samples.get((start, language, category)), ddof)
-                base = summary(samples.get((BASE, language, category)), ddof)[0]
+                base = summary(samples.get((reference, language, category)), ddof)[0]
                 rows.append((language, role, start, category, mean, sd, n, mean - base))
     return pd.DataFrame(rows, columns=COLUMNS)
 

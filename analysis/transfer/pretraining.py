@@ -27,8 +27,8 @@ Samples = Mapping[tuple[str, str, str], np.ndarray]
 
 
 class Resampled(NamedTuple):
-    """Of a language and role, over sentences and seeds: p of the difference to `BASE`, also corrected, and the ends of
-    the intervals of the mean, in percent, and of that difference, in points; NaN: not known."""
+    """Of a language and role, over sentences and seeds: p of the difference to the reference, also corrected, and
+    the ends of the intervals of the mean, in percent, and of that difference, in points; NaN: not known."""
 
     p: float = math.nan
     p_holm: float = math.nan
@@ -105,25 +105,30 @@ def effect(
     ddof: int = 1,
     resampled: Mapping[tuple[str, str], Resampled] | None = None,
     languages: Sequence[str] | None = None,
+    reference: str = BASE,
 ) -> pd.DataFrame:
-    """One row a language and role: `COLUMNS`, in percent; differences to `BASE` in points.
+    """One row a language and role: `COLUMNS`, in percent; differences to the start ``reference`` in points.
 
     ``languages`` names and orders the languages; None: the sources of the frame, sorted. Without scores a row has
     ``n`` 0 and NaN. ``best``: the highest mean of its language. ``mann_whitney_p``: two-sided, the seeds of the row
-    against those of `BASE`. ``p``, ``p_holm`` and the intervals are those of ``resampled``, by language and role: of
-    the same test there is one corrected p, wherever it is shown. Without ``resampled``, ``p_holm`` corrects
+    against those of ``reference``. ``p``, ``p_holm`` and the intervals are those of ``resampled``, by language and
+    role: of the same test there is one corrected p, wherever it is shown. Without ``resampled``, ``p_holm`` corrects
     ``mann_whitney_p`` by Holm's method over the table; a start that has two roles for a language counts once.
     """
     samples = in_language(frame, split)
     languages = sorted(set(frame["source"])) if languages is None else languages
     rows = []
     for language in languages:
-        base = samples.get((BASE, language, ALL))
+        base = samples.get((reference, language, ALL))
         for role in roles:
             place, start = (language, role), start_of(role, language)
             sample = samples.get((start, language, ALL))
             mean, sd, n = summary(sample, ddof)
-            p = math.nan if role == BASE or sample is None or base is None else comparison.mann_whitney(sample, base)
+            p = (
+                math.nan
+                if start == reference or sample is None or base is None
+                else comparison.mann_whitney(sample, base)
+            )
             difference, better = mean - summary(base, ddof)[0], (resampled or {}).get(place, Resampled())
             rows.append((*place, start, mean, sd, n, difference, False, p, *better))
     found = pd.DataFrame(rows, columns=COLUMNS)

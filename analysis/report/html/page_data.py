@@ -1,7 +1,7 @@
 """What a study's page shows, as plain values: `analysis.report.sections` fills them, `page` renders them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pandas as pd
@@ -53,6 +53,21 @@ class Listing:
     columns: Sequence[Column]
     file: str
     note: str = ""
+
+
+KEPT = ("f1", "mean")
+"""Columns that are shown without any number, too: what a table is about."""
+
+
+def with_numbers(listing: Listing) -> Listing:
+    """The table without columns of numbers that have none, such as those of a comparison where there is one start."""
+    frame = listing.frame
+    columns = [
+        column
+        for column in listing.columns
+        if column.kind in ("text", "runs") or column.name in KEPT or not len(frame) or frame[column.name].notna().any()
+    ]
+    return replace(listing, columns=columns)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def table(
     label: str = "pretraining",
     ddof: int = 1,
     tests: int | None = None,
+    reference: str = BASE,
 ) -> typeset.Table:
     """`effect` as a table: rows roles, columns the languages in ``order``, ``mean ± sd``.
 
@@ -63,7 +64,7 @@ def table(
         head_names=["Start"],
         caption=f"F1 by the start of fine-tuning, on the language that was fine-tuned on ({split} split, percent)",
         label=label,
-        notes=_notes(found, seeds, test, complete, ddof, tests),
+        notes=_notes(found, seeds, test, complete, ddof, tests, reference),
     )
 
 
@@ -82,22 +83,24 @@ def common_notes(found: pd.DataFrame, seeds: int, ddof: int) -> list[str]:
     return notes
 
 
-def _notes(found: pd.DataFrame, seeds: int, test: str, complete: bool, ddof: int, tests: int | None) -> list[str]:
+def _notes(
+    found: pd.DataFrame, seeds: int, test: str, complete: bool, ddof: int, tests: int | None, reference: str
+) -> list[str]:
     family = comparisons(found)
     notes = common_notes(found, seeds, ddof)
     if len(family):
-        elsewhere = f"all {count(tests, 'comparison')} of starts with {BASE}" if tests is not None else ""
+        elsewhere = f"all {count(tests, 'comparison')} of starts with {reference}" if tests is not None else ""
         compared = f"{test}, Holm's correction over {elsewhere or count(len(family), 'comparison')}"
-        notes.append(f"*: different from {BASE} (p < {SIGNIFICANT:g}; {compared}).")
-    if test == MANN_WHITNEY and len(family) and (least := _least_p(found)) >= SIGNIFICANT:
+        notes.append(f"*: different from {reference} (p < {SIGNIFICANT:g}; {compared}).")
+    if test == MANN_WHITNEY and len(family) and (least := _least_p(found, reference)) >= SIGNIFICANT:
         notes.append(f"So few seeds cannot give a star: the smallest p possible, corrected, is {least:.2g}.")
     return notes if complete else [*notes, "n/a: no scores."]
 
 
-def _least_p(found: pd.DataFrame) -> float:
+def _least_p(found: pd.DataFrame, reference: str) -> float:
     """The smallest corrected p that an exact Mann-Whitney test over the seeds of the table could give."""
     family = comparisons(found)
-    base = found[found["role"] == BASE].set_index("language")["n"]
+    base = found[found["role"] == reference].set_index("language")["n"]
     orders = (math.comb(row.n + int(base[row.language]), row.n) for row in family.itertuples())
     return min(1.0, 2 * len(family) / max(orders))
 

@@ -7,8 +7,8 @@ import pandas as pd
 from analysis.report.html.page_data import Column, Listing, Picture, Section, pictured, usual
 from analysis.report.study_analysis import SPLIT, Computed
 from analysis.statistics.tables import listing, number
-from analysis.transfer import beyond_one_source, inference
-from nertransfer.core.grid import ALONE, BASE, OWN
+from analysis.transfer import beyond_one_source, inference, matrices
+from nertransfer.core.grid import ALONE, OWN
 from nertransfer.core.text import count
 
 LISTED_RANKS = 3
@@ -29,13 +29,13 @@ def pretraining(computed: Computed, pictures: Mapping[str, str]) -> Section | No
         Column("n", "seeds", "count"),
         Column("low", "95 % from", "percent", computed.interval),
         Column("high", "to", "percent"),
-        Column("difference", f"minus {BASE}", "points"),
+        Column("difference", f"minus {computed.reference}", "points"),
         Column("p", "p", "p", computed.two_sided),
         Column(
             "p_holm",
             "p (Holm)",
             "p",
-            "corrected over all differences to base of the study (statistics/differences.csv)",
+            f"corrected over all differences to {computed.reference} of the study (statistics/differences.csv)",
         ),
         Column("mann_whitney_p", "p (U test)", "p", "Mann-Whitney over seeds alone, as published"),
     ]
@@ -47,7 +47,10 @@ def pretraining(computed: Computed, pictures: Mapping[str, str]) -> Section | No
             + (f"{OWN} is the start that was adapted to that language. " if OWN in computed.roles else "")
             + "LaTeX and Markdown of the table are in tables/."
         ],
-        [Listing("pretraining", "The effect of pre-training", table, columns, "pretraining.csv")],
+        [
+            *_every_two_starts(computed, matrices.IN_LANGUAGE),
+            Listing("pretraining", "The effect of pre-training", table, columns, "pretraining.csv"),
+        ],
         pictured(pictures, "figures/pretraining"),
     )
 
@@ -82,6 +85,7 @@ def best(computed: Computed) -> Section | None:
     agreement = computed.agreement["kendall_tau_b"].mean()
     first = "The best source of every target without data of its own, and how sure that is."
     averages = [_start_averages(computed)] if len(computed.start_averages) > 1 else []
+    averages += _every_two_starts(computed, matrices.ZERO_SHOT)
     paragraphs = [f"How well the starts transfer on average. {first}" if averages else first]
     if agreement == agreement:
         paragraphs.append(
@@ -122,6 +126,23 @@ def _start_averages(computed: Computed) -> Listing:
         Column("p_holm", "p (Holm)", "p", "corrected over the starts"),
     ]
     return Listing("starts", "Mean zero-shot F1 by start", computed.start_averages, columns, "statistics/starts.csv")
+
+
+def _every_two_starts(computed: Computed, setting: str) -> list[Listing]:
+    """Where no start is called `BASE`: every two starts, in the setting that the study has."""
+    if not len(computed.start_pairs) or computed.setting != setting:
+        return []
+    columns = [
+        Column("first", "start"),
+        Column("second", "less start"),
+        Column("difference", "difference", "points", f"of mean {setting} F1"),
+        Column("difference_low", "95 % from", "points"),
+        Column("difference_high", "to", "points"),
+        Column("p", "p", "p", computed.two_sided),
+        Column("p_holm", "p (Holm)", "p", "corrected over all pairs of starts"),
+        Column("n_pairs", "pairs", "count", "of source and target that all starts have"),
+    ]
+    return [Listing("start_pairs", "Every two starts", computed.start_pairs, columns, "statistics/start_pairs.csv")]
 
 
 def several(computed: Computed) -> Section | None:

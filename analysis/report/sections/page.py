@@ -1,8 +1,9 @@
 """Composes the page of a study from what was computed: what `analysis.report.html.page` renders. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from analysis.report.html.page_data import Matrix, Page, Section, pictured
+from analysis.report.html.page_data import Matrix, Page, Section, pictured, with_numbers
 from analysis.report.sections import adaptation, answer, choice, reasons, scores, summary
 from analysis.report.study_analysis import SPLIT, Computed
 from analysis.transfer.views import View
@@ -55,9 +56,13 @@ def page(
         findings=computed.findings,
         summary=summary.summary(computed),
         tiles=summary.tiles(computed),
-        matrices=[_matrix(computed, view, file_of) for view in computed.views],
+        matrices=[_matrix(computed, view, file_of) for view in computed.pictured],
         reference=computed.reference,
-        sections=[section for section in sections if section is not None],
+        sections=[
+            replace(section, listings=[with_numbers(listing) for listing in section.listings])
+            for section in sections
+            if section is not None
+        ],
         reading=READING,
         runs=runs,
         run_url=run_url,
@@ -82,11 +87,12 @@ def _matrix(computed: Computed, view: View, file_of: Callable[[str, str], Mappin
         frames = {name: one.inner(name) for name in ("mean", "sd", "n")}
         limits = {name: frame for name in ("low", "high") if (frame := getattr(one, name)) is not None}
         statistics_of[category] = frames | limits
-    configurations = {row: "-".join(view.configuration(row)) for row in view.rows}
+    rows = [] if view.kind == "languages" else view.rows  # there, a row has a configuration for every target
+    configurations = {row: "-".join(view.configuration(row)) for row in rows}
     files = {category: file_of(view.name, category) for category in statistics_of}
     return Matrix(
         view.name, view.title, view.row_name, view.rows, view.targets, own, configurations, statistics_of, files,
-        {row: [view.configuration(row)[0]] for row in view.rows if view.configuration(row)[0] in view.targets},
+        {row: [view.configuration(row)[0]] for row in rows if view.configuration(row)[0] in view.targets},
     )  # fmt: skip
 
 

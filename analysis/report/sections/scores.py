@@ -9,7 +9,6 @@ from analysis.report.study_analysis import SPLIT, Computed
 from analysis.statistics import mixed_model, moderation
 from analysis.statistics.tables import listing, number
 from analysis.transfer import inference, matrices
-from nertransfer.core.grid import BASE
 from nertransfer.core.text import count
 
 
@@ -24,7 +23,7 @@ def categories(computed: Computed) -> Section:
         Column("mean", "F1", "percent"),
         Column("sd", "sd", "percent"),
         Column("n", "seeds", "count"),
-        Column("difference", f"minus {BASE}", "points"),
+        Column("difference", f"minus {computed.reference}", "points"),
     ]
     modes = [
         *usual("start", "setting", "f1"),

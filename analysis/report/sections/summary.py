@@ -48,18 +48,21 @@ def _averages(computed: Computed) -> dict[str, tuple[Average, Average]]:
 
 def tiles(computed: Computed) -> list[Tile]:
     averages = _averages(computed)
-    zero_shot = {name: pair[0] for name, pair in averages.items() if pair[0].n}
-    best = max(zero_shot, key=lambda name: zero_shot[name].mean, default=None)
+    kind = 0 if computed.setting == matrices.ZERO_SHOT else 1
+    known = {name: pair[kind] for name, pair in averages.items() if pair[kind].n}
+    best = max(known, key=lambda name: known[name].mean, default=None)
     shown = [computed.reference] + ([best] if best not in (None, computed.reference) else [])
     tiles = []
     for name in [name for name in shown if name in averages]:
         intervals = (computed.start_averages, computed.in_language_averages)
-        for average, what, known in zip(averages[name], ("zero-shot", "in-language"), intervals, strict=True):
-            if average.pairs:
+        for average, what, table in zip(
+            averages[name], (matrices.ZERO_SHOT, matrices.IN_LANGUAGE), intervals, strict=True
+        ):
+            if average.pairs and (kind == 0 or what == matrices.IN_LANGUAGE):
                 over = count(average.n, "seed") if average.n else "scores missing"
                 label = f"mean {what} F1 from {name}, {count(average.pairs, 'pair')}, {over}"
                 tiles.append(
-                    Tile(f"{number(average.mean)} %" if average.n else tables.MISSING, label, _limits(known, name))
+                    Tile(f"{number(average.mean)} %" if average.n else tables.MISSING, label, _limits(table, name))
                 )
     return tiles
 
@@ -81,7 +84,9 @@ def summary(computed: Computed) -> list[str]:
 
 
 def _which_start(computed: Computed) -> str:
-    every = {name: pair[0] for name, pair in _averages(computed).items() if pair[0].pairs}
+    """Which start has the highest mean zero-shot F1, or in-language F1 where nothing else was scored."""
+    kind = 0 if computed.setting == matrices.ZERO_SHOT else 1
+    every = {name: pair[kind] for name, pair in _averages(computed).items() if pair[kind].pairs}
     averages = {name: average for name, average in every.items() if average.n}
     left_out = [name for name in every if name not in averages]
     texts = [_compared_starts(computed, averages)] if averages else []
@@ -94,30 +99,34 @@ def _which_start(computed: Computed) -> str:
 def _compared_starts(computed: Computed, averages: Mapping[str, Average]) -> str:
     """Which start has the highest mean; of a single one its mean alone."""
     best = max(averages, key=lambda name: averages[name].mean)
-    limits = _limits(computed.start_averages, best)
+    zero_shot = computed.setting == matrices.ZERO_SHOT
+    table = computed.start_averages if zero_shot else computed.in_language_averages
+    f1, limits = f"mean {computed.setting} F1", _limits(table, best)
     if len(averages) < 2:
-        return f"{best} has a mean zero-shot F1 of {_with_interval(averages[best], limits)}."
+        return f"{best} has a {f1} of {_with_interval(averages[best], limits)}."
     equal = [name for name in averages if averages[name].mean == averages[best].mean]
     if len(equal) > 1:
         others = [f"{name} {number(averages[name].mean)} %" for name in averages if name not in equal]
         before = f", before {listing(others)}" if others else ""
-        return f"{listing(equal)} have the same mean zero-shot F1, {number(averages[best].mean)} %{before}."
-    text = f"{best} has the highest mean zero-shot F1, {_with_interval(averages[best], limits)}"
+        return f"{listing(equal)} have the same {f1}, {number(averages[best].mean)} %{before}."
+    text = f"{best} has the highest {f1}, {_with_interval(averages[best], limits)}"
     pairs = averages[best].pairs
-    if any(len(matrices.zero_shot(computed.cubes[name])) > pairs for name in averages):
+    if any(len(matrices.SETTINGS[computed.setting](computed.cubes[name])) > pairs for name in averages):
         text += f" over the {count(pairs, 'pair')} that all starts have"
     reference = averages.get(computed.reference)
+    if len(computed.start_pairs):  # there is no start that all are compared with by name
+        return text + _before(computed, best, averages)
     if reference is None:
         return text + "."
-    p = computed.start_averages.set_index("start")["p_holm"]
+    p = table.set_index("start")["p_holm"]
     known = bool(p.notna().any())
     by = f" p: {computed.test}{', Holm' if p.notna().sum() > 1 else ''}; other languages may differ." if known else ""
     if best == computed.reference:
         others = [f"{name} {number(averages[name].mean)} %{_in_brackets(p[name])}" for name in averages if name != best]
         return f"{text}, before {listing(others)}.{by}"
     places = zip(computed.differences["source"], computed.differences["target"], strict=True)
-    zero_shot = np.array([is_zero_shot(source, target) for source, target in places], dtype=bool)
-    rows = computed.differences[(computed.differences["start"] == best) & zero_shot]
+    of_setting = np.array([is_zero_shot(source, target) == zero_shot for source, target in places], dtype=bool)
+    rows = computed.differences[(computed.differences["start"] == best) & of_setting]
     better, worse = (int(((rows["p_holm"] < SIGNIFICANT) & (sign * rows["difference"] > 0)).sum()) for sign in (1, -1))
     apart = number(averages[best].mean - reference.mean, 1, True)
     text += f", {apart} points from {computed.reference}{_in_brackets(p[best])}.{by}"
@@ -127,6 +136,19 @@ def _compared_starts(computed: Computed, averages: Mapping[str, Average]) -> str
             f"{worse} (Holm over all differences from {computed.reference} in the study)."
         )
     return text + _untested(rows["untested"], "pair")
+
+
+def _before(computed: Computed, best: str, averages: Mapping[str, Average]) -> str:
+    """The other starts with the p of their difference from the best, corrected over all pairs of starts."""
+    pairs = computed.start_pairs
+    p = {frozenset((row.first, row.second)): row.p_holm for row in pairs.itertuples()}
+    others = [
+        f"{name} {number(averages[name].mean)} %{_in_brackets(p.get(frozenset((best, name)), float('nan')))}"
+        for name in sorted(averages, key=lambda name: -averages[name].mean)
+        if name != best
+    ]
+    by = f" p: {computed.test}, Holm over all pairs of starts; other languages may differ."
+    return f", before {listing(others)}.{by if pairs['p'].notna().any() else ''}"
 
 
 def _in_brackets(p: float) -> str:

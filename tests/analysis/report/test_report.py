@@ -77,6 +77,8 @@ def test_files(index: Path) -> None:
         "mixed_model",
         "claims",
         "adaptation",
+        "in_language_starts",
+        "start_pairs",
     }
     matrices = [*made.STARTS, "own"]
     kinds = ("", ".sd", ".n", ".zero-shot")

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.report import sensitivity
+from analysis.report.html.page_data import Column, Listing, with_numbers
 from analysis.report.sections import answer, choice, scores, summary
 from analysis.report.study_analysis import ONE_SEED, UNKNOWN, Computed
 from analysis.statistics import mixed_model
@@ -19,7 +20,7 @@ from analysis.transfer.matrices import Cube
 def computed(**fields: object) -> Computed:
     """A `Computed` that has these fields alone."""
     found = object.__new__(Computed)
-    found.__dict__.update(fields)
+    found.__dict__.update({"setting": "zero-shot", "start_pairs": pd.DataFrame()} | fields)
     return found
 
 
@@ -320,3 +321,17 @@ def test_claims_are_shown_with_and_without_what_is_not_used() -> None:
     assert section.listings[0].frame[["claim", "used", "with_all"]].to_numpy().tolist() == [["a", "1.0", "2.0"]]
     assert "Of 2 claims, 1 would differ" in first.paragraphs[1]
     assert answer.unused(answered()) is None
+
+
+def test_columns_of_numbers_without_any_number_are_not_shown() -> None:
+    """As p and the difference to another start where a study has one."""
+    frame = pd.DataFrame({"start": ["base"], "f1": [nan], "p": [nan], "sd": [1.0]})
+    columns = [
+        Column("start", "start"),
+        Column("f1", "F1", "percent"),
+        Column("p", "p", "p"),
+        Column("sd", "sd", "percent"),
+    ]
+    found = with_numbers(Listing("a", "A", frame, columns, "a.csv"))
+    assert [column.name for column in found.columns] == ["start", "f1", "sd"]
+    assert len(with_numbers(Listing("a", "A", frame.head(0), columns, "a.csv")).columns) == 4

@@ -9,7 +9,7 @@ import pytest
 
 from analysis.report.sections import reasons, summary
 from analysis.report.study_analysis import Computed
-from analysis.transfer import matrices
+from analysis.transfer import answers, matrices
 from analysis.transfer.matrices import Cube
 
 LANGUAGES = ["hau", "swa", "wol"]
@@ -24,9 +24,11 @@ def computed(cubes: Mapping[str, Cube], **others: object) -> Computed:
         "differences": differences,
         "start_averages": averages,
         "in_language_averages": averages,
+        "setting": "zero-shot",
+        "start_pairs": pd.DataFrame(),
         "test": "Welch's t over seeds alone",
     } | others
-    return SimpleNamespace(reference="base", cubes=cubes, starts=starts, **given)  # type: ignore[return-value]
+    return SimpleNamespace(**({"reference": "base", "cubes": cubes, "starts": starts} | given))  # type: ignore[return-value]
 
 
 def cube(f1: float, missing: bool = False) -> Cube:
@@ -100,6 +102,24 @@ def test_of_starts_with_the_same_mean_none_is_the_best() -> None:
 
 def test_a_study_without_zero_shot_targets_says_nothing_of_starts() -> None:
     assert summary._which_start(computed({"base": Cube([1], ["hau"], ["hau"], np.full((1, 1, 1), 80.0))})) == ""
+
+
+def test_a_study_in_one_language_each_compares_its_starts_there() -> None:
+    """None is called base: each is compared with each, and no zero-shot number is shown as n/a."""
+    diagonal = [Cube([1, 2], LANGUAGES, LANGUAGES, np.where(np.eye(3, dtype=bool), f1, np.nan) * np.ones((2, 1, 1)))
+                for f1 in (80.0, 70.0, 60.0)]  # fmt: skip
+    rows = [("b", "a", 10, 9, 11, 0.001, 0.002, 3), ("c", "b", -20, -21, -19, 0.04, 0.04, 3)]
+    pairs = pd.DataFrame(rows, columns=answers.START_PAIR_COLUMNS)
+    cubes = dict(zip("bac", diagonal, strict=True))
+    found = computed(cubes, setting="in-language", reference="a", start_pairs=pairs)
+    assert summary._which_start(found) == (
+        "Which start: b has the highest mean in-language F1, 80.0 % (95 % interval 38.5 to 41.5), before a 70.0 % "
+        "(p = 0.002) and c 60.0 % (p = 0.04). p: Welch's t over seeds alone, Holm over all pairs of starts; other "
+        "languages may differ."
+    )
+    assert [tile.label for tile in summary.tiles(found)] == [
+        "mean in-language F1 from a, 3 pairs, 2 seeds", "mean in-language F1 from b, 3 pairs, 2 seeds",
+    ]  # fmt: skip
 
 
 def test_a_mean_that_is_missing_keeps_its_tile() -> None:

@@ -73,6 +73,19 @@ def test_the_default_is_the_reference_with_its_own_best_source(best: pd.DataFram
     assert best.loc["wol", "gain_low"] < best.loc["wol", "gain"] < best.loc["wol", "gain_high"]
 
 
+def test_every_two_starts_are_compared_where_none_is_base(published: pd.DataFrame) -> None:
+    own = published[(published["source"] == published["target"]) & published["start"].isin(["base", "swa"])]
+    own = pd.concat([own, own[own["start"] == "base"].assign(start="third", f1=lambda rows: rows["f1"] * 0.9)])
+    found = inference.samples(own, {})
+    pairs = {(name, name) for name in set(own["target"])}
+    table = answers.start_pairs(found, ["swa", "third", "base"], pairs).set_index(["first", "second"])
+    assert list(table.index) == [("third", "swa"), ("base", "swa"), ("base", "third")]
+    means = 100 * own[(own["split"] == "test") & (own["category"] == "ALL")].groupby("start")["f1"].mean()
+    assert table.loc[("base", "third"), "difference"] == pytest.approx(means["base"] - means["third"])
+    assert table["n_pairs"].tolist() == [9, 9, 9] and (table["p_holm"] >= table["p"]).all()
+    assert not len(answers.start_pairs(found, ["swa"], pairs))
+
+
 # --- adapting a start to the target --------------------------------------------------------------------------
 
 

@@ -174,3 +174,14 @@ def test_the_means_of_a_view_are_those_of_the_frame(published: StudyResults) -> 
     for name, wanted in (("swa", whole), ("own", of_own)):
         shown = views_of(published)[name].cube("test").statistic("mean")
         pd.testing.assert_frame_equal(shown, wanted, check_exact=True)
+
+
+def test_a_study_in_one_language_each_is_one_matrix_of_starts() -> None:
+    cells = [(start, source, seed) for start in ("swa", "hau") for source in ("wol", "yor", "ibo") for seed in (0, 1)]
+    plan = plan_run(starts=["swa", "hau"], sources=["wol", "yor", "ibo"], targets=["wol", "yor", "ibo"], seeds=[0, 1])
+    found = study([plan, *(cell_run(cell, scored(cell, [cell[1]])) for cell in cells)])
+    view = views_of(found)["in-language"]
+    assert (view.rows, view.targets, view.row_name) == (["swa", "hau"], ["wol", "yor", "ibo"], "start")
+    cube = view.cube("test")
+    assert cube.values[1, 0, 2] == pytest.approx(100 * f1_of(("swa", "ibo", 1), "ibo"))
+    assert view.own(view.targets).all() and view.configuration("swa", "ibo") == ("swa", "ibo")
