@@ -65,8 +65,9 @@ def best(computed: Computed) -> Section | None:
     columns = [
         *usual("start", "target"),
         Column("best_source", "best source"),
+        *usual("f1", "low", "high"),
         Column("best_probability", "chance that it is", "share", f"share of resamples, {computed.interval}"),
-        *usual("f1", "low", "high", "sd", "n_seeds"),
+        *usual("n_seeds"),
         Column("runner_up", "runner-up"),
         Column("difference", "ahead by", "points"),
         Column("in_language_f1", "own data", "percent", "F1 with train data of the target itself"),
@@ -270,7 +271,6 @@ def ranking(computed: Computed) -> Section:
     columns = [
         Column("start", "start"),
         Column("ranker", "way to rank"),
-        Column("label", "what it takes first"),
         Column("regret", "regret", "percent", "F1 points behind the best source, mean over targets"),
         Column("regret_low", "95 % from", "percent"),
         Column("regret_high", "to", "percent"),
@@ -282,16 +282,17 @@ def ranking(computed: Computed) -> Section:
         Column("kendall_tau_b", "tau-b", "number", "Kendall's, with the true order of all sources"),
         Column("kendall_tau_b_targets", "tau-b over", "count", "targets with an order: their sources differ in F1"),
         Column("targets", "targets", "count"),
+        Column("label", "what it takes first"),
     ]
     each = [
         Column("start", "start"),
         Column("ranker", "way to rank"),
         Column("target", "target"),
         Column("first", "its choice"),
+        Column("regret", "regret", "percent"),
         Column("first_f1", "F1", "percent"),
         Column("best", "best source"),
         Column("best_f1", "F1", "percent"),
-        Column("regret", "regret", "percent"),
         Column("kendall_tau_b", "tau-b", "number"),
     ]
     chosen = listing([f"{ranker} from {start}" for start, ranker in found.chosen.items()])

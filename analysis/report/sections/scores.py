@@ -177,14 +177,15 @@ def cards(computed: Computed) -> Section | None:
     if not len(computed.cards):
         return None
     fixed = {"model", "start", "source", "seed", "seeds", "selection_split", "selection_f1", "inflation"}
-    names = {"model": "model", "start": "start", "source": "language"}
-    columns = [Column(name, label) for name, label in names.items()]
+    columns = [Column("model", "model")]
     for name in computed.cards.columns:
         if name not in fixed:
             columns.append(Column(name, name.replace("f1/", "F1 ").replace("f1", "F1"), "percent"))
     columns += [
         Column("seed", "seed", "count"),
         Column("inflation", "gain on test", "points", "test F1 if the seed were chosen on test, minus chosen on dev"),
+        *usual("start"),
+        Column("source", "language"),
     ]
     chosen = computed.cards["selection_split"].iloc[0]
     return Section(
