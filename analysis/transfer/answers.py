@@ -6,12 +6,13 @@ Percent and points.
 import math
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.statistics import comparison, ranks, winner
+from analysis.statistics import comparison, moderation, ranks, winner
 from analysis.statistics.means import Means
 from analysis.transfer import inference
 from analysis.transfer.inference import Sample
@@ -46,15 +47,16 @@ def best_pairs(
     ``fits`` says which sources are tried for a target: those that are zero-shot. ``f1`` is the mean that was measured,
     too high on average, as the highest of many. ``expected_f1`` is not: the mean over seeds of the F1 that the pair
     that is best on all other seeds has on this one; NaN below `HELD_OUT_SEEDS` seeds. ``low`` and ``high`` take the
-    choice into account as well (`winner.best_of`; seeds and sentences vary, the variance of seeds is pooled over the
-    configurations of a target). ``best_probability``: the share of resamples in which the pair is the best. ``lead``:
+    choice into account as well (`winner.best_of`; seeds and sentences vary, the variance over seeds is moderated by
+    that of the study). ``best_probability``: the share of resamples in which the pair is the best. ``lead``:
     on the next best pair. The default is the start ``reference`` with its own best source; ``gain``: over it, with the
     interval of a difference. ``compared`` configurations have scores, ``missing`` of the ``planned`` have none. The
     first of equal ones is named. NaN: not known.
     """
     rows = []
+    known = _known_variances(found)
     for target, sample in found.items():
-        means = sample.means
+        means = known[target]
         tried = [i for i in sample.shown if fits(sample.configurations[i][1], target)]
         if not tried:
             continue
@@ -65,30 +67,50 @@ def best_pairs(
         rows.append(
             (target, *sample.configurations[best], 100 * means.mean[best],
              100 * _held_out(sample, tried), *(100 * limit for limit in _interval(sample, means, order)),
-             int(means.seeds[best]), _best_probability(target, sample, order),
+             int(means.seeds[best]), _best_probability(target, sample, means, order),
              *(sample.configurations[second] if second is not None else ("", "")),
              100 * (means.mean[best] - means.mean[second]) if second is not None else math.nan,
              *(sample.configurations[default] if default is not None else ("", "")),
              100 * means.mean[default] if default is not None else math.nan,
-             *_gain(means, best, default), len(tried),
+             *_gain(sample.means, best, default), len(tried),
              sum(fits(source, target) and (start, source) not in named for start, source in planned))
         )  # fmt: skip
     return pd.DataFrame(rows, columns=PAIR_COLUMNS)
 
 
+def _known_variances(found: Mapping[str, Sample]) -> dict[str, Means]:
+    """The means of every target with what is known of the variance over seeds, for any number of them.
+
+    Moderated by that of the whole study (`moderation`); with too few configurations for that, the pooled one of the
+    target's.
+    """
+    every = {target: replace(sample, pooled=None).means for target, sample in found.items()}
+    prior = None
+    if every:
+        columns = ("seed_variance", "seeds", "mean")
+        prior = moderation.fit(*(np.concatenate([getattr(one, name) for one in every.values()]) for name in columns))
+    known = {}
+    for target, means in every.items():
+        several = means.seeds > 1
+        if not several.any():
+            known[target] = means
+            continue
+        if prior is not None:
+            variance, freedom = prior.moderated(means.seed_variance, means.seeds, means.mean)
+        else:
+            total = float((means.seeds - 1).sum())
+            variance = np.full(len(several), float((means.seeds - 1) @ means.seed_variance) / total)
+            freedom = np.full(len(several), total)
+        known[target] = replace(means, seed_variance=np.where(several, variance, 0), freedom=freedom)
+    return known
+
+
 def _interval(sample: Sample, means: Means, order: Sequence[int]) -> tuple[float, float]:
     """Limits of `winner.best_of` of the configurations, fractions; NaN where it is not known how they vary."""
-    seeds, several = means.seeds[order], means.seeds[order] > 1
+    seeds, freedom = means.seeds[order], math.inf
     nothing = math.nan, math.nan
-    if not sample.sentences_vary and not several[0]:
+    if not sample.sentences_vary and seeds[0] < 2:
         return nothing
-    freedom, pooled, own = math.inf, 0.0, 0.0
-    if several[0]:
-        weights = seeds[several] - 1
-        freedom = float(weights.sum())
-        pooled, own = (
-            float(weights @ one[order][several] / freedom) for one in (means.seed_variance, means.own_variance)
-        )
     covariance = np.zeros((len(order), len(order)))
     if sample.sentences_vary:
         drawn = means.resampled[:, order]
@@ -96,26 +118,24 @@ def _interval(sample: Sample, means: Means, order: Sequence[int]) -> tuple[float
         if len(drawn) < 2:
             return nothing
         covariance = np.cov(drawn, rowvar=False, ddof=1).reshape(len(order), len(order))
-    between = np.where(several, pooled, 0) / seeds
-    np.fill_diagonal(covariance, between + np.maximum(np.diag(covariance) - np.where(several, own, 0) / seeds, 0))
+    between = means.seed_variance[order] / seeds
+    own = np.where(seeds > 1, means.own_variance[order], 0) / seeds
+    np.fill_diagonal(covariance, between + np.maximum(np.diag(covariance) - own, 0))
     if between[0] > 0:  # Satterthwaite: sentences are many
-        freedom *= (covariance[0, 0] / between[0]) ** 2
-    best = winner.best_of(means.mean[order], covariance, freedom)
-    return max(best.low, 0.0), min(best.high, 1.0)
+        freedom = float(means.freedom[order[0]]) * (covariance[0, 0] / between[0]) ** 2
+    best, mean = winner.best_of(means.mean[order], covariance, freedom), means.mean[order[0]]
+    return max(min(best.low, mean), 0.0), min(max(best.high, mean), 1.0)  # no interval without what was measured
 
 
-def _best_probability(target: str, sample: Sample, order: Sequence[int]) -> float:
+def _best_probability(target: str, sample: Sample, means: Means, order: Sequence[int]) -> float:
     """How often the first is the best where seeds and sentences vary."""
-    if len(order) < 2 or (not sample.sentences_vary and (sample.means.seeds[order] < 2).any()):
+    if len(order) < 2 or (not sample.sentences_vary and (means.seeds[order] < 2).any()):
         return math.nan
     rng = np.random.default_rng(zlib.crc32(f"pairs {target}".encode()))
-    resampled = sample.resampled if sample.sentences_vary else np.tile(sample.f1, (DRAWN, 1))
-    drawn = ranks.resampled_means(sample.f1, resampled, sample.configuration, rng)[:, order]
+    if not sample.sentences_vary:
+        means = replace(means, resampled=np.tile(means.mean, (inference.RESAMPLES, 1)))
+    drawn = ranks.resampled_means(means, rng)[:, order]
     return float(ranks.rank_stability(drawn, [str(i) for i in order])["best"].iloc[0])
-
-
-DRAWN = 2000
-"""So many times other seeds are drawn where sentences do not vary."""
 
 
 def _held_out(sample: Sample, tried: Sequence[int]) -> float:
