@@ -1,13 +1,15 @@
-"""Rank the sources of a finished study for a new target: expected F1 and regret, and why.
+"""Rank starts and sources for a new target: expected F1 and regret, how sure, and why.
 
     mlflow run . -e rank --env-manager local -P study=masakhaner -P target=zul -P text=zulu.txt
     python entrypoints/rank.py zul --study masakhaner --text zulu.txt
     python entrypoints/rank.py --study masakhaner --target zul     # its code alone, if it is known
+    python entrypoints/rank.py zul --prior published --text zulu.txt     # without a study of one's own
 
-Prints the table and how far to trust it, and writes <output>/<study>/recommended/<target>-<start>.csv.
+Prints the table and how far to trust it, and writes <output>/<study>/recommended/<target>.csv.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
@@ -17,11 +19,20 @@ from nertransfer.core.config import RankConfig
 
 
 def main(config: RankConfig) -> None:
+    from analysis.ranking import prior
+
+    if config.prior and prior.is_file(config.prior):  # no store is needed
+        from analysis.report import ranked
+
+        ranked.by_prior(config, prior.read(config.prior))
+        return
     from analysis.report import report
     from nertransfer.tracking.addresses import resolve_uri
     from nertransfer.tracking.store import client
     from nertransfer.tracking.study_data import settled
 
+    if config.prior:
+        config = replace(config, tracking=replace(config.tracking, study=config.prior))
     config, _ = settled(config, client(resolve_uri(config.tracking), must_exist=True))
     report.recommend(config)
 

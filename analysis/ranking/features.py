@@ -3,6 +3,7 @@
 No target labels are used, except by ``entity_overlap``, for which there must be some. What is not known is NaN.
 """
 
+import hashlib
 import math
 import unicodedata
 from collections import Counter
@@ -17,7 +18,9 @@ from analysis.embeddings.geometry import centre_cosine, cosine, covariance_cosin
 from analysis.ranking.uriel import Typology
 from analysis.transfer.matrices import ISOLATE
 from analysis.transfer.overlap import Forms
+from nertransfer.corpora.corpus import Split
 from nertransfer.corpora.languages import LANGUAGES
+from nertransfer.corpora.words import OUTSIDE
 
 FEATURES = {
     "train_size": "sentences of the source's train split, natural logarithm",
@@ -25,6 +28,8 @@ FEATURES = {
     "word_overlap": "share of the target's words that stand in the source's train text, every occurrence",
     "subtoken_overlap": "the same with the sub-tokens of a tokenizer",
     "entity_overlap": "share of the target's labelled entity tokens that the source's train split has",
+    "name_overlap": "distinct words of the target's text that are names in the source's train split, by the geometric "
+    "mean of the number of words and of names",
     "source_fertility": "sub-tokens by word of the source's text",
     "target_fertility": "sub-tokens by word of the target's text",
     "fertility_distance": "difference of the two fertilities",
@@ -57,6 +62,8 @@ States = Callable[[Sequence[Sequence[str]]], np.ndarray]
 
 CHUNK = 1000
 """Words over which a type-token ratio is taken: it falls with the length of a text, so lengths must be the same."""
+HASH_BYTES = 3
+"""Of a word form: a set of hashes tells which forms two languages share, and no text can be read from it."""
 _EARTH_RADIUS = 6.371  # 1,000 km
 
 
@@ -85,6 +92,11 @@ class Profile:
         shared = self.trigrams.keys() & other.trigrams.keys()
         product = sum(self.trigrams[trigram] * other.trigrams[trigram] for trigram in shared)
         return product / (self._trigram_length * other._trigram_length)
+
+    @cached_property
+    def forms(self) -> frozenset[int]:
+        """Hashes of the distinct words."""
+        return frozenset(map(hashed, self.words))
 
     @property
     def fertility(self) -> float:
@@ -142,13 +154,28 @@ def _script(letters: Mapping[str, int]) -> str:
     return max(scripts, key=lambda name: (scripts[name], name), default="")
 
 
+def hashed(word: str) -> int:
+    """A number of `HASH_BYTES` bytes for a word form, always the same."""
+    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=HASH_BYTES).digest(), "big")
+
+
+def names_of(split: Split) -> frozenset[int]:
+    """Hashes of the words that are entity tokens in at least half of their occurrences in a labelled split."""
+    counts: Counter[str] = Counter()
+    for sentence in split.sentences:
+        for word, tag in zip(sentence.words, sentence.tags, strict=True):
+            counts[word] += 1 if tag != OUTSIDE else -1
+    return frozenset(hashed(word) for word, n in counts.items() if n >= 0 and word[:1].isalpha())
+
+
 @dataclass(frozen=True)
 class Known:
-    """What is known of a language. ``text``: of its train split, or given for a new target; ``entities``: entity tokens
-    of its train split; ``labels``: entity tokens of labelled sentences that are neither train nor test; ``features``:
-    vectors of URIEL's by kind (`analysis.ranking.uriel`)."""
+    """What is known of a language. ``text``: of its train split, or given for a new target; ``names``: `names_of` its
+    train split; ``entities``: entity tokens of its train split; ``labels``: entity tokens of labelled sentences that
+    are neither train nor test; ``features``: vectors of URIEL's by kind (`analysis.ranking.uriel`)."""
 
     text: Profile | None = None
+    names: frozenset[int] | None = None
     entities: Forms | None = None
     labels: Forms | None = None
     script: str = ""
@@ -210,6 +237,8 @@ def of_pair(source: Known, target: Known, sizes: tuple[int, int] | None = None) 
         if ours.states is not None and theirs.states is not None:
             found["centre_similarity"] = centre_cosine(ours.states, theirs.states)
             found["covariance_similarity"] = covariance_cosine(ours.states, theirs.states)
+    if source.names is not None and theirs is not None and source.names and theirs.words:
+        found["name_overlap"] = len(source.names & theirs.forms) / math.sqrt(len(source.names) * len(theirs.forms))
     if source.entities is not None and target.labels is not None:
         found["entity_overlap"] = _share(target.labels, source.entities)
     scripts = [(known.text.script if known.text is not None else "") or known.script for known in (source, target)]

@@ -5,23 +5,32 @@ the sources for it: no row, no column, no mean has anything of it.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from analysis.ranking import rankers
+from analysis.ranking import expectation, rankers
+from analysis.ranking.expectation import Expected, Left, Widening, at_places, by_place, expect
+from analysis.ranking.mixed import MODEL, PARTS, Mixed
 from analysis.ranking.pairs import Pairs, fold
-from analysis.ranking.rankers import RANKERS
+from analysis.ranking.rankers import RANKERS, Fold
 from nertransfer.scoring.intervals import interval
 
 TOP = 3
 HINDSIGHT = "hindsight"
 """The one source that is best over all targets, the one left out included: no ranker, but what a fixed choice can do
 at best."""
+RANDOM = "random"
+NESTED = "procedure"
+NO_RANKERS = {
+    NESTED: "the whole procedure: the way to rank chosen without the target",
+    HINDSIGHT: "one source for all, chosen in hindsight (no ranker)",
+    RANDOM: "a source drawn by lot (no ranker)",
+}
+"""Rows of the table that can not be asked for."""
 
 MEASURES = ("regret", "regret_top3", "ndcg3_exponential", "ndcg3_linear", "kendall_tau_b")
 LEFT_OUT_COLUMNS = ["ranker", "target", "sources", "first", "first_f1", "best", "best_f1", *MEASURES]
@@ -49,6 +58,8 @@ def measures(f1: np.ndarray, places: np.ndarray) -> dict[str, float]:
 
     Kendall's tau-b (1945) is NaN where all F1 are equal.
     """
+    from scipy import stats  # takes a moment to load, which a ranking by a prior does without
+
     grades = rankers.grades(f1)
     return {
         "regret": float(f1.max() - f1[places[0]]),
@@ -60,19 +71,32 @@ def measures(f1: np.ndarray, places: np.ndarray) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """A target left out: a ranker's ``scores`` of its candidates (candidates,), expected F1 for the model; their
+    ``f1``; the ``level``, the mean F1 of what was seen; and which candidate is ``first``."""
+
+    scores: np.ndarray
+    f1: np.ndarray
+    level: float
+    first: int
+
+
+@dataclass(frozen=True)
 class Judged:
     """Rankers judged by leave-one-target-out.
 
     ``table``: a row per ranker, `JUDGED_COLUMNS`; ``left_out``: a row per ranker and target, `LEFT_OUT_COLUMNS`.
-    ``residuals`` (sources, scored targets): F1 less what `rankers.predicted_f1` had for it with the target left out;
-    NaN where the target is the source. ``kendall_tau_b`` is the mean over ``kendall_tau_b_targets`` of the ``targets``:
-    `without_order` names the others. ``chosen``: the ranker with the least mean regret.
+    ``kendall_tau_b`` is the mean over ``kendall_tau_b_targets`` of the ``targets``: `without_order` names the others.
+    ``chosen``: the ranker that `choose` takes; the row `NESTED` chooses it for every target without that target.
+    ``scores``: of every ranker, by target left out, its scores of the candidates (candidates,) and their F1; ``inner``:
+    the same of every other target left out without that target.
     """
 
     table: pd.DataFrame
     left_out: pd.DataFrame
-    residuals: np.ndarray
     chosen: str
+    scores: Mapping[str, list[Scored]]
+    inner: Mapping[str, list[list[Scored]]]
 
 
 def available(found: Pairs, names: Sequence[str]) -> list[str]:
@@ -83,28 +107,83 @@ def available(found: Pairs, names: Sequence[str]) -> list[str]:
 def judge(found: Pairs, names: Sequence[str] = rankers.QUICK) -> Judged:
     """Rank the sources of every scored target as if it were new, and compare with its scores."""
     left_out: list[dict] = []
-    residuals = np.full((len(found.sources), len(found.scored)), np.nan)
     names = available(found, names)
-    for k, held in enumerate(found.scored):
-        here = fold(found, held)
+    quick = [name for name in names if name in rankers.QUICK]
+    model = Mixed(found.rows)
+    scores: dict[str, list[Scored]] = {name: [] for name in names}
+    inner: dict[str, list[list[Scored]]] = {name: [] for name in quick}
+    for held in found.scored:
+        here = fold(found, held, model=model)
         candidates = [found.sources.index(name) for name in here.candidates]
         f1 = found.f1[candidates, held]
-        residuals[candidates, k] = f1 - rankers.predicted_f1(here)
-        rankings = {name: rankers.order(here, RANKERS[name].contributions(here)) for name in names}
+        rankings = {}
+        for name in names:
+            contributions = RANKERS[name].contributions(here)
+            rankings[name] = rankers.order(here, contributions)
+            scores[name].append(_scored(here, name, contributions, f1))
+        others = list(_inner(found, held, quick, model))
+        for name in quick:
+            inner[name].append([one[name] for one in others])
+        regrets = {name: np.array([_regret(one[name]) for one in others]) for name in quick}
+        rankings[NESTED] = rankings[choose(regrets)]
         rankings[HINDSIGHT] = _in_hindsight(found, candidates)
+        target, best = found.targets[held], int(np.argmax(f1))
+        known = {"target": target, "sources": len(f1), "best": here.candidates[best], "best_f1": f1[best]}
         for name, places in rankings.items():
-            target, best = found.targets[held], int(np.argmax(f1))
-            left_out.append(
-                {"ranker": name, "target": target, "sources": len(f1), "best": here.candidates[best],
-                 "first": here.candidates[places[0]], "first_f1": f1[places[0]], "best_f1": f1[best]}
-                | measures(f1, places)
-            )  # fmt: skip
+            first = {"first": here.candidates[places[0]], "first_f1": f1[places[0]]}
+            left_out.append({"ranker": name} | known | first | measures(f1, places))
+        left_out.append({"ranker": RANDOM} | known | by_chance(f1))
     each = pd.DataFrame(left_out, columns=LEFT_OUT_COLUMNS)
-    table = pd.DataFrame([_row(name, each[each["ranker"] == name]) for name in [*names, HINDSIGHT]])
-    usable = table[table["ranker"] != HINDSIGHT]
-    chosen = str(usable.loc[usable["regret"].round(9).idxmin(), "ranker"])  # of equals the first, the simplest
+    table = pd.DataFrame([_row(name, each[each["ranker"] == name]) for name in [*names, *NO_RANKERS]])
+    regret = {name: each.loc[each["ranker"] == name, "regret"].to_numpy(float) for name in quick}
+    chosen = choose(regret)
     table = table.assign(chosen=table["ranker"] == chosen)[JUDGED_COLUMNS]
-    return Judged(table, each, residuals, chosen)
+    return Judged(table, each, chosen, scores, inner)
+
+
+def _inner(found: Pairs, held: int, names: Sequence[str], model: Mixed) -> Iterator[dict[str, Scored]]:
+    """Every other target left out beside the one at place ``held``, as candidates by ranker."""
+    for other in found.scored:
+        if other == held:
+            continue
+        here = fold(found, other, held, model)
+        f1 = found.f1[[found.sources.index(name) for name in here.candidates], other]
+        if len(f1) > 1:
+            yield {name: _scored(here, name, RANKERS[name].contributions(here), f1) for name in names}
+
+
+def _scored(here: Fold, name: str, contributions: np.ndarray, f1: np.ndarray) -> Scored:
+    score = rankers.expected_f1(here) if name == MODEL else contributions.sum(axis=1)
+    return Scored(score.round(9), f1, float(here.f1.mean()), int(rankers.order(here, contributions)[0]))
+
+
+def _regret(one: Scored) -> float:
+    return float(one.f1.max() - one.f1[one.first])
+
+
+def choose(regrets: Mapping[str, np.ndarray]) -> str:
+    """The ranker to go by, from the regrets of each by target (targets,).
+
+    The mixed model, unless a plain way has less regret and the 95 % interval of the difference, paired by target, is
+    above 0: the least of several noisy means is chosen by their noise. Of those the one with the least mean regret, of
+    equals the first, the simplest; that also where there is no model.
+    """
+    better = list(regrets)
+    if MODEL in regrets:
+        better = [name for name, one in regrets.items() if interval(regrets[MODEL] - one, -100, 100)[1] > 0]
+    return min(better, key=lambda name: round(float(regrets[name].mean()), 9), default=MODEL)
+
+
+def by_chance(f1: np.ndarray) -> dict[str, float]:
+    """What is expected of a source, and of the best of `TOP`, that are drawn by lot among candidates with ``f1``."""
+    n, ordered = len(f1), np.sort(f1)
+    top = min(TOP, n)
+    chances = np.array([math.comb(k, top - 1) for k in range(n)]) / math.comb(n, top)
+    best, mean = float(f1.max()), float(f1.mean())
+    return {
+        "first_f1": mean, "regret": best - mean, "regret_top3": best - float(ordered @ chances),
+        "kendall_tau_b": 0.0 if best > ordered[0] else math.nan,
+    }  # fmt: skip
 
 
 def unjudged(found: Pairs, names: Sequence[str]) -> Judged:
@@ -117,7 +196,7 @@ def unjudged(found: Pairs, names: Sequence[str]) -> Judged:
     each = pd.DataFrame(columns=LEFT_OUT_COLUMNS)
     chosen = names[0] if names else ""
     table = pd.DataFrame([_row(name, each) for name in names], columns=JUDGED_COLUMNS[:-1])
-    return Judged(table.assign(chosen=table["ranker"] == chosen), each, np.empty((len(found.sources), 0)), chosen)
+    return Judged(table.assign(chosen=table["ranker"] == chosen), each, chosen, {}, {})
 
 
 def _in_hindsight(found: Pairs, candidates: Sequence[int]) -> np.ndarray:
@@ -130,9 +209,9 @@ def _in_hindsight(found: Pairs, candidates: Sequence[int]) -> np.ndarray:
 def _row(name: str, each: pd.DataFrame) -> dict[str, object]:
     regret, low, high = interval(each["regret"].to_numpy(float), 0, 100)
     top, top_low, top_high = interval(each["regret_top3"].to_numpy(float), 0, 100)
-    label = RANKERS[name].label if name in RANKERS else "one source for all, chosen in hindsight (no ranker)"
     return {
-        "ranker": name, "label": label, "targets": len(each), "regret": regret, "regret_low": low, "regret_high": high,
+        "ranker": name, "label": RANKERS[name].label if name in RANKERS else NO_RANKERS[name], "targets": len(each),
+        "regret": regret, "regret_low": low, "regret_high": high,
         "regret_top3": top, "regret_top3_low": top_low, "regret_top3_high": top_high,
         "kendall_tau_b_targets": int(each["kendall_tau_b"].notna().sum()),
     } | {measure: float(each[measure].mean()) for measure in MEASURES[2:]}  # fmt: skip
@@ -154,32 +233,64 @@ def lead(judged: Judged, name: str, other: str) -> tuple[float, float, float]:
 
 
 RECOMMENDED_COLUMNS = [
-    "place", "source", "expected_f1", "f1_low", "f1_high", "expected_regret", "regret_low", "regret_high", "because",
+    "place", "start", "source", "expected_f1", "f1_low", "f1_high", "expected_regret", "regret_low", "regret_high",
+    "because",
 ]  # fmt: skip
 
 
-def recommend(found: Pairs, judged: Judged, name: str) -> pd.DataFrame:
-    """The sources for the target that is asked for, the best first, by ranker ``name``.
+def recommend(found: Pairs, judged: Judged, name: str) -> tuple[pd.DataFrame, Widening]:
+    """The sources for the target that is asked for, the best first, by ranker ``name``, and how far to trust that.
 
     `RECOMMENDED_COLUMNS`, then the features; F1 in percent, regret in points, limits (95 %) for one new target.
-    NaN where nothing was judged. Whatever the ranker, F1 is what `predicted_f1` has for the source, with the errors
-    that it had for the targets that were left out, those of all sources of a target together: so regret is the mean of
-    how far the source would lie behind the best one. ``because``: what spoke for it.
+    NaN where nothing was judged. F1 is what the mixed model expects, or for another ranker what was measured on average
+    at that place of its rankings; so the order is that of expected F1, and of regret. Equal sources have one place.
+    ``because``: what spoke for it.
     """
     here = fold(found, len(found.targets) - 1)
     contributions = RANKERS[name].contributions(here)
-    drawn = judged.residuals
-    if drawn.size:
-        drawn = rankers.predicted_f1(here)[:, None] + drawn
-    regret = np.nanmax(drawn, axis=0) - drawn
+    order = rankers.order(here, contributions)
+    scores = (rankers.expected_f1(here) if name == MODEL else contributions.sum(axis=1)).round(9)
+    known = Expected(*[np.full(len(scores), math.nan)] * 6)
+    widened = expectation.NONE
+    if judged.scores:
+        left = _left(name, judged.scores[name])
+        if name in judged.inner:
+            widened = expectation.widening(left, [_left(name, one) for one in judged.inner[name]])
+        f1 = scores
+        if name != MODEL:
+            gains = by_place([one.scores for one in judged.scores[name]], [one.f1 for one in judged.scores[name]])
+            f1 = here.f1.mean() + at_places(scores, gains)
+        known = expect(f1, expectation.errors_of(left), widened)
     rows = []
-    for place, i in enumerate(rankers.order(here, contributions), start=1):
-        there = ~np.isnan(drawn[i])
-        f1 = interval(drawn[i, there], 0, 100, new=True)
-        behind = interval(regret[i, there], 0, 100, new=True)
-        because = _because(RANKERS[name].needs, here.names, contributions[i], here.asked[i])
-        rows.append((place, here.candidates[i], *f1, *behind, because, *here.asked[i]))
-    return pd.DataFrame(rows, columns=[*RECOMMENDED_COLUMNS, *here.names])
+    for i in order:
+        place = 1 + int((scores > scores[i]).sum())
+        expected = [getattr(known, field.name)[i] for field in fields(Expected)]
+        because = _because(name, here.names, contributions[i], here.asked[i])
+        rows.append((place, here.start, here.candidates[i], *expected, because, *here.asked[i]))
+    return pd.DataFrame(rows, columns=[*RECOMMENDED_COLUMNS, *here.names]), widened
+
+
+def _left(name: str, scored: Sequence[Scored]) -> list[Left]:
+    """Expected and measured F1 of targets left out, by ranker ``name``; at a place, what others had there."""
+    if name == MODEL:
+        return [(one.scores, one.f1) for one in scored]
+    found = []
+    for k, one in enumerate(scored):
+        others = [other for j, other in enumerate(scored) if j != k]
+        gains = by_place([other.scores for other in others], [other.f1 for other in others])
+        found.append((one.level + at_places(one.scores, gains), one.f1))
+    return found
+
+
+def first_that_separates(found: Pairs, judged: Judged) -> str:
+    """The chosen ranker; where all sources are equal for it, the next by mean regret that tells any apart."""
+    here = fold(found, len(found.targets) - 1)
+    table = judged.table[judged.table["ranker"].isin(list(RANKERS))]
+    others = list(table.sort_values("regret", kind="stable")["ranker"])
+    for name in dict.fromkeys([judged.chosen, *others]):
+        if np.ptp(RANKERS[name].contributions(here).sum(axis=1).round(9)) > 0:
+            return name
+    return judged.chosen
 
 
 def order_in_words(found: Pairs, name: str) -> str:
@@ -193,9 +304,14 @@ def order_in_words(found: Pairs, name: str) -> str:
     return text
 
 
-def _because(needs: str, names: Sequence[str], contributions: np.ndarray, values: np.ndarray) -> str:
+def _because(name: str, names: Sequence[str], contributions: np.ndarray, values: np.ndarray) -> str:
     """The feature that the ranker goes by, or the three that count most, in words."""
-    if needs:
-        return f"{needs} {values[names.index(needs)]:.3g}"
-    strongest = sorted(range(len(names)), key=lambda k: -abs(contributions[k]))[:3]
-    return ", ".join(f"{names[k]} {contributions[k]:+.2f}" for k in strongest if abs(contributions[k]) >= 0.005)
+    if needs := RANKERS[name].needs:
+        return f"{needs} {values[list(names).index(needs)]:.3g}"
+    return strongest(PARTS if name == MODEL else names, contributions)
+
+
+def strongest(names: Sequence[str], contributions: np.ndarray) -> str:
+    """The three contributions that count most, with their names."""
+    found = sorted(range(len(names)), key=lambda k: -abs(contributions[k]))[:3]
+    return ", ".join(f"{names[k]} {contributions[k]:+.2f}" for k in found if abs(contributions[k]) >= 0.005)

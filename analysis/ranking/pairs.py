@@ -1,12 +1,15 @@
 """The pairs of languages of a study, with features and scores, and what is left of them without one target. Pure."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from analysis.ranking.features import FEATURES, MEAN_TRANSFER, Aids, Known, facts, of_pair, profile
+from analysis.ranking import mixed
+from analysis.ranking.features import FEATURES, MEAN_TRANSFER, Aids, Known, facts, names_of, of_pair, profile
+from analysis.ranking.mixed import CLOSENESS, Mixed, Rows
 from analysis.ranking.rankers import Fold
 from analysis.ranking.uriel import PREFIXES
 from analysis.transfer.overlap import token_forms
@@ -20,12 +23,15 @@ LEAST_SOURCES = 3
 MOST_CASES = 100_000
 """Of what may be left out for missing scores: as a rule all of twenty languages, in a tenth of a second."""
 OPTIONAL = (
-    "subtoken_overlap", "entity_overlap",
+    "subtoken_overlap", "entity_overlap", "name_overlap",
     "source_fertility", "target_fertility", "fertility_distance", "source_unknown", "target_unknown",
     "centre_similarity", "covariance_similarity", *(f"{kind}_distance" for kind in PREFIXES),
 )  # fmt: skip
 """Features that need something to be given: nobody misses them otherwise."""
 NO_AIDS = Aids()
+NO_OTHERS: Mapping[str, pd.DataFrame] = {}
+MOST_ROWS = 1000
+"""Scores that the mixed model reads: with more, other starts are left out, lest the report take long."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,9 @@ class Pairs:
     ``f1`` (sources, targets) in percent, NaN where the target is the source; the last column is all NaN where it is
     the target that is asked for. ``names`` of the features (f,), ``values`` (sources, targets, f), NaN where the target
     is the source. ``missing``: (source, target) without a score; ``dropped``: sources and targets left out for them;
-    ``unknown``: features left out, for at least one pair lacks them, and one such pair.
+    ``unknown``: features left out, for at least one pair lacks them, and one such pair. ``start``: whose scores these
+    are; ``rows``: all scores of it, and those of other starts, that the mixed model reads; ``asked``: for every
+    target, the sources as the model is asked for them.
     """
 
     sources: list[str]
@@ -46,6 +54,9 @@ class Pairs:
     missing: list[tuple[str, str]]
     dropped: list[str]
     unknown: dict[str, tuple[str, str]]
+    start: str
+    rows: Rows
+    asked: list[Rows]
 
     @property
     def scored(self) -> list[int]:
@@ -79,6 +90,7 @@ def known_languages(
             one = corpora[name]
             text = one.train.sentences or one.test.sentences  # of a language that is only a target
             counted["text"] = profile([sentence.words for sentence in text], aids.subtokens, aids.states)
+            counted["names"] = names_of(one.train)
             if labels:
                 counted |= {"entities": token_forms(one.train), "labels": token_forms(one.dev)}
         found[name] = facts(name, families.get(name, ""), aids.typology.get(name), **counted)
@@ -103,10 +115,17 @@ def feature_table(known: Mapping[str, Known], asked: Mapping[str, Known] | None 
     return pd.DataFrame(list(rows.values()), index=index, columns=list(FEATURES))
 
 
-def pairs(f1: pd.DataFrame, features: pd.DataFrame, asked: str = "") -> Pairs:
+def pairs(
+    f1: pd.DataFrame,
+    features: pd.DataFrame,
+    asked: str = "",
+    start: str = "",
+    others: Mapping[str, pd.DataFrame] = NO_OTHERS,
+) -> Pairs:
     """The pairs of a transfer matrix (rows source, columns target, percent) and a `feature_table`.
 
-    ``asked``: the target to find a source for; whatever the matrix has of it is taken out first. Where scores are
+    ``start``: the one that the matrix is of; ``others``: such matrices of other starts, which the mixed model reads,
+    too. ``asked``: the target to find a source for; whatever the matrix has of it is taken out first. Where scores are
     missing, sources and targets are left out so that the largest table without a gap remains (`_complete`).
     """
     matrix = f1.drop(index=asked, columns=asked, errors="ignore").astype(float)
@@ -127,7 +146,16 @@ def pairs(f1: pd.DataFrame, features: pd.DataFrame, asked: str = "") -> Pairs:
             unknown[str(name)] = (sources[i], targets[j])
     kept = np.flatnonzero(~absent.any(axis=(0, 1)))
     names = tuple(str(features.columns[k]) for k in kept)
-    return Pairs(sources, targets, np.where(own, np.nan, scores), names, values[:, :, kept], missing, dropped, unknown)
+    rows = mixed.zero_shot({start: f1, **others}, features, asked)
+    if len(rows) > MOST_ROWS:
+        rows = mixed.zero_shot({start: f1}, features, asked)
+    n = len(sources)
+    unused = np.array([name not in names for name in CLOSENESS])  # of the target that is asked for, say, not known
+    asked_rows = [mixed.rows([start] * n, sources, [target] * n, features).without(unused) for target in targets]
+    return Pairs(
+        sources, targets, np.where(own, np.nan, scores), names, values[:, :, kept], missing, dropped, unknown,
+        start, rows.without(unused), asked_rows,
+    )  # fmt: skip
 
 
 def _complete(matrix: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str]], list[str]]:
@@ -206,17 +234,21 @@ def _lost(found: Pairs) -> str:
     return f"; left out for missing scores: {', '.join(found.dropped)}" if found.dropped else ""
 
 
-def fold(found: Pairs, held: int) -> Fold:
-    """The target at place ``held`` left out; see `rankers.Fold`.
+def fold(found: Pairs, held: int, also: int | None = None, model: Mixed | None = None) -> Fold:
+    """The target at place ``held`` left out, and the one at ``also``; see `rankers.Fold`.
 
-    The mean transfer of a source for a pair is over the targets that are neither the pair's nor the one left out; it
-    is no feature where sources are not compared (`Pairs.features`).
+    The mean transfer of a source for a pair is over the targets that are neither the pair's nor left out; it is no
+    feature where sources are not compared (`Pairs.features`). ``model``: `Mixed` of the pairs' rows, so that it need
+    not be computed again.
     """
-    rows = [i for i, source in enumerate(found.sources) if source != found.targets[held]]
-    columns = [j for j in found.scored if j != held]
+    gone = [found.targets[held]] + ([found.targets[also]] if also is not None else [])
+    rows = [i for i, source in enumerate(found.sources) if source not in gone]
+    columns = [j for j in found.scored if j not in (held, also)]
     f1 = found.f1[np.ix_(rows, columns)]
     there = ~np.isnan(f1)
-    advantage = np.where(there, f1 - np.nanmean(f1, axis=0), 0.0)
+    with warnings.catch_warnings():  # a target whose only source is left out compares nothing
+        warnings.simplefilter("ignore", RuntimeWarning)
+        advantage = np.nan_to_num(np.where(there, f1 - np.nanmean(f1, axis=0), 0.0))
     total, counts = advantage.sum(axis=1), there.sum(axis=1)
     others = (total[:, None] - advantage) / np.maximum(counts[:, None] - 1, 1)
     first = 0 if MEAN_TRANSFER in found.features else 1
@@ -230,6 +262,10 @@ def fold(found: Pairs, held: int) -> Fold:
         target[there],
         [found.sources[i] for i in rows],
         asked,
+        model or Mixed(found.rows),
+        found.asked[held].where(np.array(rows, int)),
+        gone,
+        found.start,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.ranking.features import MEAN_TRANSFER
+from analysis.ranking.mixed import MODEL, Mixed, Rows
 
 PENALTY = 1.0
 """Of the linear model, as scikit-learn's Ridge has it by default."""
@@ -24,7 +25,8 @@ class Fold:
     ``names`` of the features (f,); of the pairs of other languages ``features`` (pairs, f), ``f1`` (pairs,) in percent
     and ``target`` (pairs,), which of the other targets a pair has; ``candidates`` by name, and ``asked``
     (candidates, f), their features with the target that was left out. Nothing in it comes from a score on that target
-    or of that source.
+    or of that source. ``model`` of all scores is asked for ``rows`` (candidates,) as if nothing had been seen of the
+    languages ``gone``, but for ``start``.
     """
 
     names: tuple[str, ...]
@@ -33,10 +35,14 @@ class Fold:
     target: np.ndarray
     candidates: list[str]
     asked: np.ndarray
+    model: Mixed
+    rows: Rows
+    gone: list[str]
+    start: str
 
 
 Contributions = np.ndarray
-"""(candidates, features)."""
+"""(candidates, features), or (candidates, `mixed.PARTS`) of the mixed model."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,8 @@ def one_feature(name: str, sign: int, label: str) -> Ranker:
     return Ranker(label, contributions, name)
 
 
-def ridge(features: np.ndarray, f1: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Weights per unit of each feature (f,), the features' means (f,), and the mean F1, of a ridge regression.
+def ridge(features: np.ndarray, f1: np.ndarray) -> np.ndarray:
+    """Weights per unit of each feature (f,) of a ridge regression.
 
     Features are standardised (ddof=0, as by scikit-learn's StandardScaler), the mean is not penalised (Hoerl and
     Kennard 1970). In closed form, for the report has no time to load a library for it.
@@ -70,19 +76,12 @@ def ridge(features: np.ndarray, f1: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     standard = (features - mean) / sd
     penalty = PENALTY * np.eye(features.shape[1])
     weights = np.linalg.solve(standard.T @ standard + penalty, standard.T @ (f1 - f1.mean()))
-    return weights / sd, mean, float(f1.mean())
-
-
-def predicted_f1(fold: Fold) -> np.ndarray:
-    """F1 of every candidate in percent, by `ridge`, (candidates,); not held to 0 ... 100."""
-    weights, mean, f1 = ridge(fold.features, fold.f1)
-    return f1 + (fold.asked - mean) @ weights
+    return weights / sd
 
 
 def linear(fold: Fold) -> Contributions:
     """Points of F1 that a feature adds to a candidate, compared with the average candidate."""
-    weights, _, _ = ridge(fold.features, fold.f1)
-    return (fold.asked - fold.asked.mean(axis=0)) * weights
+    return (fold.asked - fold.asked.mean(axis=0)) * ridge(fold.features, fold.f1)
 
 
 def grades(f1: np.ndarray) -> np.ndarray:
@@ -114,15 +113,28 @@ def lambdarank(fold: Fold) -> Contributions:
     return shapley - shapley.mean(axis=0)
 
 
+def model(fold: Fold) -> Contributions:
+    """Points of F1 that the mixed model adds to a candidate, compared with the average candidate."""
+    parts = fold.model.parts(fold.rows, fold.gone, fold.start)
+    return parts - parts.mean(axis=0)
+
+
+def expected_f1(fold: Fold) -> np.ndarray:
+    """F1 of every candidate in percent, by the mixed model, (candidates,); not held to 0 ... 100."""
+    return fold.model.f1(fold.rows, fold.gone, fold.start)
+
+
 RANKERS: Mapping[str, Ranker] = {
     "average": one_feature(MEAN_TRANSFER, 1, "best on average over the other targets"),
     "train_size": one_feature("train_size", 1, "biggest train split"),
     "word_overlap": one_feature("word_overlap", 1, "most words in common"),
+    "names": one_feature("name_overlap", 1, "most names in common"),
     "relatives": one_feature("genetic_distance", -1, "closest relative"),
     "geography": one_feature("geographic_distance", -1, "nearest place"),
     "hidden_states": one_feature("centre_similarity", 1, "nearest hidden states"),
     "linear": Ranker("ridge regression on all features", linear),
     "lambdarank": Ranker("LambdaRank on all features (LangRank)", lambdarank),
+    MODEL: Ranker("mixed model of starts, sources, names and relatives", model),
 }
 """By name, the simplest first (`nertransfer.core.config.RANKERS`)."""
 

@@ -4,7 +4,6 @@ Reads the target's text and writes nothing.
 """
 
 import importlib
-import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,28 +12,26 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from analysis.ranking import judging, rankers, uriel
+from analysis.ranking import configurations, judging, prior, rankers, uriel, words
 from analysis.ranking import pairs as ranking_pairs
+from analysis.ranking.configurations import GAIN_COLUMNS, Trial
+from analysis.ranking.expectation import Widening
 from analysis.ranking.features import MEAN_TRANSFER, Aids, Known, Subtokens, facts, profile
 from analysis.ranking.judging import Judged
+from analysis.ranking.mixed import MODEL, Mixed
 from analysis.ranking.pairs import Pairs
+from analysis.ranking.prior import Prior
+from analysis.ranking.texts import read_text, read_tokenizer
 from analysis.ranking.uriel import Typology
 from analysis.reading.results import StudyResults
-from analysis.statistics.tables import MISSING, listing, number
 from analysis.transfer import matrices
 from analysis.transfer.overlap import token_forms
 from nertransfer.core.config import RankConfig
 from nertransfer.core.errors import InputError
-from nertransfer.core.files import BYTE_ORDER_MARK, decode
-from nertransfer.core.files import read as read_file
 from nertransfer.core.grid import BASE, is_several
 from nertransfer.core.schema import ALL, F1
-from nertransfer.core.text import aligned, count
-from nertransfer.corpora.conll import running_lines
 from nertransfer.corpora.corpus import Corpus, read_split
 from nertransfer.corpora.languages import LANGUAGES
-from nertransfer.corpora.words import split_text
-from nertransfer.encoders.subtokens import of_words
 
 BEST = "best"
 SPLIT = "test"
@@ -42,13 +39,20 @@ SPLIT = "test"
 
 @dataclass(frozen=True)
 class Recommendation:
-    """``table`` of `judging.recommend`, with ``measured_f1`` (percent) where the study has it; ``ranker``: the one that
-    ranked; ``words``: what was used, what was not; ``too_few``: why nothing could be judged, or empty."""
+    """``table`` of `judging.recommend`, with ``measured_f1`` (percent) where the study has it; ``start``: the one whose
+    sources are ranked, empty for all starts of the study, which ``trial`` then judges; ``judged``: the ways to rank the
+    sources of the start that is meant where none is named; ``ranker``: the one that ranked; ``widened``: how far the
+    intervals are to be trusted; ``gains`` of `configurations.gains`; ``words``: what was used, what was not;
+    ``too_few``: why nothing could be judged, or empty."""
 
     pairs: Pairs
     table: pd.DataFrame
+    start: str
     judged: Judged
     ranker: str
+    widened: Widening
+    trial: Trial | None
+    gains: pd.DataFrame
     words: list[str]
     too_few: str
 
@@ -75,12 +79,14 @@ def compute(
     without: str = "",
     encoder: Encoder | None = None,
 ) -> Recommendation:
-    """Rank the sources that a study has from ``config.start``.
+    """Rank the sources that a study has from ``config.start``, or where none is named the starts and sources.
 
     ``corpora`` of the study's languages, or ``without``: why there are none. ``encoder`` reads all texts, if it is
     there. With too few targets to judge rankers, those that learn nothing rank. Raises InputError for a start that the
     study lacks, a target of which nothing is known, fewer than two sources, or a ranker that lacks what it needs.
     """
+    every = not config.start and config.ranker == BEST
+    config = replace(config, start=config.start or usual_start(found))
     frame = found.frame[(found.frame["start"] == config.start) & (found.frame["split"] == SPLIT)]
     if frame.empty:
         starts = ", ".join(dict.fromkeys(found.frame["start"]))
@@ -89,22 +95,26 @@ def compute(
     targets = [name for name in targets if name not in matrices.undefined(found.frame, SPLIT)]
     several = [name for name in sources if is_several(name)]
     sources = [name for name in sources if name not in several]
+    means, copies = start_means(found, targets)
     f1 = matrices.cube(frame, config.start, sources, targets, SPLIT, ALL, F1).statistic("mean")
-    languages = list(dict.fromkeys([*sources, *targets]))
+    others = {start: mean for start, mean in means.items() if start != config.start}
+    languages = list(dict.fromkeys([*sources, *targets, *(name for mean in others.values() for name in mean.index)]))
+    languages = [name for name in languages if not is_several(name)]
     aids, about = aids_of(config, [*languages, config.target], encoder)
     # first what may be wrong: an encoder takes its time for the texts of the study
     asked = _asked(config, found, {} if set(languages) - set(corpora) else corpora, aids)
     known = ranking_pairs.known_languages(languages, corpora, found.families, bool(config.labelled), aids)
     if asked.text is None and config.target in known:
         asked = replace(asked, text=known[config.target].text)
-    pairs = ranking_pairs.pairs(f1, ranking_pairs.feature_table(known, {config.target: asked}), config.target)
+    features = ranking_pairs.feature_table(known, {config.target: asked})
+    pairs = ranking_pairs.pairs(f1, features, config.target, config.start, others)
     ranking_pairs.check_choice(pairs, config.target)
     too_few = ranking_pairs.shortage(pairs, config.target)
-    names, unusable = (list(rankers.QUICK), "") if too_few else _usable_rankers()
-    if unusable and config.ranker == "lambdarank":
-        raise InputError(f"ranker={config.ranker!r}: {unusable}", "ranker")
+    names = list(rankers.QUICK) if too_few else _usable_rankers(config)
     judged = judging.unjudged(pairs, names) if too_few else judging.judge(pairs, names)
-    ranker = judged.chosen if config.ranker == BEST else config.ranker
+    ranker = config.ranker
+    if ranker == BEST:
+        ranker = judged.chosen if too_few or not judged.chosen else judging.first_that_separates(pairs, judged)
     if ranker not in set(judged.table["ranker"]):
         usable = ", ".join(name for name in judged.table["ranker"] if name in rankers.RANKERS) or "none"
         raise InputError(
@@ -112,16 +122,73 @@ def compute(
             + (f" (without the texts of the sources: {without})" if without else ""),
             "ranker",
         )
-    table = judging.recommend(pairs, judged, ranker)
-    if config.target in f1.columns:
-        measured = f1[config.target].reindex(table["source"]).to_numpy(float)
-        table.insert(table.columns.get_loc("because"), "measured_f1", measured)
-    words = [ranking_pairs.features_in_words(pairs), ranking_pairs.gaps_in_words(pairs)]
-    words.append(about)
-    words.append(f"Without the texts of the sources: {without}." if without else "")
-    words.append(f"Left out, for they are no language of their own: {', '.join(several)}." if several else "")
-    words.append(f"Without lambdarank: {unusable}." if unusable else "")
-    return Recommendation(pairs, table, judged, ranker, [text for text in words if text], too_few)
+    model = Mixed(pairs.rows)
+    configured = configurations.asked_for(pairs.rows, config.target, features)
+    every = every and ranker == MODEL and len(set(configured.start)) > 1
+    trial = None if too_few else configurations.judge(model)
+    gains = configurations.gains(model, trial) if trial is not None else pd.DataFrame(columns=GAIN_COLUMNS)
+    if every and trial is not None and len(trial.left) > 1:
+        table, widened = configurations.recommend(model, trial, configured)
+    else:
+        every = False
+        table, widened = judging.recommend(pairs, judged, ranker)
+    measured = pd.Series(
+        {
+            (start, source): value
+            for start, mean in {**means, config.start: f1}.items()
+            if config.target in mean
+            for source, value in mean[config.target].items()
+        },
+        dtype=float,
+    )
+    if len(measured) and measured.notna().any():
+        keys = list(zip(table["start"], table["source"], strict=True))
+        table.insert(table.columns.get_loc("because"), "measured_f1", [measured.get(key, np.nan) for key in keys])
+    said = [ranking_pairs.features_in_words(pairs), ranking_pairs.gaps_in_words(pairs)]
+    said.append(about)
+    said.append(f"Without the texts of the sources: {without}." if without else "")
+    said.append(f"Left out, for they are no language of their own: {', '.join(several)}." if several else "")
+    said += [
+        f"{a} and {b} with {source} have the same F1 in every seed on every target, so one of them was copied: "
+        "neither counts."
+        for a, b, source in copies
+    ]
+    said = [text for text in said if text]
+    start = "" if every else config.start
+    return Recommendation(pairs, table, start, judged, ranker, widened, trial, gains, said, too_few)
+
+
+def prior_of(found: StudyResults, corpora: Mapping[str, Corpus], cited: str = "") -> Prior:
+    """What a study tells others (`analysis.ranking.prior`); ``cited``: where its scores are from.
+
+    Raises InputError where it has no zero-shot scores.
+    """
+    undefined = matrices.undefined(found.frame, SPLIT)
+    means, _ = start_means(found, [name for name in found.languages if name not in undefined])
+    languages = [name for name in found.languages if not is_several(name)]
+    known = ranking_pairs.known_languages(languages, corpora, found.families)
+    cited = cited or f"study {found.study}"
+    features = ranking_pairs.feature_table(known)
+    told = prior.of_study(found.study, cited, usual_start(found), means, features, known)
+    if not len(told.rows):
+        raise InputError(f"study {found.study} has no zero-shot scores to rank by", "study")
+    return told
+
+
+def start_means(
+    found: StudyResults, targets: Sequence[str]
+) -> tuple[dict[str, pd.DataFrame], list[tuple[str, str, str]]]:
+    """Transfer matrices by start (rows source, columns target, percent) without configurations that are copies of one
+    another, and those, as `configurations.twins` has them."""
+    frame = found.frame[(found.frame["split"] == SPLIT) & (found.frame["category"] == ALL)]
+    frame = frame[frame["target"].isin(targets)]
+    copies = configurations.twins(frame[["start", "source", "seed", "target", F1]].rename(columns={F1: "f1"}))
+    gone = {(start, source) for a, b, source in copies for start in (a, b)}
+    means = {}
+    for start in dict.fromkeys(frame["start"]):
+        mean = matrices.cube(frame, start, targets=targets).statistic("mean")
+        means[start] = mean[[(start, source) not in gone for source in mean.index]]
+    return means, copies
 
 
 def _needed(config: RankConfig, too_few: str) -> str:
@@ -136,13 +203,19 @@ def _needed(config: RankConfig, too_few: str) -> str:
     return f"{needed}, which is not known of all pairs of languages"
 
 
-def _usable_rankers() -> tuple[list[str], str]:
-    """The rankers that run on this machine, and why LambdaRank is not among them where it is not."""
+def _usable_rankers(config: RankConfig) -> list[str]:
+    """The rankers that are judged: those that take no time, and LambdaRank where it is asked for.
+
+    Raises InputError where it does not run on this machine.
+    """
+    if config.ranker != "lambdarank":
+        return list(rankers.QUICK)
     try:
         importlib.import_module("lightgbm")
     except (ImportError, OSError) as error:  # its wheels need the system's OpenMP library
-        return list(rankers.QUICK), f"LightGBM cannot be loaded here ({error}); it needs OpenMP (libgomp1, libomp)"
-    return list(rankers.RANKERS), ""
+        reason = f"LightGBM cannot be loaded here ({error}); it needs OpenMP (libgomp1, libomp)"
+        raise InputError(f"ranker={config.ranker!r}: {reason}", "ranker") from None
+    return list(rankers.RANKERS)
 
 
 def _asked(config: RankConfig, found: StudyResults, corpora: Container[str], aids: Aids) -> Known:
@@ -189,122 +262,22 @@ def _typology(languages: Sequence[str]) -> tuple[dict[str, Typology], str]:
     return found, "Distances are URIEL's."
 
 
-def read_text(path: Path) -> list[list[str]]:
-    """The lines of a text file, or of all ``*.txt`` files in a folder in the order of their names, as words.
-
-    Words are cut as in corpora, punctuation apart (`nertransfer.corpora.words.split_text`); empty lines are left out.
-    Raises InputError for a path that cannot be read, text that is not UTF-8, or no word at all.
-    """
-    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
-    sentences = []
-    for file in files:
-        text = decode(read_file(file, "text"), file, "text").removeprefix(BYTE_ORDER_MARK)
-        lines = running_lines(text, file, "text", "give columns as labelled")
-        sentences += [[line[a:b] for a, b in split_text(line)] for _, line in lines]
-    if not sentences:
-        raise InputError(
-            f"text={str(path)!r} has no word; it needs a UTF-8 text file, or *.txt files in a folder", "text"
-        )
-    return sentences
-
-
-def read_tokenizer(folder: Path) -> Subtokens:
-    """The sub-tokens of words by a folder's tokenizer.json. Raises InputError where there is none."""
-    path = folder / "tokenizer.json"
-    if not path.is_file():
-        raise InputError(f"tokenizer={str(folder)!r} has no tokenizer.json", "tokenizer")
-    try:
-        return of_words(read_file(path, "tokenizer").decode("utf-8"))
-    except ValueError as error:
-        raise InputError(f"tokenizer={str(folder)!r}: {path.name} is {error}", "tokenizer") from None
-
-
-# --- in words ----------------------------------------------------------------------------------------------
-
-
 def text(done: Recommendation, config: RankConfig) -> str:
     """The table and how far to trust it, to be printed."""
-    return "\n\n".join(
-        [
-            f"Sources for {config.target} from {config.start}, ranked by {done.ranker} "
-            f"({rankers.RANKERS[done.ranker].label}):",
-            _listed(done.table),
-            *(_unjudged(done, config) if done.too_few else _judged(done)),
-            *done.words,
+    label = rankers.RANKERS[done.ranker].label
+    what = f"Sources for {config.target} from {done.start}" if done.start else f"Starts and sources for {config.target}"
+    told = [f"{what}, ranked by {done.ranker} ({label}):", words.ranking(done.table, not done.start)]
+    if done.too_few:
+        told += words.unjudged(done.judged, done.pairs, done.ranker, done.too_few, config.ranker != BEST)
+    else:
+        told.append(words.trust(done.widened))
+        told.append(words.adapting(done.gains, config.target))
+        if not done.start and done.trial is not None:
+            told.append(words.configurations(done.trial))
+        told += [
+            f"Ways to rank the sources of {done.pairs.start}, each target of the study left out in turn (regret: "
+            "points of F1 behind the best source):",
+            words.judged(done.judged),
+            words.reliance(done.judged, done.ranker),
         ]
-    )
-
-
-def _listed(table: pd.DataFrame) -> str:
-    measured = ["measured"] if "measured_f1" in table else []
-    lines = [["", "source", "F1", "95 %", "regret", "95 %", *measured, "because"]]
-    for row in table.to_dict("records"):
-        lines.append(
-            [str(row["place"]), row["source"], number(row["expected_f1"]), _limits(row["f1_low"], row["f1_high"])]
-            + [number(row["expected_regret"]), _limits(row["regret_low"], row["regret_high"])]
-            + [number(row["measured_f1"]) for _ in measured]
-            + [row["because"]]
-        )
-    return aligned(lines, {1, len(lines[0]) - 1})
-
-
-def _judged(done: Recommendation) -> list[str]:
-    return [
-        "Ways to rank, each target of the study left out in turn (regret: points of F1 behind the best source):",
-        _judged_text(done.judged),
-        _trust(done.judged, done.ranker),
-    ]
-
-
-def _unjudged(done: Recommendation, config: RankConfig) -> list[str]:
-    """Which ways to rank there are without scores to judge them by, and why this one was taken."""
-    learning = listing([name for name, ranker in rankers.RANKERS.items() if not ranker.needs])
-    words = f"Expected F1, regret and their intervals are unknown, and {learning} cannot learn: {done.too_few}."
-    if MEAN_TRANSFER not in done.pairs.features:
-        words += " Nor is the best source on average known: no other target compares every source with another one."
-    lines = [["", "order of the sources", ""]]
-    for name in done.judged.table["ranker"]:
-        lines.append([name, judging.order_in_words(done.pairs, name), rankers.RANKERS[name].label])
-    chosen = (
-        "the simplest of those that are left, and chosen for nothing else" if config.ranker == BEST else "asked for"
-    )
-    return [
-        words,
-        "Ways to rank that learn nothing, not judged (=: the two are equal):",
-        aligned(lines, {0, 1, 2}),
-        f"{done.ranker}: {chosen}; how good it is, this study does not tell.",
-    ]
-
-
-def _judged_text(judged: Judged) -> str:
-    lines = [["", "regret", "95 %", "best of 3", "NDCG@3", "linear", "tau-b", ""]]
-    for row in judged.table.to_dict("records"):
-        lines.append(
-            [row["ranker"], number(row["regret"]), _limits(row["regret_low"], row["regret_high"])]
-            + [number(row["regret_top3"])]
-            + [number(row[name], 2) for name in ("ndcg3_exponential", "ndcg3_linear", "kendall_tau_b")]
-            + [row["label"]]
-        )
-    return aligned(lines, {0, len(lines[0]) - 1})
-
-
-def _limits(low: float, high: float) -> str:
-    return MISSING if math.isnan(low) else f"{number(low)} to {number(high)}"
-
-
-def _trust(judged: Judged, ranker: str) -> str:
-    """Which way to rank has the least regret, by how much, and whether that is more than chance."""
-    table = judged.table[judged.table["ranker"].isin(list(rankers.RANKERS))].sort_values("regret", kind="stable")
-    row = table.set_index("ranker").loc[ranker]
-    text = (
-        f"{ranker}: mean regret {number(row['regret'])} points over {count(int(row['targets']), 'target')} "
-        f"(95 %: {_limits(row['regret_low'], row['regret_high'])})"
-    )
-    others = [name for name in table["ranker"] if name != ranker]
-    if not others:
-        return f"{text}."
-    mean, low, high = judging.lead(judged, ranker, others[0])
-    more = f"{number(mean)} less than {others[0]}" if mean >= 0 else f"{number(-mean)} more than {others[0]}"
-    sure = "" if low > 0 or high < 0 else "; that may be chance"
-    chosen = " Chosen for the least regret of all, which is a little too good." if ranker == judged.chosen else ""
-    return f"{text}, {more} (difference, 95 %: {_limits(low, high)}){sure}.{chosen}"
+    return "\n\n".join(line for line in [*told, *done.words] if line)

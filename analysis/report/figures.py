@@ -1,7 +1,5 @@
 """The figures of a report: which are drawn, from what, with which notes."""
 
-import hashlib
-import re
 from concurrent.futures import Future
 
 import numpy as np
@@ -15,18 +13,11 @@ from analysis.report.sections import choice
 from analysis.report.sections import reasons as reason_sections
 from analysis.report.study_analysis import SPLIT, Computed, averaged, minus_reference
 from analysis.transfer import association, matrices
+from nertransfer.core.files import safe_name
 from nertransfer.core.schema import ALL
 from nertransfer.core.text import count
 
 PAIRS = "each point is a source and a target, named where there is room"
-
-
-def safe_name(name: str) -> str:
-    """``name`` where it can name a file anywhere; else its harmless characters and a digest."""
-    harmless = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".")
-    if harmless == name and 0 < len(name) <= 100:
-        return name
-    return f"{harmless[:80].strip('_') or 'unnamed'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]]":

@@ -5,7 +5,6 @@ report; the files are then swapped in, so an analysis that fails leaves the prev
 """
 
 import functools
-import os
 import shutil
 import sys
 import tempfile
@@ -21,16 +20,16 @@ from tqdm import tqdm
 
 from analysis.audit.audit import NEED_CORPORA
 from analysis.embeddings import alignment
-from analysis.ranking import recommendation
+from analysis.ranking import prior, recommendation
 from analysis.reading import files as reading_files
 from analysis.reading import frames as reading_frames
 from analysis.reading import order as reading_order
 from analysis.reading import read
 from analysis.reading.results import StudyResults
 from analysis.reading.vectors import Embedded
-from analysis.report import background, experiment_note, study_analysis
+from analysis.report import background, experiment_note, ranked, study_analysis
 from analysis.report.background import Encoded, collected_rarely
-from analysis.report.figures import error_figures, figures, safe_name
+from analysis.report.figures import error_figures, figures
 from analysis.report.html import error_pages, page
 from analysis.report.html.error_pages import ErrorReport
 from analysis.report.paper_tables import category_table, model_table, pretraining_table, typeset
@@ -45,7 +44,7 @@ from nertransfer.core import schema
 from nertransfer.core.config import AnalyseConfig, RankConfig
 from nertransfer.core.console import progress_bar
 from nertransfer.core.errors import InputError
-from nertransfer.core.files import make_folder
+from nertransfer.core.files import make_folder, safe_name
 from nertransfer.core.options import DataOptions
 from nertransfer.core.schema import ALL
 from nertransfer.core.text import count
@@ -112,27 +111,28 @@ def _counted(several: Iterable[Embedded], bar: tqdm) -> Iterator[Embedded]:
 def recommend(config: RankConfig) -> Path:
     """Rank the sources of a study for a target: print the table, write it to ``<output>/<study>/recommended/``.
 
-    Two files, ``<target>-<start>.csv`` and ``<target>-<start>.judged.csv``: the ranking, and the ways to rank. Returns
-    the path of the first. Raises InputError where study, start or target do not allow it; nothing is written then.
+    Two files, ``<target>-<start>.csv`` and ``<target>-<start>.judged.csv``: the ranking, and the ways to rank; without
+    the start in their names where all starts are ranked. ``config.save_prior`` is one more. Returns the path of the
+    first. Raises InputError where study, start or target do not allow it; nothing is written then.
     """
     study = study_name(config.data, config.tracking)
     found = study_analysis.basis(read.read(resolve_uri(config.tracking), study)).kept
-    config = replace(config, start=config.start or recommendation.usual_start(found))
     corpora, without = _corpora(config.data, found)
+    if config.prior:
+        return ranked.by_prior(config, recommendation.prior_of(found, corpora))
     encoder = None
     if config.encoder and corpora:  # without the sources' texts it had nothing to compare
         from nertransfer.studies.embeddings import TextEncoder  # only where it is asked for: it takes seconds to import
 
         encoder = TextEncoder(config.encoder, config.data)
     done = recommendation.compute(found, config, corpora, without, encoder)
-    name = f"{safe_name(f'{config.target}-{config.start}')}.csv"
+    name = f"{safe_name(f'{config.target}-{done.start}' if done.start else config.target)}.csv"
     path = Path(config.output).absolute() / safe_name(study) / "recommended" / name
-    make_folder(path.parent, "output")
-    for place, frame in ((path, done.table), (path.with_suffix(".judged.csv"), done.judged.table)):
-        new = place.with_name(f".{place.name}.{os.getpid()}")
-        new.write_text(tables.csv_text(frame), encoding="utf-8")
-        new.replace(place)
-    print(recommendation.text(done, config), f"Written: {path}", sep="\n\n")
+    texts = {path: tables.csv_text(done.table), path.with_suffix(".judged.csv"): tables.csv_text(done.judged.table)}
+    if config.save_prior:
+        texts[Path(config.save_prior).absolute()] = prior.text(recommendation.prior_of(found, corpora, config.cite))
+    ranked.write(texts)
+    print(recommendation.text(done, config), f"Written: {', '.join(map(str, [path, *list(texts)[2:]]))}", sep="\n\n")
     return path
 
 

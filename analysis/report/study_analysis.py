@@ -480,7 +480,8 @@ def _ranking(corpora: Mapping[str, Corpus], starts: Mapping[str, Cube], families
     features = pairs.feature_table(pairs.known_languages(languages, corpora, families))
     judged, words, reasons = {}, [], []
     for start, mean in means.items():
-        found = pairs.pairs(mean, features)
+        others = {name: one for name, one in means.items() if name != start}
+        found = pairs.pairs(mean, features, start=start, others=others)
         if too_few := pairs.shortage(found):
             reasons.append(too_few)
             continue

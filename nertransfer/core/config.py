@@ -499,20 +499,33 @@ class ImportConfig:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
-RANKERS = ("average", "train_size", "word_overlap", "relatives", "geography", "hidden_states", "linear", "lambdarank")
+RANKERS = (
+    "average", "train_size", "word_overlap", "names", "relatives", "geography", "hidden_states", "linear", "lambdarank",
+    "model",
+)  # fmt: skip
 """Ways to rank sources, the simplest first; `analysis.ranking.rankers` has them."""
 
 
 @dataclass(frozen=True)
 class RankConfig:
-    """Rank the sources of a study for a target that has no labelled train data."""
+    """Rank starts and sources, of a study or of what another one tells, for a target without labelled train data."""
 
     POSITIONAL: ClassVar[str] = "target"
 
     target: str = required(
         "code of the language to find a source for; one of the study's is treated as if it were new", example="zul"
     )
-    start: str = option("", "start of the study whose sources are ranked; empty: its only one, of several base")
+    start: str = option("", "start whose sources are ranked; empty: all starts of the study together; of a prior, base")
+    prior: str = option(
+        "",
+        "rank by what another study tells, without one of your own: published (shipped: the first study's scores), a "
+        "file that save_prior wrote, or a study of the store",
+    )
+    sources: tuple[str, ...] = option(
+        (), "with prior: languages to choose among, comma-separated; empty: those of the prior"
+    )
+    save_prior: str = option("", "file to write what the study tells as a prior for others; it has no texts")
+    cite: str = option("", "with save_prior: where the scores are from, in words")
     text: str = option(
         "", "unlabelled text of the target: a UTF-8 file with one sentence a line, or a folder of such *.txt files"
     )
@@ -526,8 +539,8 @@ class RankConfig:
     )
     ranker: Literal["best", *RANKERS] = option(  # type: ignore[valid-type]
         "best",
-        "way to rank; best: the one with the least regret when every target of the study is left out in turn; "
-        "with too few targets for that the simplest",
+        "way to rank; best: the mixed model, unless a plain way has less regret for certain when every target of the "
+        "study is left out in turn; with too few targets for that the simplest",
     )
     data: DataOptions = corpora_of("the study")
     tracking: TrackingOptions = study_of("the study called like the data, or the only one there is")
@@ -535,6 +548,15 @@ class RankConfig:
 
     def __post_init__(self) -> None:
         check_code(self.target, "target")
+        for code in self.sources:
+            check_code(code, "sources", code)
+        check_unique("sources", self.sources)
+        known = bool(self.prior) or not self.sources
+        check(known, "sources", ",".join(self.sources), "prior says what is known of them")
+        for name in ("tokenizer", "encoder", "save_prior", "cite") if self.prior else ():
+            check(not getattr(self, name), name, getattr(self, name), "not with prior, which has no texts")
+        check(not (self.prior and self.uriel), "uriel", self.uriel, "false with prior")
+        check(not self.prior or self.ranker in ("best", "model"), "ranker", self.ranker, "best or model with prior")
 
 
 @dataclass(frozen=True)

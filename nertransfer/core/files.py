@@ -1,7 +1,9 @@
 """Folders and text files: writable before work begins, one maker at a time, UTF-8 or an error that says where not."""
 
+import hashlib
 import logging
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +71,14 @@ IS_CHECKOUT = PROJECT == _CHECKOUT
 def installing(extra: str) -> str:
     """The command that installs an extra of this project, be it a checkout or an installed wheel."""
     return f"pip install -c constraints.txt -e '.[{extra}]'" if IS_CHECKOUT else f"pip install 'nertransfer[{extra}]'"
+
+
+def safe_name(name: str) -> str:
+    """``name`` where it can name a file anywhere; else its harmless characters and a digest."""
+    harmless = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".")
+    if harmless == name and 0 < len(name) <= 100:
+        return name
+    return f"{harmless[:80].strip('_') or 'unnamed'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def make_folder(folder: Path, parameter: str) -> None:

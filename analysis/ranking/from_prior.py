@@ -1,0 +1,219 @@
+"""A ranking of sources for a target from a prior alone: no study of one's own, no store. Reads the target's text."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.ranking import configurations, expectation, mixed, words
+from analysis.ranking.expectation import Widening
+from analysis.ranking.features import Known, facts, names_of, profile
+from analysis.ranking.mixed import CLOSENESS, Mixed, Rows
+from analysis.ranking.pairs import feature_table
+from analysis.ranking.prior import Prior
+from analysis.ranking.texts import read_text
+from analysis.statistics.tables import listing, number
+from nertransfer.core.config import RankConfig
+from nertransfer.core.errors import InputError
+from nertransfer.core.text import aligned, count
+from nertransfer.corpora import corpus
+from nertransfer.corpora.corpus import Corpus, read_split
+from nertransfer.corpora.languages import LANGUAGES
+from nertransfer.scoring.intervals import interval
+
+NAMES = list(CLOSENESS).index("name_overlap")
+RELATIVES = list(CLOSENESS).index("genetic_distance")
+RULES = {
+    "model": "mixed model of starts, sources, names and relatives",
+    "average": "always the source that is best on average over the other targets",
+    "names": "most names in common",
+    "relatives": "closest relative, of equals by lot",
+    "random": "a source drawn by lot",
+}
+
+
+@dataclass(frozen=True)
+class FromPrior:
+    """``table`` as of `configurations.listed`; ``start``: whose scores are expected; ``judged``: a row per rule and
+    target left out, regret in points; ``unseen``: candidates of which the prior has no score; ``gains`` of
+    `configurations.gains`; ``said``: what was used."""
+
+    prior: Prior
+    start: str
+    table: pd.DataFrame
+    widened: Widening
+    judged: pd.DataFrame
+    unseen: list[str]
+    gains: pd.DataFrame
+    said: list[str]
+
+
+def compute(prior: Prior, config: RankConfig) -> FromPrior:
+    """Rank ``config.sources``, else those of the prior, for a target.
+
+    Raises InputError for a start that the prior lacks, and for languages of which nothing is known.
+    """
+    target, start = config.target, config.start or prior.start
+    if start not in prior.rows.start:
+        raise InputError(
+            f"start={start!r} has no scores in this prior; it has {', '.join(dict.fromkeys(prior.rows.start))}", "start"
+        )
+    candidates = [name for name in config.sources or prior.sources if name != target]
+    if len(candidates) < 2:
+        raise InputError(f"sources={','.join(config.sources)!r}: give at least two other than {target}", "sources")
+    corpora = _corpora(config, [*candidates, target])
+    known = {code: _source(code, prior, corpora) for code in candidates}
+    asked = _target(config, corpora)
+    for code, one, parameter in [*((code, one, "sources") for code, one in known.items()), (target, asked, "target")]:
+        if not one.lineage and one.text is None and one.names is None:
+            raise InputError(
+                f"{parameter}={code!r}: nothing is known of this language; give its text or one of "
+                f"{', '.join(sorted(LANGUAGES))}", parameter,
+            )  # fmt: skip
+    wanted = mixed.rows(
+        [start] * len(candidates), candidates, [target] * len(candidates), feature_table(known, {target: asked})
+    )
+    seen = prior.rows.where(~prior.rows.of([target]))
+    unknown = np.isnan(wanted.closeness).any(axis=0)
+    wanted, seen = wanted.without(unknown), seen.without(unknown)  # what one candidate lacks tells nothing of others
+    model = Mixed(seen)
+    unseen = [name for name in candidates if name not in seen.source]
+    folds = list(_folds(model, start, bool(unseen)))
+    left = [(fold.expected, fold.f1) for fold in folds]
+    inner = [[(one.expected, one.f1) for one in _folds(model, start, bool(unseen), fold.target)] for fold in folds]
+    widened = expectation.widening(left, inner)
+    f1, parts = model.f1(wanted), model.parts(wanted)
+    table = configurations.listed(wanted, f1, parts, expectation.expect(f1, expectation.errors_of(left), widened))
+    there = (prior.rows.target == target) & (prior.rows.start == start)
+    measured = dict(zip(prior.rows.source[there], prior.rows.f1[there], strict=True))
+    if measured:
+        column = [measured.get(source, np.nan) for source in table["source"]]
+        table.insert(table.columns.get_loc("because"), "measured_f1", column)
+    used = [name for name, gone in zip(CLOSENESS, unknown, strict=True) if not gone]
+    said = [f"Closeness by {listing(used)}." if used else "Of no closeness of languages enough is known."]
+    if unknown[NAMES]:
+        lacking = [code for code, one in known.items() if one.names is None]
+        said.append(
+            f"Without names in common, for want of a text of {target}: give text."
+            if asked.text is None
+            else f"Without names in common, for want of labelled texts of {', '.join(lacking)}: give data."
+        )
+    rows = prior.rows
+    whole = Mixed(rows.where(~rows.of([target])))
+    gains = configurations.gains(whole, configurations.judge(whole))
+    return FromPrior(prior, start, table, widened, _judged(folds), unseen, gains, said)
+
+
+def _corpora(config: RankConfig, languages: list[str]) -> Mapping[str, Corpus]:
+    if not config.data.data:
+        return {}
+    there = tuple(name for name in languages if name in corpus.names(config.data))
+    return corpus.load(replace(config.data, languages=there)) if there else {}
+
+
+def _source(code: str, prior: Prior, corpora: Mapping[str, Corpus]) -> Known:
+    return facts(code, names=names_of(corpora[code].train) if code in corpora else prior.names.get(code))
+
+
+def _target(config: RankConfig, corpora: Mapping[str, Corpus]) -> Known:
+    """What is known of the target: of its text, else of its labelled sentences, else of its corpus without labels."""
+    sentences: list[list[str]] = []
+    if config.text:
+        sentences = read_text(Path(config.text))
+    elif config.labelled:
+        split = read_split(Path(config.labelled), config.target, Path(config.labelled).stem)
+        sentences = [list(sentence.words) for sentence in split.sentences]
+    elif config.target in corpora:
+        sentences = [list(sentence.words) for sentence in corpora[config.target].train.sentences]
+    return facts(config.target, text=profile(sentences) if sentences else None)
+
+
+# --- judged ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A target left out: expected and measured F1 of its candidates, their ``rows``, and their mean advantage over
+    other targets (``average``)."""
+
+    target: str
+    expected: np.ndarray
+    f1: np.ndarray
+    rows: Rows
+    average: np.ndarray
+
+
+def _folds(model: Mixed, start: str, unseen: bool, without: str = "") -> Iterator[Fold]:
+    """Every target of ``start`` left out; where sources are ``unseen``, twice, each time with every other source
+    unseen, too. ``without``: a language of which nothing is seen at all."""
+    rows = model.seen
+    for target in dict.fromkeys(rows.target):
+        here = (rows.start == start) & (rows.target == target) & (rows.source != without) & (target != without)
+        if here.sum() < 2:
+            continue
+        asked = rows.where(here)
+        halves = [list(asked.source[k::2]) for k in (0, 1)] if unseen else [[]]
+        for half in halves:
+            gone = [target, *half, *([without] if without else [])]
+            yield Fold(target, model.f1(asked, gone, start), asked.f1, asked, _average(rows, start, asked, gone))
+
+
+def _average(rows: Rows, start: str, asked: Rows, gone: list[str]) -> np.ndarray:
+    """Mean F1 above the mean of its target, by source, without the languages that are gone; those have -inf."""
+    seen = ~rows.of(gone, start) & (rows.start == start)
+    frame = pd.DataFrame({"source": rows.source[seen], "target": rows.target[seen], "f1": rows.f1[seen]})
+    frame["f1"] -= frame.groupby("target")["f1"].transform("mean")
+    means = frame.groupby("source")["f1"].mean()
+    return np.array([means.get(source, -np.inf) for source in asked.source])
+
+
+def _judged(folds: list[Fold]) -> pd.DataFrame:
+    found = []
+    for fold in folds:
+        best = fold.f1.max()
+        chosen = {"model": [int(np.argmax(fold.expected))], "average": [int(np.argmax(fold.average))]}
+        for name, column in (("names", NAMES), ("relatives", RELATIVES)):
+            close = fold.rows.closeness[:, column]
+            if not np.isnan(close).any():
+                chosen[name] = list(np.flatnonzero(close >= close.max() - 1e-9))
+        chosen["random"] = list(range(len(fold.f1)))
+        found += [(rule, fold.target, best - fold.f1[places].mean()) for rule, places in chosen.items()]
+    frame = pd.DataFrame(found, columns=["rule", "target", "regret"])
+    return frame.groupby(["rule", "target"], sort=False, as_index=False)["regret"].mean()
+
+
+def regrets(judged: pd.DataFrame) -> pd.DataFrame:
+    """A row per rule: mean regret and its 95 % interval over targets."""
+    rows = []
+    for rule in [name for name in RULES if name in set(judged["rule"])]:
+        values = judged.loc[judged["rule"] == rule, "regret"].to_numpy(float)
+        rows.append((rule, RULES[rule], len(values), *interval(values, 0, 100)))
+    return pd.DataFrame(rows, columns=["ranker", "label", "targets", "regret", "regret_low", "regret_high"])
+
+
+def text(done: FromPrior, config: RankConfig) -> str:
+    """The table and how far to trust it, to be printed."""
+    lines = [["", "regret", "95 %", ""]]
+    for row in regrets(done.judged).itertuples():
+        lines.append([row.ranker, number(row.regret), words.limits(row.regret_low, row.regret_high), row.label])
+    targets = count(done.judged["target"].nunique(), "target")
+    new = (
+        f" {listing(done.unseen)}: no score in the prior, so judged with half of the sources unseen."
+        if done.unseen
+        else ""
+    )
+    told = [
+        f"Sources for {config.target} from {done.start}, by the prior {done.prior.name} alone:",
+        words.ranking(done.table, starts=False),
+        words.trust(done.widened),
+        words.adapting(done.gains, config.target),
+        f"Regret in the prior, points of F1 behind the best source, each of {targets} left out in turn:{new}",
+        aligned(lines, {0, len(lines[0]) - 1}),
+        "Other encoders, recipes and corpora than the prior's have other F1; the order and the regret carry over "
+        "better than F1 does.",
+        *done.said,
+        f"Prior: {done.prior.cited}",
+    ]
+    return "\n\n".join(line for line in told if line)
