@@ -45,26 +45,31 @@ def usual(rows: Rows) -> np.ndarray:
     return (names.map(names.value_counts()) >= LEAST_TARGETS).to_numpy(bool)
 
 
-def of_target(rows: Rows, target: str, without: str = "") -> np.ndarray:
-    """Places of a target's rows, but for those of starts adapted to it and those with the language ``without``."""
-    there = usual(rows) & (rows.target == target) & (rows.start != target)
+def of_target(rows: Rows, compared: np.ndarray, target: str, without: str = "") -> np.ndarray:
+    """Places of a target's rows among those ``compared`` (n,), but for those of starts adapted to it and those with the
+    language ``without``."""
+    there = compared & (rows.target == target) & (rows.start != target)
     return np.flatnonzero(there & ~rows.of([without]) if without else there)
 
 
-def judge(model: Mixed) -> Trial:
-    """Rank the configurations of every target as if it were new, and compare with its scores."""
+def judge(model: Mixed, nested: bool = True) -> Trial:
+    """Rank the configurations of every target as if it were new, and compare with its scores.
+
+    ``nested``: with what `expectation.widening` needs.
+    """
     rows = model.seen
+    compared = usual(rows)
     found, left, inner = [], [], []
     targets = list(dict.fromkeys(rows.target))
     for target in targets:
-        here = of_target(rows, target)
+        here = of_target(rows, compared, target)
         if len(here) < 2:
             continue
         expected, f1 = model.f1(rows.where(here), [target]), rows.f1[here]
         left.append((expected, f1))
         others = []
-        for other in targets:
-            there = of_target(rows, other, target)
+        for other in targets if nested else ():
+            there = of_target(rows, compared, other, target)
             if other != target and len(there) > 1:
                 others.append((model.f1(rows.where(there), [target, other]), rows.f1[there]))
         inner.append(others)

@@ -11,7 +11,7 @@ from analysis.ranking import configurations, expectation, mixed, words
 from analysis.ranking.expectation import Widening
 from analysis.ranking.features import Known, facts, names_of, profile
 from analysis.ranking.mixed import CLOSENESS, Mixed, Rows
-from analysis.ranking.pairs import feature_table
+from analysis.ranking.pairs import LEAST_SOURCES, LEAST_TARGETS, feature_table
 from analysis.ranking.prior import Prior
 from analysis.ranking.texts import read_text
 from analysis.statistics.tables import listing, number
@@ -37,14 +37,15 @@ RULES = {
 @dataclass(frozen=True)
 class FromPrior:
     """``table`` as of `configurations.listed`; ``start``: whose scores are expected; ``judged``: a row per rule and
-    target left out, regret in points; ``unseen``: candidates of which the prior has no score; ``gains`` of
-    `configurations.gains`; ``said``: what was used."""
+    target left out, regret in points, the mean over the ``wide`` starts; ``unseen``: candidates of which the prior has
+    no score; ``gains`` of `configurations.gains`; ``said``: what was used."""
 
     prior: Prior
     start: str
     table: pd.DataFrame
     widened: Widening
     judged: pd.DataFrame
+    wide: list[str]
     unseen: list[str]
     gains: pd.DataFrame
     said: list[str]
@@ -65,7 +66,7 @@ def compute(prior: Prior, config: RankConfig) -> FromPrior:
         raise InputError(f"sources={','.join(config.sources)!r}: give at least two other than {target}", "sources")
     corpora = _corpora(config, [*candidates, target])
     known = {code: _source(code, prior, corpora) for code in candidates}
-    asked = _target(config, corpora)
+    asked = _target(prior, config, corpora)
     for code, one, parameter in [*((code, one, "sources") for code, one in known.items()), (target, asked, "target")]:
         if not one.lineage and one.text is None and one.names is None:
             raise InputError(
@@ -100,10 +101,12 @@ def compute(prior: Prior, config: RankConfig) -> FromPrior:
             if asked.text is None
             else f"Without names in common, for want of labelled texts of {', '.join(lacking)}: give data."
         )
-    rows = prior.rows
-    whole = Mixed(rows.where(~rows.of([target])))
-    gains = configurations.gains(whole, configurations.judge(whole))
-    return FromPrior(prior, start, table, widened, _judged(folds), unseen, gains, said)
+    whole = Mixed(prior.rows.where(~prior.rows.of([target])))
+    gains = configurations.gains(whole, configurations.judge(whole, nested=False))
+    wide = _wide(seen)
+    judged = pd.concat([judge(model, one, bool(unseen)) for one in wide or [start]])
+    judged = judged.groupby(["rule", "target"], sort=False, as_index=False)["regret"].mean()
+    return FromPrior(prior, start, table, widened, judged, wide, unseen, gains, said)
 
 
 def _corpora(config: RankConfig, languages: list[str]) -> Mapping[str, Corpus]:
@@ -114,10 +117,11 @@ def _corpora(config: RankConfig, languages: list[str]) -> Mapping[str, Corpus]:
 
 
 def _source(code: str, prior: Prior, corpora: Mapping[str, Corpus]) -> Known:
-    return facts(code, names=names_of(corpora[code].train) if code in corpora else prior.names.get(code))
+    names = names_of(corpora[code].train) if code in corpora else prior.names.get(code)
+    return facts(code, " / ".join(prior.lineages.get(code, ())), names=names)
 
 
-def _target(config: RankConfig, corpora: Mapping[str, Corpus]) -> Known:
+def _target(prior: Prior, config: RankConfig, corpora: Mapping[str, Corpus]) -> Known:
     """What is known of the target: of its text, else of its labelled sentences, else of its corpus without labels."""
     sentences: list[list[str]] = []
     if config.text:
@@ -127,7 +131,8 @@ def _target(config: RankConfig, corpora: Mapping[str, Corpus]) -> Known:
         sentences = [list(sentence.words) for sentence in split.sentences]
     elif config.target in corpora:
         sentences = [list(sentence.words) for sentence in corpora[config.target].train.sentences]
-    return facts(config.target, text=profile(sentences) if sentences else None)
+    family = " / ".join(prior.lineages.get(config.target, ()))
+    return facts(config.target, family, text=profile(sentences) if sentences else None)
 
 
 # --- judged ------------------------------------------------------------------------------------------------------
@@ -135,14 +140,13 @@ def _target(config: RankConfig, corpora: Mapping[str, Corpus]) -> Known:
 
 @dataclass(frozen=True)
 class Fold:
-    """A target left out: expected and measured F1 of its candidates, their ``rows``, and their mean advantage over
-    other targets (``average``)."""
+    """A target left out: expected and measured F1 of its candidates, their ``rows``, and the languages ``gone``."""
 
     target: str
     expected: np.ndarray
     f1: np.ndarray
     rows: Rows
-    average: np.ndarray
+    gone: list[str]
 
 
 def _folds(model: Mixed, start: str, unseen: bool, without: str = "") -> Iterator[Fold]:
@@ -157,7 +161,14 @@ def _folds(model: Mixed, start: str, unseen: bool, without: str = "") -> Iterato
         halves = [list(asked.source[k::2]) for k in (0, 1)] if unseen else [[]]
         for half in halves:
             gone = [target, *half, *([without] if without else [])]
-            yield Fold(target, model.f1(asked, gone, start), asked.f1, asked, _average(rows, start, asked, gone))
+            yield Fold(target, model.f1(asked, gone, start), asked.f1, asked, gone)
+
+
+def _wide(rows: Rows) -> list[str]:
+    """The starts with enough sources and targets to compare sources of; the only ones whose rules are judged."""
+    frame = pd.DataFrame({"start": rows.start, "source": rows.source, "target": rows.target})
+    counts = frame.groupby("start").nunique()
+    return list(counts.index[(counts["source"] >= LEAST_SOURCES) & (counts["target"] >= LEAST_TARGETS)])
 
 
 def _average(rows: Rows, start: str, asked: Rows, gone: list[str]) -> np.ndarray:
@@ -169,11 +180,12 @@ def _average(rows: Rows, start: str, asked: Rows, gone: list[str]) -> np.ndarray
     return np.array([means.get(source, -np.inf) for source in asked.source])
 
 
-def _judged(folds: list[Fold]) -> pd.DataFrame:
+def judge(model: Mixed, start: str, unseen: bool) -> pd.DataFrame:
+    """The regret of `RULES` in points by target of ``start``, each left out as in `_folds`."""
     found = []
-    for fold in folds:
-        best = fold.f1.max()
-        chosen = {"model": [int(np.argmax(fold.expected))], "average": [int(np.argmax(fold.average))]}
+    for fold in _folds(model, start, unseen):
+        best, average = fold.f1.max(), _average(model.seen, start, fold.rows, fold.gone)
+        chosen = {"model": [int(np.argmax(fold.expected))], "average": [int(np.argmax(average))]}
         for name, column in (("names", NAMES), ("relatives", RELATIVES)):
             close = fold.rows.closeness[:, column]
             if not np.isnan(close).any():
@@ -209,7 +221,8 @@ def text(done: FromPrior, config: RankConfig) -> str:
         words.ranking(done.table, starts=False),
         words.trust(done.widened),
         words.adapting(done.gains, config.target),
-        f"Regret in the prior, points of F1 behind the best source, each of {targets} left out in turn:{new}",
+        f"Regret in the prior from {listing(done.wide)}, points of F1 behind the best source, each of {targets} left "
+        f"out in turn:{new}",
         aligned(lines, {0, len(lines[0]) - 1}),
         "Other encoders, recipes and corpora than the prior's have other F1; the order and the regret carry over "
         "better than F1 does.",

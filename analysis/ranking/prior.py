@@ -17,6 +17,7 @@ from analysis.ranking.features import HASH_BYTES, Known
 from analysis.ranking.mixed import CLOSENESS, Mixed, Rows
 from nertransfer.core.errors import InputError
 from nertransfer.core.files import read as read_file
+from nertransfer.corpora.languages import LANGUAGES
 
 PUBLISHED = "published"
 SHIPPED = {PUBLISHED: Path(__file__).with_name("published.json")}
@@ -25,15 +26,19 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Prior:
-    """``rows``: zero-shot scores of all starts, means over seeds; ``names``: hashes of the names of the sources, as far
-    as their texts were at hand; ``start``: the one that is meant where none is named; ``cited``: where the scores are
-    from."""
+    """What a study tells.
+
+    ``rows``: zero-shot scores of all starts, means over seeds; ``names``: hashes of the names of the sources, as far as
+    their texts were at hand; ``lineages`` of languages that the project's table lacks; ``start``: the one that is meant
+    where none is named; ``cited``: where the scores are from.
+    """
 
     name: str
     cited: str
     start: str
     rows: Rows
     names: Mapping[str, frozenset[int]]
+    lineages: Mapping[str, tuple[str, ...]]
 
     @property
     def sources(self) -> list[str]:
@@ -67,6 +72,7 @@ def text(prior: Prior) -> str:
             ),
             "points of a source": dict(zip(prior.sources, np.round(effects, 2).tolist(), strict=True)),
         },
+        "lineages": {code: list(lineage) for code, lineage in prior.lineages.items()},
         "names": {code: _packed(hashes) for code, hashes in prior.names.items()},
     }
     head = json.dumps(content, indent=1, ensure_ascii=False)[:-2]
@@ -94,8 +100,9 @@ def read(given: str) -> Prior:
         close = np.array([[np.nan if v is None else float(v) for v in row[3:width]] for row in scores], float)
         f1 = np.array([float(row[width]) for row in scores])
         names = {str(code): _unpacked(packed) for code, packed in content["names"].items()}
+        lineages = {str(code): tuple(map(str, lineage)) for code, lineage in content["lineages"].items()}
         rows = Rows(places[0], places[1], places[2], close.reshape(len(scores), len(CLOSENESS)), f1)
-        return Prior(str(content["name"]), str(content["cited"]), str(content["start"]), rows, names)
+        return Prior(str(content["name"]), str(content["cited"]), str(content["start"]), rows, names, lineages)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"prior={given!r} is no prior ({type(error).__name__}: {error}); one is written by rank with save_prior",
@@ -114,7 +121,8 @@ def of_study(
     """The prior of a study: transfer matrices by start, `pairs.feature_table`, and what is known of its languages."""
     rows = mixed.zero_shot(means, features)
     names = {code: known[code].names for code in dict.fromkeys(rows.source) if code in known}
-    return Prior(name, cited, start, rows, {code: hashes for code, hashes in names.items() if hashes is not None})
+    lineages = {code: one.lineage for code, one in known.items() if one.lineage and code not in LANGUAGES}
+    return Prior(name, cited, start, rows, {code: one for code, one in names.items() if one is not None}, lineages)
 
 
 def _packed(hashes: frozenset[int]) -> str:

@@ -371,10 +371,12 @@ def test_every_ranker_is_judged_on_every_target(planted_features: pd.DataFrame) 
     assert mean == pytest.approx(regret["average"] - regret["relatives"])
 
 
-def test_of_equals_the_simplest_is_chosen(planted_features: pd.DataFrame) -> None:
+def test_of_equals_the_model_is_chosen_or_the_simplest(planted_features: pd.DataFrame) -> None:
     exact = judging.judge(pairs.pairs(planted_matrix(0, noise=0), planted_features), EVERY)
     regret = exact.table.set_index("ranker")["regret"]
-    assert regret["word_overlap"] == regret["relatives"] == 0 and exact.chosen == "word_overlap"
+    assert regret["word_overlap"] == regret["relatives"] == regret["model"] == 0 and exact.chosen == "model"
+    none = {name: np.zeros(4) for name in ("train_size", "relatives")}
+    assert judging.choose(none) == "train_size" and judging.choose({**none, "model": np.zeros(4)}) == "model"
 
 
 @settings(max_examples=15, deadline=None)
@@ -668,6 +670,23 @@ def test_the_only_start_of_a_study_need_not_be_named(store: Path) -> None:
     tracking = options.TrackingOptions(f"sqlite:///{store}/mlflow.db", "one")
     path = report.recommend(config.RankConfig("zul", tracking=tracking, output=str(store / "only")))
     assert path.name == "zul-mine.csv" and len(pd.read_csv(path)) == 2
+
+
+def test_a_study_of_the_store_is_a_prior_and_can_be_written_as_one(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command, given = load_script(ENTRY), ["--tracking_uri", f"sqlite:///{store}/mlflow.db", "--target", "qke"]
+    run(RankConfig, command.main, "", [*given, "--study", "planted", "--save_prior", "p.json", "--cite", "made up"])
+    assert f"Written: {tmp_path}/reports/planted/recommended/qke-base.csv, {tmp_path}/p.json" in capsys.readouterr().out
+    tables = []
+    for prior, where in (("p.json", ["--target", "qke"]), ("planted", given)):  # a file needs no store
+        run(RankConfig, command.main, "", [*where, "--prior", prior])
+        printed = capsys.readouterr().out
+        assert "by the prior planted alone" in printed and ("Prior: made up" in printed) == (prior == "p.json")
+        tables.append(pd.read_csv(tmp_path / "reports" / "prior-planted" / "recommended" / "qke-base.csv"))
+    pd.testing.assert_frame_equal(*tables, rtol=0, atol=0.02)
+    assert FAMILY[tables[0]["source"][0]] == FAMILY["qke"]
 
 
 def test_a_ranking_that_cannot_be_written_is_bad_input(store: Path) -> None:

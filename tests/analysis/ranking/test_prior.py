@@ -1,0 +1,159 @@
+"""Ranking by what another study tells: the shipped prior, a file, a study; nothing of one's own is needed."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from project_scripts import ROOT
+
+from analysis.ranking import from_prior, prior
+from analysis.ranking.features import hashed, names_of
+from analysis.report import ranked
+from nertransfer.core.config import RankConfig
+from nertransfer.core.errors import InputError
+from nertransfer.corpora.conll import Sentence
+from nertransfer.corpora.corpus import Split
+from nertransfer.corpora.languages import LANGUAGES, MASAKHANER2
+
+PUBLISHED = prior.read(prior.PUBLISHED)
+
+
+def rank(target: str, **given: object) -> from_prior.FromPrior:
+    return from_prior.compute(PUBLISHED, RankConfig(target=target, prior="published", **given))  # type: ignore[arg-type]
+
+
+def test_the_shipped_prior_has_scores_and_features_and_no_text() -> None:
+    content = json.loads(prior.SHIPPED["published"].read_text(encoding="utf-8"))
+    assert len(content["scores"]) == len(PUBLISHED.rows) == 256 and "Beukman" in content["cited"]
+    assert set(content) == {
+        "version",
+        "name",
+        "cited",
+        "start",
+        "columns",
+        "coefficients",
+        "lineages",
+        "names",
+        "scores",
+    }
+    kept = dict(zip(zip(PUBLISHED.rows.start, PUBLISHED.rows.source, PUBLISHED.rows.target), PUBLISHED.rows.f1))  # noqa: B905
+    assert kept["base", "hau", "swa"] == pytest.approx(76.3, abs=0.05)
+    assert ("pcm", "swa", "hau") not in kept  # a copy
+    assert all(300 < len(one) < 3000 for one in PUBLISHED.names.values()) and len(PUBLISHED.names) == 9
+
+
+def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(prior.text(PUBLISHED), encoding="utf-8")
+    again = prior.read(str(path))
+    assert again.names == PUBLISHED.names and again.sources == PUBLISHED.sources
+    assert again.rows.f1 == pytest.approx(PUBLISHED.rows.f1)
+    assert path.read_text(encoding="utf-8") == prior.SHIPPED["published"].read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"version": 1}', '{"version": 9}', "\xff"])
+def test_a_file_that_is_no_prior_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(InputError, match=r"prior=.*p\.json"):
+        prior.read(str(path))
+
+
+def test_names_are_words_that_are_mostly_entities() -> None:
+    sentence = Sentence(("Kano", "na", "Kano", "12", "na"), ("B-LOC", "B-LOC", "O", "B-DATE", "O"))
+    other = Sentence(("na", "Ali"), ("O", "B-PER"))
+    assert names_of(Split("hau", "", (sentence, other), "")) == {hashed("Kano"), hashed("Ali")}
+
+
+@pytest.mark.parametrize("target", ["bbj", "kin"])
+def test_a_language_is_ranked_by_its_code(target: str) -> None:
+    assert len(MASAKHANER2) == 20 and set(MASAKHANER2) < set(LANGUAGES)  # any of them
+    table = rank(target).table
+    assert set(table["source"]) == set(PUBLISHED.sources) - {target}
+    assert table["expected_f1"].is_monotonic_decreasing and table["expected_regret"].is_monotonic_increasing
+    assert table["genetic_distance"].between(0, 1).all()
+
+
+def test_a_text_brings_names_in_common(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("Nairobi, Kenya, Uhuru Kenyatta, Dar es Salaam, Rais, Dodoma\n" * 3, encoding="utf-8")
+    with_text, without = rank("zul", text=str(path)), rank("zul")
+    assert with_text.table["name_overlap"].notna().all() and "name_overlap" not in without.table
+    names = with_text.table.set_index("source")["name_overlap"]
+    assert names.idxmax() in ("swa", "luo") and names["yor"] < names["swa"]
+    assert any("give text" in line for line in without.said)
+
+
+def test_sources_that_the_prior_has_not_seen_are_ranked_by_closeness_and_that_is_said() -> None:
+    done = rank("zul", sources=("xho", "sna", "swa", "wol"))
+    places = done.table.set_index("source")["place"]
+    assert done.unseen == ["xho", "sna"] and places["xho"] < places["wol"]
+    assert "judged with half of the sources unseen" in from_prior.text(done, RankConfig(target="zul"))
+    with pytest.raises(InputError, match="sources='qqq': nothing is known of this language"):
+        rank("zul", sources=("qqq", "swa"))
+    with pytest.raises(InputError, match="start='xlmr' has no scores in this prior; it has base, "):
+        rank("zul", start="xlmr")
+
+
+@pytest.mark.parametrize("unseen", [False, True])
+def test_on_the_published_study_it_is_no_worse_than_plain_rules(unseen: bool) -> None:
+    """With target and, where sources are new, half of the sources left out; regret is the mean of base and swa."""
+    from analysis.ranking.mixed import Mixed
+
+    model = Mixed(PUBLISHED.rows)
+    found = pd.concat([from_prior.judge(model, start, unseen) for start in ("base", "swa")])
+    found = found.groupby("rule")["regret"].mean()
+    assert found["model"] < min(found[["names", "relatives", "random", "average"]])
+    assert found["model"] < (3 if unseen else 2)
+
+
+def test_intervals_hold_95_percent_of_what_was_left_out() -> None:
+    for given in ({}, {"sources": ("xho", "sna", "swa", "wol", "hau")}):
+        widened = rank("zul", **given).widened
+        assert min(widened.f1_held, widened.regret_held) >= 0.95 and widened.cases >= 72
+
+
+def test_it_works_without_store_and_corpora_and_loads_neither_torch_nor_mlflow(tmp_path: Path) -> None:
+    script = (
+        "import runpy, sys, time; sys.argv = ['rank', 'zul', '--prior', 'published']; "
+        f"runpy.run_path({str(ROOT / 'entrypoints' / 'rank.py')!r}, run_name='__main__'); "
+        "print(sorted({'torch', 'mlflow', 'transformers', 'sklearn'} & set(sys.modules)), time.process_time())"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    loaded, seconds = done.stdout.splitlines()[-1].rsplit(" ", 1)
+    assert loaded == "[]" and float(seconds) < 5
+    assert "Sources for zul from base, by the prior published alone:" in done.stdout
+    assert "Measured coverage of the 95 % intervals" in done.stdout and "Prior: Beukman (2021)" in done.stdout
+    table = pd.read_csv(tmp_path / "reports" / "prior-published" / "recommended" / "zul-base.csv")
+    assert list(table.columns[:4]) == ["place", "start", "source", "expected_f1"] and len(table) == 9
+    assert list(tmp_path.iterdir()) == [tmp_path / "reports"]
+
+
+def test_bad_combinations_are_refused() -> None:
+    for given, message in (
+        ({"sources": ("swa", "hau")}, "sources='swa,hau' is not allowed: prior says"),
+        ({"prior": "published", "encoder": "base"}, "encoder='base' is not allowed: not with prior"),
+        ({"prior": "published", "uriel": True}, "uriel=True is not allowed"),
+        ({"prior": "published", "ranker": "average"}, "ranker='average' is not allowed"),
+    ):
+        with pytest.raises(InputError, match=message):
+            RankConfig(target="zul", **given)
+
+
+def test_a_ranking_of_a_language_that_the_prior_has_leaves_its_scores_out(tmp_path: Path) -> None:
+    gone = PUBLISHED.rows.of(["wol"])
+    noise = np.random.default_rng(0).uniform(0, 90, len(gone))
+    other = replace(PUBLISHED, rows=replace(PUBLISHED.rows, f1=np.where(gone, noise, PUBLISHED.rows.f1)))
+    config = RankConfig(target="wol", prior="published", output=str(tmp_path))
+    one, two = from_prior.compute(PUBLISHED, config).table, from_prior.compute(other, config).table
+    pd.testing.assert_frame_equal(one.drop(columns="measured_f1"), two.drop(columns="measured_f1"))
+    assert ranked.by_prior(config, PUBLISHED).name == "wol-base.csv"
+    assert set(LANGUAGES) >= set(PUBLISHED.sources)
