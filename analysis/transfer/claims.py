@@ -53,11 +53,11 @@ def claims(
     less = f"{reference}, same source"
     found = [
         Claim(
-            "zero-shot: adapted to the source", "start adapted to the source", less,
+            "adapted to the source, zero-shot", "start adapted to the source", less,
             [((x, x, t), (reference, x, t)) for x in based for t in targets if is_zero_shot(x, t)],
         ),
         Claim(
-            "in-language: adapted to the language", "start adapted to it", less,
+            "adapted to the language, in-language", "start adapted to it", less,
             [((x, x, x), (reference, x, x)) for x in based if x in targets],
         ),
     ]  # fmt: skip
@@ -69,18 +69,18 @@ def claims(
         less = f"{reference}, {source}"
         found += [
             Claim(
-                "zero-shot: adapted to the target", f"start adapted to the target, {source}", less,
+                "adapted to the target, zero-shot", f"start adapted to the target, {source}", less,
                 [((x, pivot, x), (reference, pivot, x)) for x in beside if x in targets and is_zero_shot(pivot, x)],
             ),
             Claim(
-                "zero-shot: adapted to a third language", f"start adapted to neither, {source}", less,
+                "adapted to a third language, zero-shot", f"start adapted to neither, {source}", less,
                 [
                     ((x, pivot, t), (reference, pivot, t))
                     for x in beside for t in targets if is_zero_shot(pivot, t) and t != x
                 ],
             ),
             Claim(
-                f"zero-shot: own source instead of {pivot}",
+                f"own source instead of {pivot}, zero-shot",
                 "adapted start, its own language as source", f"adapted start, {source}",
                 [
                     ((x, x, t), (x, pivot, t))

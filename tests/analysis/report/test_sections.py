@@ -9,7 +9,7 @@ import pytest
 
 from analysis.report import sensitivity
 from analysis.report.html.page_data import Column, Listing, with_numbers
-from analysis.report.sections import answer, choice, scores, summary
+from analysis.report.sections import adaptation, answer, choice, scores, summary
 from analysis.report.study_analysis import ONE_SEED, UNKNOWN, Computed
 from analysis.statistics import mixed_model
 from analysis.transfer import answers, association, beyond_one_source, verdicts
@@ -196,6 +196,21 @@ def test_only_what_was_tested_is_counted(
     for text, noun in zip(texts, ("pairs", "differences"), strict=True):
         assert text.count("one seed") == (left > 0)
         assert left != 1 or text.endswith(f" 1 of 3 {noun} is not tested: one seed.")
+
+
+def test_claims_on_adaptation_are_told_one_by_one() -> None:
+    row = {"claim": "adapted to the source, zero-shot", "category": "ALL", "first": "start adapted to the source",
+           "second": "base, same source", "difference": -1.1, "low": -2.0, "high": -0.2, "p_holm": 0.19,
+           "languages_low": -6.1, "languages_high": 3.9}  # fmt: skip
+    unknown = dict.fromkeys(("low", "high", "p_holm", "languages_low"), math.nan)
+    table = pd.DataFrame([row, row | {"category": "PER", "difference": -5.0}, row | unknown])
+    section = adaptation.claims(computed(claims=table, intervals=intervals((5, False))))
+    assert section is not None and section.paragraphs[1:] == [
+        "Adapted to the source, zero-shot: \u22121.1 points (95 %: \u22122.0 to \u22120.2; p = 0.19, corrected; over "
+        "languages \u22126.1 to +3.9). (Start adapted to the source, minus base, same source.)",
+        "Adapted to the source, zero-shot: \u22121.1 points. (Start adapted to the source, minus base, same source.)",
+    ]
+    assert adaptation.claims(computed(claims=table.head(0))) is None
 
 
 # --- why ------------------------------------------------------------------------------------------------------
