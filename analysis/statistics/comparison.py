@@ -57,7 +57,8 @@ def differences(
         freedom = variance**2 / (between**2 / means.freedom[sides]).sum(axis=0)
         freedom = np.where((between > 0).any(axis=0), freedom, np.inf)
         level = (1 + confidence) / 2
-        moderated = np.flatnonzero((means.freedom[sides] > means.seeds[sides] - 1).any(axis=0) & (variance >= 1e-24))
+        more = (means.freedom > np.maximum(means.seeds - 1, 1))[sides].any(axis=0)
+        moderated = np.flatnonzero(more & several & (variance >= 1e-24))
         squares = (special.stdtrit(means.freedom[sides], level) ** 2 * between).sum(axis=0)
         squares += special.ndtri(level) ** 2 * (variance - between.sum(axis=0))
         bound = np.sqrt(squares[moderated] / variance[moderated])
