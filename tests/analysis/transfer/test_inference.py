@@ -150,7 +150,7 @@ def test_of_few_seeds_the_variance_of_an_average_is_put_together_from_its_config
 
 
 def test_two_published_seeds_give_intervals_that_cover_the_other_three(shared_data: Path) -> None:
-    """Median width at 2 seeds: 21.4 points from these seeds alone, 6.1 moderated."""
+    """Median width at 2 seeds: 21.4 points from these seeds alone, 6.4 moderated."""
     frame = published_scores(shared_data)
     widths, covered = [], []
     for seeds in ([0, 1], [2, 4]):
