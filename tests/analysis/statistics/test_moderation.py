@@ -1,14 +1,20 @@
 """Variances of few seeds, moderated: against the formulas of Smyth (2004) and in simulated studies."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
+from project_scripts import ROOT
 from scipy import special, stats
 
 from analysis.statistics import comparison, moderation
 from analysis.statistics.means import Means
 from analysis.statistics.moderation import Prior
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import few_seeds
 
 
 def variances(
@@ -76,3 +82,12 @@ def test_intervals_cover_and_tests_keep_their_level(seeds: int, n: int) -> None:
         np.testing.assert_array_equal(rejected[-1], (tested.low > 0) | (tested.high < 0))
     assert 0.93 < np.mean(covered) < 0.97
     assert 0.03 < np.mean(rejected) < 0.06
+
+
+@pytest.mark.parametrize("scenario", few_seeds.SCENARIOS)
+def test_a_simulated_study_of_two_seeds_covers(scenario: str) -> None:
+    """What benchmarks/few_seeds.py measures, of one study: 162 means, those of a model too far apart to be sure of."""
+    found = few_seeds.measured(*few_seeds.simulated(scenario, 2, np.random.default_rng(4)))
+    assert found["coverage"].mean() > 0.88 and found["level"].mean() < 0.15
+    assert np.median(found["width"]) < 10  # 22 and more from seeds alone
+    assert bool(len(found["collapsed"])) == (scenario == "15 % collapse")
