@@ -94,6 +94,6 @@ def holm_by(table: pd.DataFrame, by: str | list[str]) -> pd.Series:
     """`holm` of the column ``p``, with the index of the table; rows that are alike in ``by`` are a family of tests.
 
     A family is a whole table. ``by`` is for tables that put one question to the same scores in several ways (methods of
-    correlation, attributes of entities): each way is a family, and no question is counted once for each way.
+    correlation, attributes or categories of entities): each way is a family; no question counts once for each way.
     """
     return table.groupby(by)["p"].transform(lambda p: pd.Series(holm(p), p.index))

@@ -18,7 +18,7 @@ def claims(computed: Computed) -> Section | None:
         Column("difference", "difference", "points", "first minus second, mean over pairs"),
         Column("low", "95 % from", "points", f"other seeds and sentences: {computed.test}"),
         Column("high", "to", "points"),
-        Column("p_holm", "p (Holm)", "p", f"corrected over this table; {computed.two_sided}"),
+        Column("p_holm", "p (Holm)", "p", f"corrected over the claims of a category; {computed.two_sided}"),
         Column("languages_low", "languages from", "points", "other languages: Student's t over adapted languages"),
         Column("languages_high", "to", "points"),
         Column("n_pairs", "pairs", "count"),

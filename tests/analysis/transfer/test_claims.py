@@ -11,6 +11,7 @@ from published_frames import published_scores
 from scipy import stats
 
 from analysis.reading import results
+from analysis.statistics import comparison
 from analysis.transfer import claims, inference
 from nertransfer.core.schema import ALL
 
@@ -55,6 +56,8 @@ def test_the_published_claims(shared_data: Path) -> None:
     assert overall.loc[TO_SOURCE, ["languages_low", "languages_high"]].tolist() == pytest.approx([-6.1, 3.9], abs=0.01)
     assert table.loc[(TO_SOURCE, "PER"), "difference"] == pytest.approx(-5.0, abs=0.05)
     assert (table["p_holm"] >= table["p"]).all() and len(table) == 10
+    assert overall["p_holm"].tolist() == pytest.approx(comparison.holm(overall["p"]))  # the claims of one category
+    assert overall.loc[TO_SOURCE, "p_holm"] == pytest.approx(0.042, abs=0.001)
 
 
 def test_each_claim_has_the_gain_that_was_planted_and_no_other_has_it() -> None:
