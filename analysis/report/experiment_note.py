@@ -2,6 +2,9 @@
 
 import pandas as pd
 
+from analysis.report.html.page import shown
+from analysis.report.html.page_data import Section
+from analysis.report.sections import answer
 from analysis.report.sections.summary import summary
 from analysis.report.study_analysis import SPLIT, Computed
 from analysis.statistics.tables import number
@@ -16,6 +19,8 @@ LIMIT = ui_links.TAG_LIMIT - 2_000
 def note(computed: Computed, report: str) -> str:
     """Markdown, at most `LIMIT` characters. ``report``: address of the run that has the whole report."""
     parts = ["\n".join(f"- {markdown.escape(text)}" for text in summary(computed))]
+    if (section := answer.answer(computed)) is not None:
+        parts.insert(0, _answers(section))
     missing = len(computed.missing)
     if missing:
         parts.append(f"**{missing} planned scores are missing**: see the report.")
@@ -28,6 +33,20 @@ def note(computed: Computed, report: str) -> str:
             break
         parts.append(part)
     return "\n\n".join(parts)[:LIMIT]
+
+
+def _answers(section: Section) -> str:
+    """The best start and source of every target as a Markdown table, and what to do next."""
+    (listing,) = section.listings
+    named = [column for column in listing.columns if column.name not in ("low", "high")]
+    rows = [
+        [_cell(shown(value, column.kind)) for column, value in zip(named, row, strict=True)]
+        for row in listing.frame[[column.name for column in named]].itertuples(index=False, name=None)
+    ]
+    heads = [_cell(column.label) for column in named]
+    texts = [markdown.escape(text) for text in section.paragraphs if text]
+    title = f"**{markdown.escape(listing.title)}**"
+    return "\n\n".join([title, markdown.table(heads, rows, len(heads) - 1), *texts])
 
 
 def table(matrix: pd.DataFrame) -> str:

@@ -43,7 +43,7 @@ def answer(computed: Computed) -> Section | None:
     if several:
         columns += [
             Column("lead", "ahead by", "points", "of the next best"),
-            Column("gain", "over default", "points", _default(computed)),
+            *([Column("gain", "over default", "points", _default(computed))] if _has_rivals(computed) else []),
             Column("sure", "how sure", "text", f"chance that it is the best of {_compared(table)}"),
         ]
     title = "Best start and source for a target without data" if zero_shot else "Best start for a language with data"
@@ -72,6 +72,11 @@ def _default(computed: Computed) -> str:
     if computed.setting == matrices.ZERO_SHOT:
         return f"start {computed.reference} with its own best source"
     return f"start {computed.reference}"
+
+
+def _has_rivals(computed: Computed) -> bool:
+    """Whether there are starts beside the reference."""
+    return any(view.kind == "start" and view.name != computed.reference for view in computed.views)
 
 
 def _named(rows: pd.DataFrame) -> str:

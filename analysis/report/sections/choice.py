@@ -18,6 +18,11 @@ LISTED_RANKS = 3
 FEW_SHOT_FIGURE = "figures/few-shot-"
 
 
+def minus_reference(computed: Computed) -> list[Column]:
+    """The column of differences to the reference start, where there is another."""
+    return [Column("difference", f"minus {computed.reference}", "points")] if len(computed.roles) > 1 else []
+
+
 def pretraining(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
     table = computed.pretraining
     if not len(table):
@@ -30,7 +35,7 @@ def pretraining(computed: Computed, pictures: Mapping[str, str]) -> Section | No
         Column("n", "seeds", "count"),
         Column("low", "95 % from", "percent", computed.interval),
         Column("high", "to", "percent"),
-        Column("difference", f"minus {computed.reference}", "points"),
+        *minus_reference(computed),
         Column("p", "p", "p", computed.two_sided),
         Column(
             "p_holm",

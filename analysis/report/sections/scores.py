@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.report.html.page_data import Column, Listing, Section, usual
+from analysis.report.sections import choice
 from analysis.report.study_analysis import SPLIT, Computed
 from analysis.statistics import mixed_model, moderation
 from analysis.statistics.tables import listing, number
@@ -23,7 +24,7 @@ def categories(computed: Computed) -> Section:
         Column("mean", "F1", "percent"),
         Column("sd", "sd", "percent"),
         Column("n", "seeds", "count"),
-        Column("difference", f"minus {computed.reference}", "points"),
+        *choice.minus_reference(computed),
     ]
     modes = [
         *usual("start", "setting", "f1"),

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.report import sensitivity
+from analysis.report import experiment_note, sensitivity
 from analysis.report.html.page_data import Column, Listing, with_numbers
 from analysis.report.sections import adaptation, answer, choice, scores, summary
 from analysis.report.study_analysis import ONE_SEED, UNKNOWN, Computed
@@ -350,3 +350,19 @@ def test_columns_of_numbers_without_any_number_are_not_shown() -> None:
     found = with_numbers(Listing("a", "A", frame, columns, "a.csv"))
     assert [column.name for column in found.columns] == ["start", "f1", "sd"]
     assert len(with_numbers(Listing("a", "A", frame.head(0), columns, "a.csv")).columns) == 4
+
+
+def test_the_page_of_a_study_in_mlflow_begins_with_the_answer() -> None:
+    section = answer.answer(answered())
+    assert section is not None
+    lines = experiment_note._answers(section).replace("&nbsp;", "").split("\n")
+    assert lines[0] == "**Best start and source for a target without data**"
+    assert lines[2] == "| target | best start | source | F1 | ahead by | over default | how sure |"
+    assert lines[5] == "| luo | swa | lug | 47.4 | +0.2 | +8.1 | open (55 %) |" and lines[-1].startswith("What next: ")
+
+
+def test_one_start_is_compared_with_no_other() -> None:
+    found = answered(views=[SimpleNamespace(kind="start", name="base")])
+    section = answer.answer(found)
+    assert section is not None and "over default" not in [column.label for column in section.listings[0].columns]
+    assert choice.minus_reference(computed(roles=["base"], reference="base")) == []
