@@ -3,7 +3,7 @@
 The mixed model ranks them; every target is left out in turn, as target, as source and as a start adapted to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -161,6 +161,44 @@ def twins(scores: pd.DataFrame) -> list[tuple[str, str, str]]:
         if source == same and len(set(one)) > 2 and np.array_equal(one, two, equal_nan=True):
             found.append((str(start), str(other), str(source)))
     return found
+
+
+def suspects(
+    means: Mapping[str, pd.DataFrame], copies: Sequence[tuple[str, str, str]], base: str
+) -> tuple[set[tuple[str, str]], list[str]]:
+    """The (start, source) that do not count, for they are copies of one another, and why, in words.
+
+    ``means``: transfer matrices by start in percent; ``copies`` of `twins`. Of two starts the one is misnamed that
+    helps the other's language more than any other, compared with ``base``, where the other helps its own most; then all
+    its configurations go. Else both copies go, for it is not known which is right.
+    """
+    gone, said = set(), []
+    for one, other, source in copies:
+        same = f"{one} and {other} with {source} have the same F1 in every seed on every target"
+        helped = {start: _most_helped(means, start, base) for start in (one, other)}
+        misnamed = [a for a, b in ((one, other), (other, one)) if helped[a][0] == b == helped[b][0]]
+        if misnamed:
+            (start,), (target, gain) = misnamed, helped[misnamed[0]]
+            gone |= {(start, name) for name in means[start].index}
+            said.append(
+                f"{same}; start {start} helps {target} most ({gain:+.1f} points compared with {base}), so it is taken "
+                f"for start {target} under a wrong name, and nothing of it counts."
+            )
+        else:
+            gone |= {(one, source), (other, source)}
+            said.append(f"{same}, so one of them was copied: neither counts.")
+    return gone, said
+
+
+def _most_helped(means: Mapping[str, pd.DataFrame], start: str, base: str) -> tuple[str, float]:
+    """The target on which a start is best compared with ``base`` and the same sources, zero-shot, and by how much."""
+    if base not in means or start == base:
+        return "", 0.0
+    gain = (means[start] - means[base].reindex(index=means[start].index, columns=means[start].columns)).copy()
+    for name in set(gain.index) & set(gain.columns):
+        gain.loc[name, name] = np.nan
+    mean = gain.mean(axis=0).dropna()
+    return (str(mean.idxmax()), float(mean.max())) if len(mean) else ("", 0.0)
 
 
 def asked_for(rows: Rows, target: str, features: pd.DataFrame, starts: Sequence[str] = ()) -> Rows:

@@ -95,7 +95,7 @@ def compute(
     targets = [name for name in targets if name not in matrices.undefined(found.frame, SPLIT)]
     several = [name for name in sources if is_several(name)]
     sources = [name for name in sources if name not in several]
-    means, copies = start_means(found, targets)
+    means, suspicious = start_means(found, targets)
     f1 = matrices.cube(frame, config.start, sources, targets, SPLIT, ALL, F1).statistic("mean")
     others = {start: mean for start, mean in means.items() if start != config.start}
     languages = list(dict.fromkeys([*sources, *targets, *(name for mean in others.values() for name in mean.index)]))
@@ -148,11 +148,7 @@ def compute(
     said.append(about)
     said.append(f"Without the texts of the sources: {without}." if without else "")
     said.append(f"Left out, for they are no language of their own: {', '.join(several)}." if several else "")
-    said += [
-        f"{a} and {b} with {source} have the same F1 in every seed on every target, so one of them was copied: "
-        "neither counts."
-        for a, b, source in copies
-    ]
+    said += suspicious
     said = [text for text in said if text]
     start = "" if every else config.start
     return Recommendation(pairs, table, start, judged, ranker, widened, trial, gains, said, too_few)
@@ -175,20 +171,17 @@ def prior_of(found: StudyResults, corpora: Mapping[str, Corpus], cited: str = ""
     return told
 
 
-def start_means(
-    found: StudyResults, targets: Sequence[str]
-) -> tuple[dict[str, pd.DataFrame], list[tuple[str, str, str]]]:
-    """Transfer matrices by start (rows source, columns target, percent) without configurations that are copies of one
-    another, and those, as `configurations.twins` has them."""
+def start_means(found: StudyResults, targets: Sequence[str]) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Transfer matrices by start (rows source, columns target, percent) without configurations that are suspected to be
+    copies (`configurations.suspects`), and why, in words."""
     frame = found.frame[(found.frame["split"] == SPLIT) & (found.frame["category"] == ALL)]
     frame = frame[frame["target"].isin(targets)]
+    means = {
+        start: matrices.cube(frame, start, targets=targets).statistic("mean") for start in dict.fromkeys(frame["start"])
+    }
     copies = configurations.twins(frame[["start", "source", "seed", "target", F1]].rename(columns={F1: "f1"}))
-    gone = {(start, source) for a, b, source in copies for start in (a, b)}
-    means = {}
-    for start in dict.fromkeys(frame["start"]):
-        mean = matrices.cube(frame, start, targets=targets).statistic("mean")
-        means[start] = mean[[(start, source) not in gone for source in mean.index]]
-    return means, copies
+    gone, said = configurations.suspects(means, copies, usual_start(found))
+    return {start: mean[[(start, source) not in gone for source in mean.index]] for start, mean in means.items()}, said
 
 
 def _needed(config: RankConfig, too_few: str) -> str:

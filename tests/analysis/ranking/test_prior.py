@@ -44,7 +44,7 @@ def test_the_shipped_prior_has_scores_and_features_and_no_text() -> None:
     }
     kept = dict(zip(zip(PUBLISHED.rows.start, PUBLISHED.rows.source, PUBLISHED.rows.target), PUBLISHED.rows.f1))  # noqa: B905
     assert kept["base", "hau", "swa"] == pytest.approx(76.3, abs=0.05)
-    assert ("pcm", "swa", "hau") not in kept  # a copy
+    assert "pcm" not in PUBLISHED.rows.start  # a copy of kin, as its scores say
     assert all(300 < len(one) < 3000 for one in PUBLISHED.names.values()) and len(PUBLISHED.names) == 9
 
 
