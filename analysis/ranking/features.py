@@ -62,6 +62,8 @@ States = Callable[[Sequence[Sequence[str]]], np.ndarray]
 
 CHUNK = 1000
 """Words over which a type-token ratio is taken: it falls with the length of a text, so lengths must be the same."""
+LEAST_FORMS = 100
+"""Distinct words of a text below which names in common are left to chance."""
 HASH_BYTES = 3
 """Of a word form: a set of hashes tells which forms two languages share, and no text can be read from it."""
 _EARTH_RADIUS = 6.371  # 1,000 km
@@ -237,7 +239,7 @@ def of_pair(source: Known, target: Known, sizes: tuple[int, int] | None = None) 
         if ours.states is not None and theirs.states is not None:
             found["centre_similarity"] = centre_cosine(ours.states, theirs.states)
             found["covariance_similarity"] = covariance_cosine(ours.states, theirs.states)
-    if source.names is not None and theirs is not None and source.names and theirs.words:
+    if source.names and theirs is not None and len(theirs.forms) >= LEAST_FORMS:
         found["name_overlap"] = len(source.names & theirs.forms) / math.sqrt(len(source.names) * len(theirs.forms))
     if source.entities is not None and target.labels is not None:
         found["entity_overlap"] = _share(target.labels, source.entities)

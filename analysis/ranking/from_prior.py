@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.ranking import configurations, expectation, mixed, words
 from analysis.ranking.expectation import Widening
-from analysis.ranking.features import Known, facts, names_of, profile
+from analysis.ranking.features import LEAST_FORMS, Known, facts, names_of, profile
 from analysis.ranking.mixed import CLOSENESS, Mixed, Rows
 from analysis.ranking.pairs import LEAST_SOURCES, LEAST_TARGETS, feature_table
 from analysis.ranking.prior import Prior
@@ -95,18 +95,23 @@ def compute(prior: Prior, config: RankConfig) -> FromPrior:
     used = [name for name, gone in zip(CLOSENESS, unknown, strict=True) if not gone]
     said = [f"Closeness by {listing(used)}." if used else "Of no closeness of languages enough is known."]
     if unknown[NAMES]:
-        lacking = [code for code, one in known.items() if one.names is None]
-        said.append(
-            f"Without names in common, for want of a text of {target}: give text."
-            if asked.text is None
-            else f"Without names in common, for want of labelled texts of {', '.join(lacking)}: give data."
-        )
+        said.append(f"Without names in common: {_why_no_names(target, asked, known)}.")
     whole = Mixed(prior.rows.where(~prior.rows.of([target])))
     gains = configurations.gains(whole, configurations.judge(whole, nested=False))
     wide = _wide(seen)
     judged = pd.concat([judge(model, one, bool(unseen)) for one in wide or [start]])
     judged = judged.groupby(["rule", "target"], sort=False, as_index=False)["regret"].mean()
     return FromPrior(prior, start, table, widened, judged, wide, unseen, gains, said)
+
+
+def _why_no_names(target: str, asked: Known, known: Mapping[str, Known]) -> str:
+    if asked.text is None:
+        return f"there is no text of {target}; give text"
+    if len(asked.text.forms) < LEAST_FORMS:
+        forms = count(len(asked.text.forms), "distinct word")
+        return f"the text of {target} has {forms}, and at least {LEAST_FORMS} are needed"
+    lacking = ", ".join(code for code, one in known.items() if not one.names)
+    return f"there are no labelled texts of {lacking}; give data"
 
 
 def _corpora(config: RankConfig, languages: list[str]) -> Mapping[str, Corpus]:

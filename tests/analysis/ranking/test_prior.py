@@ -82,7 +82,10 @@ def test_a_language_is_ranked_by_its_code(target: str) -> None:
 
 def test_a_text_brings_names_in_common(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
-    path.write_text("Nairobi, Kenya, Uhuru Kenyatta, Dar es Salaam, Rais, Dodoma\n" * 3, encoding="utf-8")
+    path.write_text("Nairobi, Kenya, Uhuru Kenyatta, Dar es Salaam, Rais, Dodoma\n", encoding="utf-8")
+    assert any("has 9 distinct words, and at least 100" in line for line in rank("zul", text=str(path)).said)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(" ".join(f"neno{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(120)))
     with_text, without = rank("zul", text=str(path)), rank("zul")
     assert with_text.table["name_overlap"].notna().all() and "name_overlap" not in without.table
     names = with_text.table.set_index("source")["name_overlap"]
