@@ -42,7 +42,8 @@ class Recommendation:
     """``table`` of `judging.recommend`, with ``measured_f1`` (percent) where the study has it; ``start``: the one whose
     sources are ranked, empty for all starts of the study, which ``trial`` then judges; ``judged``: the ways to rank the
     sources of the start that is meant where none is named; ``ranker``: the one that ranked; ``widened``: how far the
-    intervals are to be trusted; ``gains`` of `configurations.gains`; ``words``: what was used, what was not;
+    intervals are to be trusted; ``gains`` of `configurations.gains`; ``own``: F1 by source of a start that is
+    adapted to the target, if the study has it; ``words``: what was used, what was not;
     ``too_few``: why nothing could be judged, or empty."""
 
     pairs: Pairs
@@ -53,6 +54,7 @@ class Recommendation:
     widened: Widening
     trial: Trial | None
     gains: pd.DataFrame
+    own: pd.Series | None
     words: list[str]
     too_few: str
 
@@ -151,7 +153,8 @@ def compute(
     said += suspicious
     said = [text for text in said if text]
     start = "" if every else config.start
-    return Recommendation(pairs, table, start, judged, ranker, widened, trial, gains, said, too_few)
+    own = means[config.target][config.target] if config.target in means and config.target in targets else None
+    return Recommendation(pairs, table, start, judged, ranker, widened, trial, gains, own, said, too_few)
 
 
 def prior_of(found: StudyResults, corpora: Mapping[str, Corpus], cited: str = "") -> Prior:
@@ -264,7 +267,7 @@ def text(done: Recommendation, config: RankConfig) -> str:
         told += words.unjudged(done.judged, done.pairs, done.ranker, done.too_few, config.ranker != BEST)
     else:
         told.append(words.trust(done.widened))
-        told.append(words.adapting(done.gains, config.target))
+        told.append(words.adapting(done.gains, config.target, done.own))
         if not done.start and done.trial is not None:
             told.append(words.configurations(done.trial))
         told += [

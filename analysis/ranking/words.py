@@ -102,8 +102,11 @@ def configurations(trial: Trial) -> str:
     )
 
 
-def adapting(gains: pd.DataFrame, target: str) -> str:
-    """What adapting a start to the target's text is expected to add; empty where the study has no such start."""
+def adapting(gains: pd.DataFrame, target: str, own: pd.Series | None = None) -> str:
+    """What adapting a start to the target's text is expected to add; empty where the study has no such start.
+
+    ``own``: F1 in percent by source of the target's own adapted start, where the study has it: measured, not expected.
+    """
     gains = gains[gains["target"] != target]
     if not len(gains):
         return ""
@@ -120,6 +123,7 @@ def adapting(gains: pd.DataFrame, target: str) -> str:
         f"{number(mean, 1, True)} points to the F1 of the pair that is ranked first (95 %: "
         f"{limits(low, high)}; for one new target {limits(new_low, new_high)}). Measured on "
         f"{count(len(gains), 'target')} with such a start, adapted / ranked first: {listed}."
+        + (f" Measured on {target} itself: {number(own[source])}." if own is not None and source in own else "")
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ranking import configurations, expectation, judging, mixed, pairs, prior
+from analysis.ranking import configurations, expectation, judging, mixed, pairs, prior, words
 from analysis.ranking.mixed import CLOSENESS, Mixed, Rows
 from nertransfer.scoring.intervals import interval
 
@@ -96,6 +96,12 @@ def test_a_start_adapted_to_the_target_is_the_largest_effect_of_the_published_st
     assert found["gain"].mean() > 7 and found.loc["wol", "gain"] > 20
     _, low, high = interval(found["gain"].to_numpy(), -100, 100)
     assert low < found["gain"].mean() < high
+    said = words.adapting(found.reset_index(), "wol", pd.Series({"swa": 63.8}))
+    assert said.startswith(
+        "Adapting first may pay: a start adapted to wol's text, fine-tuned on swa, is expected to add +"
+    )
+    assert "kin 70.6 / 63.5" in said and "wol 63.8 /" not in said  # of the target itself nothing is expected from
+    assert said.endswith("Measured on wol itself: 63.8.") and words.adapting(found.iloc[:0].reset_index(), "wol") == ""
 
 
 def test_starts_and_sources_are_ranked_together(published: Rows) -> None:
