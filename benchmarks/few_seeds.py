@@ -57,7 +57,7 @@ def simulated(scenario: str, seeds: int, rng: np.random.Generator) -> tuple[pd.D
 def measured(frame: pd.DataFrame, truth: dict[tuple[str, str], float]) -> dict[str, np.ndarray]:
     """Of one study what is right, by measure; of models with a collapsed seed apart."""
     found = inference.samples(frame, {})
-    fell = {cell[:2] for cell in inference.collapsed(frame)}
+    fell = {cell[:2] for cell in inference.far_weaker(frame)}
     table = inference.intervals(found)
     true = np.array([truth[place] for place in zip(table["source"], table["target"], strict=True)])
     inside = ((table["low"] <= true) & (true <= table["high"])).to_numpy()

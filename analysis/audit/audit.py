@@ -338,7 +338,7 @@ def _twins(groups: Sequence[Sequence[tuple[str, str, int]]], what: str, found: S
     told = f"; configurations {listing(wide)} are the same models, seed by seed" if wide else ""
     text = (
         f"{_some(named)} have equal {what} on every target{told}: one was copied, or the seed seeds nothing. "
-        "Counted twice, they make a difference look surer than it is"
+        "The section on what is not used says which of them count"
     )
     rows = [(i, *cell) for i, cells in enumerate(groups, start=1) for cell in cells]
     table = pd.DataFrame(rows, columns=["group", *CELL])

@@ -36,7 +36,7 @@ IN_LANGUAGE = next(iter(matrices.SETTINGS))
 ONE_SEED, NOTHING_VARIES = "one seed", "neither seeds nor sentences vary"
 """Why a difference is not tested."""
 RANK_COLUMNS = ["start", "target", "source", "best_probability", "mean_rank", "rank_low", "rank_high", "seeds_vary"]
-COLLAPSED = 0.5
+FAR_WEAKER = 0.5
 """Of the F1 of its best sibling, or of the median cell: a seed below that has collapsed."""
 POINTS = (1, 2, 3, 5)
 """Differences in points of F1 that seeds are counted for."""
@@ -109,18 +109,19 @@ def samples(
         else:
             unvaried = np.tile(f1, (2, 1))
             found[str(target)] = Sample(cells, configurations, shown, f1, unvaried, index, False)
-    return _moderated(found, {(start, source) for start, source, _ in collapsed(chosen)})
+    return _moderated(found, {(start, source) for start, source, _ in far_weaker(chosen)})
 
 
-def collapsed(scores: pd.DataFrame) -> list[Place]:
-    """The (start, source, seed) that learnt far less than others, from F1 by target in one category.
+def far_weaker(scores: pd.DataFrame) -> list[Place]:
+    """The (start, source, seed) that learnt far less than others, whose variance says nothing of these.
 
-    That is: whose best F1 over targets is below `COLLAPSED` of that of the best seed of the same start and source, or
-    of the median cell's, for all seeds of a configuration may collapse.
+    ``scores``: F1 by target in one category. `analysis.transfer.verdicts.collapsed` decides what is not used at all.
+    These are the cells whose best F1 over targets is below `FAR_WEAKER` of that of the best seed of the same start and
+    source, or of the median cell's, for all seeds of a configuration may collapse.
     """
     best = scores.groupby(["start", "source", "seed"])[F1].max()
     siblings = best.groupby(["start", "source"]).transform("max")
-    return list(best.index[best < COLLAPSED * siblings.clip(lower=best.median())])
+    return list(best.index[best < FAR_WEAKER * siblings.clip(lower=best.median())])
 
 
 def _moderated(found: dict[str, Sample], apart: Collection[tuple[str, str]]) -> dict[str, Sample]:

@@ -176,14 +176,14 @@ def test_a_collapsed_seed_is_not_usual_and_keeps_its_own_variance() -> None:
     usual = inference.intervals(inference.samples(seeds_alone(values), {})).set_index("source")
     values["base", "l0", 1] = 0.02
     frame = seeds_alone(values)
-    assert inference.collapsed(frame) == [("base", "l0", 1)]
+    assert inference.far_weaker(frame) == [("base", "l0", 1)]
     table = inference.intervals(inference.samples(frame, {})).set_index("source")
     assert table["moderated"].tolist() == [False] + [True] * 23
     assert table.loc["l0", ["low", "high"]].tolist() == [0, 100]
     width = (table["high"] - table["low"])[1:]
     assert width.max() < 8 and width.mean() == pytest.approx((usual["high"] - usual["low"])[1:].mean(), rel=0.5)
     frame.loc[(frame["source"] == "l0"), "f1"] = 0.01  # both seeds
-    assert inference.collapsed(frame) == [("base", "l0", 0), ("base", "l0", 1)]
+    assert inference.far_weaker(frame) == [("base", "l0", 0), ("base", "l0", 1)]
     assert score_sections._few_seeds(table)[0].count("keep their own variance: a seed collapsed") == 1
 
 
