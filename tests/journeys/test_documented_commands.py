@@ -74,9 +74,8 @@ NOT_RUN = {
     "test_slurm submits to a small one",
     "pip install pip-audit": "it changes the environment",
     "pip-audit -r constraints.txt --no-deps": "it asks the network what is known today",
-    'python entrypoints/rank.py zul --study published --data masakhaner --save_prior prior.json --cite "Beukman (2021)"': (
-        "the sample of the published study has too few targets; test_prior writes one"
-    ),
+    "python entrypoints/rank.py zul --study published --data masakhaner --save_prior prior.json "
+    '--cite "Beukman (2021)"': "the sample of the published study has too few targets; test_prior writes one",
     "docker build -t ner-hau container": "it needs Docker and PyPI",
     "docker run -p 127.0.0.1:8080:8080 ner-hau": "it needs Docker",
     "mlflow server --host 0.0.0.0 --port 5000 --backend-store-uri postgresql://user:password@localhost/mlflow "
