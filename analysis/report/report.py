@@ -32,7 +32,7 @@ from analysis.report.background import Encoded, collected_rarely
 from analysis.report.figures import error_figures, figures
 from analysis.report.html import error_pages, page
 from analysis.report.html.error_pages import ErrorReport
-from analysis.report.paper_tables import category_table, model_table, pretraining_table, typeset
+from analysis.report.paper_tables import category_table, matrix_table, model_table, pretraining_table, typeset
 from analysis.report.sections import page as sections
 from analysis.report.sections import reasons as reason_sections
 from analysis.report.sections import scores
@@ -392,6 +392,7 @@ def _papers(done: Computed, published: bool) -> dict[str, str]:
         ),
         "categories": category_table.table(done.in_language, SPLIT, ddof=done.ddof),
         "model_cards": model_table.table(done.cards),
+        **_matrix_tables(done),
     }
     texts = {f"tables/{name}.tex": typeset.latex(table) for name, table in made.items()}
     texts |= {f"tables/{name}.md": typeset.markdown(table) for name, table in made.items()}
@@ -402,6 +403,27 @@ def _papers(done: Computed, published: bool) -> dict[str, str]:
         texts["tables/pretraining_compressed.csv"] = pretraining_table.published_csv(found.frame, languages)
         texts["tables/categories.tex"] = category_table.published_latex(found.frame, languages, regions)
     return texts
+
+
+def _matrix_tables(done: Computed) -> dict[str, typeset.Table]:
+    """Every matrix of all categories together, less the reference too; the answers; the averages of starts."""
+    made = {}
+    for view in done.views:
+        one, name = done.matrices[view.name][ALL], safe_name(view.name)
+        own = view.own(one.inner("mean").columns)
+        made[f"transfer-{name}"] = matrix_table.matrix(
+            one.mean, one.sd, one.n, own, view.row_name, view.name, SPLIT, done.ddof
+        )
+        if (less := minus_reference(done, view, ALL)) is not None:
+            points = averaged(done, view, less)
+            made[f"transfer-{name}-minus-{safe_name(done.reference)}"] = matrix_table.difference(
+                points, view.row_name, view.name, done.reference, SPLIT
+            )
+    if len(done.answers):
+        made["answers"] = matrix_table.answers(done.answers, SPLIT)
+    if len(done.start_averages) > 1:
+        made["starts"] = matrix_table.starts(done.start_averages, done.reference, SPLIT)
+    return made
 
 
 def _missing_text(cells: pd.DataFrame) -> str:

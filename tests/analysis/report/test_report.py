@@ -85,13 +85,15 @@ def test_files(index: Path) -> None:
     less = [f"{name}-minus-base" for name in matrices if name != "base"]
     folders = ("transfer", *(f"transfer/{category}" for category in made.CATEGORIES))
     figures = [*made.STARTS, "pretraining", "aaa-minus-base", "bbb-minus-base"]
+    papers = {"pretraining", "categories", "model_cards", "answers", "starts"}
+    papers |= {f"transfer-{name}" for name in (*matrices, *less)}
     assert names == (
         {"index.html"} | {f"{name}.csv" for name in tabular} | {f"statistics/{name}.csv" for name in statistics}
         | {f"{folder}/{name}{kind}.csv" for folder in folders for name in matrices for kind in kinds}
         | {f"{folder}/{name}.csv" for folder in folders for name in less}
         | {"ranking/judged.csv", "ranking/leave_one_out.csv"}
         | {f"audit/{name}.csv" for name in ("missing", "unequal_seeds", "duplicates", "invalid_tags", "selection")}
-        | {f"tables/{name}.{kind}" for name in ("pretraining", "categories", "model_cards") for kind in ("tex", "md")}
+        | {f"tables/{name}.{kind}" for name in papers for kind in ("tex", "md")}
         | {f"figures/{name}.{kind}" for name in figures for kind in ("png", "pdf")}
     )  # fmt: skip
     for name in figures:
