@@ -8,7 +8,9 @@ from mlflow.entities import Run
 
 from analysis.reading.results import FEW_SHOT, StudyResults, packed_values
 from nertransfer.core import grid, schema
+from nertransfer.core.errors import InputError
 from nertransfer.core.schema import ALL
+from nertransfer.core.text import did_you_mean
 from nertransfer.corpora.languages import LANGUAGES
 
 # --- the grid, and the order of everything --------------------------------------------------------
@@ -133,6 +135,64 @@ def in_order(found: StudyResults, languages: Sequence[str]) -> StudyResults:
     plan = found.plan | {axis: sorted(found.plan[axis], key=rank) for axis in ("sources", "targets", "pivots")}
     plan["pairs"] = sorted(found.plan["pairs"], key=lambda pair: (starts.index(pair[0]), rank(pair[1])))
     return replace(found, **frames, plan=plan, languages=list(languages), few_shot=replace(few, **ordered))
+
+
+def part_of(
+    found: StudyResults, starts: Sequence[str] = (), sources: Sequence[str] = (), targets: Sequence[str] = ()
+) -> StudyResults:
+    """The results of some starts, sources and targets alone, in every frame and in the plan; none named are all.
+
+    `grid.OWN` is every start that is called like a source. Raises InputError on a name that the study has not.
+    """
+    wanted = {"starts": starts, "sources": sources, "targets": targets}
+    if not any(wanted.values()):
+        return found
+    there = {axis: list(dict.fromkeys([*found.plan[axis], *found.frame[axis[:-1]]])) for axis in wanted}
+    for axis, names in wanted.items():
+        if unknown := [name for name in names if name not in (*there[axis], *([grid.OWN] if axis == "starts" else []))]:
+            raise InputError(
+                f"{axis}={unknown[0]} is not in study {found.study!r}; it has {', '.join(there[axis])}"
+                f"{did_you_mean(unknown[0], there[axis])}", axis, unknown[0],
+            )  # fmt: skip
+
+    def kept(start: str, source: str) -> bool:
+        own = grid.OWN in starts and start == source
+        return (not starts or start in starts or own) and (not sources or source in sources)
+
+    def rows(frame: pd.DataFrame) -> pd.DataFrame:
+        fits = [kept(*place) for place in zip(frame["start"], frame["source"], strict=True)]
+        if targets and "target" in frame:
+            fits = [fit and target in targets for fit, target in zip(fits, frame["target"], strict=True)]
+        return frame[pd.Series(fits, frame.index, dtype=bool)].reset_index(drop=True)
+
+    pairs = [pair for pair in found.plan["pairs"] if kept(*pair)]
+    plan = found.plan | {
+        "pairs": pairs,
+        "starts": [name for name in found.plan["starts"] if any(name == start for start, _ in pairs)],
+        "sources": [name for name in found.plan["sources"] if any(name == source for _, source in pairs)],
+        "targets": [name for name in found.plan["targets"] if not targets or name in targets],
+    }
+    plan["pivots"] = [name for name in found.plan["pivots"] if name in plan["sources"]]
+    frames = {name: rows(getattr(found, name)) for name in ("frame", "overall", "cells", "duplicates", "digests")}
+    if not len(frames["frame"]):
+        raise InputError(f"study {found.study!r} has no score of these starts, sources and targets", "starts")
+    few = found.few_shot
+    shown = {*plan["sources"], *plan["targets"], *frames["frame"]["source"], *frames["frame"]["target"]}
+    told = "; ".join(f"{axis} {', '.join(names)}" for axis, names in wanted.items() if names)
+    return replace(
+        found,
+        **frames,
+        plan=plan,
+        languages=[name for name in found.languages if name in shown],
+        artifacts={place: address for place, address in found.artifacts.items() if kept(*place[:2])},
+        unions=rows(found.unions) if not targets else found.unions.iloc[:0],
+        few_shot=replace(
+            few,
+            **{name: rows(getattr(few, name)) for name in ("frame", "overall", "cells", "duplicates", "digests")},
+            plan=[one for one in few.plan if kept(one[0], one[1])],
+        ),
+        warnings=[*found.warnings, f"a part of the study is analysed: {told}"],
+    )
 
 
 def language_order(found: StudyResults, order: str) -> list[str]:

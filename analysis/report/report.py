@@ -62,15 +62,17 @@ INDEX = "index.html"
 def write(config: AnalyseConfig) -> Path:
     """Write the report of a study to ``<output>/<study>/`` and log it as artifacts of an analysis run.
 
-    Returns the path of ``index.html`` and prints it. Other files in the folder stay. Raises
-    InputError when the study cannot be read; nothing is written then.
+    Some starts, sources or targets alone go to ``<study>-part``, and are not logged. Returns the path of ``index.html``
+    and prints it. Other files in the folder stay. Raises InputError when the study cannot be read; nothing is written
+    then.
     """
     uri, study = resolve_uri(config.tracking), study_name(config.data, config.tracking)
     background.prepare()
-    found = read.read(uri, study)
+    found = reading_order.part_of(read.read(uri, study), config.starts, config.sources, config.targets)
     found = reading_order.in_order(found, _languages(found, config.order))
     corpora, without = _corpora(config.data, found)
-    folder = Path(config.output).absolute() / safe_name(study)
+    part = bool(config.starts or config.sources or config.targets)
+    folder = Path(config.output).absolute() / safe_name(f"{study}-part" if part else study)
     make_folder(folder, "output")
     published = config.style == "published"
     basis = study_analysis.basis(found, published)
@@ -92,7 +94,8 @@ def write(config: AnalyseConfig) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         try:
-            _log(client(uri, must_exist=True), done, new)
+            if not part:  # the study's page shows the whole of it
+                _log(client(uri, must_exist=True), done, new)
         finally:  # an artifact store out of reach does not cost the local report
             _swap(new, folder, Path(temporary) / "old")
     absent = matrices.missing_cells(done.missing)

@@ -575,3 +575,6 @@ class AnalyseConfig:
         "given", "languages in tables and figures: as the study names them, by family, by region, or by similar scores"
     )
     selection_split: Literal["dev", "test"] = option("dev", SELECTION_HELP)
+    starts: tuple[str, ...] = option((), "starts to report alone, comma-separated, in <study>-part; empty: all")
+    sources: tuple[str, ...] = option((), "sources to report alone; empty: all")
+    targets: tuple[str, ...] = option((), "targets to report alone; empty: all")

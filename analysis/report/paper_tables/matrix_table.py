@@ -49,7 +49,7 @@ def matrix(
         "zero-shot mean of the target."
     ]
     if mean.isna().any(axis=None):
-        notes.append(f"{MISSING}: scores are missing.")
+        notes.append(f"{MISSING}: no score.")
     return typeset.Table(
         columns=[str(column) for column in mean.columns],
         rows=body,

@@ -175,3 +175,18 @@ def test_an_empty_or_unknown_study_is_refused(store: Store) -> None:
         read.read(store[1], "empty")
     with pytest.raises(InputError, match=r"'nowhere' does not exist .*existing ones: .*flawed"):
         read.read(store[1], "nowhere")
+
+
+def test_a_part_of_a_study_is_as_if_nothing_else_had_been_run(store: Store) -> None:
+    found = read.read(store[1], "flawed")
+    part = order.part_of(found, starts=["base", "own"], sources=["aaa", "nya"], targets=["zed", "aaa"])
+    rows = found.frame.query("source in ('aaa', 'nya') and (start == 'base' or start == source)")
+    rows = rows[rows["target"].isin(["zed", "aaa"])]
+    assert part.frame.equals(rows.reset_index(drop=True)) and len(rows)
+    assert part.languages == ["nya", "aaa", "zed"] and part.plan["targets"] == ["aaa", "zed"]
+    assert set(part.plan["pairs"]) == {("base", "nya"), ("base", "aaa"), ("aaa", "aaa")}
+    assert {place[:2] for place in part.artifacts} == set(part.plan["pairs"])
+    assert part.warnings[-1].startswith("a part of the study is analysed: starts base, own; sources aaa, nya; targets")
+    assert order.part_of(found) is found
+    with pytest.raises(InputError, match=r"targets=zad is not in study 'flawed'; it has .*zed"):
+        order.part_of(found, targets=["zad"])

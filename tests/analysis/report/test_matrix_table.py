@@ -27,7 +27,7 @@ def test_the_best_zero_shot_source_stands_out_and_no_average_or_tie(square: tupl
     assert "| aaa | 90.0 ± 1.2 | **40.0** ± 1.2 | 30.0 ± 1.2 | 35.0 ± 1.2 |" in typeset.markdown(table)
     mean.iloc[0, 1] = np.nan
     missing = matrix_table.matrix(mean, mean * 0, mean * 0 + 3, own, "source", "own", "test", 1)
-    assert missing.rows[0][1][1].text == "n/a" and missing.notes[1] == "n/a: scores are missing."
+    assert missing.rows[0][1][1].text == "n/a" and missing.notes[1] == "n/a: no score."
     assert "adapted to it" in missing.caption
 
 
