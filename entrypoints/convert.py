@@ -1,7 +1,7 @@
 """Convert corpora in other formats, tag schemes and categories to a folder that every command reads.
 
-    mlflow run . -e convert --env-manager local -P input=theirs -P output=mydata
-    python entrypoints/convert.py theirs --output mydata --categories person=PER,location=LOC,MISC=O
+    mlflow run . -e convert --env-manager local -P input=theirs -P output=mine -P categories=person=PER
+    python entrypoints/convert.py theirs --categories person=PER
 
 Prints a table of what was written and every change that was made. What does not fit is an error that names file and
 line, and then nothing is written.

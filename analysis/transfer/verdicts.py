@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 
 from analysis.reading.results import CELL, StudyResults
-from nertransfer.core.grid import BASE, is_zero_shot
+from nertransfer.core.grid import BASE, Place, is_zero_shot
 from nertransfer.core.schema import ALL, CATEGORY_MEASURES, F1
 
 Pair = tuple[str, str]
 """(start, source)."""
 EXCLUDED_COLUMNS = ["start", "source", "seeds", "equals", "helps_most", "gain", "reason"]
 COLLAPSED_COLUMNS = [*CELL, "measured_on", "f1", "median", "below", "used", "mean_without", "mean_with"]
+LEARNT = 0.2
+"""F1 that no model has by predicting next to nothing, or always the same."""
 FAR_POINTS, FAR_SDS = 20.0, 5.0
 """A fine-tuning collapsed where its F1 is 0, or by more than so many points and robust sds below its siblings."""
 
@@ -52,7 +54,7 @@ def without(found: StudyResults, judged: Verdicts) -> StudyResults:
     if not pairs and not cells:
         return found
 
-    def kept(frame: pd.DataFrame) -> pd.DataFrame:
+    def kept(frame: pd.DataFrame, cells: Collection[Place] = cells) -> pd.DataFrame:
         places = list(frame[CELL].itertuples(index=False, name=None))
         there = [place[:2] not in pairs and place not in cells for place in places]
         return frame[np.array(there, dtype=bool)].reset_index(drop=True)
@@ -60,8 +62,9 @@ def without(found: StudyResults, judged: Verdicts) -> StudyResults:
     plan = found.plan | {"pairs": [pair for pair in found.plan["pairs"] if tuple(pair) not in pairs]}
     starts = {start for start, _ in plan["pairs"]}
     plan["starts"] = [start for start in plan["starts"] if start in starts]
-    few = replace(found.few_shot, frame=kept(found.few_shot.frame), overall=kept(found.few_shot.overall))
     frames = {name: kept(getattr(found, name)) for name in ("frame", "overall", "unions")}
+    few = found.few_shot  # with a few sentences more a cell is another training, which need not have collapsed
+    few = replace(few, frame=kept(few.frame, ()), overall=kept(few.overall, ()))
     return replace(found, **frames, plan=plan, few_shot=few)
 
 
@@ -106,12 +109,15 @@ def excluded(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
 
 
 def equal_configurations(frame: pd.DataFrame) -> list[list[Pair]]:
-    """Groups of configurations with the same seeds and targets and the same scores everywhere, which are not all 0."""
+    """Groups of configurations with the same seeds and targets and the same scores everywhere.
+
+    One of the scores is above `LEARNT`: models that learnt next to nothing have equal ones without being the same.
+    """
     columns = ["seed", "target", "split", "category", *CATEGORY_MEASURES]
     groups: dict[bytes, list[Pair]] = {}
     by = frame.groupby(["start", "source"], sort=False)[F1]
     alike = pd.DataFrame({"rows": by.size(), "sum": by.sum().round(9)}).duplicated(keep=False)
-    candidates = alike.index[alike & (by.max() > 0)]
+    candidates = alike.index[alike & (by.max() > LEARNT)]
     for pair, rows in frame.groupby(["start", "source"], sort=False):
         if pair in candidates:
             ordered = rows[columns].sort_values(columns[:4])
