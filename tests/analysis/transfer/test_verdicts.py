@@ -45,6 +45,7 @@ def test_of_equal_configurations_the_one_that_behaves_as_it_is_called_stays() ->
     assert named(verdicts.excluded(scores({}))) == []
     assert named(verdicts.excluded(scores({"ccc": "aaa"}))) == ["ccc-ddd"]
     assert named(verdicts.excluded(scores({"bbb": "base"}))) == ["bbb-ddd"]  # base is what it is
+    assert named(verdicts.excluded(scores({"bbb": "base"}).assign(f1=0.06))) == []  # models that learnt next to nothing
     # a start that is in truth a third one: nothing says whose the models are
     frame = scores({"bbb": "ccc"})
     found = verdicts.excluded(frame.assign(start=frame["start"].replace("ccc", "zzz")))
