@@ -191,7 +191,7 @@ def test_mlflow_run_on_real_corpora_with_a_real_encoder(shared_data: Path, tmp_p
     shutil.copy(shared_data / "masakhaner" / "luo" / "test.txt", tmp_path / "data" / "luo")
     parameters = {
         "data": tmp_path / "data", "starts": f"minilm={encoder}", "languages": "luo,pcm",
-        "sources": "luo", "seeds": "0", "epochs": "2", "batch_size": "2", "learning_rate": "5e-4",
+        "sources": "luo", "seeds": "0", "epochs": "1", "batch_size": "2", "learning_rate": "5e-4",
         "study": "real", "work_dir": tmp_path / "work", "output": tmp_path / "reports",
     }  # fmt: skip
     given = [text for name, value in parameters.items() for text in ("-P", f"{name}={value}")]
