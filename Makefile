@@ -38,7 +38,7 @@ study: $(VENV)/study.stamp  ## fine-tune, score, register and analyse a grid (AR
 
 test: export NERTRANSFER_DATA ?= ../shared/data
 test: $(VENV)/test.stamp  ## run the tests (ARGS: pytest's own)
-	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # on the newest Python that is supported, without PyTorch: what reads, counts and parses. The first that starts.
 NEWEST ?= $(shell for p in python3.13 "$$(pyenv prefix 3.13 2>/dev/null)/bin/python"; do \
