@@ -13,6 +13,9 @@ from nertransfer.core.schema import ALL
 from nertransfer.core.text import did_you_mean
 from nertransfer.corpora.languages import LANGUAGES
 
+FRAMES = ("frame", "overall", "cells", "duplicates", "digests")
+"""What `StudyResults` and `FewShotResults` have alike."""
+
 # --- the grid, and the order of everything --------------------------------------------------------
 
 
@@ -127,10 +130,9 @@ def in_order(found: StudyResults, languages: Sequence[str]) -> StudyResults:
     if sorted(languages) != sorted(found.languages):
         raise ValueError(f"{languages} are not the languages of the study, {found.languages}")
     starts = list(dict.fromkeys([*found.plan["starts"], *found.frame["start"]]))
-    every = ("frame", "overall", "cells", "duplicates", "digests")
-    frames = {name: _sorted(getattr(found, name), starts, languages) for name in (*every, "unions")}
+    frames = {name: _sorted(getattr(found, name), starts, languages) for name in (*FRAMES, "unions", "unknown_words")}
     few = found.few_shot
-    ordered = {name: _sorted(getattr(few, name), starts, languages) for name in every}
+    ordered = {name: _sorted(getattr(few, name), starts, languages) for name in FRAMES}
     rank = list(languages).index
     plan = found.plan | {axis: sorted(found.plan[axis], key=rank) for axis in ("sources", "targets", "pivots")}
     plan["pairs"] = sorted(found.plan["pairs"], key=lambda pair: (starts.index(pair[0]), rank(pair[1])))
@@ -173,7 +175,7 @@ def part_of(
         "targets": [name for name in found.plan["targets"] if not targets or name in targets],
     }
     plan["pivots"] = [name for name in found.plan["pivots"] if name in plan["sources"]]
-    frames = {name: rows(getattr(found, name)) for name in ("frame", "overall", "cells", "duplicates", "digests")}
+    frames = {name: rows(getattr(found, name)) for name in (*FRAMES, "unknown_words")}
     if not len(frames["frame"]):
         raise InputError(f"study {found.study!r} has no score of these starts, sources and targets", "starts")
     few = found.few_shot
@@ -188,7 +190,7 @@ def part_of(
         unions=rows(found.unions) if not targets else found.unions.iloc[:0],
         few_shot=replace(
             few,
-            **{name: rows(getattr(few, name)) for name in ("frame", "overall", "cells", "duplicates", "digests")},
+            **{name: rows(getattr(few, name)) for name in FRAMES},
             plan=[one for one in few.plan if kept(one[0], one[1])],
         ),
         warnings=[*found.warnings, f"a part of the study is analysed: {told}"],

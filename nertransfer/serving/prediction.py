@@ -173,13 +173,13 @@ def read_lines(source: Source) -> list[Text]:
     lines = numbered_lines(source.text)
     if source.path is not None or len(lines) > 1:  # a sentence may end in O
         lines = running_lines(source.text, source.name, "input", "give input_format=conll")
-        if structure := conll.structure_of(source.text):
-            raise InputError(
-                f"{source.name}:{lines[0][0]}: this is {structure}, not text; give the text alone, a sentence a "
-                "line, or CoNLL columns with input_format=conll", "input",
-            )  # fmt: skip
     if not lines:
         raise InputError(f"{source.name}:1: there is no text", "input")
+    if structure := conll.structure_of(source.text):
+        raise InputError(
+            f"{source.name}:{lines[0][0]}: this is {structure}, not text; give one sentence per line and nothing "
+            "else, or CoNLL columns with input_format=conll", "input",
+        )  # fmt: skip
     return [Text(number, line.removesuffix("\r")) for number, line in lines]
 
 

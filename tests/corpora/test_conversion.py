@@ -160,7 +160,7 @@ def test_what_was_done_is_told_and_the_result_is_read_by_every_command(tmp_path:
              for split in ("train", "valid", "test")}  # fmt: skip
     said, ours = converted(tmp_path, files, categories="person=PER,DATE=O", keep="PER", rename="hau=ha")
     assert "eng       train          2      7         1    1" in said
-    done = "word in column 1, tag in the last one; 1 entities person made PER; 3 entities DATE made O"
+    done = "word in column 1, tag in the last one; entities person made PER: 1; entities DATE made O: 3"
     assert f"ha train: hau_train.txt, {done}" in said
     assert "eng: tags are IOB2 (every entity begins with B-)" in said
     read = corpus.load(DataOptions(str(ours)))
@@ -178,7 +178,7 @@ def test_categories_that_languages_do_not_share_are_told(tmp_path: Path) -> None
 
 def test_entities_that_begin_with_i_in_iob2_are_counted(tmp_path: Path) -> None:
     said, ours = converted(tmp_path, {"eng_test.txt": "a I-PER\nb O\nc B-PER\n"})
-    assert "1 entities that begin with I-, read as B-" in said
+    assert "entities that begin with I-, read as B-: 1" in said
     assert (ours / "eng" / "test.txt").read_text() == "a B-PER\nb O\nc B-PER\n\n"
 
 
@@ -186,7 +186,14 @@ def test_overlapping_entities_are_reduced_where_that_is_asked_for(tmp_path: Path
     text = lines({"text": "Bank of Kano", "label": [[8, 12, "LOC"], [0, 12, "ORG"]]})
     said, ours = converted(tmp_path, {"eng_test.jsonl": text}, overlaps="longest")
     assert (ours / "eng" / "test.txt").read_text() == "Bank B-ORG\nof I-ORG\nKano I-ORG\n\n"
-    assert "1 entities left out, which overlap a longer one" in said
+    assert "entities left out, which overlap a longer one: 1" in said
+
+
+def test_a_corpus_of_ours_stays_as_it_is(tmp_path: Path) -> None:
+    """Words that hold a no-break space, as some corpora have them, too."""
+    text = OURS.replace("yau", "10\u00a0000")
+    _, ours = converted(tmp_path, {"eng/test.txt": text})
+    assert (ours / "eng" / "test.txt").read_text(encoding="utf-8") == text
 
 
 GOOD = {"eng_test.txt": "a B-PER\n"}
@@ -210,6 +217,7 @@ GOOD = {"eng_test.txt": "a B-PER\n"}
         ({"eng_test.txt": "a B-PER\nb E-PER\nc L-PER\n"}, {}, ":2: E- of BIOES, and .*:3: L- of BILOU"),
         ({"eng_test.txt": "a PER\nb B-PER\n"}, {}, ":1: a tag without a prefix, and .*:2: one with B-"),
         ({"eng_test.txt": "a B-PER\nb E-LOC\n"}, {}, ":2: E-LOC follows PER, which has no end before it"),
+        ({"eng_test.txt": "a DT\nb NN\n"}, {}, ":1: no tag is O, and none has a prefix; name the column of the tags"),
         ({"eng_test.txt": "a E-PER\n"}, {}, ":1: E-PER continues nothing"),
         ({"eng_test.txt": "a B-PER\nb\tc B-PER\td\n"}, {}, ":2: 3 columns, but line 1 has 2"),
         ({"eng_test.txt": "\n\n"}, {}, ":1: no sentence"),

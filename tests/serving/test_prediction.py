@@ -237,6 +237,7 @@ def test_bad_input_names_what_there_is_and_writes_nothing(
         (b"sw:da O\nsw:xo O\n", "conll", "bad.txt:1: every word of the file begins with 'sw:'"),
         (b"# sent_id = 1\nda O\n", "conll", "bad.txt:1: .* is a comment; leave out such lines"),
         (b'{"text": "da xo"}\n{"text": "ba"}\n', "text", "bad.txt:1: this is JSON, not text"),
+        (b'{"text": "da xo"}\n', "text", "bad.txt:1: this is JSON, not text"),
         (b'[{"text": "da xo"},\n {"text": "ba"}]\n', "text", "bad.txt:1: this is JSON, not text"),
         (b"id\ttext\n1\tda xo\n2\tba\n", "text", "bad.txt:1: this is a table, not text"),
         (b"<html><body>da xo</body></html>\n<p>\n", "text", "bad.txt:1: this is XML or HTML, not text"),

@@ -44,7 +44,7 @@ def answer(computed: Computed) -> Section | None:
         columns += [
             Column("lead", "ahead by", "points", "of the next best"),
             *([Column("gain", "over default", "points", _default(computed))] if _has_rivals(computed) else []),
-            Column("sure", "how sure", "text", f"chance that it is the best of {_compared(table)}"),
+            Column("sure", "how sure", "text", f"chance that it is the best of {_compared(table)} configurations"),
         ]
     title = "Best start and source for a target without data" if zero_shot else "Best start for a language with data"
     return Section(
@@ -128,7 +128,8 @@ def _without(computed: Computed) -> list[str]:
     if not differ:
         return []
     return [
-        f"Of {count(len(computed.consequences), 'claim')}, {differ} would differ with what is not used: see {UNUSED}."
+        f"{differ} of {count(len(computed.consequences), 'claim')} would change if the excluded results were used: see "
+        f"{UNUSED}."
     ]
 
 

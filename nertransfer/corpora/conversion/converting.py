@@ -20,6 +20,8 @@ from nertransfer.corpora.conversion.records import Record
 from nertransfer.corpora.conversion.schemes import AUTO, Span
 from nertransfer.corpora.labels import category_of
 
+SEPARATORS_OF_WORDS = frozenset(" \t\r\n")
+
 
 @dataclass(frozen=True)
 class Part:
@@ -54,7 +56,7 @@ class Conversion:
 
 
 def _told(counts: Mapping[str, int]) -> list[str]:
-    return [f"{n:,} {what}" for what, n in counts.items() if n]
+    return [f"{what}: {n:,}" for what, n in counts.items() if n]
 
 
 def convert(config: ConvertConfig) -> Conversion:
@@ -192,13 +194,17 @@ def _text(part: Part, entities: Sequence[Sequence[Span]]) -> str:
     lines = []
     for one, spans in zip(part.records, entities, strict=True):
         for i, word in enumerate(one.words):
-            if word != "".join(word.split()) or word == conll.DOCUMENT_START:
+            if SEPARATORS_OF_WORDS & set(word) or word == conll.DOCUMENT_START:
                 where = one.tagged.where(i) if one.tagged else str(part.found.files[0])
                 raise InputError(f"{where}: the word {word!r} cannot stand in a column")
         lines += [f"{word} {tag}\n" for word, tag in zip(one.words, schemes.tags(len(one.words), spans), strict=True)]
         lines.append("\n")
     text = "".join(lines)
-    conll.parse(text.encode(), f"{part.found.language} {part.found.split}, converted")
+    name = f"{part.found.language} {part.found.split}, converted"
+    read_back, _ = conll.parse(text.encode(), name)
+    for one, sentence in zip(part.records, read_back, strict=True):
+        if one.words != sentence.words:
+            raise InputError(f"{name}: {' '.join(one.words)!r} would be read as {' '.join(sentence.words)!r}")
     return text
 
 

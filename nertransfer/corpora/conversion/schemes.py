@@ -57,7 +57,7 @@ def detect(sentences: Iterable[Tagged]) -> Detected:
     Raises InputError that names a line where prefixes of several schemes occur, or tags with and without one.
     """
     first: dict[str, str] = {}
-    strays, repeats, others = 0, 0, 0  # I- that continues nothing; B- behind its own category; all other B-
+    strays, others, outside = 0, 0, 0  # I- that continues nothing; B- that does not follow its own category; O
     for sentence in sentences:
         before = ""
         for i, tag in enumerate(sentence.tags):
@@ -65,8 +65,8 @@ def detect(sentences: Iterable[Tagged]) -> Detected:
             if tag != OUTSIDE:
                 first.setdefault(prefix or "none", sentence.where(i))
             strays += prefix == "I" and before != category
-            repeats += prefix == "B" and before == category
             others += prefix == "B" and before != category
+            outside += tag == OUTSIDE
             before = category
     there = set(first)
     if not there:
@@ -77,6 +77,11 @@ def detect(sentences: Iterable[Tagged]) -> Detected:
             raise InputError(
                 f"{first['none']}: a tag without a prefix, and {first[other]}: one with {other}-; all tags must be of "
                 "one scheme", "scheme",
+            )  # fmt: skip
+        if not outside:
+            raise InputError(
+                f"{first['none']}: no tag is {OUTSIDE}, and none has a prefix; name the column of the tags with "
+                "columns=, or give scheme=io", "scheme",
             )  # fmt: skip
         return Detected("io", "no tag has a prefix")
     bioes, bilou = there & set("EMS"), there & set("LU")
