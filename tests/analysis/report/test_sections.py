@@ -334,7 +334,7 @@ def test_claims_are_shown_with_and_without_what_is_not_used() -> None:
     section, first = answer.unused(found), answer.answer(found)
     assert section is not None and first is not None
     assert section.listings[0].frame[["claim", "used", "with_all"]].to_numpy().tolist() == [["a", "1.0", "2.0"]]
-    assert "Of 2 claims, 1 would differ" in first.paragraphs[1]
+    assert "1 of 2 claims would change" in first.paragraphs[1]
     assert answer.unused(answered()) is None
 
 
