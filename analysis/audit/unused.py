@@ -2,7 +2,7 @@
 
 from analysis.audit.finding import Finding, Severity
 from analysis.statistics.tables import listing, number
-from analysis.transfer.verdicts import FAR_POINTS, FAR_SDS, Verdicts
+from analysis.transfer.verdicts import FAR_POINTS, Verdicts
 from nertransfer.core.text import count
 
 EXAMPLES = 4
@@ -30,9 +30,9 @@ def unused(judged: Verdicts) -> list[Finding]:
         named = [f"{row.start}-{row.source} seed {row.seed} (F1 {number(row.f1)})" for row in rows.itertuples()]
         others = [*named[:EXAMPLES], *([f"{len(named) - EXAMPLES} others"] if len(named) > EXAMPLES else [])]
         text = (
-            f"{listing(others)}: F1 is 0, or more than {FAR_POINTS:.0f} points and {FAR_SDS:.0f} robust standard "
-            "deviations below the median of the other seeds. Means are without them, except where all seeds of a "
-            "configuration collapsed; collapsed.csv has both means"
+            f"{listing(others)}: F1 on the source's dev split is 0, or less than half of the best seed's and more than "
+            f"{FAR_POINTS:.0f} points below it. Means are without them, except where all seeds of a configuration "
+            "collapsed; collapsed.csv has both means"
         )
         title = f"{count(len(rows), 'fine-tuning')} collapsed"
         findings.append(Finding(Severity.CARE, "collapsed", title, text, rows))

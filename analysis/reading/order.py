@@ -187,6 +187,7 @@ def part_of(
         plan=plan,
         languages=[name for name in found.languages if name in shown],
         artifacts={place: address for place, address in found.artifacts.items() if kept(*place[:2])},
+        imported="",  # what is odd in an import is odd in the whole of it
         unions=rows(found.unions) if not targets else found.unions.iloc[:0],
         few_shot=replace(
             few,

@@ -209,9 +209,11 @@ class Basis:
     reference: str
 
 
-def basis(found: StudyResults, published: bool = False) -> Basis:
-    """What is used of a study; ``published``: all of it, as the first study did."""
-    judged = verdicts.none() if published else verdicts.verdicts(found.frame, SPLIT)
+def basis(found: StudyResults, published: bool = False, whole: StudyResults | None = None) -> Basis:
+    """What is used of a study; ``published``: all of it, as the first study did. ``whole``: the study that ``found`` is
+    a part of, for verdicts rest on all of it."""
+    every = found if whole is None else whole
+    judged = verdicts.none() if published else verdicts.within(verdicts.verdicts(every.frame, SPLIT), found)
     kept = verdicts.without(found, judged)
     shown = views(kept.frame, kept.plan, kept.languages)
     return Basis(found, judged, kept, shown, _reference_of(kept, shown))
@@ -252,7 +254,8 @@ def compute(
     shown = [view.less(undefined) for view in basis.shown]
     lacking = _lacking(frame)
     names = list(lacking)
-    samples = inference.samples(frame, beside.counts, SPLIT)
+    dropped = basis.verdicts.dropped
+    samples = inference.samples(frame, beside.counts, SPLIT, dropped=dropped)
     intervals = inference.intervals(samples)
     differences = inference.differences(samples, reference)
     cubes = {view.name: view.cube(SPLIT) for view in shown}
@@ -302,7 +305,7 @@ def compute(
         agreement=inference.rank_agreement(starts),
         seeds=inference.seeds_needed(starts, samples),
         mixed=inference.mixed_model(frame, SPLIT),
-        claims=claims.table(frame, beside.counts, names, found.plan["pivots"], reference, SPLIT),
+        claims=claims.table(frame, beside.counts, names, found.plan["pivots"], reference, SPLIT, dropped=dropped),
         roles=roles,
         pretraining=_pretraining(replace(found, frame=frame), roles, intervals, differences, reference, ddof),
         in_language=categories.by_start(frame, roles, SPLIT, ddof, _sources(found), reference),

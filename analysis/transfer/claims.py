@@ -4,7 +4,7 @@ In percent and points. An adapted start has the name of the language it was adap
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from analysis.reading.sentence_counts import SentenceCounts
 from analysis.statistics import comparison
 from analysis.transfer import inference, matrices
 from analysis.transfer.inference import Sample, Scored
-from nertransfer.core.grid import is_several, is_zero_shot
+from nertransfer.core.grid import Place, is_several, is_zero_shot
 from nertransfer.core.schema import F1
 from nertransfer.scoring.intervals import CONFIDENCE
 
@@ -99,6 +99,7 @@ def table(
     reference: str,
     split: str = "test",
     resamples: int = RESAMPLES,
+    dropped: Collection[Place] = (),
 ) -> pd.DataFrame:
     """Every claim in every category: mean difference in points with its 95 % interval, p, and p corrected over claims.
 
@@ -118,7 +119,7 @@ def table(
         used = {place for claim in wanted for pair in claim.pairs for place in pair}
         named = scored[["start", "source", "target"]].itertuples(index=False, name=None)
         chosen = scored[[place in used for place in named]]
-        found = inference.samples(chosen, counts, split, resamples, category)
+        found = inference.samples(chosen, counts, split, resamples, category, dropped)
         for claim in wanted:
             pairs = [(a, b) for a, b in claim.pairs if a in places and b in places]
             if pairs:

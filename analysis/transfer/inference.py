@@ -20,7 +20,7 @@ from analysis.statistics import power as power_of_seeds
 from analysis.statistics import ranks as ranks_of_sources
 from analysis.statistics.comparison import Differences
 from analysis.statistics.means import Means
-from analysis.transfer import matrices
+from analysis.transfer import matrices, verdicts
 from analysis.transfer.matrices import Cube
 from nertransfer.core.grid import BASE, Place, is_several, is_zero_shot
 from nertransfer.core.schema import ALL, F1
@@ -36,8 +36,8 @@ IN_LANGUAGE = next(iter(matrices.SETTINGS))
 ONE_SEED, NOTHING_VARIES = "one seed", "neither seeds nor sentences vary"
 """Why a difference is not tested."""
 RANK_COLUMNS = ["start", "target", "source", "best_probability", "mean_rank", "rank_low", "rank_high", "seeds_vary"]
-FAR_WEAKER = 0.5
-"""Of the F1 of its best sibling, or of the median cell: a seed below that has collapsed."""
+FAR_WEAKER = verdicts.HALF
+"""Of the F1 of its best sibling, or of the median cell: a seed below that is `far_weaker`."""
 POINTS = (1, 2, 3, 5)
 """Differences in points of F1 that seeds are counted for."""
 SEEDS_COLUMNS = [
@@ -57,7 +57,8 @@ class Sample:
 
     Cells and configurations are sorted, so that no number depends on their order; ``shown`` are the places of the
     configurations in the order of the study. ``pooled``: variance over seeds and its degrees of freedom, each
-    (configurations,), from more than the seeds themselves; None: from these alone.
+    (configurations,), from more than the seeds themselves; None: from these alone. ``dropped``: cells that collapsed
+    and are not among ``cells``.
     """
 
     cells: list[Place]
@@ -68,6 +69,7 @@ class Sample:
     configuration: np.ndarray
     sentences_vary: bool
     pooled: tuple[np.ndarray, np.ndarray] | None = None
+    dropped: frozenset[Place] = frozenset()
 
     @property
     def means(self) -> Means:
@@ -81,12 +83,13 @@ def samples(
     split: str = "test",
     resamples: int = RESAMPLES,
     category: str = ALL,
+    dropped: Collection[Place] = (),
 ) -> dict[str, Sample]:
     """The sample of every target, from counts by sentence where all its cells have them, else over seeds alone.
 
     Where configurations have fewer than `moderation.FEW_SEEDS` seeds, their variances are moderated by those of the
-    whole study (``pooled``). Not so those of configurations with a seed that has `collapsed`: these are not usual, do
-    not count for what is, and keep their own.
+    whole study (``pooled``). Not so those of configurations with a `far_weaker` seed: these are not usual, do not count
+    for what is, and keep their own.
     """
     chosen = frame[(frame["split"] == split) & (frame["category"] == category)]
     found = {}
@@ -99,16 +102,17 @@ def samples(
         index = np.array([configurations.index((start, source)) for start, source, _ in cells])
         f1, there = rows[F1].to_numpy(float), counts.get(str(target))
         counted = there is not None and (category == ALL or category in there.categories)
-        if there is not None and counted and set(cells) <= set(there.cells):
+        counted = counted and there is not None and set(cells) <= set(there.cells)
+        if there is not None and counted:
             gold, predicted, correct = there.of(None if category == ALL else category)
             places = [there.cells.index(cell) for cell in cells]
             rng = np.random.default_rng(zlib.crc32(str(target).encode()))
             weights = seed_means.sentence_weights(len(gold), resamples, rng)
             resampled = seed_means.resampled_f1(gold, predicted[places], correct[places], weights)
-            found[str(target)] = Sample(cells, configurations, shown, f1, resampled, index, True)
         else:
-            unvaried = np.tile(f1, (2, 1))
-            found[str(target)] = Sample(cells, configurations, shown, f1, unvaried, index, False)
+            resampled, counted = np.tile(f1, (2, 1)), False
+        sample = Sample(cells, configurations, shown, f1, resampled, index, counted, dropped=frozenset(dropped))
+        found[str(target)] = sample
     return _moderated(found, {(start, source) for start, source, _ in far_weaker(chosen)})
 
 
@@ -210,8 +214,8 @@ def start_averages(
     reference's, in percent and points.
 
     The score of a seed is its mean over all pairs; a seed that lacks one is left out, a start without a whole seed has
-    NaN. Seeds and sentences vary, languages do not: nothing is said of other sources and targets. ``p_holm`` corrects
-    over the starts; ``untested`` as in `differences`.
+    NaN (but see `weighted_averages` of cells that collapsed). Seeds and sentences vary, languages do not: nothing is
+    said of other sources and targets. ``p_holm`` corrects over the starts; ``untested`` as in `differences`.
     """
     there = weighted_averages(found, {start: {(start, *pair): 1 for pair in pairs} for start in starts})
     means = intervals(there)[["start", "f1", "low", "high", "n_seeds"]]
@@ -227,7 +231,9 @@ def weighted_averages(found: Mapping[str, Sample], groups: Mapping[str, Mapping[
     """One sample, of target ``""``: its configurations are (name of a group, ``""``), a cell is a seed of a group, and
     its F1 the mean over the group's scores, each as often as its number says. A seed that lacks one is left out.
 
-    With fewer than `moderation.FEW_SEEDS` seeds the variance of a group is put together from those of its
+    Not so where a cell collapsed (``dropped``): the mean over the other seeds of its configuration stands in its place,
+    so the average is that of the configurations' means, each over its own seeds. With fewer than
+    `moderation.FEW_SEEDS` seeds, and where a cell collapsed, the variance of a group is put together from those of its
     configurations (``pooled``), whose seeds are independent: so it has more degrees of freedom.
     """
     chosen = {
@@ -235,48 +241,85 @@ def weighted_averages(found: Mapping[str, Sample], groups: Mapping[str, Mapping[
     }
     resamples = max((len(sample.resampled) for sample in chosen.values()), default=0)
     sums: dict[tuple[str, int], list] = {}  # number of scores, F1, F1 in every resample
-    parts: dict[str, dict[tuple[str, str], Counter[int]]] = {
-        name: {} for name in groups
-    }  # F1 by configuration and seed
+    parts: dict[str, dict[tuple[str, str], Counter[int]]] = {name: {} for name in groups}  # F1, measured alone
+    filled = set()  # groups with a cell that collapsed
+    every = {name: _seeds(chosen, group) for name, group in groups.items()}
     for target, sample in chosen.items():
-        for i, (start, source, seed) in enumerate(sample.cells):
-            for name, group in groups.items():
-                if n := group.get((start, source, target), 0):
-                    drawn = sample.resampled[:, i] if sample.sentences_vary else np.full(resamples, sample.f1[i])
+        places = {place: i for i, place in enumerate(sample.cells)}
+        for name, group in groups.items():
+            for (start, source, other), n in group.items():
+                if other != target:
+                    continue
+                there = [places[start, source, seed] for seed in every[name] if (start, source, seed) in places]
+                for seed in every[name] if there else ():
+                    own = [places[start, source, seed]] if (start, source, seed) in places else []
+                    if own:
+                        parts[name].setdefault((start, source), Counter())[seed] += n * sample.f1[own[0]]
+                    elif (start, source, seed) in sample.dropped:
+                        filled.add(name)
+                    else:
+                        continue  # missing
+                    f1 = sample.f1[own or there].mean()
+                    drawn = (
+                        sample.resampled[:, own or there].mean(axis=1)
+                        if sample.sentences_vary
+                        else np.full(resamples, f1)
+                    )
                     before = sums.get((name, seed), (0, 0.0, 0.0))
-                    parts[name].setdefault((start, source), Counter())[seed] += n * sample.f1[i]
-                    sums[name, seed] = [a + n * b for a, b in zip(before, (1, sample.f1[i], drawn), strict=True)]
+                    sums[name, seed] = [a + n * b for a, b in zip(before, (1, f1, drawn), strict=True)]
     sizes = {name: sum(group.values()) for name, group in groups.items()}
     whole = sorted(cell for cell, (n, _, _) in sums.items() if n == sizes[cell[0]])
     if not whole:
         return {}
-    there = sorted({name for name, _ in whole})
+    there_are = sorted({name for name, _ in whole})
     over = np.array([sizes[name] for name, _ in whole])
     f1, resampled = (np.stack([sums[cell][k] for cell in whole], axis=-1) / over for k in (1, 2))
-    index = np.array([there.index(name) for name, _ in whole])
+    index = np.array([there_are.index(name) for name, _ in whole])
     vary = any(sample.sentences_vary for sample in chosen.values())
-    seeds = {name: [seed for other, seed in whole if other == name] for name in there}
+    seeds = {name: [seed for other, seed in whole if other == name] for name in there_are}
     pooled = None
-    if any(1 < len(one) < moderation.FEW_SEEDS for one in seeds.values()):
-        together = [_together(parts[name].values(), seeds[name], sizes[name]) for name in there]
+    if filled or any(1 < len(one) < moderation.FEW_SEEDS for one in seeds.values()):
+        together = [_together(parts[name].values(), seeds[name], sizes[name], name in filled) for name in there_are]
         pooled = np.array([variance for variance, _ in together]), np.array([freedom for _, freedom in together])
-    cells, configurations = [(name, "", seed) for name, seed in whole], [(name, "") for name in there]
-    return {"": Sample(cells, configurations, list(range(len(there))), f1, resampled, index, vary, pooled)}
+    cells, configurations = [(name, "", seed) for name, seed in whole], [(name, "") for name in there_are]
+    return {"": Sample(cells, configurations, list(range(len(there_are))), f1, resampled, index, vary, pooled)}
 
 
-def _together(parts: Collection[Mapping[int, float]], seeds: Sequence[int], size: int) -> tuple[float, float]:
+def _seeds(found: Mapping[str, Sample], group: Mapping[Scored, int]) -> list[int]:
+    """Every seed that a score of the group has."""
+    seeds = {
+        seed
+        for target, sample in found.items()
+        for start, source, seed in sample.cells
+        if (start, source, target) in group
+    }
+    return sorted(seeds)
+
+
+def _together(
+    parts: Collection[Mapping[int, float]], seeds: Sequence[int], size: int, filled: bool = False
+) -> tuple[float, float]:
     """Variance over seeds of the mean of ``size`` scores, and its degrees of freedom.
 
     Those of Satterthwaite (1946), with squares of variances less their error: the square of a variance with n degrees
     of freedom is too large by 2 / n on average, which at 2 seeds would leave a third of the degrees of freedom.
     ``parts``: by configuration the sums of its scores, by seed; of a single one they are those of its seeds.
+    ``filled``: some configurations lack some of the seeds; their means are over fewer.
     """
     if len(seeds) < 2:
         return 0.0, 1.0
-    variances = np.array([np.var([part[seed] for seed in seeds], ddof=1) for part in parts]) / size**2
-    if len(seeds) >= moderation.FEW_SEEDS or not variances.any():
+    own = [[part[seed] for seed in seeds if seed in part] for part in parts]
+    if not filled and (len(seeds) >= moderation.FEW_SEEDS or not any(np.ptp(values) for values in own)):
         total = [sum(part[seed] for part in parts) / size for seed in seeds]
         return float(np.var(total, ddof=1)), len(seeds) - 1.0
+    several = [values for values in own if len(values) > 1]
+    usual = float(np.mean([np.var(values, ddof=1) for values in several])) if several else 0.0
+    variances = np.array(
+        [(np.var(values, ddof=1) if len(values) > 1 else usual) * len(seeds) / len(values) for values in own]
+    )
+    variances /= size**2
+    if not variances.any():
+        return 0.0, len(seeds) - 1.0
     freedom = (len(seeds) + 1) * variances.sum() ** 2 / (variances**2).sum() - 2
     return float(variances.sum()), float(max(freedom, len(seeds) - 1))
 

@@ -16,11 +16,11 @@ from nertransfer.core.schema import ALL, CATEGORY_MEASURES, F1
 Pair = tuple[str, str]
 """(start, source)."""
 EXCLUDED_COLUMNS = ["start", "source", "seeds", "equals", "helps_most", "gain", "reason"]
-COLLAPSED_COLUMNS = [*CELL, "measured_on", "f1", "median", "below", "used", "mean_without", "mean_with"]
-LEARNT = 0.2
-"""F1 that no model has by predicting next to nothing, or always the same."""
-FAR_POINTS, FAR_SDS = 20.0, 5.0
-"""A fine-tuning collapsed where its F1 is 0, or by more than so many points and robust sds below its siblings."""
+COLLAPSED_COLUMNS = [*CELL, "measured_on", "f1", "best", "below", "used", "mean_without", "mean_with"]
+LEARNT, DISTINCT = 0.2, 3
+"""F1 that no model has by predicting next to nothing, or always the same; so many different ones tell copies apart."""
+FAR_POINTS, HALF = 20.0, 0.5
+"""A fine-tuning collapsed where its F1 is 0, or below half of its best sibling's and more than so many points below."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,28 @@ class Verdicts:
     @property
     def empty(self) -> bool:
         """Whether all is used."""
-        return self.excluded.empty and not self.collapsed["used"].eq(False).any()
+        return self.excluded.empty and not self.dropped
+
+    @property
+    def dropped(self) -> frozenset[Place]:
+        """The cells that collapsed and are not used."""
+        unused = self.collapsed[self.collapsed["used"].eq(False)]
+        return frozenset(unused[CELL].itertuples(index=False, name=None))
 
 
 def verdicts(frame: pd.DataFrame, split: str = "test") -> Verdicts:
     """What a study's scores say should not be used."""
     return Verdicts(excluded(frame, split), collapsed(frame, split))
+
+
+def within(judged: Verdicts, found: StudyResults) -> Verdicts:
+    """The verdicts on what a part of a study has."""
+    places = {tuple(place) for place in found.frame[CELL].drop_duplicates().itertuples(index=False, name=None)}
+    pairs = {place[:2] for place in places}
+    excluded, collapsed = judged.excluded, judged.collapsed
+    of_pairs = [pair in pairs for pair in zip(excluded["start"], excluded["source"], strict=True)]
+    of_cells = [place in places for place in collapsed[CELL].itertuples(index=False, name=None)]
+    return Verdicts(excluded[np.array(of_pairs, dtype=bool)], collapsed[np.array(of_cells, dtype=bool)])
 
 
 def none() -> Verdicts:
@@ -49,8 +65,7 @@ def none() -> Verdicts:
 def without(found: StudyResults, judged: Verdicts) -> StudyResults:
     """The results without what is not used; runs, digests and what is missing stay."""
     pairs = set(judged.excluded[["start", "source"]].itertuples(index=False, name=None))
-    unused = judged.collapsed[judged.collapsed["used"].eq(False)]
-    cells = set(unused[CELL].itertuples(index=False, name=None))
+    cells = judged.dropped
     if not pairs and not cells:
         return found
 
@@ -111,13 +126,15 @@ def excluded(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
 def equal_configurations(frame: pd.DataFrame) -> list[list[Pair]]:
     """Groups of configurations with the same seeds and targets and the same scores everywhere.
 
-    One of the scores is above `LEARNT`: models that learnt next to nothing have equal ones without being the same.
+    At least `DISTINCT` different F1 lie above `LEARNT` and below 1: few scores, those of models that learnt next to
+    nothing, and those of a target that all solve, are equal by chance.
     """
     columns = ["seed", "target", "split", "category", *CATEGORY_MEASURES]
     groups: dict[bytes, list[Pair]] = {}
     by = frame.groupby(["start", "source"], sort=False)[F1]
     alike = pd.DataFrame({"rows": by.size(), "sum": by.sum().round(9)}).duplicated(keep=False)
-    candidates = alike.index[alike & (by.max() > LEARNT)]
+    telling = frame[frame[F1].gt(LEARNT) & frame[F1].lt(1)].groupby(["start", "source"], sort=False)[F1].nunique()
+    candidates = alike.index[alike & (telling.reindex(alike.index, fill_value=0) >= DISTINCT)]
     for pair, rows in frame.groupby(["start", "source"], sort=False):
         if pair in candidates:
             ordered = rows[columns].sort_values(columns[:4])
@@ -152,34 +169,35 @@ def _helps_most(pair: Pair, means: pd.Series, same: Collection[Pair]) -> tuple[s
 def collapsed(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
     """The cells that collapsed, compared with the other seeds of their configuration.
 
-    ``f1`` is that on the source itself, or the mean over targets where it was not scored. A cell collapsed where it is
-    0, or more than `FAR_POINTS` points and `FAR_SDS` robust sds (1.4826 times the median absolute deviation) below the
-    ``median`` of its siblings. It is not used, unless all seeds of its configuration collapsed: these stay. The means
-    of the configuration ``mean_without`` and ``mean_with`` what collapsed.
+    ``f1`` is on the dev split of the source, for no score on ``split`` may decide what is averaged; where there is
+    none, on ``split`` of the source, and where it was not scored at all, the mean over targets. A cell collapsed where
+    it is 0, or below `HALF` of the ``best`` of its siblings and more than `FAR_POINTS` points below it. It is not used,
+    unless all seeds of its configuration collapsed: these stay. The means of the configuration ``mean_without`` and
+    ``mean_with`` what collapsed are of this F1.
     """
-    chosen = frame[(frame["split"] == split) & (frame["category"] == ALL)]
-    own = chosen[chosen["source"] == chosen["target"]].groupby(CELL, sort=False)[F1].mean()
-    whole = chosen.groupby(CELL, sort=False)[F1].mean()
-    measured = own.reindex(whole.index)
-    levels = measured.fillna(whole).mul(100)
     rows = []
-    for pair, level in levels.groupby(level=["start", "source"], sort=False):
-        values = level.to_numpy(float)
-        down = [value == 0 or _far_below(value, np.delete(values, i)) for i, value in enumerate(values)]
-        for i, (place, value) in enumerate(level.items()):
-            if down[i]:
-                siblings = np.delete(values, i)
-                median = float(np.median(siblings)) if len(siblings) else float("nan")
-                where = pair[1] if pd.notna(measured[place]) else "mean over targets"
-                kept = values[~np.array(down)]
-                rest = float(kept.mean()) if len(kept) else float("nan")
-                rows.append((*place, where, value, median, median - value, not len(kept), rest, float(values.mean())))
+    chosen = frame[frame["category"] == ALL]
+    own = [not is_zero_shot(*pair) for pair in zip(chosen["source"], chosen["target"], strict=True)]
+    on_source = chosen[np.array(own, dtype=bool)]
+    ways = [
+        (on_source[on_source["split"] == "dev"], "dev of the source"),
+        (on_source[on_source["split"] == split], f"{split} of the source"),
+        (chosen[chosen["split"] == split], f"{split}, mean over targets"),
+    ]
+    means = [(way.groupby(CELL, sort=False)[F1].mean().mul(100), told) for way, told in ways]
+    cells = chosen[chosen["split"] == split].groupby(["start", "source"], sort=False)["seed"].unique()
+    for pair, seeds in cells.items():
+        places = [(*pair, seed) for seed in seeds]
+        level, told = next((one, told) for one, told in means if all(place in one.index for place in places))
+        values = np.array([level[place] for place in places])
+        down = np.array([value == 0 or _far_below(value, np.delete(values, i)) for i, value in enumerate(values)])
+        for i in np.flatnonzero(down):
+            siblings = np.delete(values, i)
+            best = float(siblings.max()) if len(siblings) else float("nan")
+            rest = float(values[~down].mean()) if not down.all() else float("nan")
+            rows.append((*places[i], told, values[i], best, best - values[i], bool(down.all()), rest, values.mean()))
     return pd.DataFrame(rows, columns=COLLAPSED_COLUMNS)
 
 
 def _far_below(value: float, siblings: np.ndarray) -> bool:
-    if not len(siblings):
-        return False
-    median = float(np.median(siblings))
-    spread = 1.4826 * float(np.median(np.abs(siblings - median)))
-    return median - value > max(FAR_POINTS, FAR_SDS * spread)
+    return len(siblings) > 0 and value < HALF * siblings.max() and siblings.max() - value > FAR_POINTS

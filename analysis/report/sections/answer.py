@@ -155,7 +155,7 @@ def unused(computed: Computed) -> Section | None:
             *usual("start", "source"),
             Column("seed", "seed", "count"),
             *usual("f1"),
-            Column("median", "median of others", "percent"),
+            Column("best", "best seed", "percent"),
             Column("mean_without", "mean without", "percent"),
             Column("mean_with", "mean with", "percent", "over all seeds of the configuration"),
         ]

@@ -40,10 +40,21 @@ def _averages(computed: Computed) -> dict[str, tuple[Average, Average]]:
     zero_shot, in_language = (
         matrices.common(cubes.values(), pairs) for pairs in (matrices.zero_shot, matrices.in_language)
     )
-    return {
-        name: (matrices.pair_average(cube, zero_shot), matrices.pair_average(cube, in_language))
-        for name, cube in cubes.items()
-    }
+    if len(cubes) < 2:
+        return {
+            name: (matrices.pair_average(cube, zero_shot), matrices.pair_average(cube, in_language))
+            for name, cube in cubes.items()
+        }
+    apart, own = computed.start_averages, computed.in_language_averages
+    return {name: (_of_table(apart, name, len(zero_shot)), _of_table(own, name, len(in_language))) for name in cubes}
+
+
+def _of_table(averages: pd.DataFrame, start: str, pairs: int) -> Average:
+    """A start's mean, of `inference.start_averages`."""
+    row = averages[averages["start"] == start]
+    if not len(row) or not pairs:
+        return Average(float("nan"), float("nan"), 0, pairs)
+    return Average(float(row["f1"].iloc[0]), float("nan"), int(row["n_seeds"].iloc[0]), pairs)
 
 
 def tiles(computed: Computed) -> list[Tile]:

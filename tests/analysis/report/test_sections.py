@@ -162,9 +162,10 @@ def compared(p_holm: list[float]) -> Computed:
     untested = ["one seed" if math.isnan(p) else "" for p in p_holm]
     own = differences.assign(**{name: [f"l{i}" for i in range(n)] for name in ("start", "source", "target")})
     both = pd.concat([one.assign(**numbers, untested=untested) for one in (differences, own)], ignore_index=True)
+    averages = pd.DataFrame({"start": ["base", "swa"], "f1": [50.0, 55.0], "n_seeds": 1, "p_holm": math.nan})
     return computed(
         reference="base", roles=["base", "own"], intervals=intervals((3, True)), views=starts, cubes=cubes,
-        start_averages=pd.DataFrame({"start": ["base", "swa"], "p_holm": math.nan}), differences=both,
+        start_averages=averages, in_language_averages=averages.iloc[:0], differences=both,
         pretraining=differences.assign(role="own", **numbers),
     )  # fmt: skip
 

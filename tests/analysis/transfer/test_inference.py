@@ -149,6 +149,28 @@ def test_of_few_seeds_the_variance_of_an_average_is_put_together_from_its_config
     assert freedom > 1.2 and row["n_seeds"] == 2
 
 
+def test_a_collapsed_seed_costs_an_average_no_other_configuration_of_that_seed() -> None:
+    rng = np.random.default_rng(3)
+    values = {("base", source, seed): 0.5 + 0.02 * rng.normal() for source in LANGUAGES for seed in range(5)}
+    values |= {("swa", *place[1:]): f1 + 0.1 for place, f1 in values.items()}
+    gone = ("swa", "ibo", 4)
+    frame = seeds_alone({place: f1 for place, f1 in values.items() if place != gone}, "yor")
+    pairs = {(source, "yor") for source in LANGUAGES}
+    missing, dropped = (
+        inference.start_averages(inference.samples(frame, {}, dropped=places), ["base", "swa"], pairs).set_index(
+            "start"
+        )
+        for places in ((), [gone])
+    )
+    assert missing["n_seeds"].tolist() == [5, 4] and dropped["n_seeds"].tolist() == [5, 5]
+    means = [
+        [values[place] for place in values if place[:2] == ("swa", source) and place != gone] for source in LANGUAGES
+    ]
+    assert dropped.loc["swa", "f1"] == pytest.approx(100 * np.mean([np.mean(one) for one in means]))
+    half = (dropped["high"] - dropped["low"]) / 2
+    assert 0.5 < half["swa"] / half["base"] < 2
+
+
 def test_two_published_seeds_give_intervals_that_cover_the_other_three(shared_data: Path) -> None:
     """Median width at 2 seeds: 21.4 points from these seeds alone, 6.4 moderated."""
     frame = published_scores(shared_data)

@@ -62,10 +62,12 @@ def test_where_all_would_be_excluded_all_stays() -> None:
     ("seeds", "down", "means"),
     [
         ((80.0, 81.0, 79.0, 0.0, 80.0), [3], (80.0, 64.0)),  # 0 always
-        ((80.0, 81.0, 79.0, 55.0, 80.0), [3], (80.0, 75.0)),
-        ((80.0, 81.0, 79.0, 61.0, 80.0), [], None),  # 19 points
-        ((80.0, 40.0, 60.0, 30.0, 70.0), [], None),  # as far apart as the others
-        ((80.0, 50.0), [1], (80.0, 65.0)),
+        ((80.0, 80.0, 80.0, 35.0, 80.0), [3], (80.0, 71.0)),  # below half of the best
+        ((80.0, 81.0, 79.0, 55.0, 80.0), [], None),
+        ((30.0, 12.0), [], None),  # below half, and 18 points
+        ((80.0, 40.0, 60.0, 30.0, 70.0), [3], (62.5, 56.0)),
+        ((80.0, 5.0, 5.0), [1, 2], (80.0, 30.0)),  # most of them collapsed
+        ((80.0, 35.0), [1], (80.0, 57.5)),
         ((50.0,), [], None),
         ((0.0, 0.0), [0, 1], None),
     ],
@@ -78,6 +80,28 @@ def test_collapsed_fine_tunings_by_the_declared_rule(
     assert found["used"].tolist() == [len(down) == len(seeds)] * len(down)  # where all collapsed, all stay
     if means is not None:
         assert found[["mean_without", "mean_with"]].iloc[0].tolist() == pytest.approx(means)
+
+
+def test_scores_on_the_test_split_decide_only_where_there_is_no_dev() -> None:
+    fine, bad = (80.0, 81.0, 79.0), (80.0, 81.0, 5.0)
+    dev, test = (
+        published_frames.frame_of({("base", "hau"): seeds}, split) for split, seeds in (("dev", fine), ("test", bad))
+    )
+    assert verdicts.collapsed(pd.concat([dev, test])).empty
+    assert verdicts.collapsed(test)[["seed", "measured_on"]].to_numpy().tolist() == [[2, "test of the source"]]
+    elsewhere = verdicts.collapsed(test.assign(target="swa"))
+    assert elsewhere["measured_on"].tolist() == ["test, mean over targets"]
+    both = pd.concat([published_frames.frame_of({("base", "hau"): bad}, "dev"), test.assign(f1=0.8)])
+    found = verdicts.collapsed(both)
+    assert found[["seed", "measured_on", "best"]].to_numpy().tolist() == [[2, "dev of the source", 81.0]]
+    assert verdicts.Verdicts(verdicts.none().excluded, found).dropped == {("base", "hau", 2)}
+
+
+def test_few_scores_that_are_equal_are_no_copies() -> None:
+    frame = scores({"ccc": "aaa"})
+    assert named(verdicts.excluded(frame)) == ["ccc-ddd"]
+    assert named(verdicts.excluded(frame.assign(f1=frame["f1"].round(1)))) == []
+    assert named(verdicts.excluded(frame.assign(f1=1.0))) == []
 
 
 def test_what_is_not_used_is_in_no_frame_and_not_missing() -> None:
