@@ -1,6 +1,6 @@
 """What a reader should know before believing the numbers, worst first. Pure: frames in, findings out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -34,11 +34,13 @@ def audit(
     cards: pd.DataFrame,
     selection_split: str,
     split: str = "test",
+    excluded: Collection[tuple[str, str]] = (),
 ) -> list[Finding]:
     """Every finding about a study, worst first.
 
     ``imports``: tables ``unfit`` and ``disagreements`` of an import, where there was one. ``corpora``: or why they are
     not at hand. ``cards``: `analysis.transfer.chosen_models.rows`, with the inflation of choosing seeds on test.
+    ``excluded``: (start, source) that no mean is of.
     """
     findings = [
         *missing_cells(found),
@@ -48,7 +50,7 @@ def audit(
         *names_of_categories(found, {} if isinstance(corpora, str) else corpora, split),
         *unread_words(found, split),
         *nothing_found(found),
-        *identical_predictions(found),
+        *identical_predictions(found, excluded),
         *unfit(imports),
         *disagreements(imports),
         *inconsistent_runs(found),
@@ -279,7 +281,7 @@ def _that_learnt_nothing(frame: pd.DataFrame) -> pd.DataFrame:
     return best[best == 0].index.to_frame(index=False)
 
 
-def identical_predictions(found: StudyResults) -> list[Finding]:
+def identical_predictions(found: StudyResults, excluded: Collection[tuple[str, str]] = ()) -> list[Finding]:
     """Different cells whose predicted tags are the same, on all their targets or on some.
 
     Cells with a few sentences of a target are among them, their sources named as those of their runs. Those that learnt
@@ -292,7 +294,7 @@ def identical_predictions(found: StudyResults) -> list[Finding]:
     findings = []
     groups = matrices.identical_cells(found.frame[~pd.MultiIndex.from_frame(found.frame[CELL]).isin(known)])
     if groups:
-        findings.append(_twins(groups, "scores", found))
+        findings.append(_twins(groups, "scores", found, excluded))
     whole: dict[tuple, list[tuple[str, str, int]]] = {}
     for cell, part in scored.groupby(CELL, sort=False):
         key = tuple(sorted(part[["target", "split", "digest"]].itertuples(index=False, name=None)))
@@ -303,7 +305,7 @@ def identical_predictions(found: StudyResults) -> list[Finding]:
     different = scored.assign(model=models).groupby(["target", "split", "digest"])["model"].transform("nunique")
     partial = scored[different > 1]
     if groups:
-        findings.append(_twins(groups, "predictions", found))
+        findings.append(_twins(groups, "predictions", found, excluded))
     if len(partial):
         text = (
             f"{count(len(partial), 'score')} on {listing(sorted(set(partial['target'])))} share their predicted tags, "
@@ -323,7 +325,12 @@ def _with_named(ordinary: pd.DataFrame, few: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([ordinary, few.drop(columns=FEW_SHOT).assign(source=named)], ignore_index=True)
 
 
-def _twins(groups: Sequence[Sequence[tuple[str, str, int]]], what: str, found: StudyResults) -> Finding:
+def _twins(
+    groups: Sequence[Sequence[tuple[str, str, int]]],
+    what: str,
+    found: StudyResults,
+    excluded: Collection[tuple[str, str]],
+) -> Finding:
     named = [" = ".join(_named(cells)) for cells in groups]
     seeds = matrices.seed_counts(_with_named(found.frame, found.few_shot.frame)).set_index(["start", "source"])["seeds"]
     shared: dict[tuple, int] = {}  # seeds by configurations that share them
@@ -336,9 +343,9 @@ def _twins(groups: Sequence[Sequence[tuple[str, str, int]]], what: str, found: S
         if len(together) > 1 and all(n >= seeds.get(one, 0) for one in together)
     )
     told = f"; configurations {listing(wide)} are the same models, seed by seed" if wide else ""
-    text = (
-        f"{_some(named)} have equal {what} on every target{told}: one was copied, or the seed seeds nothing. "
-        "The section on what is not used says which of them count"
+    twice = any(sum(cell[:2] not in excluded for cell in cells) > 1 for cells in groups)
+    text = f"{_some(named)} have equal {what} on every target{told}: one was copied, or the seed seeds nothing. " + (
+        "Counted twice, they make a difference look surer than it is" if twice else "Means are without the copies"
     )
     rows = [(i, *cell) for i, cells in enumerate(groups, start=1) for cell in cells]
     table = pd.DataFrame(rows, columns=["group", *CELL])

@@ -15,6 +15,11 @@ REPEATED_COLUMNS = ["source", "target", "earlier", "later", "repeated", "sentenc
 STRAY_COLUMNS = ["language", "split", "stray_tags", "first_line"]
 INSIDE_COLUMNS = ["language", "split", "repeated", "sentences", "percent"]
 DISAGREEING_COLUMNS = ["language", "split", "sentence", "occurrences", "annotations"]
+SHORT_FORMS = {
+    "person": "per", "people": "per", "location": "loc", "organization": "org", "organisation": "org",
+    "miscellaneous": "misc",
+}  # fmt: skip
+"""Categories that corpora write out, and how others shorten them."""
 NAME_COLUMNS = ["category", "languages", "like", "like_languages"]
 
 
@@ -94,8 +99,8 @@ def disagreeing_sentences(corpora: Mapping[str, Corpus]) -> pd.DataFrame:
 def like_names(categories: Mapping[str, Collection[str]]) -> pd.DataFrame:
     """Pairs of category names that may be one category, by language: ``categories``.
 
-    They differ only in case, in signs that are neither letters nor digits, or in that one begins with the other (`PER`
-    and `person`), and no language has both.
+    They differ only in case, in signs that are neither letters nor digits, or in that one is the short form of the
+    other (`PER` and `person`), and no language has both.
     """
     languages: dict[str, list[str]] = {}
     for language, names in categories.items():
@@ -110,6 +115,6 @@ def like_names(categories: Mapping[str, Collection[str]]) -> pd.DataFrame:
 
 
 def _alike(one: str, other: str) -> bool:
-    plain = [re.sub(r"[^a-z0-9]", "", name.casefold()) for name in (one, other)]
-    shorter, longer = sorted(plain, key=len)
-    return shorter == longer or (len(shorter) >= 3 and longer.startswith(shorter))
+    plain = [re.sub(r"[\W_]", "", name.casefold()) for name in (one, other)]
+    first, second = (SHORT_FORMS.get(name, name) for name in plain)
+    return bool(first) and first == second

@@ -415,18 +415,17 @@ def _matrix_tables(done: Computed) -> dict[str, typeset.Table]:
     for view in done.views:
         one, name = done.matrices[view.name][ALL], safe_name(view.name)
         own = view.own(one.inner("mean").columns)
-        made[f"transfer-{name}"] = matrix_table.matrix(
-            one.mean, one.sd, one.n, own, view.row_name, view.name, SPLIT, done.ddof
-        )
+        made[f"transfer-{name}"] = matrix_table.matrix(one.mean, one.sd, one.n, own, view, SPLIT, done.ddof)
         if (less := minus_reference(done, view, ALL)) is not None:
             points = averaged(done, view, less)
             made[f"transfer-{name}-minus-{safe_name(done.reference)}"] = matrix_table.difference(
-                points, view.row_name, view.name, done.reference, SPLIT
+                points, view, done.reference, SPLIT
             )
     if len(done.answers):
-        made["answers"] = matrix_table.answers(done.answers, SPLIT)
-    if len(done.start_averages) > 1:
-        made["starts"] = matrix_table.starts(done.start_averages, done.reference, SPLIT)
+        made["answers"] = matrix_table.answers(done.answers, SPLIT, done.setting)
+    averages = done.start_averages if done.setting == matrices.ZERO_SHOT else done.in_language_averages
+    if averages["f1"].notna().sum() > 1:
+        made["starts"] = matrix_table.starts(averages, done.reference, SPLIT, done.setting)
     return made
 
 

@@ -325,7 +325,9 @@ def compute(
         ddof=ddof,
         findings=sorted(
             [
-                *audit.audit(basis.found, beside.imports, corpora, cards, selection, SPLIT),
+                *audit.audit(
+                    basis.found, beside.imports, corpora, cards, selection, SPLIT, basis.verdicts.configurations
+                ),
                 *audit.seeds_alone(intervals),
                 *unused.unused(basis.verdicts),
             ],

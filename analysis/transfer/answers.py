@@ -16,20 +16,20 @@ from analysis.statistics import comparison, moderation, ranks, winner
 from analysis.statistics.means import Means
 from analysis.transfer import inference
 from analysis.transfer.inference import Sample
-from nertransfer.core.grid import BASE, is_zero_shot
+from nertransfer.core.grid import BASE, Place, is_zero_shot
 from nertransfer.core.schema import ALL, F1
-from nertransfer.scoring.intervals import CONFIDENCE
+from nertransfer.scoring.intervals import POINTS, interval
 
 PAIR_COLUMNS = [
     "target", "start", "source", "f1", "expected_f1", "low", "high", "n_seeds", "best_probability",
-    "runner_up_start", "runner_up_source", "lead",
+    "runner_up_start", "runner_up_source", "runner_up_probability", "lead",
     "default_start", "default_source", "default_f1", "gain", "gain_low", "gain_high", "compared", "missing",
 ]  # fmt: skip
 HELD_OUT_SEEDS = 3
 """With so many seeds the best pair is also chosen on all seeds but one."""
 ADAPTED_COLUMNS = ["target", "source", "f1", "reference_f1", "difference", "low", "high", "p"]
 START_PAIR_COLUMNS = ["first", "second", "difference", "difference_low", "difference_high", "p", "p_holm", "n_pairs"]
-EVERY_SOURCE = "all sources"
+EVERY_SOURCE = "averaged over sources"
 EFFECT_COLUMNS = ["source", "reference", "n_targets", "f1", "reference_f1", "difference", "low", "high", "p", "better"]
 
 
@@ -45,13 +45,13 @@ def best_pairs(
     """One row a target: of all configurations the start and source with the highest mean F1; `PAIR_COLUMNS`.
 
     ``fits`` says which sources are tried for a target: those that are zero-shot. ``f1`` is the mean that was measured,
-    too high on average, as the highest of many. ``expected_f1`` is not: the mean over seeds of the F1 that the pair
-    that is best on all other seeds has on this one; NaN below `HELD_OUT_SEEDS` seeds. ``low`` and ``high`` take the
-    choice into account as well (`winner.best_of`; seeds and sentences vary, the variance over seeds is moderated by
-    that of the study). ``best_probability``: the share of resamples in which the pair is the best. ``lead``:
-    on the next best pair. The default is the start ``reference`` with its own best source; ``gain``: over it, with the
-    interval of a difference. ``compared`` configurations have scores, ``missing`` of the ``planned`` have none. The
-    first of equal ones is named. NaN: not known.
+    too high on average, as the highest of many; so are ``lead``, on the next best pair, and ``gain``, over the start
+    ``reference`` with its own best source, the default (with the interval of a difference). ``expected_f1`` is not: the
+    mean over the pair's seeds of the F1 that the configuration that is best on all other seeds has on this one; NaN
+    below `HELD_OUT_SEEDS` seeds. ``low`` and ``high`` take the choice into account as well (`winner.best_of`; seeds and
+    sentences vary, the variance over seeds is moderated by that of the study). ``best_probability``: the share of
+    resamples in which the pair is the best; NaN where it or a rival has a single seed. ``compared`` configurations have
+    scores, ``missing`` of the ``planned`` have none. The first of equal ones is named. NaN: not known.
     """
     rows = []
     known = _known_variances(found)
@@ -64,11 +64,12 @@ def best_pairs(
         best, second = order[0], order[1] if len(order) > 1 else None
         default = next((i for i in order if sample.configurations[i][0] == reference), None)
         named = {sample.configurations[i] for i in tried}
+        expected = _held_out(sample, best, tried)
+        chance, chance_of_second = _best_probabilities(target, sample, means, order)
         rows.append(
-            (target, *sample.configurations[best], 100 * means.mean[best],
-             100 * _held_out(sample, tried), *(100 * limit for limit in _interval(sample, means, order)),
-             int(means.seeds[best]), _best_probability(target, sample, means, order),
-             *(sample.configurations[second] if second is not None else ("", "")),
+            (target, *sample.configurations[best], 100 * means.mean[best], 100 * expected,
+             *(100 * limit for limit in _interval(sample, means, order, expected)), int(means.seeds[best]), chance,
+             *(sample.configurations[second] if second is not None else ("", "")), chance_of_second,
              100 * (means.mean[best] - means.mean[second]) if second is not None else math.nan,
              *(sample.configurations[default] if default is not None else ("", "")),
              100 * means.mean[default] if default is not None else math.nan,
@@ -82,31 +83,52 @@ def _known_variances(found: Mapping[str, Sample]) -> dict[str, Means]:
     """The means of every target with what is known of the variance over seeds, for any number of them.
 
     Moderated by that of the whole study (`moderation`); with too few configurations for that, the pooled one of the
-    target's.
+    target's. Configurations with a seed that is `inference.far_weaker` keep their own, and do not count for what is
+    usual.
     """
     every = {target: replace(sample, pooled=None).means for target, sample in found.items()}
+    apart = {place[:2] for place in _far_weaker(found)}
+    usual = {
+        target: (means.seeds > 1) & [place not in apart for place in found[target].configurations]
+        for target, means in every.items()
+    }
     prior = None
     if every:
-        columns = ("seed_variance", "seeds", "mean")
-        prior = moderation.fit(*(np.concatenate([getattr(one, name) for one in every.values()]) for name in columns))
+        prior = moderation.fit(
+            *(
+                np.concatenate([getattr(means, name)[usual[target]] for target, means in every.items()])
+                for name in ("seed_variance", "seeds", "mean")
+            )
+        )
     known = {}
     for target, means in every.items():
-        several = means.seeds > 1
-        if not several.any():
+        alike = usual[target]
+        if not alike.any():
             known[target] = means
             continue
         if prior is not None:
             variance, freedom = prior.moderated(means.seed_variance, means.seeds, means.mean)
         else:
-            total = float((means.seeds - 1).sum())
-            variance = np.full(len(several), float((means.seeds - 1) @ means.seed_variance) / total)
-            freedom = np.full(len(several), total)
-        known[target] = replace(means, seed_variance=np.where(several, variance, 0), freedom=freedom)
+            own = (means.seeds - 1)[alike]
+            variance = np.full(len(alike), float(own @ means.seed_variance[alike]) / own.sum())
+            freedom = np.full(len(alike), float(own.sum()))
+        known[target] = replace(
+            means,
+            seed_variance=np.where(alike, variance, means.seed_variance),
+            freedom=np.where(alike, freedom, means.freedom),
+        )
     return known
 
 
-def _interval(sample: Sample, means: Means, order: Sequence[int]) -> tuple[float, float]:
-    """Limits of `winner.best_of` of the configurations, fractions; NaN where it is not known how they vary."""
+def _far_weaker(found: Mapping[str, Sample]) -> list[Place]:
+    """The cells of the samples that are `inference.far_weaker`."""
+    rows = [(*cell, f1) for sample in found.values() for cell, f1 in zip(sample.cells, sample.f1, strict=True)]
+    return inference.far_weaker(pd.DataFrame(rows, columns=["start", "source", "seed", F1]))
+
+
+def _interval(sample: Sample, means: Means, order: Sequence[int], expected: float) -> tuple[float, float]:
+    """Limits of `winner.best_of` of the configurations, fractions; NaN where it is not known how they vary. They hold
+    the F1 that is stated: ``expected``, or where that is NaN the mean."""
     seeds, freedom = means.seeds[order], math.inf
     nothing = math.nan, math.nan
     if not sample.sentences_vary and seeds[0] < 2:
@@ -123,32 +145,38 @@ def _interval(sample: Sample, means: Means, order: Sequence[int]) -> tuple[float
     np.fill_diagonal(covariance, between + np.maximum(np.diag(covariance) - own, 0))
     if between[0] > 0:  # Satterthwaite: sentences are many
         freedom = float(means.freedom[order[0]]) * (covariance[0, 0] / between[0]) ** 2
-    best, mean = winner.best_of(means.mean[order], covariance, freedom), means.mean[order[0]]
-    return max(min(best.low, mean), 0.0), min(max(best.high, mean), 1.0)  # no interval without what was measured
+    best = winner.best_of(means.mean[order], covariance, freedom)
+    stated = float(means.mean[order[0]]) if math.isnan(expected) else expected
+    return max(min(best.low, stated), 0.0), min(max(best.high, stated), 1.0)
 
 
-def _best_probability(target: str, sample: Sample, means: Means, order: Sequence[int]) -> float:
-    """How often the first is the best where seeds and sentences vary."""
-    if len(order) < 2 or (not sample.sentences_vary and (means.seeds[order] < 2).any()):
-        return math.nan
+def _best_probabilities(target: str, sample: Sample, means: Means, order: Sequence[int]) -> tuple[float, float]:
+    """How often the first and the second are the best where seeds and sentences vary."""
+    if len(order) < 2 or (means.seeds[order] < 2).any():
+        return math.nan, math.nan
     rng = np.random.default_rng(zlib.crc32(f"pairs {target}".encode()))
     if not sample.sentences_vary:
         means = replace(means, resampled=np.tile(means.mean, (inference.RESAMPLES, 1)))
     drawn = ranks.resampled_means(means, rng)[:, order]
-    return float(ranks.rank_stability(drawn, [str(i) for i in order])["best"].iloc[0])
+    first, second = ranks.rank_stability(drawn, [str(i) for i in order])["best"].iloc[:2]
+    return float(first), float(second)
 
 
-def _held_out(sample: Sample, tried: Sequence[int]) -> float:
-    """Mean over seeds of the F1 on the seed of the configuration that is best on the other seeds; a fraction."""
+def _held_out(sample: Sample, best: int, tried: Sequence[int]) -> float:
+    """Mean over the seeds of ``best`` of the F1 on the seed of the configuration, of those that have it, that is best
+    on its other seeds; a fraction."""
     cells = pd.DataFrame(sample.cells, columns=["start", "source", "seed"]).assign(
         f1=sample.f1, configuration=sample.configuration
     )
-    table = cells.pivot(index="seed", columns="configuration", values="f1")[list(tried)].dropna(axis="columns")
-    if len(table) < HELD_OUT_SEEDS or table.shape[1] == 0:
+    table = cells.pivot(index="seed", columns="configuration", values="f1")[list(tried)]
+    seeds = table.index[table[best].notna()]
+    if len(seeds) < HELD_OUT_SEEDS:
         return math.nan
-    values = table.to_numpy()
-    chosen = [int(np.argmax(np.delete(values, seed, axis=0).mean(axis=0))) for seed in range(len(values))]
-    return float(np.mean(values[np.arange(len(values)), chosen]))
+    scored = []
+    for seed in seeds:
+        others = table.drop(index=seed).mean()
+        scored.append(table.at[seed, others[table.loc[seed].notna()].idxmax()])
+    return float(np.mean(scored))
 
 
 def _gain(means: Means, best: int, default: int | None) -> tuple[float, float, float]:
@@ -189,14 +217,16 @@ def adapted_to_target(
     """The start adapted to each target less the reference start, from the same sources, zero-shot: `ADAPTED_COLUMNS`.
 
     One row a target and source that both starts have, with the interval and p of ``differences``
-    (`inference.differences`).
+    (`inference.differences`). None where ``reference`` has the name of a language, and so was adapted itself.
     """
     chosen = frame[(frame["split"] == split) & (frame["category"] == ALL)]
+    if reference in {*chosen["target"], *chosen["source"]}:
+        return pd.DataFrame(columns=ADAPTED_COLUMNS)
     means = chosen.groupby(["start", "source", "target"], sort=False)[F1].mean().mul(100)
     tests = differences.set_index(["start", "source", "target"])[["low", "high", "p"]]
     rows = []
     for start, source, target in means.index:
-        if start == target != reference and is_zero_shot(source, target) and (reference, source, target) in means.index:
+        if start == target and is_zero_shot(source, target) and (reference, source, target) in means.index:
             here, there = float(means[start, source, target]), float(means[reference, source, target])
             rows.append((target, source, here, there, here - there, *tests.loc[(start, source, target)]))
     return pd.DataFrame(rows, columns=ADAPTED_COLUMNS)
@@ -205,7 +235,7 @@ def adapted_to_target(
 def adaptation_effect(pairs: pd.DataFrame, reference: str) -> pd.DataFrame:
     """The mean over targets of `adapted_to_target`, with Student's t over targets, paired: `EFFECT_COLUMNS`.
 
-    A row for every source with at least two targets, the one with the most first, and for all sources where there are
+    A row for every source with at least two targets, the one with the most first, and `EVERY_SOURCE` where there are
     others: the differences of a target are averaged over its sources then, for they share models and sentences. The
     interval and p speak of other targets than these, taken as a sample of them. ``better``: of how many targets the
     adapted start is.
@@ -219,14 +249,17 @@ def adaptation_effect(pairs: pd.DataFrame, reference: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=EFFECT_COLUMNS)
 
 
+def from_source(source: str) -> str:
+    """The source of a row of `adaptation_effect` in a sentence."""
+    return source if source == EVERY_SOURCE else f"from {source}"
+
+
 def _effect(source: str, reference: str, pairs: pd.DataFrame) -> tuple:
     by = pairs.groupby("target", sort=False)[["f1", "reference_f1", "difference"]].mean()
     values, n = by["difference"].to_numpy(float), len(by)
     low, high, p = math.nan, math.nan, math.nan
     if n > 1 and np.ptp(values) > 0:
-        error = values.std(ddof=1) / math.sqrt(n)
-        reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
-        low, high = values.mean() - reach, values.mean() + reach
+        _, low, high = interval(values, -POINTS, POINTS)
         p = float(stats.ttest_1samp(values, 0).pvalue)
     means = by.mean()[["f1", "reference_f1", "difference"]]
     return (source, reference, n, *means, low, high, p, int((values > 0).sum()))

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from analysis.reading.sentence_counts import SentenceCounts
 from analysis.statistics import comparison
@@ -17,7 +16,7 @@ from analysis.transfer import inference, matrices
 from analysis.transfer.inference import Sample, Scored
 from nertransfer.core.grid import Place, is_several, is_zero_shot
 from nertransfer.core.schema import F1
-from nertransfer.scoring.intervals import CONFIDENCE
+from nertransfer.scoring.intervals import POINTS, interval
 
 COLUMNS = [
     "claim", "category", "first", "second", "difference", "low", "high", "p", "p_holm", "n_pairs", "pairs_higher",
@@ -134,7 +133,7 @@ def _tested(
     """The columns of a claim from ``difference`` on, but ``p_holm``; ``means`` in percent."""
     apart = np.array([means[a] - means[b] for a, b in pairs])
     by_language = pd.Series(apart).groupby([a[0] for a, _ in pairs]).mean()
-    languages = (len(by_language), *_over_languages(by_language.to_numpy()))
+    languages = (len(by_language), *interval(by_language.to_numpy(), -POINTS, POINTS)[1:])
     sides = dict(zip(SIDES, (Counter(side) for side in zip(*pairs, strict=True)), strict=True))
     both = inference.weighted_averages(found, sides)
     tested = inference.differences(both, SIDES[1])
@@ -144,11 +143,3 @@ def _tested(
         values = (row["difference"], row["low"], row["high"], row["p"])
         return *values, len(pairs), int((apart > 0).sum()), seeds, row["untested"], *languages
     return apart.mean(), np.nan, np.nan, np.nan, len(pairs), int((apart > 0).sum()), 0, NO_SEED, *languages
-
-
-def _over_languages(values: np.ndarray) -> tuple[float, float]:
-    """Limits of Student's t interval of the mean of ``values``; NaN for fewer than two."""
-    if len(values) < 2:
-        return np.nan, np.nan
-    half = special.stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean() - half), float(values.mean() + half)

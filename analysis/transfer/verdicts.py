@@ -36,6 +36,11 @@ class Verdicts:
         return self.excluded.empty and not self.dropped
 
     @property
+    def configurations(self) -> frozenset[Pair]:
+        """The configurations that are excluded."""
+        return frozenset(self.excluded[["start", "source"]].itertuples(index=False, name=None))
+
+    @property
     def dropped(self) -> frozenset[Place]:
         """The cells that collapsed and are not used."""
         unused = self.collapsed[self.collapsed["used"].eq(False)]
@@ -64,8 +69,7 @@ def none() -> Verdicts:
 
 def without(found: StudyResults, judged: Verdicts) -> StudyResults:
     """The results without what is not used; runs, digests and what is missing stay."""
-    pairs = set(judged.excluded[["start", "source"]].itertuples(index=False, name=None))
-    cells = judged.dropped
+    pairs, cells = judged.configurations, judged.dropped
     if not pairs and not cells:
         return found
 

@@ -6,13 +6,15 @@ from analysis.report.html.page_data import Column, Listing, Section, usual
 from analysis.report.study_analysis import Computed
 from analysis.statistics.tables import listing, number, p_text
 from analysis.transfer import matrices
+from analysis.transfer.answers import from_source
 from analysis.transfer.pretraining import SIGNIFICANT
 from nertransfer.core.text import count
 
 SURE, LIKELY = 0.95, 0.8
 """Chances of being the best from which an answer is called so."""
 CLOSE = 1.0
-"""Of two pairs that are less than so many points of F1 apart either will do."""
+"""Two pairs that are less than so many points of F1 apart, and one of them surely the best, are equally good."""
+TOO_HIGH = "as measured: too high on average, as the best of several"
 
 
 def answer(computed: Computed) -> Section | None:
@@ -27,7 +29,7 @@ def answer(computed: Computed) -> Section | None:
         f1=table["expected_f1"].where(chosen, table["f1"]),
         sure=[how_sure(chance) for chance in table["best_probability"]],
     )
-    held = "scored on seeds that did not choose it" if chosen.all() else "as measured: too high, as the best of several"
+    held = "scored on seeds that did not choose it" if chosen.all() else TOO_HIGH
     held = "scored on seeds that did not choose it, from three seeds on" if chosen.any() and not chosen.all() else held
     columns = [
         Column("target", "target" if zero_shot else "language"),
@@ -42,8 +44,12 @@ def answer(computed: Computed) -> Section | None:
         ]
     if several:
         columns += [
-            Column("lead", "ahead by", "points", "of the next best"),
-            *([Column("gain", "over default", "points", _default(computed))] if _has_rivals(computed) else []),
+            Column("lead", "ahead by", "points", f"of the next best; {TOO_HIGH}"),
+            *(
+                [Column("gain", "over default", "points", f"{_default(computed)}; {TOO_HIGH}")]
+                if _has_rivals(computed)
+                else []
+            ),
             Column("sure", "how sure", "text", f"chance that it is the best of {_compared(table)} configurations"),
         ]
     title = "Best start and source for a target without data" if zero_shot else "Best start for a language with data"
@@ -90,7 +96,8 @@ def _what_next(computed: Computed, zero_shot: bool) -> str:
         return "What next: one configuration was scored for each target; compare it with others."
     what = "pair" if zero_shot else "start"
     sure = table["best_probability"] >= SURE
-    close = ~sure & table["best_probability"].notna() & (table["lead"] < CLOSE)
+    either_is_best = table["best_probability"] + table["runner_up_probability"] >= SURE
+    close = ~sure & either_is_best & (table["lead"] < CLOSE) & (table["f1"] > 0)
     rest = ~sure & table["best_probability"].notna() & ~close
     single = table["best_probability"].isna() & (table["compared"] > 1)
     texts = []
@@ -111,8 +118,9 @@ def _what_next(computed: Computed, zero_shot: bool) -> str:
         adapted = {view.name for view in computed.views if view.kind == "start"}
         without = [target for target in table["target"] if target not in adapted]
         texts.append(
-            f"adapt a start to the text of {listing(without) or 'a new target'} first (entry point adapt), "
-            f"which brought {number(effect['difference'].iloc[0], 1, True)} points on average"
+            f"adapt a start to {listing(without) or 'new target'} text first (entry point adapt): for the study's "
+            f"targets this gained {number(effect['difference'].iloc[0], 1, True)} points on average over "
+            f"start {computed.reference} {from_source(effect['source'].iloc[0])}"
         )
     return f"What next: {'; '.join(texts)}." if texts else ""
 
@@ -169,16 +177,17 @@ def adaptation(computed: Computed) -> str:
         return ""
     first, *others = computed.adaptation.itertuples()
     more = [
-        f"from {row.source} {number(row.difference, 1, True)} (95 % {number(row.low)} to {number(row.high)}, "
-        f"{count(row.n_targets, 'target')})"
+        f"{from_source(row.source)} {number(row.difference, 1, True)} ("
+        + (f"95 % {number(row.low)} to {number(row.high)}, " if row.p == row.p else "")
+        + f"{count(row.n_targets, 'target')})"
         for row in others
     ]
     interval = (
         f" (95 % interval {number(first.low)} to {number(first.high)}, {p_text(first.p)})" if first.p == first.p else ""
     )
     return (
-        f"Adapting to the target: zero-shot from {first.source}, the start that was adapted to the target's text is "
-        f"better than {first.reference} for {first.better} of {count(first.n_targets, 'target')}, by "
-        f"{number(first.difference, 1, True)} points on average{interval}{'; ' + listing(more) if more else ''}. "
-        "Interval and p: Student's t over targets, paired."
+        f"Adapting to the target: zero-shot {from_source(first.source)}, the start that was adapted to the target's "
+        f"text is better than start {first.reference} for {first.better} of {count(first.n_targets, 'target')}, by "
+        f"{number(first.difference, 1, True)} points on average{interval}{'; ' + listing(more) if more else ''}."
+        + (" Interval and p: Student's t over targets, paired." if interval or more else "")
     )

@@ -144,8 +144,9 @@ def _few_seeds(intervals: pd.DataFrame) -> list[str]:
     few = intervals["n_seeds"].between(2, moderation.FEW_SEEDS - 1) & ~some
     if few.any():
         text += (
-            f" {int(few.sum())} others have few seeds, too, and keep their own variance: a seed collapsed (its best F1 "
-            "is below half of its best sibling's, or of the median cell's), or F1 is always 0 or 1."
+            f" {int(few.sum())} others have few seeds, too, and keep their own variance: a seed is far weaker (its "
+            "best F1 over targets is below half of that of its best sibling, or of the median cell), or F1 is always 0 "
+            "or 1."
         )
     return [text]
 

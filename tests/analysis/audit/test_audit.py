@@ -181,6 +181,9 @@ def test_a_copied_configuration_is_named_once_with_all_its_seeds() -> None:
     found = one(audited(with_runs(runs)))
     assert found.title == "3 groups of cells with identical predictions"
     assert "; configurations base-nya and aaa-nya are the same models, seed by seed:" in found.text
+    assert found.text.endswith("Counted twice, they make a difference look surer than it is")
+    used = one(audit.identical_predictions(with_runs(runs), {("aaa", "nya")}))
+    assert used.text.endswith("Means are without the copies")
     assert cells_of(found.rows) == [cell for seed in SEEDS for cell in (("base", "nya", seed), ("aaa", "nya", seed))]
     assert list(found.rows["group"]) == [1, 1, 2, 2, 3, 3]
 

@@ -142,6 +142,9 @@ def test_sentences_with_other_tags_are_repeated_and_disagree() -> None:
         ({"hau": ["PER", "ORG"], "swa": ["LOC", "DATE"]}, []),
         ({"hau": ["PER", "per"], "swa": ["PER"]}, []),  # hau tells them apart
         ({"hau": ["OR"], "swa": ["ORG"]}, []),
+        ({"hau": ["PER"], "swa": ["PERCENT"]}, []),
+        ({"amh": ["ሰው", "ቦታ"], "hau": ["人名"]}, []),
+        ({"hau": ["Organisation"], "swa": ["ORGANIZATION"]}, [("ORGANIZATION", "Organisation")]),
     ],
 )
 def test_names_that_may_be_one_category(names: dict[str, list[str]], alike: list[tuple[str, str]]) -> None:

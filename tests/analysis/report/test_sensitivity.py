@@ -1,5 +1,7 @@
 """What a study says with and without what is not used."""
 
+from dataclasses import replace
+
 from audit_runs import cell_run, plan_run, study, valid
 
 from analysis.report import sensitivity
@@ -18,5 +20,12 @@ def test_claims_change_with_a_copied_start() -> None:
     assert table.loc["mean zero-shot F1, start zed", "used"] == "" and table["differs"].any()
     base = table.loc["mean zero-shot F1, start base"]
     assert base["used"] == base["with_all"] and not base["differs"]
+    nearly = replace(every, frame=every.frame.assign(f1=every.frame["f1"] + 0.004))
+    table = sensitivity.consequences(every, nearly, "base")
+    assert (table["used"] != table["with_all"]).any() and not table["differs"].any()  # less than a point
+    further = replace(every, frame=every.frame.assign(f1=every.frame["f1"] + 0.011))
+    assert sensitivity.consequences(every, further, "base").set_index("claim").loc[
+        "mean zero-shot F1, start base", "differs"
+    ]  # fmt: skip
     same = sensitivity.consequences(every, every, "base")
     assert not same["differs"].any() and len(same)

@@ -1,6 +1,6 @@
 """The answers that the page of a study and its page in MLflow begin with: what they say where something is missing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,17 +13,25 @@ from analysis.transfer import answers, matrices
 from analysis.transfer.matrices import Cube
 
 LANGUAGES = ["hau", "swa", "wol"]
+Pairs = Callable[[Cube], list[tuple[str, str]]]
 
 
-def computed(cubes: Mapping[str, Cube], **others: object) -> Computed:
+def averaged(cubes: Mapping[str, Cube], pairs: Pairs, p_holm: Sequence[float] | float = np.nan) -> pd.DataFrame:
+    """As much of `inference.start_averages` as the sentences need."""
+    shared = matrices.common(cubes.values(), pairs)
+    means = [matrices.pair_average(cube, shared) for cube in cubes.values()]
+    numbers = {"f1": [one.mean for one in means], "n_seeds": [one.n for one in means], "p_holm": p_holm}
+    return pd.DataFrame({"start": list(cubes), "low": 38.5, "high": 41.5} | numbers)
+
+
+def computed(cubes: Mapping[str, Cube], p_holm: Sequence[float] | float = np.nan, **others: object) -> Computed:
     """As much of an analysis as the sentences need; ``base`` is the reference."""
     differences = pd.DataFrame(columns=["start", "source", "target", "difference", "p_holm", "untested"])
     starts = [SimpleNamespace(name=name) for name in cubes]
-    averages = pd.DataFrame({"start": list(cubes), "p_holm": np.nan, "low": 38.5, "high": 41.5})
     given = {
         "differences": differences,
-        "start_averages": averages,
-        "in_language_averages": averages,
+        "start_averages": averaged(cubes, matrices.zero_shot, p_holm),
+        "in_language_averages": averaged(cubes, matrices.in_language),
         "setting": "zero-shot",
         "start_pairs": pd.DataFrame(),
         "test": "Welch's t over seeds alone",
@@ -88,10 +96,9 @@ def test_starts_are_compared_on_the_pairs_that_all_have() -> None:
 
 
 def test_a_start_is_called_the_best_with_how_sure_that_is() -> None:
-    averages = pd.DataFrame({"start": ["base", "aaa"], "p_holm": [np.nan, 0.06]})
-    told = summary._which_start(computed({"base": cube(40), "aaa": cube(39)}, start_averages=averages))
-    assert told.endswith(", before aaa 39.0 % (p = 0.06). p: Welch's t over seeds alone; other languages may differ.")
-    told = summary._which_start(computed({"base": cube(40), "aaa": cube(41)}, start_averages=averages))
+    told = summary._which_start(computed({"base": cube(40), "aaa": cube(39)}, [np.nan, 0.06]))
+    assert f"40.0 %{LIMITS}, before aaa 39.0 % (p = 0.06). p: Welch's t over seeds alone; other lang" in told
+    told = summary._which_start(computed({"base": cube(40), "aaa": cube(41)}, [np.nan, 0.06]))
     assert ", +1.0 points from base (p = 0.06). p: Welch's t over seeds alone; other languages may differ." in told
 
 

@@ -56,7 +56,8 @@ def test_the_best_pair_is_sought_over_all_starts(best: pd.DataFrame, used: pd.Da
 def test_how_sure_an_answer_is(best: pd.DataFrame) -> None:
     assert (best.loc[["wol", "ibo", "kin", "lug"], "best_probability"] > 0.99).all()
     assert best.loc["luo", "lead"] == pytest.approx(0.16, abs=0.01) and best.loc["luo", "best_probability"] < 0.7
-    assert ((best["low"] <= best["f1"]) & (best["f1"] <= best["high"])).all()
+    stated = best["expected_f1"]
+    assert ((best["low"] <= stated) & (stated <= best["high"])).all()
     # chosen on other seeds, the pair for luo changes, and its F1 is below the highest mean
     assert best.loc["luo", "f1"] > 48.2 and best.loc["luo", "expected_f1"] == pytest.approx(47.4, abs=0.05)
     assert best.loc["wol", "expected_f1"] == pytest.approx(best.loc["wol", "f1"])
@@ -71,6 +72,29 @@ def test_one_seed_has_neither_interval_nor_chance(used: pd.DataFrame) -> None:
     rows = answers.best_pairs(inference.samples(used[used["seed"] == 0], {}), [])
     assert rows[["low", "high", "best_probability", "expected_f1", "gain_low"]].isna().all(axis=None)
     assert rows["f1"].notna().all()
+
+
+def test_seeds_that_others_lack_change_no_choice(used: pd.DataFrame, best: pd.DataFrame) -> None:
+    """A rival that was scored on other seeds is none of those that choose; nor has it an F1 of this pair's seeds."""
+    rival = (used["start"] == "base") & (used["source"] == "ibo")
+    fewer = used[~rival | (used["seed"] == used["seed"].min())]
+    row = answers.best_pairs(inference.samples(fewer, {}), []).set_index("target").loc["wol"]
+    assert row["expected_f1"] == pytest.approx(best.loc["wol", "expected_f1"])
+    assert math.isnan(row["best_probability"])  # one seed of a rival says nothing of how it varies
+    two = used[
+        ~((used["start"] == "wol") & (used["source"] == "swa")) | used["seed"].isin(sorted(set(used["seed"]))[:2])
+    ]
+    row = answers.best_pairs(inference.samples(two, {}), []).set_index("target").loc["wol"]
+    assert row["n_seeds"] == 2 and math.isnan(row["expected_f1"])
+
+
+def test_a_seed_that_failed_widens_no_other_interval(used: pd.DataFrame, best: pd.DataFrame) -> None:
+    failed = used.copy()
+    of = (failed["start"] == "base") & (failed["source"] == "luo") & (failed["seed"] == failed["seed"].min())
+    failed.loc[of, "f1"] *= 0.02
+    found = answers.best_pairs(inference.samples(failed, {}), []).set_index("target")
+    width, usual = (rows.loc["wol", "high"] - rows.loc["wol", "low"] for rows in (found, best))
+    assert width == pytest.approx(usual, rel=0.05)
 
 
 def test_the_default_is_the_reference_with_its_own_best_source(best: pd.DataFrame) -> None:
@@ -113,6 +137,11 @@ def test_adapting_to_the_target_has_its_effect(published: pd.DataFrame, used: pd
     assert row["p"] == pytest.approx(test.pvalue) and round(row["p"], 3) == 0.021
     assert row[["low", "high"]].tolist() == pytest.approx(list(test.confidence_interval()))
     assert row["better"] == 6
+
+
+def test_a_start_that_was_adapted_itself_is_no_reference(used: pd.DataFrame) -> None:
+    tests = inference.differences(inference.samples(used, {}), "swa")
+    assert answers.adapted_to_target(used, tests, "swa").empty
 
 
 def test_without_pairs_of_start_and_target_there_is_no_effect(published: pd.DataFrame) -> None:

@@ -206,7 +206,7 @@ def test_a_collapsed_seed_is_not_usual_and_keeps_its_own_variance() -> None:
     assert width.max() < 8 and width.mean() == pytest.approx((usual["high"] - usual["low"])[1:].mean(), rel=0.5)
     frame.loc[(frame["source"] == "l0"), "f1"] = 0.01  # both seeds
     assert inference.far_weaker(frame) == [("base", "l0", 0), ("base", "l0", 1)]
-    assert score_sections._few_seeds(table)[0].count("keep their own variance: a seed collapsed") == 1
+    assert score_sections._few_seeds(table)[0].count("keep their own variance: a seed is far weaker") == 1
 
 
 def test_the_mean_of_independent_test_sets_is_surer_than_one_of_them() -> None:
