@@ -199,9 +199,12 @@ def part_of(
 
 
 def language_order(found: StudyResults, order: str) -> list[str]:
-    """The languages as ``given`` by the study, or by ``family`` or ``region``, then by name; unknown ones last."""
+    """The languages as ``given`` by the study, or by ``family`` or ``region``; unknown ones last.
+
+    Within a group they keep the order of the study.
+    """
     if order == "given":
         return found.languages
     regions = {code: language.region for code, language in LANGUAGES.items()}
     groups = {"family": found.families, "region": regions}[order]
-    return sorted(found.languages, key=lambda name: (name not in groups, groups.get(name, ""), name))
+    return sorted(found.languages, key=lambda name: (name not in groups, groups.get(name, "")))

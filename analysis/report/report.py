@@ -70,12 +70,13 @@ def write(config: AnalyseConfig) -> Path:
     background.prepare()
     whole = read.read(uri, study)
     found = reading_order.part_of(whole, config.starts, config.sources, config.targets)
-    found = reading_order.in_order(found, _languages(found, config.order))
+    published = config.style == "published"
+    order = config.order if config.order != "auto" else "given" if published else "family"
+    found = reading_order.in_order(found, _languages(found, order))
     corpora, without = _corpora(config.data, found)
     part = bool(config.starts or config.sources or config.targets)
     folder = Path(config.output).absolute() / safe_name(f"{study}-part" if part else study)
     make_folder(folder, "output")
-    published = config.style == "published"
     basis = study_analysis.basis(found, published, whole)
     errors = _errors(found, uri, corpora, study_analysis.error_groups(basis.shown), basis.reference)
     counts = reading_files.sentence_counts(found, uri, SPLIT)

@@ -571,8 +571,10 @@ class AnalyseConfig:
     style: Literal["default", "published"] = option(
         "default", "published: tables as the first study printed them (sd with ddof=0, its tests, colours and rounding)"
     )
-    order: Literal["given", "family", "region", "clustering"] = option(
-        "given", "languages in tables and figures: as the study names them, by family, by region, or by similar scores"
+    order: Literal["auto", "given", "family", "region", "clustering"] = option(
+        "auto",
+        "languages in tables and figures: as the study names them (given), by family, by region, or by similar scores; "
+        "auto: given with style=published, else family",
     )
     selection_split: Literal["dev", "test"] = option("dev", SELECTION_HELP)
     starts: tuple[str, ...] = option((), "starts to report alone, comma-separated, in <study>-part; empty: all")

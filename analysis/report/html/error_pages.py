@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import kinds as error_kinds
-from analysis.errors.buckets import setting_of
+from analysis.errors.buckets import AMONG, SETTINGS, setting_of
 from analysis.errors.entities import Tagged
 from analysis.errors.kinds import KINDS, MOST, Errors, Wrong, kinds_of_wrong
 from analysis.report.html import page
@@ -45,6 +45,7 @@ KIND_COLUMNS = [
     Column("missing", "missing", "number", "a gold entity without a predicted one"),
     Column("spurious", "spurious", "number", "a predicted entity without a gold one"),
 ]
+AS = "as "
 OF_EACH = "the CSV has the numbers of each model, on all targets; these are means of them"
 
 
@@ -150,6 +151,7 @@ def _listings(target: str, reference: str, found: Tagged, tables: Errors) -> Seq
         seeds=("seed", "size"), **{kind: (kind, "mean") for kind in KINDS}
     )
     buckets = tables.buckets.table[tables.buckets.table["target"] == target]
+    confused = confusion(target, found, tables.confusion)
     buckets = buckets[buckets["start"] == reference]  # of all starts it would be a thousand rows
     return [
         Listing(
@@ -162,17 +164,16 @@ def _listings(target: str, reference: str, found: Tagged, tables: Errors) -> Seq
         ),
         Listing(
             "confusion",
-            "Categories taken for others",
-            confusion(target, found, tables.confusion),
+            "Confusion matrix, mean number of entities per model",
+            confused,
             [
                 Column("setting", "setting"),
-                Column("gold", "gold", "text", f"{OUTSIDE}: no entity has these words"),
-                Column("predicted", "predicted"),
-                Column("mean", "a model", "number", "mean number of entities"),
-                Column("share", "of gold", "share", "share of the gold entities of this category"),
+                Column("gold", "gold", "text", f"{OUTSIDE}: no gold entity has these words"),
+                *(Column(name, name, "number") for name in confused if name.startswith(AS)),
+                Column("gold_entities", "gold entities", "count", "in the split"),
             ],
             "confusion.csv",
-            OF_EACH,
+            f"columns: the predicted category of the same words, {OUTSIDE} if none; {OF_EACH}",
         ),
         Listing(
             "buckets",
@@ -197,20 +198,17 @@ def _listings(target: str, reference: str, found: Tagged, tables: Errors) -> Seq
 
 
 def confusion(target: str, found: Tagged, table: pd.DataFrame) -> pd.DataFrame:
-    """Columns setting, gold, predicted, mean (entities a model), share (of the gold entities of the category).
-
-    The most frequent first; without what is right.
-    """
-    rows = table[(table["target"] == target) & (table["gold"] != table["predicted"])]
+    """The confusion matrix of every setting, one below the other: columns setting, gold, ``as <category>`` for each
+    predicted category and `OUTSIDE` (mean number of entities per model), and gold_entities (NaN for `OUTSIDE`)."""
+    rows = table[table["target"] == target]
     rows = rows.assign(setting=[setting_of(source, target) for source in rows["source"]])
     models = Counter(setting_of(source, target) for _, source, _ in found.cells)
-    summed = rows.groupby(["setting", "gold", "predicted"], sort=False)["count"].sum().reset_index()
+    names = [*found.categories, OUTSIDE]
+    summed = rows.groupby(["setting", "gold", "predicted"], sort=False)["count"].sum()
+    settings = [name for name in (*SETTINGS, AMONG) if name in models]
+    places = pd.MultiIndex.from_product([settings, names], names=["setting", "gold"])
+    wide = summed.unstack("predicted", fill_value=0).reindex(index=places, columns=names, fill_value=0)
+    mean = wide.div([models[setting] for setting, _ in places], axis=0).add_prefix(AS)
     gold_entities = np.bincount(found.gold_category, minlength=len(found.categories))
     support = dict(zip(found.categories, gold_entities, strict=True))
-    mean = summed["count"] / summed["setting"].map(models).astype(float)
-    gold = summed["gold"].map(support).astype(float)  # NaN for no category
-    return (
-        summed.assign(mean=mean, share=mean / gold.where(gold > 0))
-        .sort_values("mean", ascending=False, kind="stable", ignore_index=True)
-        .drop(columns="count")
-    )
+    return mean.assign(gold_entities=[support.get(gold, np.nan) for _, gold in places]).reset_index()
