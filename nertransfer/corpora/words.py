@@ -78,6 +78,115 @@ def split_words(text: str) -> list[Place]:
     return places
 
 
+_HEADS = ("@", "#")
+
+
+def split_inside(text: str) -> list[Place]:
+    """The words of raw text as `split_text` has them, but with the punctuation inside and at the head of a word left in
+    it: ``Al-Nazo``, ``3.5``, ``a_b``, ``@user``, ``#tag``, and the period at the end of ``N.L.``"""
+    places: list[Place] = []
+    for begin, end in split_text(text):
+        if places and places[-1][1] == begin:
+            word, part = text[places[-1][0] : begin], text[begin:end]
+            if _is_punctuation(part[0]):
+                inside = end < len(text) and not text[end].isspace() and not _is_punctuation(text[end])
+                together = len(part) == 1 and not _is_punctuation(word[-1]) and (inside or _abbreviates(word + part))
+            else:
+                joins = len(word) > 1 and _is_punctuation(word[-1]) and not _is_punctuation(word[-2])
+                together = word in _HEADS or joins
+            if together:
+                places[-1] = (places[-1][0], end)
+                continue
+        places.append((begin, end))
+    return places
+
+
+def _abbreviates(word: str) -> bool:
+    """Whether each letter of a word has its period, and there are several."""
+    letters = word.removesuffix(".").split(".")
+    return len(letters) > 1 and word[-1] == "." and all(len(one) == 1 and one.isalpha() for one in letters)
+
+
+def _is_punctuation(character: str) -> bool:
+    return _kind(character) == character
+
+
+def split_characters(text: str) -> list[Place]:
+    """The words of raw text as `split_text` has them, but every character of a script that is written without spaces
+    is a word (with the combining marks behind it): Han, kana, Thai, Lao, Khmer, Burmese, Tibetan."""
+    places: list[Place] = []
+    for begin, end in split_text(text):
+        first = begin
+        for i in range(begin + 1, end):
+            if (_is_unspaced(text[i]) or _is_unspaced(text[i - 1])) and _kind(text[i]) != "mark":
+                places.append((first, i))
+                first = i
+        places.append((first, end))
+    return places
+
+
+_UNSPACED = ((0x0E00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF))
+"""Thai, Lao and Tibetan; Burmese; Khmer; kana; Han."""
+
+
+@functools.lru_cache(maxsize=65536)
+def _is_unspaced(character: str) -> bool:
+    code = ord(character)
+    return any(low <= code <= high for low, high in _UNSPACED) or 0x20000 <= code <= 0x3FFFF
+
+
+RULES = {"unicode": split_text, "inside": split_inside, "characters": split_characters, "whitespace": split_words}
+"""How raw text is cut into words, by name."""
+WELL_CUT = 0.95
+"""Share of a model's words that should be found in running text."""
+_NO_SPACE_BEFORE = frozenset(
+    ".,;:!?)]}\u00bb\u201d\u2026\u3001\u3002\uff0c\uff1a\uff1b\uff01\uff1f\uff09\u300d\u300f\u1362\u1363\u1364\u061f\u060c"
+)
+_NO_SPACE_AFTER = frozenset("([{\u00ab\u201c\uff08\u300c\u300e")
+
+
+def running_text(words: Sequence[str]) -> tuple[str, list[Place]]:
+    """A sentence as it stands in running text, and where its words are.
+
+    One space between words; none before closing and behind opening punctuation, nor between words of scripts that are
+    written without spaces.
+    """
+    parts: list[str] = []
+    places: list[Place] = []
+    at, before = 0, ""
+    for word in words:
+        unspaced = before and all(_is_unspaced(end) or end in _NO_SPACE_BEFORE for end in (before[-1], word[0]))
+        if before and not unspaced and word not in _NO_SPACE_BEFORE and before not in _NO_SPACE_AFTER:
+            parts.append(" ")
+            at += 1
+        parts.append(word)
+        places.append((at, at + len(word)))
+        at, before = at + len(word), word
+    return "".join(parts), places
+
+
+def found_again(sentences: Sequence[Sequence[str]], rule: str) -> float:
+    """The share of the words of ``sentences`` that `RULES` of this name finds in their `running_text`; 1 of none."""
+    found = total = 0
+    for sentence in sentences:
+        text, places = running_text(sentence)
+        total += len(places)
+        found += len(set(places).intersection(RULES[rule](text)))
+    return found / total if total else 1.0
+
+
+LOOKED_AT = 1000
+"""Sentences that say which rule fits, evenly spaced."""
+
+
+def fitting_rule(sentences: Sequence[Sequence[str]]) -> tuple[str, float]:
+    """The first of the `RULES` that finds most of the words of ``sentences`` again, and their share."""
+    sample = sentences[:: -(-len(sentences) // LOOKED_AT) or 1]
+    shares = {rule: found_again(sample, rule) for rule in RULES}
+    best = max(shares, key=lambda rule: shares[rule])
+    return best, shares[best]
+
+
 def word_pieces(tokenizer: Any, words: Sequence[str]) -> list[list[int]]:
     """Sub-tokens of each word as it stands behind another one in a text, without the special ones around a text.
 

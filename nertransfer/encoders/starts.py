@@ -28,12 +28,17 @@ from nertransfer.core.files import flush
 from nertransfer.core.options import Recipe
 from nertransfer.core.text import did_you_mean
 from nertransfer.corpora.labels import category_of
+from nertransfer.corpora.words import RULES
 from nertransfer.encoders import architectures, python_tokenizers
 from nertransfer.encoders.catalogue import CATALOGUE, HUB_ID, PINNED
 from nertransfer.encoders.start_files import NotHere, StartFiles, locate
 
 WINDOW = "nertransfer_window"
 """Entry of a tagger's configuration: the window it was fine-tuned with, in sub-tokens."""
+
+WORDS = "nertransfer_words"
+"""Entry of a tagger's configuration: ``rule``, by which raw text is cut into words (`nertransfer.corpora.words.RULES`),
+and ``found``, the share of the words of its train split that the rule finds in running text."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
 
@@ -261,6 +266,12 @@ def load_tagger(start: Start) -> tuple[PreTrainedModel, PreTrainedTokenizerBase,
         raise InputError(
             f"start {start.name!r} cannot be used: {WINDOW}={length!r} in its config.json is no window, a whole number "
             f"from 1 to {tokenizer.model_max_length}"
+        )
+    cut = getattr(config, WORDS, None)
+    if cut is not None and (not isinstance(cut, dict) or cut.get("rule") not in RULES):
+        raise InputError(
+            f"start {start.name!r} cannot be used: {WORDS}={cut!r} in its config.json names no rule for words; rules "
+            f"are {', '.join(RULES)}"
         )
     return model, tokenizer, labels
 

@@ -17,6 +17,7 @@ from nertransfer.corpora import corpus as corpora_of
 from nertransfer.corpora import download
 from nertransfer.corpora.corpus import Corpus
 from nertransfer.corpora.languages import LANGUAGES
+from nertransfer.corpora.words import fitting_rule
 from nertransfer.encoders.catalogue import is_on_hub
 from nertransfer.registry.model_card import Card, Data, Resources, Score, SeedScore
 from nertransfer.registry.selection import lineage_of
@@ -85,6 +86,7 @@ def collect(
         resources=_resources(run, rivals),
         long=subsets.of_long(sentences) if sentences else None,
         unseen=_unseen(sentences, _corpus(corpora or {}, source), tags.get(schema.TRAIN_DIGEST, "")),
+        words=_words(_corpus(corpora or {}, source), tags.get(schema.TRAIN_DIGEST, "")),
         example=_example(sentences),
         versions=_versions(study, run),
         python_tokenizer=tags.get(schema.PYTHON_TOKENIZER, ""),
@@ -237,6 +239,12 @@ def _unseen(sentences: Sequence[Tagged], corpus: Corpus | None, digest: str) -> 
         return None
     seen = subsets.surface_forms((s.words, s.tags) for s in corpus.train.sentences)
     return subsets.of_unseen(sentences, seen)
+
+
+def _words(corpus: Corpus | None, digest: str) -> tuple[str, float] | None:
+    if corpus is None or corpus.train.digest != digest:
+        return None
+    return fitting_rule([sentence.words for sentence in corpus.train.sentences])
 
 
 def _example(sentences: Sequence[Tagged]) -> tuple[str, ...]:

@@ -16,15 +16,24 @@ from nertransfer.core.grid import FewShot, languages_of
 from nertransfer.core.markdown import escape, plain, table
 from nertransfer.core.schema import JOULES_PER_KILOWATT_HOUR, f1_per_kwh
 from nertransfer.core.text import count, duration
+from nertransfer.corpora.words import WELL_CUT
 from nertransfer.registry import snippets
 from nertransfer.scoring.subsets import LONG_WORDS, Subset
 
-FORMAT = "2"
+FORMAT = "3"
 """Raised whenever cards that exist should be written anew."""
 DESCRIPTION_BYTES = 5000
 """MLflow keeps so many characters of a version's description (``String(5000)`` in its tables); bytes are safer."""
 WEAK_SHOWN = 3
 """So many of the worst targets are named."""
+
+_CUT = {
+    "unicode": "at white space and around punctuation",
+    "inside": "at white space and around punctuation, but not inside a word such as Al-Nazo or 3.5",
+    "characters": "at white space and around punctuation, and between the characters of scripts without spaces",
+    "whitespace": "at white space alone",
+}
+"""The rules of `nertransfer.corpora.words`."""
 
 HOMEPAGE_CITATION = (
     "The models are made with nertransfer, which rebuilds: Beukman and Fokam (2023), Analysing Cross-Lingual Transfer "
@@ -96,9 +105,10 @@ class Card:
     entities) by ``<language>.<split>``, of the splits that were scored; of a source of several as
     ``<language>+<language>.<split>``. ``digests``: SHA-256 by language, of the whole corpus; ``train_digest`` of the
     source's train file. ``unseen`` is None where the train split is not at hand, ``long`` where there are no
-    predictions. ``example``: words of one sentence. ``parts``: the languages of a source of several,
-    and that of ``few_shot``, a few sentences of which were used, too. ``python_tokenizer``: the class of its tokenizer,
-    where that is written in Python (`nertransfer.encoders.python_tokenizers`).
+    predictions; ``words`` (`nertransfer.corpora.words.fitting_rule`) as ``unseen``. ``example``: words of one sentence.
+    ``parts``: the languages of a source of several, and that of ``few_shot``, a few sentences of which were used, too.
+    ``python_tokenizer``: the class of its tokenizer, where that is written in Python
+    (`nertransfer.encoders.python_tokenizers`).
     """
 
     model: str
@@ -127,6 +137,7 @@ class Card:
     resources: Resources
     long: Subset | None = None
     unseen: Subset | None = None
+    words: tuple[str, float] | None = None
     example: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     parts: Sequence[Score] = ()
@@ -240,6 +251,12 @@ def _weaknesses(card: Card) -> str:
         lines.append(
             "Entities that do not stand in the train split were not looked at: the corpus was not at hand, or not the "
             "one it was fine-tuned on, when the card was written."
+        )
+    if card.words is not None:
+        rule, found = card.words
+        lines.append(
+            f"Raw text is cut into words {_CUT[rule]}: so {100 * found:.1f} % of the words of the train split "
+            f"are found in running text{'' if found >= WELL_CUT else ', and F1 on raw text is lower'}."
         )
     lines.append(
         f"With the right words, whatever the category: F1 {_percent(card.span_f1)} %. Tags that IOB2 does not allow: "

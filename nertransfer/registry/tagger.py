@@ -22,6 +22,10 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrai
 WINDOW = "nertransfer_window"
 """Entry of a model's configuration: the window it was fine-tuned with, in sub-tokens."""
 
+WORDS = "nertransfer_words"
+"""Entry of a model's configuration: the rule by which raw text is cut into words, and the share of its train split's
+words that are found in running text that way."""
+
 DEFAULT_WINDOW = 200
 LONGEST_TEXT = 100_000
 """Characters that one text of a request may have; a book goes paragraph by paragraph."""
@@ -92,6 +96,8 @@ class Tagger:
         """Raises ValueError when the window leaves no room for words, or the tokenizer cannot read them."""
         self.model, self.tokenizer = model.to(device).eval(), tokenizer
         self.labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
+        cut = getattr(model.config, WORDS, None) or {"rule": next(iter(words.RULES)), "found": None}
+        self.rule, self.found = cut["rule"], cut["found"]
         self._lock = threading.Lock()  # a fast tokenizer is changed by being called; servers call from threads
         window = getattr(model.config, WINDOW, None) or min(DEFAULT_WINDOW, tokenizer.model_max_length)
         self._prefix, self._suffix = words.ids_around_words(tokenizer)
@@ -102,11 +108,12 @@ class Tagger:
     def read(
         self,
         texts: Sequence[str],
-        split: Callable[[str], list[tuple[int, int]]] = words.split_text,
+        split: Callable[[str], list[tuple[int, int]]] | None = None,
         threshold: float = 0.0,
     ) -> list[Tagged]:
-        """The entities of each text whose score is at least ``threshold``; ``split`` says where its words are."""
-        places = [split(text) for text in texts]
+        """The entities of each text whose score is at least ``threshold``; ``split`` says where its words are, by
+        default as in the corpus that the model was fine-tuned on (``rule``)."""
+        places = [(split or words.RULES[self.rule])(text) for text in texts]
         tagged = self.tag([[text[a:b] for a, b in where] for text, where in zip(texts, places, strict=True)])
         found = []
         for text, where, (labels, probabilities) in zip(texts, places, tagged, strict=True):
@@ -203,7 +210,7 @@ def entity_table(tagger: Tagger, texts: Any, params: Mapping[str, Any]) -> pd.Da
         if any("\ud800" <= character <= "\udfff" for character in text):
             raise Refused(f"text {number} holds half of a surrogate pair and is no valid Unicode")
     try:
-        tagged = tagger.read(texts, words.split_words if split else words.split_text, threshold)
+        tagged = tagger.read(texts, words.split_words if split else None, threshold)
     except ValueError as error:
         raise Refused(str(error)) from error
     rows = [

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from nertransfer.core.config import PredictConfig
-from nertransfer.core.console import progress_bar
+from nertransfer.core.console import logger, progress_bar
 from nertransfer.core.errors import InputError
 from nertransfer.core.files import BESIDE, BYTE_ORDER_MARK, decode, make_folder, read, whole_file
 from nertransfer.core.options import LONGEST_NAME, DataOptions, ModelOptions, StoreOptions
@@ -65,10 +65,15 @@ def predict(config: PredictConfig, colours: bool = False) -> Outcome:
     source = given(config.input)
     output = _output(config, source.path)
     texts = read_columns(source) if config.input_format == "conll" else read_lines(source)
-    split = words.split_words if config.input_format == "conll" else words.split_text
+    split = words.split_words if config.input_format == "conll" else None
     if output is not None:
         make_folder(output.parent, "output")
     tagger, name = load_tagger(config.which, config.tracking, config.run.device)
+    if split is None and tagger.found is not None and tagger.found < words.WELL_CUT:
+        logger.warning(
+            f"{name} was fine-tuned on other words than those of running text: only {100 * tagger.found:.0f} % of them "
+            "are found there, so F1 is lower than its scores say; give words with input_format=conll"
+        )
     found: list[Tagged] = []
     with progress_bar(len(texts), "predicting", "text", show=len(texts) > AT_A_TIME) as bar:
         for begin in range(0, len(texts), AT_A_TIME):

@@ -19,6 +19,7 @@ from nertransfer.core.options import Recipe
 from nertransfer.core.schema import ALL, SCORED_SPLITS
 from nertransfer.corpora.corpus import Corpus, Split
 from nertransfer.corpora.labels import label_list
+from nertransfer.corpora.words import fitting_rule
 from nertransfer.encoders import starts
 from nertransfer.encoders.inference import predict
 from nertransfer.encoders.tokenization import Encoded, encode, joined
@@ -194,6 +195,8 @@ def run_cell(
     if accelerator.is_main_process and hooks.wants_weights(scored):
         tagger = accelerator.unwrap_model(trained)
         setattr(tagger.config, starts.WINDOW, cell.recipe.max_length)
+        rule, found = fitting_rule([sentence.words for sentence in data.corpus.train.sentences])
+        setattr(tagger.config, starts.WORDS, {"rule": rule, "found": round(found, 4)})
         starts.save(tagger, encoder.tokenizer, weights)
     accelerator.free_memory()
     return CellResult(cell, labels, history, scored, resources, weights)

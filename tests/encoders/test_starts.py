@@ -278,6 +278,15 @@ def test_a_tagger_whose_window_is_none_is_refused(window: object, tmp_path: Path
         starts.load_tagger(resolve(str(tmp_path / "tagger")))
 
 
+@pytest.mark.parametrize("cut", ["unicode", {"rule": "x"}, {}])
+def test_a_tagger_whose_rule_for_words_is_none_is_refused(cut: object, tmp_path: Path) -> None:
+    start = resolve(str(save_tiny_start(tmp_path / "tiny")))
+    starts.save(starts.load_for_tagging(start, ("O", "B-X"), 0), starts.load_tokenizer(start), tmp_path / "tagger")
+    change_json(tmp_path / "tagger" / "config.json", nertransfer_words=cut)
+    with pytest.raises(InputError, match=r"nertransfer_words=.* names no rule for words; rules are unicode, inside"):
+        starts.load_tagger(resolve(str(tmp_path / "tagger")))
+
+
 @pytest.mark.parametrize("categories", [2, 3])
 def test_a_classifier_of_sentences_gives_its_encoder_alone(categories: int, tmp_path: Path) -> None:
     torch.manual_seed(0)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from nertransfer.core import markdown
+from nertransfer.corpora.words import RULES
 from nertransfer.registry import model_card
 from nertransfer.registry.card_facts import PLANTED_DATA
 from nertransfer.registry.model_card import Card, Data, Resources, Score, SeedScore
@@ -77,6 +78,16 @@ def test_weaknesses_are_computed_and_what_is_not_known_is_said() -> None:
     seen = model_card.body(dataclasses.replace(CARD, unseen=Subset(4, 4, 0)), "")
     assert "no entity of the train split: F1 0.0 % (4 in the test split, 0 found)" in seen
     assert "its predictions are not kept" in model_card.body(dataclasses.replace(CARD, long=None), "")
+
+
+def test_the_card_says_how_raw_text_is_cut() -> None:
+    well, badly = (model_card.body(dataclasses.replace(CARD, words=("inside", share)), "") for share in (0.984, 0.4))
+    assert (
+        "not inside a word such as Al-Nazo or 3.5: so 98.4 % of the words of the train split are found in running "
+        in well
+    )
+    assert "F1 on raw text is lower" in badly and "F1 on raw text is lower" not in well + BODY
+    assert set(model_card._CUT) == set(RULES)
 
 
 def test_a_test_split_without_entities_says_so() -> None:

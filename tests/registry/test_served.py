@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_it_repeats_because_it_travels_alone_is_what_the_package_says() -> None:
-    assert served.WINDOW == starts.WINDOW
+    assert served.WINDOW == starts.WINDOW and served.WORDS == starts.WORDS
     assert Recipe().max_length == served.DEFAULT_WINDOW
 
 
@@ -77,6 +77,20 @@ def served_entities(model: PyFuncModel, sentences: list[list[str]]) -> list[tupl
         first, last = [a for a, _ in place].index(row.start), [b for _, b in place].index(row.end)
         rows.append((row.input, first, last + 1, row.category))
     return rows
+
+
+def test_raw_text_is_cut_as_the_model_learnt_it(tagger: tuple) -> None:
+    network, tokenizer, _ = tagger
+    usual = served.Tagger(network, tokenizer)
+    assert usual.rule == "unicode"  # of models that were stored before
+    try:
+        setattr(network.config, served.WORDS, {"rule": "inside", "found": 0.98})
+        other = served.Tagger(network, tokenizer)
+    finally:
+        delattr(network.config, served.WORDS)
+    assert [len(one.read(["da-xo 3.5"])[0].places) for one in (usual, other)] == [6, 2]
+    (read,) = other.read(["da-xo 3.5"], words.split_text)
+    assert len(read.places) == 6  # unless it is said
 
 
 @settings(deadline=None, max_examples=40)

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shlex
+import shutil
 import sys
 from base64 import b64encode
 from collections.abc import Callable
@@ -188,6 +189,25 @@ def test_a_start_a_uri_and_folders_name_the_same_model(store: Path, text: Path) 
     outcomes = [prediction.predict(configuration(store, text, output=str(text) + ".out", **one)) for one in chosen]
     champion = prediction.predict(configuration(store, text)).output.read_text()
     assert all(outcome.output.read_text() == champion for outcome in outcomes)
+
+
+def test_a_model_of_other_words_than_those_of_running_text_says_so(
+    store: Path, text: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One of words that a dictionary segmented finds few of them in running text: F1 there is not what it was."""
+    shutil.copytree(store / "tagger", tmp_path / "tagger")
+    config = tmp_path / "tagger" / "config.json"
+    for found, told in ((0.99, 0), (0.4, 1)):
+        cut = {"nertransfer_words": {"rule": "characters", "found": found}}
+        config.write_text(json.dumps(json.loads(config.read_text()) | cut), encoding="utf-8")
+        caplog.clear()
+        prediction.predict(configuration(store, text, model=str(tmp_path / "tagger")))
+        assert sum("only 40 % of them" in record.message for record in caplog.records) == told
+    caplog.clear()
+    columns = tmp_path / "words.txt"
+    columns.write_text("da O\nxo O\n", encoding="utf-8")
+    prediction.predict(configuration(store, columns, model=str(tmp_path / "tagger"), input_format="conll"))
+    assert not caplog.records
 
 
 def test_the_threshold_counts(store: Path, text: Path) -> None:
