@@ -231,14 +231,14 @@ def examples(found: Tagged, one: Wrong) -> pd.DataFrame:
     category = np.append(unique.category, -1)
     kind = kinds_of_wrong(found, one)  # the same words may stand next to each other
     code = kind.astype(np.int64)
-    for side in (left, right):
-        code = (code * (len(known) + 1) + form_code[side] + 1) * (len(found.categories) + 1) + category[side] + 1
+    for which in (left, right):
+        code = (code * (len(known) + 1) + form_code[which] + 1) * (len(found.categories) + 1) + category[which] + 1
     _, where, group = np.unique(code, return_index=True, return_inverse=True)
     total = np.bincount(group, weights=one.counts).astype(int)
     frequent = np.lexsort((where, -total))[:MOST]
     rows = [
-        (KINDS[kind[i]], *_side(found, int(left[i])), *_side(found, int(right[i])), int(n), len(found.cells),
-         in_context(found, _span(found, left[i]), _span(found, right[i])))
+        (KINDS[kind[i]], *side(found, int(left[i])), *side(found, int(right[i])), int(n), len(found.cells),
+         in_context(found, span(found, left[i]), span(found, right[i])))
         for i, n in zip(where[frequent], total[frequent], strict=True)
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=EXAMPLE_COLUMNS[1:])
@@ -249,26 +249,29 @@ def forms(words: Sequence[str], first: Iterable[int], end: Iterable[int]) -> lis
     return [" ".join(words[a:b]) for a, b in zip(first, end, strict=True)]
 
 
-def _span(found: Tagged, kind: int) -> tuple[int, int] | None:
+def span(found: Tagged, kind: int) -> tuple[int, int] | None:
+    """First word and end of an entity of `Tagged.kinds`, None for -1."""
     return None if kind < 0 else (int(found.kinds.first[kind]), int(found.kinds.end[kind]))
 
 
-def _side(found: Tagged, kind: int) -> tuple[str, str]:
-    """Words and category of an entity."""
-    span = _span(found, kind)
-    return (" ".join(found.words[slice(*span)]), found.categories[found.kinds.category[kind]]) if span else ("", "")
+def side(found: Tagged, kind: int) -> tuple[str, str]:
+    """Words and category of an entity of `Tagged.kinds`, empty for -1."""
+    place = span(found, kind)
+    return (" ".join(found.words[slice(*place)]), found.categories[found.kinds.category[kind]]) if place else ("", "")
 
 
-def in_context(found: Tagged, gold: tuple[int, int] | None, predicted: tuple[int, int] | None) -> str:
-    """Words around both entities: ``said [ {Musa} Bello ] yesterday``."""
-    spans = [span for span in (gold, predicted) if span is not None]
+def in_context(
+    found: Tagged, gold: tuple[int, int] | None, predicted: tuple[int, int] | None, context: int = CONTEXT
+) -> str:
+    """Up to ``context`` words of the sentence around both entities: ``said [ {Musa} Bello ] yesterday``."""
+    spans = [place for place in (gold, predicted) if place is not None]
     sentence = int(np.searchsorted(found.ends, spans[0][0], side="right"))
     begin, stop = int(found.ends[sentence - 1]) if sentence else 0, int(found.ends[sentence])
-    low = max(begin, min(a for a, _ in spans) - CONTEXT)
-    high = min(stop, max(b for _, b in spans) + CONTEXT)
+    low = max(begin, min(a for a, _ in spans) - context)
+    high = min(stop, max(b for _, b in spans) + context)
     words = list(found.words[low:high])
-    for span, (opening, closing) in ((predicted, "{}"), (gold, "[]")):
-        if span is not None:
-            words[span[0] - low] = opening + words[span[0] - low]
-            words[span[1] - 1 - low] += closing
+    for place, (opening, closing) in ((predicted, "{}"), (gold, "[]")):
+        if place is not None:
+            words[place[0] - low] = opening + words[place[0] - low]
+            words[place[1] - 1 - low] += closing
     return f"{'… ' if low > begin else ''}{' '.join(words)}{' …' if high < stop else ''}"

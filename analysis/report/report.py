@@ -368,7 +368,7 @@ def _errors_found(done: Computed) -> dict[str, str]:
     frames = {
         "confusion": found.confusion, "kinds": found.kinds, "examples": found.examples,
         "kinds_summary": found.kinds_of_groups, "buckets": found.buckets.table, "bucket_gaps": found.buckets.gaps,
-        "buckets_summary": found.buckets.summary,
+        "buckets_summary": found.buckets.summary, "suspects": done.errors.suspects,
     }  # fmt: skip
     texts = {f"{name}.csv": tables.csv_text(frame) for name, frame in frames.items()} | dict(done.errors.pages)
     return {f"{reason_sections.ERRORS}/{name}": text for name, text in texts.items()}

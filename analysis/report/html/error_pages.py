@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import kinds as error_kinds
-from analysis.errors.buckets import AMONG, SETTINGS, setting_of
+from analysis.errors.buckets import AMONG, SETTINGS, setting_of, stacked
 from analysis.errors.entities import Tagged
 from analysis.errors.kinds import KINDS, MOST, Errors, Wrong, kinds_of_wrong
+from analysis.errors.suspects import COLUMNS, suspects
 from analysis.report.html import page
 from analysis.report.html.page_data import Column, Listing, usual
 from nertransfer.core.grid import Place
@@ -46,14 +47,17 @@ KIND_COLUMNS = [
     Column("spurious", "spurious", "number", "a predicted entity without a gold one"),
 ]
 AS = "as "
+SUSPECT_COLUMNS = ["target", *COLUMNS]
+SUSPECTS_SHOWN = 50
 OF_EACH = "the CSV has the numbers of each model, on all targets; these are means of them"
 
 
 @dataclass(frozen=True)
 class ErrorReport:
-    """The tables of errors of a study, and a page for each target: HTML by file name."""
+    """The tables of errors of a study, suspect gold labels, and a page for each target: HTML by file name."""
 
     tables: Errors
+    suspects: pd.DataFrame
     pages: Mapping[str, str]
 
 
@@ -68,7 +72,12 @@ def analyse(
 ) -> ErrorReport | None:
     """`analysis.errors.kinds.analyse` with its pages. ``index``: address of the report's own page from theirs."""
     made = error_kinds.analyse(files, corpora, targets, groups, reference)
-    return None if made is None else ErrorReport(made[0], pages(study, index, reference, *made))
+    if made is None:
+        return None
+    tables, found, wrong = made
+    suspect = {target: suspects(found[target], one) for target, one in wrong.items()}
+    listed = stacked([rows.assign(target=target) for target, rows in suspect.items()], SUSPECT_COLUMNS)
+    return ErrorReport(tables, listed, pages(study, index, reference, tables, found, wrong, suspect))
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,7 @@ def pages(
     tables: Errors,
     found: Mapping[str, Tagged],
     wrong: Mapping[str, Wrong],
+    suspect: Mapping[str, pd.DataFrame],
 ) -> dict[str, str]:
     """HTML by file name."""
     links = [Link(target, quote(file_name(target))) for target in found]
@@ -104,7 +114,7 @@ def pages(
             name=LANGUAGES[target].name if target in LANGUAGES else "",
             links=links,
             models=len(one.cells),
-            listings=_listings(target, reference, one, tables),
+            listings=[*_listings(target, reference, one, tables), _suspects(suspect[target])],
             cells=lambda listing: page.listing_rows(listing, {}),
             run_url="",
             data=page.embedded(dict(page.LISTINGS_DATA)),
@@ -195,6 +205,29 @@ def _listings(target: str, reference: str, found: Tagged, tables: Errors) -> Seq
             f"the first {MOST}; the same words with the same categories count together, wherever they stand",
         ),
     ]
+
+
+def _suspects(rows: pd.DataFrame) -> Listing:
+    return Listing(
+        "suspects",
+        "Suspect labels: gold that models contradict with one voice",
+        rows.head(SUSPECTS_SHOWN),
+        [
+            Column("kind", "kind"),
+            Column("gold", "gold"),
+            Column("gold_category", "category"),
+            Column("suggested", "suggested"),
+            Column("suggested_category", "category"),
+            Column("support", "support", "share", "of the votes; a model votes with the odds of its F1 on the target"),
+            Column("gold_support", "for gold", "share", "of the votes"),
+            Column("models", "models", "count", "that make the suggestion"),
+            Column("sentence", "sentence", "count", "in the test split, from 1"),
+            Column("text", "text", "text", "[gold], {suggested}"),
+        ],
+        "suspects.csv",
+        f"the first {SUSPECTS_SHOWN} of {len(rows)}; to be looked at by people: models that were trained under other "
+        "guidelines agree, too. No score takes them into account.",
+    )
 
 
 def confusion(target: str, found: Tagged, table: pd.DataFrame) -> pd.DataFrame:

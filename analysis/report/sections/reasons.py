@@ -210,7 +210,8 @@ def errors(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
             + " Every pair is in errors/buckets.csv, every start minus "
             f"{computed.reference} in errors/bucket_gaps.csv (p_holm: over all starts, sources, targets and buckets of "
             "an attribute), categories taken for others in errors/confusion.csv, "
-            "and in errors/kinds.csv the kinds of errors of every score, also as nervaluate counts them."
+            "in errors/suspects.csv gold labels that most models contradict in the same way, and in errors/kinds.csv "
+            "the kinds of errors of every score, also as nervaluate counts them."
             + _without_errors(computed),
             "Every wrong entity in its sentence, by start, source, seed and kind, on a page for each target:",
         ],

@@ -509,7 +509,7 @@ def test_the_report_shows_errors_and_escapes_words(tmp_path: Path) -> None:
     names = {path.name for path in (index.parent / "errors").iterdir()}
     assert names == {
         "confusion.csv", "kinds.csv", "kinds_summary.csv", "examples.csv", "buckets.csv", "bucket_gaps.csv",
-        "buckets_summary.csv", "aaa.html", "nya.html",
+        "buckets_summary.csv", "suspects.csv", "aaa.html", "nya.html",
     }  # fmt: skip
     assert (index.parent / "figures/seen.png").is_file()
     text = index.read_text()
