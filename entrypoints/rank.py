@@ -9,7 +9,6 @@ Prints the table and how far to trust it, and writes <output>/<study>/recommende
 """
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout that is not installed
@@ -26,15 +25,9 @@ def main(config: RankConfig) -> None:
 
         ranked.by_prior(config, prior.read(config.prior))
         return
-    from analysis.report import report
-    from nertransfer.tracking.addresses import resolve_uri
-    from nertransfer.tracking.store import client
-    from nertransfer.tracking.study_data import settled
+    from analysis.report import ranked_study
 
-    if config.prior:
-        config = replace(config, tracking=replace(config.tracking, study=config.prior))
-    config, _ = settled(config, client(resolve_uri(config.tracking), must_exist=True))
-    report.recommend(config)
+    ranked_study.recommend(config)
 
 
 if __name__ == "__main__":

@@ -3,22 +3,28 @@
 The mixed model ranks them; every target is left out in turn, as target, as source and as a start adapted to it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from analysis.ranking import expectation, mixed
 from analysis.ranking.expectation import Expected, Left, Widening
-from analysis.ranking.judging import RECOMMENDED_COLUMNS, strongest
-from analysis.ranking.mixed import CLOSENESS, PARTS, Mixed, Rows
+from analysis.ranking.judging import ABOVE_AVERAGE, POINTS, RECOMMENDED_COLUMNS, points_of, reasons_of_points
+from analysis.ranking.mixed import CLOSENESS, Mixed, Rows
+from analysis.ranking.pairs import LEAST_TARGETS
 from nertransfer.scoring.intervals import interval
 
-LEAST_TARGETS = 4
-"""Scores that a configuration needs to be recommended and judged."""
-GAIN_COLUMNS = ["target", "source", "adapted_f1", "first_start", "first_source", "first_f1", "gain"]
+GAIN_COLUMNS = [
+    "target", "adapted_start", "adapted_source", "adapted_f1", "first_start", "first_source", "first_f1",
+    "first_expected_f1", "gain",
+]  # fmt: skip
+TRIAL_COLUMNS = [
+    "target", "configurations", "start", "source", "f1", "expected_f1", "best_start", "best_source", "best_f1",
+    "regret", "regret_average", "regret_random",
+]  # fmt: skip
+FIRST_COLUMNS = ["target", "start", "source", "f1", "expected_f1"]
 
 
 @dataclass(frozen=True)
@@ -27,12 +33,13 @@ class Trial:
 
     ``table``: a row per target, with the pair that is ranked first, the best one, and the regret (points) of the model
     and of two plain rules: always the pair that is best on average over the other targets, and one drawn by lot.
-    ``left``, ``inner``: as `expectation.widening` takes them.
+    ``left``, ``inner``, ``deeper``: as `expectation.widening` takes them.
     """
 
     table: pd.DataFrame
     left: list[Left]
     inner: list[list[Left]]
+    deeper: list[list[list[Left]]]
 
     def regret(self, rule: str) -> tuple[float, float, float]:
         """Mean regret of a rule (a column of the table) and its 95 % interval over targets."""
@@ -45,160 +52,166 @@ def usual(rows: Rows) -> np.ndarray:
     return (names.map(names.value_counts()) >= LEAST_TARGETS).to_numpy(bool)
 
 
-def of_target(rows: Rows, compared: np.ndarray, target: str, without: str = "") -> np.ndarray:
-    """Places of a target's rows among those ``compared`` (n,), but for those of starts adapted to it and those with the
-    language ``without``."""
+def of_target(rows: Rows, compared: np.ndarray, target: str, without: Sequence[str] = ()) -> np.ndarray:
+    """Places of a target's rows among those ``compared`` (n,), but for those of starts adapted to it and those with
+    one of the languages ``without``."""
     there = compared & (rows.target == target) & (rows.start != target)
-    return np.flatnonzero(there & ~rows.of([without]) if without else there)
+    return np.flatnonzero(there & ~rows.of(without) if len(without) else there)
 
 
-def judge(model: Mixed, nested: bool = True) -> Trial:
-    """Rank the configurations of every target as if it were new, and compare with its scores.
-
-    ``nested``: with what `expectation.widening` needs.
-    """
+def judge(model: Mixed) -> Trial:
+    """Rank the configurations of every target as if it were new, and compare with its scores."""
     rows = model.seen
     compared = usual(rows)
-    found, left, inner = [], [], []
-    targets = list(dict.fromkeys(rows.target))
-    for target in targets:
+    found: list[tuple] = []
+    targets = [target for target in dict.fromkeys(rows.target) if len(of_target(rows, compared, target)) > 1]
+    expected = {}  # by the languages that are left out
+
+    def without(target: str, *others: str) -> Left | None:
+        """A target left out, and others; None with fewer than two configurations."""
+        here = of_target(rows, compared, target, others)
+        gone = frozenset([target, *others])
+        if gone not in expected:
+            expected[gone] = model.again(gone)
+        return (expected[gone][here], rows.f1[here]) if len(here) > 1 else None
+
+    def others(*gone: str) -> list[tuple[str, Left]]:
+        there = [(target, without(target, *gone)) for target in targets if target not in gone]
+        return [(target, one) for target, one in there if one is not None]
+
+    every = others()
+    inner = [others(target) for target in targets]
+    deeper = [
+        [[one for _, one in others(target, other)] for other, _ in those]
+        for target, those in zip(targets, inner, strict=True)
+    ]
+    for target, (guess, f1) in every:
         here = of_target(rows, compared, target)
-        if len(here) < 2:
-            continue
-        expected, f1 = model.f1(rows.where(here), [target]), rows.f1[here]
-        left.append((expected, f1))
-        others = []
-        for other in targets if nested else ():
-            there = of_target(rows, compared, other, target)
-            if other != target and len(there) > 1:
-                others.append((model.f1(rows.where(there), [target, other]), rows.f1[there]))
-        inner.append(others)
-        first, best = here[int(np.argmax(expected))], here[int(np.argmax(f1))]
-        average = here[int(np.argmax(_on_average(rows, here, target)))]
+        first, best = int(np.argmax(guess.round(9))), int(np.argmax(f1))
+        average = int(np.argmax(_on_average(rows, compared, here, target)))
         found.append(
-            {
-                "target": target,
-                "configurations": len(here),
-                "start": rows.start[first],
-                "source": rows.source[first],
-                "f1": rows.f1[first],
-                "best_start": rows.start[best],
-                "best_source": rows.source[best],
-                "best_f1": f1.max(),
-                "regret": f1.max() - rows.f1[first],
-                "regret_average": f1.max() - rows.f1[average],
-                "regret_random": f1.max() - f1.mean(),
-            }
-        )
-    return Trial(pd.DataFrame(found), left, inner)
+            (
+                target, len(here), rows.start[here[first]], rows.source[here[first]], f1[first], guess[first],
+                rows.start[here[best]], rows.source[here[best]], f1[best],
+                f1[best] - f1[first], f1[best] - f1[average], f1[best] - f1.mean(),
+            )
+        )  # fmt: skip
+    table = pd.DataFrame(found, columns=TRIAL_COLUMNS)
+    return Trial(table, [one for _, one in every], [[one for _, one in those] for those in inner], deeper)
 
 
-def _on_average(rows: Rows, here: np.ndarray, target: str) -> np.ndarray:
+def _on_average(rows: Rows, compared: np.ndarray, here: np.ndarray, target: str) -> np.ndarray:
     """Of configurations, the mean advantage over the other targets, no score of ``target`` being seen."""
-    seen = ~rows.of([target]) & usual(rows)
-    frame = pd.DataFrame({"start": rows.start, "source": rows.source, "target": rows.target, "f1": rows.f1})[seen]
-    frame["f1"] -= frame.groupby("target")["f1"].transform("mean")
-    means = frame.groupby(["start", "source"])["f1"].mean()
-    return np.array([means.get((rows.start[i], rows.source[i]), -np.inf) for i in here])
+    seen = rows.where(~rows.of([target]) & compared)
+    f1: dict[str, list[float]] = {}
+    for name, value in zip(seen.target, seen.f1, strict=True):
+        f1.setdefault(name, []).append(value)
+    means = {name: np.mean(values) for name, values in f1.items()}
+    gains: dict[tuple[str, str], list[float]] = {}
+    for start, source, name, value in zip(seen.start, seen.source, seen.target, seen.f1, strict=True):
+        gains.setdefault((start, source), []).append(value - means[name])
+    return np.array([np.mean(gains.get((rows.start[i], rows.source[i]), -np.inf)) for i in here])
 
 
 def recommend(model: Mixed, trial: Trial, asked: Rows) -> tuple[pd.DataFrame, Widening]:
     """The configurations ``asked`` for a target, the best first: columns of `judging.recommend`, and the widening."""
     f1, parts = model.f1(asked), model.parts(asked)
-    widened = expectation.widening(trial.left, trial.inner)
+    widened = expectation.widening(trial.left, trial.inner, trial.deeper)
     return listed(asked, f1, parts, expectation.expect(f1, expectation.errors_of(trial.left), widened)), widened
 
 
 def listed(asked: Rows, f1: np.ndarray, parts: np.ndarray, known: Expected) -> pd.DataFrame:
-    """`judging.RECOMMENDED_COLUMNS` of configurations with expected F1, then their closeness; by expected F1."""
-    apart, f1 = parts - parts.mean(axis=0), f1.round(9)
+    """`judging.RECOMMENDED_COLUMNS` of configurations with expected F1, then `points`, then their closeness; by
+    expected F1."""
+    f1 = f1.round(9)
+    points = points_of(parts)
     table = pd.DataFrame(
         [
             (
                 1 + int((f1 > f1[i]).sum()), asked.start[i], asked.source[i], known.f1[i],
                 known.f1_low[i], known.f1_high[i], known.regret[i], known.regret_low[i], known.regret_high[i],
-                strongest(PARTS, apart[i]), *(asked.closeness[i] * list(CLOSENESS.values())),
+                reasons_of_points(points[i], asked.start[i], asked.source[i]), points[i].sum(), *points[i],
+                *(asked.closeness[i] * list(CLOSENESS.values())),
             )
             for i in sorted(range(len(asked)), key=lambda i: (-f1[i], asked.start[i], asked.source[i]))
         ],
-        columns=[*RECOMMENDED_COLUMNS, *CLOSENESS],
+        columns=[*RECOMMENDED_COLUMNS, ABOVE_AVERAGE, *POINTS.values(), *CLOSENESS],
     )  # fmt: skip
-    return table.dropna(axis=1, how="all").reindex(
-        columns=[c for c in table if c in RECOMMENDED_COLUMNS or table[c].notna().any()]
-    )
+    unknown = [name for name in CLOSENESS if table[name].isna().all()]
+    return table.drop(columns=unknown)
 
 
-def gains(model: Mixed, trial: Trial) -> pd.DataFrame:
+def gains(rows: Rows, firsts: pd.DataFrame) -> pd.DataFrame:
     """What a start adapted to the target adds: a row per target that has one, `GAIN_COLUMNS`, F1 in percent.
 
-    ``gain``: points of F1 of the adapted start with the source that most targets have with it, more than of the pair
-    that the model ranks first for the target as if it were new.
+    ``firsts``: the pair that is ranked first for every target as if it were new, `FIRST_COLUMNS`. ``gain``: points of
+    F1 of the adapted start, with the source that most targets have with it, above that pair.
     """
-    rows = model.seen
     adapted = rows.where((rows.start == rows.target) & (rows.source != rows.target))
-    if not len(adapted) or not len(trial.table):
+    if not len(adapted):
         return pd.DataFrame(columns=GAIN_COLUMNS)
     usual_source = str(pd.Series(adapted.source).mode().iloc[0])
-    found = []
-    for row in trial.table.itertuples():
-        there = (adapted.target == row.target) & (adapted.source == usual_source)
-        if there.any():
-            f1 = float(adapted.f1[there][0])
-            found.append((row.target, usual_source, f1, row.start, row.source, row.f1, f1 - row.f1))
+    there = adapted.where(adapted.source == usual_source)
+    f1 = dict(zip(there.target, there.f1, strict=True))
+    found = [
+        (row.target, row.target, usual_source, f1[row.target], row.start, row.source, row.f1, row.expected_f1,
+         f1[row.target] - row.f1)
+        for row in firsts.itertuples() if row.target in f1
+    ]  # fmt: skip
     return pd.DataFrame(found, columns=GAIN_COLUMNS)
 
 
-def twins(scores: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """(start, other start, source) of configurations whose F1 is the same in every seed on every target.
+@dataclass(frozen=True)
+class Adapting:
+    """What adapting a start to the ``target`` is expected to add to the pair that is ranked first for it.
 
-    ``scores``: rows of (start, source, seed, target, f1). One of the two was copied, and it is not known which.
+    ``start``-``source``: that pair, of which ``expected_f1`` is expected. ``gain``: points, their mean over ``gains``
+    of other targets, with its 95 % interval and that for one ``new`` target. ``adapted_f1``: expected of a start
+    adapted to the target, with ``adapted_source``, and its interval for one new target; ``measured_f1``: the F1
+    of that pair where the study has it, else NaN. F1 in percent.
     """
-    wide = scores.pivot_table(index=["start", "source"], columns=["seed", "target"], values="f1")
-    found = []
-    for a, b in combinations(range(len(wide)), 2):
-        (start, source), (other, same) = wide.index[a], wide.index[b]
-        one, two = wide.iloc[a].to_numpy(float), wide.iloc[b].to_numpy(float)
-        if source == same and len(set(one)) > 2 and np.array_equal(one, two, equal_nan=True):
-            found.append((str(start), str(other), str(source)))
-    return found
+
+    target: str
+    start: str
+    source: str
+    expected_f1: float
+    gain: tuple[float, float, float]
+    new: tuple[float, float]
+    adapted_source: str
+    adapted_f1: tuple[float, float, float]
+    measured_f1: float
+    gains: pd.DataFrame
+
+    def row(self, table: pd.DataFrame) -> dict[str, object]:
+        """The adapted start as a row of a ranking, without a place in it, for it is not fine-tuned yet."""
+        found = {"start": self.target, "source": self.adapted_source, "measured_f1": self.measured_f1} | dict(
+            zip(("expected_f1", "f1_low", "f1_high"), self.adapted_f1, strict=True)
+        )
+        found["because"] = f"{self.gain[0]:+.1f} on {self.start}-{self.source}, once {self.target} is adapted"
+        return {name: value for name, value in found.items() if name in table}
 
 
-def suspects(
-    means: Mapping[str, pd.DataFrame], copies: Sequence[tuple[str, str, str]], base: str
-) -> tuple[set[tuple[str, str]], list[str]]:
-    """The (start, source) that do not count, for they are copies of one another, and why, in words.
+def adapting(target: str, table: pd.DataFrame, gains: pd.DataFrame, own: pd.Series | None = None) -> Adapting | None:
+    """From a ranking for the target and `gains`; None where no other target has a start adapted to it, and where the
+    ranking is of the target's own.
 
-    ``means``: transfer matrices by start in percent; ``copies`` of `twins`. Of two starts the one is misnamed that
-    helps the other's language more than any other, compared with ``base``, where the other helps its own most; then all
-    its configurations go. Else both copies go, for it is not known which is right.
+    ``own``: F1 in percent by source of the target's own adapted start, where the study has it: measured, not expected.
     """
-    gone, said = set(), []
-    for one, other, source in copies:
-        same = f"{one} and {other} with {source} have the same F1 in every seed on every target"
-        helped = {start: _most_helped(means, start, base) for start in (one, other)}
-        misnamed = [a for a, b in ((one, other), (other, one)) if helped[a][0] == b == helped[b][0]]
-        if misnamed:
-            (start,), (target, gain) = misnamed, helped[misnamed[0]]
-            gone |= {(start, name) for name in means[start].index}
-            said.append(
-                f"{same}; start {start} helps {target} most ({gain:+.1f} points compared with {base}), so it is taken "
-                f"for start {target} under a wrong name, and nothing of it counts."
-            )
-        else:
-            gone |= {(one, source), (other, source)}
-            said.append(f"{same}, so one of them was copied: neither counts.")
-    return gone, said
-
-
-def _most_helped(means: Mapping[str, pd.DataFrame], start: str, base: str) -> tuple[str, float]:
-    """The target on which a start is best compared with ``base`` and the same sources, zero-shot, and by how much."""
-    if base not in means or start == base:
-        return "", 0.0
-    gain = (means[start] - means[base].reindex(index=means[start].index, columns=means[start].columns)).copy()
-    for name in set(gain.index) & set(gain.columns):
-        gain.loc[name, name] = np.nan
-    mean = gain.mean(axis=0).dropna()
-    return (str(mean.idxmax()), float(mean.max())) if len(mean) else ("", 0.0)
+    gains = gains[gains["target"] != target]
+    if not len(gains) or not len(table) or np.isnan(table["expected_f1"].iloc[0]) or target in set(table["start"]):
+        return None
+    first, source = table.iloc[0], str(gains["adapted_source"].iloc[0])
+    gain = gains["gain"].to_numpy(float)
+    mean, low, high = interval(gain, -100, 100)
+    errors = (gains["adapted_f1"] - gains["first_expected_f1"] - mean).to_numpy(float)
+    reach = interval(errors, -np.inf, np.inf, new=True)
+    expected = float(first["expected_f1"])
+    limits = (expected + mean + side for side in (0.0, reach[1] - reach[0], reach[2] - reach[0]))
+    measured = float(own[source]) if own is not None and source in own else np.nan
+    return Adapting(
+        target, str(first["start"]), str(first["source"]), expected, (mean, low, high),
+        interval(gain, -100, 100, new=True)[1:], source, tuple(np.clip(list(limits), 0, 100)), measured, gains,
+    )  # fmt: skip
 
 
 def asked_for(rows: Rows, target: str, features: pd.DataFrame, starts: Sequence[str] = ()) -> Rows:

@@ -5,7 +5,7 @@ expected for all its candidates (which costs no regret), and its candidates diff
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
@@ -32,9 +32,14 @@ class Errors:
 
 def errors_of(left: Sequence[Left]) -> Errors:
     """The errors; those of targets with a single candidate count for what is common alone."""
-    apart = [(measured - expected)[np.argsort(-expected, kind="stable")] for expected, measured in left]
+    apart = [(measured - expected)[_descending(expected)] for expected, measured in left]
     common = np.array([one.mean() for one in apart])
     return Errors(common, [one - one.mean() for one in apart if len(one) > 1])
+
+
+def _descending(expected: np.ndarray) -> np.ndarray:
+    """Places from the highest to the lowest; what differs by rounding errors alone is equal, and stays in order."""
+    return np.argsort(-expected.round(9), kind="stable")
 
 
 def _spaced(places: np.ndarray, n: int, other: int) -> np.ndarray:
@@ -56,10 +61,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Widening:
-    """By how much intervals are widened, and the share of what was left out that they then hold.
+    """``f1``, ``regret``: factors, at least 1, by which intervals are widened.
 
-    ``f1``, ``regret``: factors, at least 1; ``f1_held``, ``regret_held``: shares over ``cases`` pairs of a target left
-    out and a candidate.
+    ``f1_held``, ``regret_held``: the measured coverage, from 0 to 1, over ``cases`` candidates of ``targets``: for each
+    target, errors and factors are those of the other targets alone. NaN where there are too few targets to measure it.
     """
 
     f1: float = 1.0
@@ -67,6 +72,7 @@ class Widening:
     f1_held: float = np.nan
     regret_held: float = np.nan
     cases: int = 0
+    targets: int = 0
 
 
 NONE = Widening()
@@ -87,7 +93,7 @@ def expect(f1: np.ndarray, errors: Errors, widening: Widening = NONE) -> Expecte
     new = errors.reach * np.sqrt(1 + 1 / targets)
     half = new * np.sqrt(errors.common.var(ddof=1) + spread**2) * widening.f1
     places = np.empty(n, int)
-    places[np.argsort(-f1, kind="stable")] = np.arange(n)
+    places[_descending(f1)] = np.arange(n)
     drawn = np.stack([one[_spaced(places, n, len(one))] for one in errors.own])
     drawn = (drawn - drawn.mean(axis=0)) * np.sqrt(targets / (targets - 1))  # no place is better or worse on average
     possible = f1 + drawn
@@ -98,24 +104,46 @@ def expect(f1: np.ndarray, errors: Errors, widening: Widening = NONE) -> Expecte
     return Expected(*limited)
 
 
-def widening(left: Sequence[Left], inner: Sequence[Sequence[Left]]) -> Widening:
-    """How much wider intervals must be to hold 95 % of what was left out.
+def widening(
+    left: Sequence[Left], inner: Sequence[Sequence[Left]], deeper: Sequence[Sequence[Sequence[Left]]] = ()
+) -> Widening:
+    """By how much intervals must be widened to hold 95 % of what was left out, and the coverage that this gives.
 
-    ``inner``: for every target of ``left`` the others left out without it, so that its intervals know nothing of it.
+    ``inner``: for every target of ``left`` the other targets left out, nothing of it being seen; ``deeper``: the same
+    of every target of ``inner``, for the coverage. The factors hold 95 % of ``left`` by construction; so the coverage
+    of a target's intervals is measured with the errors and the factors of ``inner``, in which it had no part.
     """
+    found = _factors(left, inner)
+    held = []
+    for (expected, measured), others, third in zip(left, inner, deeper, strict=False):
+        known = expect(expected, errors_of(others), _factors(others, third))
+        if np.isnan(known.f1_low).any():
+            continue
+        behind = measured.max() - measured
+        held.append(
+            [
+                (low - 1e-9 <= true) & (true <= high + 1e-9)
+                for low, true, high in (
+                    (known.f1_low, measured, known.f1_high),
+                    (known.regret_low, behind, known.regret_high),
+                )
+            ]
+        )
+    if not held:
+        return found
+    f1, regret = np.concatenate(held, axis=1)
+    return replace(found, f1_held=f1.mean(), regret_held=regret.mean(), cases=len(f1), targets=len(held))
+
+
+def _factors(left: Sequence[Left], inner: Sequence[Sequence[Left]]) -> Widening:
     f1_needed, regret_needed = [], []
     for (expected, measured), others in zip(left, inner, strict=True):
         found = expect(expected, errors_of(others))
         if np.isnan(found.f1_low).any():
             continue
-        middle = np.clip(expected, 0, 100)
-        f1_needed += _needed(measured, middle, expected - (middle - found.f1_low), found.f1_high)
+        f1_needed += _needed(measured, np.clip(expected, 0, 100), found.f1_low, found.f1_high)
         regret_needed += _needed(measured.max() - measured, found.regret, found.regret_low, found.regret_high)
-    if not f1_needed:
-        return NONE
-    f1, regret = (_factor(one) for one in (f1_needed, regret_needed))
-    held = [float(np.mean(np.array(one) <= k + 1e-9)) for one, k in ((f1_needed, f1), (regret_needed, regret))]
-    return Widening(f1, regret, held[0], held[1], len(f1_needed))
+    return Widening(_factor(f1_needed), _factor(regret_needed)) if f1_needed else NONE
 
 
 def _factor(needed: list[float]) -> float:
@@ -145,18 +173,10 @@ def by_place(scores: Sequence[np.ndarray], f1: Sequence[np.ndarray]) -> np.ndarr
         gain = np.array([gain[ordered == one].mean() for one in ordered])
         total[: len(gain)] += gain
         count[: len(gain)] += 1
-    return _falling(total / np.maximum(count, 1), np.maximum(count, 1))
+    from scipy.optimize import isotonic_regression  # takes a moment to load, and the mixed model does without
 
-
-def _falling(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The nearest sequence that never rises, by pooling neighbours (isotonic regression)."""
-    blocks: list[list[float]] = []
-    for value, weight in zip(values, weights, strict=True):
-        blocks.append([value, weight, 1])
-        while len(blocks) > 1 and blocks[-2][0] < blocks[-1][0]:
-            (a, wa, na), (b, wb, nb) = blocks[-2:]
-            blocks[-2:] = [[(a * wa + b * wb) / (wa + wb), wa + wb, na + nb]]
-    return np.array([value for value, _, n in blocks for _ in range(int(n))])
+    count = np.maximum(count, 1)
+    return isotonic_regression(total / count, weights=count, increasing=False).x if most else total
 
 
 def at_places(score: np.ndarray, gains: np.ndarray) -> np.ndarray:

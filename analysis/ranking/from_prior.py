@@ -1,6 +1,6 @@
 """A ranking of sources for a target from a prior alone: no study of one's own, no store. Reads the target's text."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.ranking import configurations, expectation, mixed, words
-from analysis.ranking.expectation import Widening
+from analysis.ranking.configurations import Adapting
+from analysis.ranking.expectation import Left, Widening
 from analysis.ranking.features import LEAST_FORMS, Known, facts, names_of, profile
-from analysis.ranking.mixed import CLOSENESS, Mixed, Rows
+from analysis.ranking.mixed import CLOSENESS, MODEL, Mixed, Rows
 from analysis.ranking.pairs import LEAST_SOURCES, LEAST_TARGETS, feature_table
 from analysis.ranking.prior import Prior
 from analysis.ranking.texts import read_text
@@ -38,7 +39,8 @@ RULES = {
 class FromPrior:
     """``table`` as of `configurations.listed`; ``start``: whose scores are expected; ``judged``: a row per rule and
     target left out, regret in points, the mean over the ``wide`` starts; ``unseen``: candidates of which the prior has
-    no score; ``gains`` of `configurations.gains`; ``said``: what was used."""
+    no score; ``adapting``: what a start adapted to the target is expected to add to the first row; ``said``: what was
+    used."""
 
     prior: Prior
     start: str
@@ -47,7 +49,7 @@ class FromPrior:
     judged: pd.DataFrame
     wide: list[str]
     unseen: list[str]
-    gains: pd.DataFrame
+    adapting: Adapting | None
     said: list[str]
 
 
@@ -82,9 +84,8 @@ def compute(prior: Prior, config: RankConfig) -> FromPrior:
     model = Mixed(seen)
     unseen = [name for name in candidates if name not in seen.source]
     folds = list(_folds(model, start, bool(unseen)))
-    left = [(fold.expected, fold.f1) for fold in folds]
-    inner = [[(one.expected, one.f1) for one in _folds(model, start, bool(unseen), fold.target)] for fold in folds]
-    widened = expectation.widening(left, inner)
+    left = [fold.left for fold in folds]
+    widened = _widening(model, start, bool(unseen), folds)
     f1, parts = model.f1(wanted), model.parts(wanted)
     table = configurations.listed(wanted, f1, parts, expectation.expect(f1, expectation.errors_of(left), widened))
     there = (prior.rows.target == target) & (prior.rows.start == start)
@@ -96,12 +97,13 @@ def compute(prior: Prior, config: RankConfig) -> FromPrior:
     said = [f"Closeness by {listing(used)}." if used else "Of no closeness of languages enough is known."]
     if unknown[NAMES]:
         said.append(f"Without names in common: {_why_no_names(target, asked, known)}.")
-    whole = Mixed(prior.rows.where(~prior.rows.of([target])))
-    gains = configurations.gains(whole, configurations.judge(whole, nested=False))
+    own = (prior.rows.start == target) & (prior.rows.target == target)
+    adapted = pd.Series(prior.rows.f1[own], prior.rows.source[own])
+    adapting = configurations.adapting(target, table, configurations.gains(seen, _firsts(model, start)), adapted)
     wide = _wide(seen)
     judged = pd.concat([judge(model, one, bool(unseen)) for one in wide or [start]])
     judged = judged.groupby(["rule", "target"], sort=False, as_index=False)["regret"].mean()
-    return FromPrior(prior, start, table, widened, judged, wide, unseen, gains, said)
+    return FromPrior(prior, start, table, widened, judged, wide, unseen, adapting, said)
 
 
 def _why_no_names(target: str, asked: Known, known: Mapping[str, Known]) -> str:
@@ -153,20 +155,52 @@ class Fold:
     rows: Rows
     gone: list[str]
 
+    @property
+    def left(self) -> Left:
+        return self.expected, self.f1
 
-def _folds(model: Mixed, start: str, unseen: bool, without: str = "") -> Iterator[Fold]:
+
+def _folds(model: Mixed, start: str, unseen: bool, without: Sequence[str] = ()) -> Iterator[Fold]:
     """Every target of ``start`` left out; where sources are ``unseen``, twice, each time with every other source
-    unseen, too. ``without``: a language of which nothing is seen at all."""
+    unseen, too. ``without``: languages of which nothing is seen at all."""
     rows = model.seen
+    there = (rows.start == start) & ~np.isin(rows.source, list(without))
     for target in dict.fromkeys(rows.target):
-        here = (rows.start == start) & (rows.target == target) & (rows.source != without) & (target != without)
-        if here.sum() < 2:
+        here = np.flatnonzero(there & (rows.target == target))
+        if len(here) < 2 or target in without:
             continue
         asked = rows.where(here)
         halves = [list(asked.source[k::2]) for k in (0, 1)] if unseen else [[]]
         for half in halves:
-            gone = [target, *half, *([without] if without else [])]
-            yield Fold(target, model.f1(asked, gone, start), asked.f1, asked, gone)
+            gone = [target, *half, *without]
+            yield Fold(target, model.again(gone, start)[here], asked.f1, asked, gone)
+
+
+def _widening(model: Mixed, start: str, unseen: bool, folds: Sequence[Fold]) -> Widening:
+    """`expectation.widening` of the folds."""
+    known: dict[frozenset[str], list[Fold]] = {}
+
+    def inner(*without: str) -> list[Fold]:
+        gone = frozenset(without)
+        if gone not in known:
+            known[gone] = list(_folds(model, start, unseen, sorted(gone)))
+        return known[gone]
+
+    found = expectation.widening(
+        [fold.left for fold in folds],
+        [[one.left for one in inner(fold.target)] for fold in folds],
+        [[[last.left for last in inner(fold.target, one.target)] for one in inner(fold.target)] for fold in folds],
+    )
+    return replace(found, targets=min(found.targets, len({fold.target for fold in folds})))
+
+
+def _firsts(model: Mixed, start: str) -> pd.DataFrame:
+    """The source that is ranked first for every target left out, `configurations.FIRST_COLUMNS`."""
+    found = []
+    for fold in _folds(model, start, unseen=False):
+        k = int(np.argmax(fold.expected.round(9)))
+        found.append((fold.target, start, fold.rows.source[k], fold.f1[k], float(np.clip(fold.expected[k], 0, 100))))
+    return pd.DataFrame(found, columns=configurations.FIRST_COLUMNS)
 
 
 def _wide(rows: Rows) -> list[str]:
@@ -190,7 +224,7 @@ def judge(model: Mixed, start: str, unseen: bool) -> pd.DataFrame:
     found = []
     for fold in _folds(model, start, unseen):
         best, average = fold.f1.max(), _average(model.seen, start, fold.rows, fold.gone)
-        chosen = {"model": [int(np.argmax(fold.expected))], "average": [int(np.argmax(average))]}
+        chosen = {"model": [int(np.argmax(fold.expected.round(9)))], "average": [int(np.argmax(average))]}
         for name, column in (("names", NAMES), ("relatives", RELATIVES)):
             close = fold.rows.closeness[:, column]
             if not np.isnan(close).any():
@@ -210,8 +244,8 @@ def regrets(judged: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["ranker", "label", "targets", "regret", "regret_low", "regret_high"])
 
 
-def text(done: FromPrior, config: RankConfig) -> str:
-    """The table and how far to trust it, to be printed."""
+def text(done: FromPrior, config: RankConfig, unused: str = "") -> str:
+    """The table and how far to trust it, to be printed; ``unused``: what of the study was not used, in words."""
     lines = [["", "regret", "95 %", ""]]
     for row in regrets(done.judged).itertuples():
         lines.append([row.ranker, number(row.regret), words.limits(row.regret_low, row.regret_high), row.label])
@@ -223,15 +257,17 @@ def text(done: FromPrior, config: RankConfig) -> str:
     )
     told = [
         f"Sources for {config.target} from {done.start}, by the prior {done.prior.name} alone:",
-        words.ranking(done.table, starts=False),
+        words.ranking(done.table, False, done.adapting),
+        words.legend(done.table, config.target, MODEL),
         words.trust(done.widened),
-        words.adapting(done.gains, config.target),
+        words.adapting(done.adapting),
         f"Regret in the prior from {listing(done.wide)}, points of F1 behind the best source, each of {targets} left "
         f"out in turn:{new}",
         aligned(lines, {0, len(lines[0]) - 1}),
         "Other encoders, recipes and corpora than the prior's have other F1; the order and the regret carry over "
         "better than F1 does.",
         *done.said,
+        unused,
         f"Prior: {done.prior.cited}",
     ]
     return "\n\n".join(line for line in told if line)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis.ranking import expectation, rankers
 from analysis.ranking.expectation import Expected, Left, Widening, at_places, by_place, expect
-from analysis.ranking.mixed import MODEL, PARTS, Mixed
+from analysis.ranking.mixed import MODEL, PARTS
 from analysis.ranking.pairs import Pairs, fold
 from analysis.ranking.rankers import RANKERS, Fold
 from nertransfer.scoring.intervals import interval
@@ -58,16 +58,24 @@ def measures(f1: np.ndarray, places: np.ndarray) -> dict[str, float]:
 
     Kendall's tau-b (1945) is NaN where all F1 are equal.
     """
-    from scipy import stats  # takes a moment to load, which a ranking by a prior does without
-
     grades = rankers.grades(f1)
     return {
         "regret": float(f1.max() - f1[places[0]]),
         "regret_top3": float(f1.max() - f1[places[:TOP]].max()),
         "ndcg3_exponential": ndcg(2.0**grades - 1, places),
         "ndcg3_linear": ndcg(grades.astype(float), places),
-        "kendall_tau_b": float(stats.kendalltau(-np.arange(len(places)), f1[places]).statistic),
+        "kendall_tau_b": tau_b(f1[places]),
     }
+
+
+def tau_b(f1: np.ndarray) -> float:
+    """Kendall's tau-b (1945) of a ranking without ties whose candidates have ``f1`` (candidates,), the first first.
+
+    NaN where all F1 are equal. By its definition, for scipy.stats takes half a second to load.
+    """
+    ahead = np.sign(f1[:, None] - f1[None])[np.triu_indices(len(f1), 1)]
+    apart = np.abs(ahead).sum()
+    return float(ahead.sum() / math.sqrt(len(ahead) * apart)) if apart else math.nan
 
 
 @dataclass(frozen=True)
@@ -109,11 +117,10 @@ def judge(found: Pairs, names: Sequence[str] = rankers.QUICK) -> Judged:
     left_out: list[dict] = []
     names = available(found, names)
     quick = [name for name in names if name in rankers.QUICK]
-    model = Mixed(found.rows)
     scores: dict[str, list[Scored]] = {name: [] for name in names}
     inner: dict[str, list[list[Scored]]] = {name: [] for name in quick}
     for held in found.scored:
-        here = fold(found, held, model=model)
+        here = fold(found, held)
         candidates = [found.sources.index(name) for name in here.candidates]
         f1 = found.f1[candidates, held]
         rankings = {}
@@ -121,7 +128,7 @@ def judge(found: Pairs, names: Sequence[str] = rankers.QUICK) -> Judged:
             contributions = RANKERS[name].contributions(here)
             rankings[name] = rankers.order(here, contributions)
             scores[name].append(_scored(here, name, contributions, f1))
-        others = list(_inner(found, held, quick, model))
+        others = [one for _, one in _inner(found, [held], quick)]
         for name in quick:
             inner[name].append([one[name] for one in others])
         regrets = {name: np.array([_regret(one[name]) for one in others]) for name in quick}
@@ -141,15 +148,15 @@ def judge(found: Pairs, names: Sequence[str] = rankers.QUICK) -> Judged:
     return Judged(table, each, chosen, scores, inner)
 
 
-def _inner(found: Pairs, held: int, names: Sequence[str], model: Mixed) -> Iterator[dict[str, Scored]]:
-    """Every other target left out beside the one at place ``held``, as candidates by ranker."""
+def _inner(found: Pairs, gone: Sequence[int], names: Sequence[str]) -> Iterator[tuple[int, dict[str, Scored]]]:
+    """Every other target left out beside those at the places ``gone``: its place, and its candidates by ranker."""
     for other in found.scored:
-        if other == held:
+        if other in gone:
             continue
-        here = fold(found, other, held, model)
+        here = fold(found, other, gone)
         f1 = found.f1[[found.sources.index(name) for name in here.candidates], other]
         if len(f1) > 1:
-            yield {name: _scored(here, name, RANKERS[name].contributions(here), f1) for name in names}
+            yield other, {name: _scored(here, name, RANKERS[name].contributions(here), f1) for name in names}
 
 
 def _scored(here: Fold, name: str, contributions: np.ndarray, f1: np.ndarray) -> Scored:
@@ -236,15 +243,26 @@ RECOMMENDED_COLUMNS = [
     "place", "start", "source", "expected_f1", "f1_low", "f1_high", "expected_regret", "regret_low", "regret_high",
     "because",
 ]  # fmt: skip
+ABOVE_AVERAGE = "above_average"
+"""Column: points of F1 above the mean of all rows, before expected F1 is held to 0 ... 100."""
+POINTS = {part: f"points_{part.replace(' ', '_')}" for part in PARTS if part != "adapted to the target"}
+"""Columns of what the terms of the model add to `ABOVE_AVERAGE`, by term; their sum. No candidate is adapted to the
+target more than another."""
+
+
+def points_of(parts: np.ndarray) -> np.ndarray:
+    """Of `Mixed.parts` (n, `PARTS`) of the candidates, points above the average candidate (n, `POINTS`)."""
+    kept = parts[:, [PARTS.index(part) for part in POINTS]]
+    return kept - kept.mean(axis=0)
 
 
 def recommend(found: Pairs, judged: Judged, name: str) -> tuple[pd.DataFrame, Widening]:
     """The sources for the target that is asked for, the best first, by ranker ``name``, and how far to trust that.
 
-    `RECOMMENDED_COLUMNS`, then the features; F1 in percent, regret in points, limits (95 %) for one new target.
-    NaN where nothing was judged. F1 is what the mixed model expects, or for another ranker what was measured on average
-    at that place of its rankings; so the order is that of expected F1, and of regret. Equal sources have one place.
-    ``because``: what spoke for it.
+    `RECOMMENDED_COLUMNS`, of the model `ABOVE_AVERAGE` and `POINTS`, then the features; F1 in percent, regret in
+    points, limits (95 %) for one new target. NaN where nothing was judged. F1 is what the mixed model expects, or for
+    another ranker what was measured on average at that place of its rankings; so the order is that of expected F1, and
+    of regret. Equal sources have one place. ``because``: what sets it apart from the average source.
     """
     here = fold(found, len(found.targets) - 1)
     contributions = RANKERS[name].contributions(here)
@@ -255,19 +273,57 @@ def recommend(found: Pairs, judged: Judged, name: str) -> tuple[pd.DataFrame, Wi
     if judged.scores:
         left = _left(name, judged.scores[name])
         if name in judged.inner:
-            widened = expectation.widening(left, [_left(name, one) for one in judged.inner[name]])
+            inner = [_left(name, one) for one in judged.inner[name]]
+            widened = expectation.widening(left, inner, _deeper(found, name))
         f1 = scores
         if name != MODEL:
             gains = by_place([one.scores for one in judged.scores[name]], [one.f1 for one in judged.scores[name]])
             f1 = here.f1.mean() + at_places(scores, gains)
         known = expect(f1, expectation.errors_of(left), widened)
+    points = points_of(contributions) if name == MODEL else np.empty((len(scores), 0))
     rows = []
     for i in order:
         place = 1 + int((scores > scores[i]).sum())
         expected = [getattr(known, field.name)[i] for field in fields(Expected)]
-        because = _because(name, here.names, contributions[i], here.asked[i])
-        rows.append((place, here.start, here.candidates[i], *expected, because, *here.asked[i]))
-    return pd.DataFrame(rows, columns=[*RECOMMENDED_COLUMNS, *here.names]), widened
+        if name == MODEL:
+            because = reasons_of_points(points[i], here.start, here.candidates[i])
+        else:
+            because = _because(name, here.names, contributions[i], here.asked[i])
+        told = [points[i].sum(), *points[i]] if name == MODEL else []
+        rows.append((place, here.start, here.candidates[i], *expected, because, *told, *here.asked[i]))
+    told_columns = [ABOVE_AVERAGE, *POINTS.values()] if name == MODEL else []
+    return pd.DataFrame(rows, columns=[*RECOMMENDED_COLUMNS, *told_columns, *here.names]), widened
+
+
+def firsts(found: Pairs, judged: Judged, name: str) -> pd.DataFrame:
+    """The source that ranker ``name`` ranks first for every target left out.
+
+    Columns target, start, source, and F1 in percent as measured and as expected.
+    """
+    rows = judged.left_out[judged.left_out["ranker"] == name]
+    scored = judged.scores[name]
+    expected = [f1[one.first] for (f1, _), one in zip(_left(name, scored), scored, strict=True)]
+    return pd.DataFrame(
+        {
+            "target": list(rows["target"]), "start": found.start, "source": list(rows["first"]),
+            "f1": rows["first_f1"].to_numpy(float), "expected_f1": np.clip(expected, 0, 100),
+        }
+    )  # fmt: skip
+
+
+def _deeper(found: Pairs, name: str) -> list[list[list[Left]]]:
+    """By target left out, and by every other one left out beside it: the rest, each left out beside both."""
+    known: dict[frozenset[int], list[Left]] = {}
+    every: list[list[list[Left]]] = []
+    for held in found.scored:
+        every.append([])
+        for other, _ in _inner(found, [held], []):
+            gone = frozenset([held, other])
+            if gone not in known:
+                scored = [one[name] for _, one in _inner(found, sorted(gone), [name])]
+                known[gone] = _left(name, scored)
+            every[-1].append(known[gone])
+    return every
 
 
 def _left(name: str, scored: Sequence[Scored]) -> list[Left]:
@@ -305,13 +361,22 @@ def order_in_words(found: Pairs, name: str) -> str:
 
 
 def _because(name: str, names: Sequence[str], contributions: np.ndarray, values: np.ndarray) -> str:
-    """The feature that the ranker goes by, or the three that count most, in words."""
+    """The feature that the ranker goes by, or what counts most."""
     if needs := RANKERS[name].needs:
         return f"{needs} {values[list(names).index(needs)]:.3g}"
-    return strongest(PARTS if name == MODEL else names, contributions)
+    return reasons(dict(zip(names, contributions, strict=True)))
 
 
-def strongest(names: Sequence[str], contributions: np.ndarray) -> str:
-    """The three contributions that count most, with their names."""
-    found = sorted(range(len(names)), key=lambda k: -abs(contributions[k]))[:3]
-    return ", ".join(f"{names[k]} {contributions[k]:+.2f}" for k in found if abs(contributions[k]) >= 0.005)
+def reasons_of_points(points: np.ndarray, start: str, source: str) -> str:
+    """`reasons` of a pair's `points_of` (`POINTS`,): not to be adapted to the source is told as that."""
+    negated = {"adapted to the source": "not adapted to the source"} if start != source else {}
+    return reasons({negated.get(part, part): value for part, value in zip(POINTS, points, strict=True)})
+
+
+def reasons(points: Mapping[str, float]) -> str:
+    """The three terms that count most, and the rest: together what sets a candidate apart from the average one."""
+    order = sorted((name for name, value in points.items() if abs(value) >= 0.05), key=lambda name: -abs(points[name]))
+    told = [(name, points[name]) for name in order[:3]]
+    if order[3:]:
+        told.append(("rest", sum(points[name] for name in order[3:])))
+    return ", ".join(f"{name} {value:+.1f}" for name, value in told)

@@ -6,7 +6,7 @@ allowed. The variances are fixed: they were set on the published study, and the 
 (`analysis.ranking.expectation`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
@@ -110,12 +110,19 @@ class Mixed:
         self._mean = known.mean(axis=0) if len(seen) else np.zeros(0)
         sd = known.std(axis=0) if len(seen) else np.zeros(0)
         self._sd = np.where(sd > 1e-12, sd, np.inf)
+        self._standard_seen = self._standard(seen)
+        self._levels = {name: _numbered(keys) for name, keys in _groups(seen).items()}
+        self._by_language: dict[tuple[str, str], np.ndarray] = {}
+        self._known_weights: dict[bytes, np.ndarray] = {}
 
     @cached_property
-    def _solved(self) -> tuple[np.ndarray, np.ndarray]:
-        """The inverse of the scores' covariance, and its product with the scores less what is expected (n,)."""
-        inverse = np.linalg.inv(sum(self._kernels(self.seen).values()) + _NOISE * np.eye(len(self.seen)))
-        return inverse, inverse @ (self.seen.f1 - LEVEL - (PRIOR_WEIGHT * self._standard(self.seen)).sum(axis=1))
+    def _covariance(self) -> tuple[np.ndarray, np.ndarray]:
+        """The scores' covariance (n, n), and the scores less what is expected before any is seen (n,)."""
+        covariance = _NOISE * np.eye(len(self.seen))
+        for name, (_, of) in self._levels.items():
+            covariance += _VARIANCE[name] * ((of[:, None] == of[None]) & (of >= 0))
+        covariance += _VARIANCE["closeness"] * self._standard_seen @ self._standard_seen.T
+        return covariance, self.seen.f1 - LEVEL - self._standard_seen @ PRIOR_WEIGHT
 
     def _standard(self, asked: Rows) -> np.ndarray:
         """Standardised closeness (n, `CLOSENESS`); 0, the average, of what is not known."""
@@ -123,62 +130,82 @@ class Mixed:
         found[:, self._used] = (asked.closeness[:, self._used] - self._mean) / self._sd
         return np.nan_to_num(found)
 
-    def _kernels(self, asked: Rows) -> dict[str, np.ndarray]:
-        """Covariances of ``asked`` with what is seen, by effect (asked, seen)."""
-        seen = self.seen
-        same = {
-            name: getattr(asked, name)[:, None] == getattr(seen, name)[None] for name in ("start", "source", "target")
-        }
-        to_target = (asked.start == asked.target)[:, None] & (seen.start == seen.target)[None]
-        to_source = (asked.start == asked.source)[:, None] & (seen.start == seen.source)[None]
-        of = {
-            "level": np.ones((len(asked), len(seen))),
-            "start": same["start"],
-            "source": same["source"],
-            "source under a start": same["source"] & same["start"],
-            "target": same["target"],
-            "target under a start": same["target"] & same["start"],
-            "pair": same["source"] & same["target"],
-            "adapted to the target": to_target,
-            "adapted to the source": to_source,
-        }
-        found = {name: _VARIANCE[name] * matrix.astype(float) for name, matrix in of.items()}
-        ours, theirs = self._standard(asked), self._standard(seen)
-        for k, name in enumerate(CLOSENESS):
-            found[name] = _VARIANCE["closeness"] * np.outer(ours[:, k], theirs[:, k])
+    def gone(self, without: Iterable[str], keep: str = "") -> np.ndarray:
+        """Which rows of ``seen`` are `Rows.of` some languages (n,)."""
+        found = np.zeros(len(self.seen), bool)
+        for name in without:
+            if (name, keep) not in self._by_language:
+                self._by_language[name, keep] = self.seen.of([name], keep)
+            found |= self._by_language[name, keep]
         return found
 
     def _weights(self, gone: np.ndarray) -> np.ndarray:
         """What the residual of every row weighs where the rows ``gone`` had never been seen (n,); 0 for those."""
-        if gone.all():
-            return np.zeros(len(self.seen))
-        inverse, product = self._solved
-        if not gone.any():
-            return product
-        block = np.linalg.solve(inverse[np.ix_(gone, gone)], product[gone])
-        return np.where(gone, 0.0, product - inverse[:, gone] @ block)
+        key = gone.tobytes()
+        if key not in self._known_weights:
+            kept = np.flatnonzero(~gone)
+            covariance, residual = self._covariance
+            weights = np.zeros(len(gone))
+            if len(kept):
+                weights[kept] = np.linalg.solve(covariance[np.ix_(kept, kept)], residual[kept])
+            self._known_weights[key] = weights
+        return self._known_weights[key]
 
     def parts(self, asked: Rows, without: Iterable[str] = (), keep: str = "") -> np.ndarray:
         """Points that `PARTS` add to the F1 of each asked configuration (n, `PARTS`).
 
         ``without``, ``keep``: as in `Rows.of`, the languages of which nothing is to be seen.
         """
-        return self._parts(asked, self._weights(self.seen.of(without, keep)))[0]
+        return self._parts(asked, self._weights(self.gone(without, keep)))[0]
 
     def f1(self, asked: Rows, without: Iterable[str] = (), keep: str = "") -> np.ndarray:
         """Expected F1 in percent (n,), not held to 0 ... 100; see `parts`."""
-        return self._parts(asked, self._weights(self.seen.of(without, keep)))[1]
+        return self._parts(asked, self._weights(self.gone(without, keep)))[1]
+
+    def again(self, without: Iterable[str], keep: str = "") -> np.ndarray:
+        """`f1` of all rows of ``seen`` (n,), as if nothing had been seen of some languages."""
+        return self._parts(self.seen, self._weights(self.gone(without, keep)))[1]
 
     def weights(self) -> np.ndarray:
         """Points of F1 that a standard deviation of each closeness adds (`CLOSENESS`,); NaN where it is not known."""
-        found = PRIOR_WEIGHT + _VARIANCE["closeness"] * self._standard(self.seen).T @ self._solved[1]
-        return np.where(self._used, found, np.nan)
+        return np.where(self._used, self._slopes(self._weights(np.zeros(len(self.seen), bool))), np.nan)
+
+    def _slopes(self, weights: np.ndarray) -> np.ndarray:
+        """Points of F1 by standard deviation of closeness (`CLOSENESS`,)."""
+        return PRIOR_WEIGHT + _VARIANCE["closeness"] * self._standard_seen.T @ weights
 
     def _parts(self, asked: Rows, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        points = {name: kernel @ weights for name, kernel in self._kernels(asked).items()}
-        expected = PRIOR_WEIGHT * self._standard(asked)
-        for k, name in enumerate(CLOSENESS):
-            points[name] = points[name] + expected[:, k]
-        total = LEVEL + sum(points.values())
+        """An effect is its variance times the weights of the rows that share its level."""
+        points = {}
+        groups = {} if asked is self.seen else _groups(asked)
+        for name, (numbers, of) in self._levels.items():
+            there = [numbers.get(key, -1) for key in groups[name]] if groups else of
+            sums = np.append(np.bincount(of + 1, weights, len(numbers) + 1)[1:], 0.0)  # the last: no level that is seen
+            points[name] = _VARIANCE[name] * sums[there]
+        closeness = self._standard(asked) * self._slopes(weights)
+        points |= {name: closeness[:, k] for k, name in enumerate(CLOSENESS)}
+        total = np.full(len(asked), LEVEL) + sum(points.values())
         points["source"] = points["source"] + points["source under a start"]
         return np.column_stack([points[name] for name in PARTS]), total
+
+
+def _groups(asked: Rows) -> dict[str, list[Hashable]]:
+    """The level of every row for each effect; None: the row does not have the effect."""
+    start, source, target = asked.start.tolist(), asked.source.tolist(), asked.target.tolist()
+    return {
+        "level": [""] * len(asked),
+        "start": start,
+        "source": source,
+        "source under a start": list(zip(start, source, strict=True)),
+        "target": target,
+        "target under a start": list(zip(start, target, strict=True)),
+        "pair": list(zip(source, target, strict=True)),
+        "adapted to the target": ["" if a == b else None for a, b in zip(start, target, strict=True)],
+        "adapted to the source": ["" if a == b else None for a, b in zip(start, source, strict=True)],
+    }
+
+
+def _numbered(keys: list[Hashable]) -> tuple[dict[Hashable, int], np.ndarray]:
+    """A number for each level, and that of every row (n,), -1 for None."""
+    numbers = {key: i for i, key in enumerate(dict.fromkeys(key for key in keys if key is not None))}
+    return numbers, np.array([numbers.get(key, -1) for key in keys], int)

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,8 @@ from nertransfer.corpora.corpus import Corpus
 
 LEAST_TARGETS = 4
 LEAST_SOURCES = 3
-"""Fewer teach nothing and judge nothing, for each target is left out in turn, as target and as source."""
+"""Fewer teach nothing and judge nothing, for each target is left out in turn, as target and as source. Of a study, and
+targets of a configuration that is recommended."""
 MOST_CASES = 100_000
 """Of what may be left out for missing scores: as a rule all of twenty languages, in a tenth of a second."""
 OPTIONAL = (
@@ -62,6 +64,10 @@ class Pairs:
     def scored(self) -> list[int]:
         """Places of the targets that have scores."""
         return [j for j in range(len(self.targets)) if not np.isnan(self.f1[:, j]).all()]
+
+    @cached_property
+    def model(self) -> Mixed:
+        return Mixed(self.rows)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -234,16 +240,15 @@ def _lost(found: Pairs) -> str:
     return f"; left out for missing scores: {', '.join(found.dropped)}" if found.dropped else ""
 
 
-def fold(found: Pairs, held: int, also: int | None = None, model: Mixed | None = None) -> Fold:
-    """The target at place ``held`` left out, and the one at ``also``; see `rankers.Fold`.
+def fold(found: Pairs, held: int, also: Sequence[int] = ()) -> Fold:
+    """The target at place ``held`` left out, and those at ``also``; see `rankers.Fold`.
 
     The mean transfer of a source for a pair is over the targets that are neither the pair's nor left out; it is no
-    feature where sources are not compared (`Pairs.features`). ``model``: `Mixed` of the pairs' rows, so that it need
-    not be computed again.
+    feature where sources are not compared (`Pairs.features`).
     """
-    gone = [found.targets[held]] + ([found.targets[also]] if also is not None else [])
+    gone = [found.targets[j] for j in (held, *also)]
     rows = [i for i, source in enumerate(found.sources) if source not in gone]
-    columns = [j for j in found.scored if j not in (held, also)]
+    columns = [j for j in found.scored if j != held and j not in also]
     f1 = found.f1[np.ix_(rows, columns)]
     there = ~np.isnan(f1)
     with warnings.catch_warnings():  # a target whose only source is left out compares nothing
@@ -262,7 +267,7 @@ def fold(found: Pairs, held: int, also: int | None = None, model: Mixed | None =
         target[there],
         [found.sources[i] for i in rows],
         asked,
-        model or Mixed(found.rows),
+        found.model,
         found.asked[held].where(np.array(rows, int)),
         gone,
         found.start,

@@ -14,18 +14,20 @@ import pandas as pd
 
 from analysis.ranking import configurations, judging, prior, rankers, uriel, words
 from analysis.ranking import pairs as ranking_pairs
-from analysis.ranking.configurations import GAIN_COLUMNS, Trial
+from analysis.ranking.configurations import Adapting, Trial
 from analysis.ranking.expectation import Widening
 from analysis.ranking.features import MEAN_TRANSFER, Aids, Known, Subtokens, facts, profile
 from analysis.ranking.judging import Judged
-from analysis.ranking.mixed import MODEL, Mixed
+from analysis.ranking.mixed import MODEL
 from analysis.ranking.pairs import Pairs
 from analysis.ranking.prior import Prior
 from analysis.ranking.texts import read_text, read_tokenizer
 from analysis.ranking.uriel import Typology
 from analysis.reading.results import StudyResults
+from analysis.statistics import tables
 from analysis.transfer import matrices
 from analysis.transfer.overlap import token_forms
+from analysis.transfer.verdicts import Verdicts
 from nertransfer.core.config import RankConfig
 from nertransfer.core.errors import InputError
 from nertransfer.core.grid import BASE, is_several
@@ -42,9 +44,8 @@ class Recommendation:
     """``table`` of `judging.recommend`, with ``measured_f1`` (percent) where the study has it; ``start``: the one whose
     sources are ranked, empty for all starts of the study, which ``trial`` then judges; ``judged``: the ways to rank the
     sources of the start that is meant where none is named; ``ranker``: the one that ranked; ``widened``: how far the
-    intervals are to be trusted; ``gains`` of `configurations.gains`; ``own``: F1 by source of a start that is
-    adapted to the target, if the study has it; ``words``: what was used, what was not;
-    ``too_few``: why nothing could be judged, or empty."""
+    intervals are to be trusted; ``adapting``: what a start adapted to the target is expected to add to the first row;
+    ``words``: what was used, what was not; ``too_few``: why nothing could be judged, or empty."""
 
     pairs: Pairs
     table: pd.DataFrame
@@ -53,8 +54,7 @@ class Recommendation:
     ranker: str
     widened: Widening
     trial: Trial | None
-    gains: pd.DataFrame
-    own: pd.Series | None
+    adapting: Adapting | None
     words: list[str]
     too_few: str
 
@@ -97,7 +97,7 @@ def compute(
     targets = [name for name in targets if name not in matrices.undefined(found.frame, SPLIT)]
     several = [name for name in sources if is_several(name)]
     sources = [name for name in sources if name not in several]
-    means, suspicious = start_means(found, targets)
+    means = start_means(found, targets)
     f1 = matrices.cube(frame, config.start, sources, targets, SPLIT, ALL, F1).statistic("mean")
     others = {start: mean for start, mean in means.items() if start != config.start}
     languages = list(dict.fromkeys([*sources, *targets, *(name for mean in others.values() for name in mean.index)]))
@@ -124,16 +124,19 @@ def compute(
             + (f" (without the texts of the sources: {without})" if without else ""),
             "ranker",
         )
-    model = Mixed(pairs.rows)
     configured = configurations.asked_for(pairs.rows, config.target, features)
     every = every and ranker == MODEL and len(set(configured.start)) > 1
-    trial = None if too_few else configurations.judge(model)
-    gains = configurations.gains(model, trial) if trial is not None else pd.DataFrame(columns=GAIN_COLUMNS)
-    if every and trial is not None and len(trial.left) > 1:
-        table, widened = configurations.recommend(model, trial, configured)
+    trial = None if too_few else configurations.judge(pairs.model)
+    every = every and trial is not None and len(trial.left) > 1
+    if every and trial is not None:
+        table, widened = configurations.recommend(pairs.model, trial, configured)
+        firsts = trial.table
     else:
-        every = False
         table, widened = judging.recommend(pairs, judged, ranker)
+        firsts = judging.firsts(pairs, judged, ranker) if not too_few else pd.DataFrame()
+    own = means[config.target][config.target] if config.target in means and config.target in targets else None
+    gains = configurations.gains(pairs.rows, firsts)
+    adapting = configurations.adapting(config.target, table, gains, own)
     measured = pd.Series(
         {
             (start, source): value
@@ -150,11 +153,9 @@ def compute(
     said.append(about)
     said.append(f"Without the texts of the sources: {without}." if without else "")
     said.append(f"Left out, for they are no language of their own: {', '.join(several)}." if several else "")
-    said += suspicious
     said = [text for text in said if text]
     start = "" if every else config.start
-    own = means[config.target][config.target] if config.target in means and config.target in targets else None
-    return Recommendation(pairs, table, start, judged, ranker, widened, trial, gains, own, said, too_few)
+    return Recommendation(pairs, table, start, judged, ranker, widened, trial, adapting, said, too_few)
 
 
 def prior_of(found: StudyResults, corpora: Mapping[str, Corpus], cited: str = "") -> Prior:
@@ -163,7 +164,7 @@ def prior_of(found: StudyResults, corpora: Mapping[str, Corpus], cited: str = ""
     Raises InputError where it has no zero-shot scores.
     """
     undefined = matrices.undefined(found.frame, SPLIT)
-    means, _ = start_means(found, [name for name in found.languages if name not in undefined])
+    means = start_means(found, [name for name in found.languages if name not in undefined])
     languages = [name for name in found.languages if not is_several(name)]
     known = ranking_pairs.known_languages(languages, corpora, found.families)
     cited = cited or f"study {found.study}"
@@ -174,17 +175,23 @@ def prior_of(found: StudyResults, corpora: Mapping[str, Corpus], cited: str = ""
     return told
 
 
-def start_means(found: StudyResults, targets: Sequence[str]) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """Transfer matrices by start (rows source, columns target, percent) without configurations that are suspected to be
-    copies (`configurations.suspects`), and why, in words."""
+def start_means(found: StudyResults, targets: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Transfer matrices by start (rows source, columns target, percent)."""
     frame = found.frame[(found.frame["split"] == SPLIT) & (found.frame["category"] == ALL)]
     frame = frame[frame["target"].isin(targets)]
-    means = {
+    return {
         start: matrices.cube(frame, start, targets=targets).statistic("mean") for start in dict.fromkeys(frame["start"])
     }
-    copies = configurations.twins(frame[["start", "source", "seed", "target", F1]].rename(columns={F1: "f1"}))
-    gone, said = configurations.suspects(means, copies, usual_start(found))
-    return {start: mean[[(start, source) not in gone for source in mean.index]] for start, mean in means.items()}, said
+
+
+def not_used(judged: Verdicts) -> pd.DataFrame:
+    """What of a study is not used: columns start, source, seed (empty: all seeds), reason."""
+    rows = [(row.start, row.source, "", row.reason) for row in judged.excluded.itertuples()]
+    for row in judged.collapsed.itertuples():
+        if (row.start, row.source, row.seed) in judged.dropped:
+            why = f"F1 {tables.number(row.f1)} on {row.measured_on}, best other seed {tables.number(row.best)}"
+            rows.append((row.start, row.source, row.seed, f"its fine-tuning collapsed ({why})"))
+    return pd.DataFrame(rows, columns=["start", "source", "seed", "reason"])
 
 
 def _needed(config: RankConfig, too_few: str) -> str:
@@ -258,16 +265,20 @@ def _typology(languages: Sequence[str]) -> tuple[dict[str, Typology], str]:
     return found, "Distances are URIEL's."
 
 
-def text(done: Recommendation, config: RankConfig) -> str:
-    """The table and how far to trust it, to be printed."""
+def text(done: Recommendation, config: RankConfig, unused: str = "") -> str:
+    """The table and how far to trust it, to be printed; ``unused``: what of the study was not used, in words."""
     label = rankers.RANKERS[done.ranker].label
     what = f"Sources for {config.target} from {done.start}" if done.start else f"Starts and sources for {config.target}"
-    told = [f"{what}, ranked by {done.ranker} ({label}):", words.ranking(done.table, not done.start)]
+    told = [
+        f"{what}, ranked by {done.ranker} ({label}):",
+        words.ranking(done.table, not done.start, done.adapting),
+        words.legend(done.table, config.target, done.ranker),
+    ]
     if done.too_few:
         told += words.unjudged(done.judged, done.pairs, done.ranker, done.too_few, config.ranker != BEST)
     else:
         told.append(words.trust(done.widened))
-        told.append(words.adapting(done.gains, config.target, done.own))
+        told.append(words.adapting(done.adapting))
         if not done.start and done.trial is not None:
             told.append(words.configurations(done.trial))
         told += [
@@ -276,4 +287,4 @@ def text(done: Recommendation, config: RankConfig) -> str:
             words.judged(done.judged),
             words.reliance(done.judged, done.ranker),
         ]
-    return "\n\n".join(line for line in [*told, *done.words] if line)
+    return "\n\n".join(line for line in [*told, *done.words, unused] if line)

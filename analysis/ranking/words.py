@@ -5,46 +5,67 @@ import math
 import pandas as pd
 
 from analysis.ranking import judging, rankers
-from analysis.ranking.configurations import Trial
+from analysis.ranking.configurations import Adapting, Trial
 from analysis.ranking.expectation import Widening
 from analysis.ranking.features import MEAN_TRANSFER
-from analysis.ranking.judging import NESTED, NO_RANKERS, Judged
+from analysis.ranking.judging import ABOVE_AVERAGE, NESTED, NO_RANKERS, Judged
 from analysis.ranking.pairs import Pairs
 from analysis.statistics.tables import MISSING, listing, number
 from nertransfer.core.text import aligned, count
-from nertransfer.scoring.intervals import interval
 
 LISTED = 10
 """Configurations that are printed; the file has all."""
 
 
-def ranking(table: pd.DataFrame, starts: bool) -> str:
-    """The table of a ranking as aligned text; ``starts``: with the column of starts."""
+def ranking(table: pd.DataFrame, starts: bool, adapting: Adapting | None = None) -> str:
+    """The table of a ranking as aligned text; ``starts``: with the column of starts. Last, without a place, the pair
+    that ``adapting`` a start would give."""
     measured = ["measured"] if "measured_f1" in table else []
     shown = table.head(LISTED) if starts else table
-    lines = [["", *(["start"] if starts else []), "source", "F1", "95 %", "regret", "95 %", *measured, "because"]]
     places = table["place"].value_counts()
-    for row in shown.to_dict("records"):
+    starts = starts or adapting is not None
+    lines = [["", *(["start"] if starts else []), "source", "F1", "95 %", "regret", "95 %", *measured, "because"]]
+    rows = shown.to_dict("records")
+    if adapting is not None:
+        rows.append({"place": "new"} | dict.fromkeys(table.columns[1:], math.nan) | adapting.row(table))
+    for row in rows:
         lines.append(
-            [f"{row['place']}{'=' if places[row['place']] > 1 else ''}", *([row["start"]] if starts else [])]
+            [f"{row['place']}{'=' if places.get(row['place'], 0) > 1 else ''}", *([row["start"]] if starts else [])]
             + [row["source"], number(row["expected_f1"]), limits(row["f1_low"], row["f1_high"])]
             + [number(row["expected_regret"]), limits(row["regret_low"], row["regret_high"])]
             + [number(row["measured_f1"]) for _ in measured]
             + [row["because"]]
         )
     text = aligned(lines, {1, *([2] if starts else []), len(lines[0]) - 1})
-    return text + (f"\n(the first {len(shown)} of {len(table)})" if len(shown) < len(table) else "")
+    if len(shown) < len(table):
+        text += f"\n({len(shown)} of {len(table)} pairs; the file has all)"
+    return text
+
+
+def legend(table: pd.DataFrame, target: str, ranker: str) -> str:
+    """What ``because`` is relative to."""
+    rows = "pairs" if table["start"].nunique() > 1 else "sources"
+    if ABOVE_AVERAGE in table:
+        mean = table["expected_f1"].mean()
+        return (
+            f"because: points of F1 by which a row differs from the average of the {len(table)} {rows} for {target} "
+            f"(expected F1 {number(mean)}), by term of the model."
+        )
+    if not rankers.RANKERS[ranker].needs:
+        return f"because: contributions to the score of {ranker}, relative to the average of the {len(table)} {rows}."
+    return ""
 
 
 def trust(widened: Widening) -> str:
-    """How often intervals held what they should, when targets were left out."""
-    if not widened.cases:
-        return ""
+    """By how much intervals were widened, and how often they then held what they should, when targets were left out."""
     wider = [f"{what} by {number(k, 2)}" for what, k in (("F1", widened.f1), ("regret", widened.regret)) if k > 1.005]
+    text = f"The 95 % intervals were widened ({', '.join(wider)}) to hold 95 % of what was left out. " if wider else ""
+    if not widened.cases:
+        return f"{text}There are too few targets to measure the coverage of the 95 % intervals."
     return (
-        "Measured coverage of the 95 % intervals, each target left out: "
-        f"{number(100 * widened.f1_held, 0)} % of F1 and {number(100 * widened.regret_held, 0)} % of regrets "
-        f"({widened.cases} cases)" + (f"; widened for that: {', '.join(wider)}." if wider else ".")
+        f"{text}Measured coverage of the 95 % intervals: {number(100 * widened.f1_held, 0)} % for F1 and "
+        f"{number(100 * widened.regret_held, 0)} % for regret ({widened.cases} pairs on "
+        f"{count(widened.targets, 'target')}; for each target, errors and widening come from the other targets alone)."
     )
 
 
@@ -87,6 +108,13 @@ def reliance(found: Judged, ranker: str) -> str:
     return f"{text} {ranker} was chosen: {more} (difference, 95 %: {limits(low, high)}){sure}."
 
 
+def unused(rows: pd.DataFrame) -> str:
+    """What of the study was not used (`recommendation.not_used`), and why; empty where all was."""
+    lines = [f"  {row.start}-{row.source}{f', seed {row.seed}' if row.seed != '' else ''}: {row.reason}"
+             for row in rows.itertuples()]  # fmt: skip
+    return "\n".join(["Not used:", *lines]) if lines else ""
+
+
 def configurations(trial: Trial) -> str:
     """The regret of ranking all configurations of the study."""
     said = []
@@ -102,29 +130,35 @@ def configurations(trial: Trial) -> str:
     )
 
 
-def adapting(gains: pd.DataFrame, target: str, own: pd.Series | None = None) -> str:
-    """What adapting a start to the target's text is expected to add; empty where the study has no such start.
-
-    ``own``: F1 in percent by source of the target's own adapted start, where the study has it: measured, not expected.
-    """
-    gains = gains[gains["target"] != target]
-    if not len(gains):
+def adapting(found: Adapting | None) -> str:
+    """The first pair compared with a start adapted to the target; empty where the study has no such starts."""
+    if found is None:
         return ""
-    values = gains["gain"].to_numpy(float)
-    mean, low, high = interval(values, -100, 100)
-    _, new_low, new_high = interval(values, -100, 100, new=True)
-    source = gains["source"].iloc[0]
-    listed = ", ".join(
-        f"{row['target']} {number(row['adapted_f1'])} / {number(row['first_f1'])}" for row in gains.to_dict("records")
+    mean, low, high = found.gain
+    verdict = "is expected to help" if low > 0 else "may help" if mean > 0 else "is not expected to help"
+    first, adapted = f"{found.start}-{found.source}", f"{found.target}-{found.adapted_source}"
+    lines = [["target", "adapted", "F1", "ranked first", "F1", "gain"]]
+    for row in found.gains.to_dict("records"):
+        lines.append(
+            [
+                row["target"],
+                f"{row['adapted_start']}-{row['adapted_source']}",
+                number(row["adapted_f1"]),
+                f"{row['first_start']}-{row['first_source']}",
+                number(row["first_f1"]),
+                number(row["gain"], 1, True),
+            ]
+        )
+    text = (
+        f"Adapting a start to {found.target} first {verdict}: {adapted} (a start adapted to text in {found.target}, "
+        f"then fine-tuned on {found.adapted_source}) has an expected F1 of {number(found.adapted_f1[0])}, {first} "
+        f"(ranked first) of {number(found.expected_f1)}. The difference of {number(mean, 1, True)} is the mean over "
+        f"{count(len(found.gains), 'target')} with such a start (95 %: {limits(low, high)}; for a new target "
+        f"{limits(*found.new)}), each ranked as if it were new:\n\n{aligned(lines, {0, 1, 3})}"
     )
-    verdict = "pays on average" if low > 0 else "may pay" if mean > 0 else "does not pay on average"
-    return (
-        f"Adapting first {verdict}: a start adapted to {target}'s text, fine-tuned on {source}, is expected to add "
-        f"{number(mean, 1, True)} points to the F1 of the pair that is ranked first (95 %: "
-        f"{limits(low, high)}; for one new target {limits(new_low, new_high)}). Measured on "
-        f"{count(len(gains), 'target')} with such a start, adapted / ranked first: {listed}."
-        + (f" Measured on {target} itself: {number(own[source])}." if own is not None and source in own else "")
-    )
+    if not math.isnan(found.measured_f1):
+        text += f"\n\nMeasured F1 of {adapted}: {number(found.measured_f1)}."
+    return text
 
 
 def unjudged(judged_: Judged, pairs: Pairs, ranker: str, too_few: str, asked_for: bool) -> list[str]:

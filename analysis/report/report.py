@@ -20,14 +20,13 @@ from tqdm import tqdm
 
 from analysis.audit.audit import NEED_CORPORA
 from analysis.embeddings import alignment
-from analysis.ranking import prior, recommendation
 from analysis.reading import files as reading_files
 from analysis.reading import frames as reading_frames
 from analysis.reading import order as reading_order
-from analysis.reading import read
+from analysis.reading import read, scored_corpora
 from analysis.reading.results import StudyResults
 from analysis.reading.vectors import Embedded
-from analysis.report import background, experiment_note, ranked, study_analysis
+from analysis.report import background, experiment_note, study_analysis
 from analysis.report.background import Encoded, collected_rarely
 from analysis.report.figures import error_figures, figures
 from analysis.report.html import error_pages, page
@@ -41,14 +40,11 @@ from analysis.statistics import tables
 from analysis.transfer import chosen_models, matrices
 from analysis.transfer.matrices import AVERAGE, ZERO_SHOT
 from nertransfer.core import schema
-from nertransfer.core.config import AnalyseConfig, RankConfig
+from nertransfer.core.config import AnalyseConfig
 from nertransfer.core.console import progress_bar
-from nertransfer.core.errors import InputError
 from nertransfer.core.files import make_folder, safe_name
-from nertransfer.core.options import DataOptions
 from nertransfer.core.schema import ALL
 from nertransfer.core.text import count
-from nertransfer.corpora import corpus
 from nertransfer.corpora.corpus import Corpus
 from nertransfer.corpora.languages import LANGUAGES
 from nertransfer.tracking import store_files, ui_links
@@ -73,7 +69,7 @@ def write(config: AnalyseConfig) -> Path:
     published = config.style == "published"
     order = config.order if config.order != "auto" else "given" if published else "family"
     found = reading_order.in_order(found, _languages(found, order))
-    corpora, without = _corpora(config.data, found)
+    corpora, without = scored_corpora.corpora_of(config.data, found)
     part = bool(config.starts or config.sources or config.targets)
     folder = Path(config.output).absolute() / safe_name(f"{study}-part" if part else study)
     make_folder(folder, "output")
@@ -111,34 +107,6 @@ def _counted(several: Iterable[Embedded], bar: tqdm) -> Iterator[Embedded]:
     for one in several:
         yield one
         bar.update()
-
-
-def recommend(config: RankConfig) -> Path:
-    """Rank the sources of a study for a target: print the table, write it to ``<output>/<study>/recommended/``.
-
-    Two files, ``<target>-<start>.csv`` and ``<target>-<start>.judged.csv``: the ranking, and the ways to rank; without
-    the start in their names where all starts are ranked. ``config.save_prior`` is one more. Returns the path of the
-    first. Raises InputError where study, start or target do not allow it; nothing is written then.
-    """
-    study = study_name(config.data, config.tracking)
-    found = study_analysis.basis(read.read(resolve_uri(config.tracking), study)).kept
-    corpora, without = _corpora(config.data, found)
-    if config.prior:
-        return ranked.by_prior(config, recommendation.prior_of(found, corpora))
-    encoder = None
-    if config.encoder and corpora:  # without the sources' texts it had nothing to compare
-        from nertransfer.studies.embeddings import TextEncoder  # only where it is asked for: it takes seconds to import
-
-        encoder = TextEncoder(config.encoder, config.data)
-    done = recommendation.compute(found, config, corpora, without, encoder)
-    name = f"{safe_name(f'{config.target}-{done.start}' if done.start else config.target)}.csv"
-    path = Path(config.output).absolute() / safe_name(study) / "recommended" / name
-    texts = {path: tables.csv_text(done.table), path.with_suffix(".judged.csv"): tables.csv_text(done.judged.table)}
-    if config.save_prior:
-        texts[Path(config.save_prior).absolute()] = prior.text(recommendation.prior_of(found, corpora, config.cite))
-    ranked.write(texts)
-    print(recommendation.text(done, config), f"Written: {', '.join(map(str, [path, *list(texts)[2:]]))}", sep="\n\n")
-    return path
 
 
 def _swap(new: Path, folder: Path, old: Path) -> None:
@@ -198,29 +166,6 @@ def _languages(found: StudyResults, order: str) -> list[str]:
     first = matrices.axes(found.frame, found.plan, found.languages)
     start = next(iter(first))
     return matrices.clustered(matrices.cube(found.frame, start, *first[start]).statistic("mean"), found.languages)
-
-
-def _corpora(data: DataOptions, found: StudyResults) -> tuple[dict[str, Corpus], str]:
-    """The corpora of the study's languages, if they are those that were scored; else none, and why."""
-    wanted = [name for name in found.languages if name in found.corpora]
-    try:
-        if not wanted:
-            raise InputError("no run says which corpora its scores are of")
-        if not data.data or not corpus.are_at_hand(data):
-            raise InputError("not at hand")
-        existing = corpus.names(data)
-        there = tuple(name for name in wanted if name in existing)
-        if not there:
-            raise InputError("it has none of the study's languages")
-        corpora = corpus.load(replace(data, languages=there))
-    except InputError as error:
-        reason = str(error)
-    else:
-        other = [name for name, one in corpora.items() if found.corpora[name] != one.digest]
-        if not other:
-            return {name: corpora[name] for name in found.languages if name in corpora}, ""
-        reason = f"its {', '.join(other)} differ from what was scored"
-    return {}, f"data={data.data!r}: {reason}" if data.data else f"the study's data: {reason}"
 
 
 def _errors(

@@ -165,11 +165,17 @@ def known_digests(study: Study) -> dict[str, str]:
     return digests_of([*few_shot, *current_cells(finished, studies).values()])
 
 
-def settled(config: OfStudy, client: MlflowClient, must_be_there: bool = False) -> tuple[OfStudy, Study]:
+def settled(
+    config: OfStudy,
+    client: MlflowClient,
+    must_be_there: bool = False,
+    digests: Mapping[str, str] | None = None,
+) -> tuple[OfStudy, Study]:
     """A configuration with its study and its corpora, and the study.
 
     ``must_be_there``: the command reads the corpora of all the study's languages. Else it does what it can without
-    corpora: where those of the study are not there, a line says so, and ``data`` stays empty. Raises InputError where
+    corpora: where those of the study are not there, a line says so, and ``data`` stays empty. ``digests``:
+    `known_digests`, where the study has been read already. Raises InputError where
     it is not clear which study is meant, where corpora that are given are others than the study's or cannot be read,
     and where they lack a language that is asked for.
     """
@@ -178,7 +184,7 @@ def settled(config: OfStudy, client: MlflowClient, must_be_there: bool = False) 
         logger.info("study=%s, the only one of this store", study.name)
     whose, data = f"study {study.name}", config.data
     if data.data:
-        check(data, known_digests(study), whose)
+        check(data, known_digests(study) if digests is None else digests, whose)
     else:
         known = of_study(study)
         try:

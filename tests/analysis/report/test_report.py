@@ -232,7 +232,7 @@ def test_corpora_of_which_no_run_has_a_digest_are_not_taken_for_those_scored(uri
     config = AnalyseConfig(
         tracking=TrackingOptions(study="flawed", tracking_uri=uri), data=DataOptions(str(shared_data / "masakhaner"))
     )
-    known, reason = report._corpora(config, baselines)
+    known, reason = scored_corpora.corpora_of(config, baselines)
     assert known == {} and "no run says which corpora" in reason
 
 
