@@ -18,16 +18,19 @@ from nertransfer.core.config import RankConfig
 
 
 def main(config: RankConfig) -> None:
-    from analysis.ranking import prior
+    from analysis.report.background import collected_rarely
 
-    if config.prior and prior.is_file(config.prior):  # no store is needed
-        from analysis.report import ranked
+    with collected_rarely():  # also while libraries load
+        from analysis.ranking import prior
 
-        ranked.by_prior(config, prior.read(config.prior))
-        return
-    from analysis.report import ranked_study
+        if config.prior and prior.is_file(config.prior):  # no store is needed
+            from analysis.report import ranked
 
-    ranked_study.recommend(config)
+            ranked.by_prior(config, prior.read(config.prior))
+        else:
+            from analysis.report import ranked_study
+
+            ranked_study.recommend(config)
 
 
 if __name__ == "__main__":

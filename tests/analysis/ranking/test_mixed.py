@@ -67,7 +67,8 @@ def test_the_whole_procedure_on_the_published_study(published: Rows, start: str,
     recommended, widened = judging.recommend(found, judging.judge(found), "model")
     assert recommended["expected_f1"].is_monotonic_decreasing
     assert recommended["expected_regret"].is_monotonic_increasing
-    assert min(widened.f1_held, widened.regret_held) >= 0.95
+    assert widened.targets == 8 and widened.cases == 56
+    assert widened.f1_held >= 0.95 and 0.85 < widened.regret_held < 1  # on targets that had no part in the width
     assert (recommended["f1_high"] - recommended["f1_low"]).max() < 60  # 71 on average before
     assert recommended["regret_high"][0] < 20
 
@@ -88,66 +89,72 @@ def test_a_source_drawn_by_lot() -> None:
 
 
 def test_a_start_adapted_to_the_target_is_the_largest_effect_of_the_published_study(published: Rows) -> None:
-    model = Mixed(published)
-    found = configurations.gains(model, configurations.judge(model)).set_index("target")
+    found = configurations.gains(published, configurations.judge(Mixed(published)).table).set_index("target")
     adapted = found["adapted_f1"][["wol", "ibo", "kin", "lug"]]
     assert adapted.tolist() == pytest.approx([63.8, 69.7, 70.6, 72.4], abs=0.06)
-    assert set(found["source"]) == {"swa"} and "pcm" not in found.index  # a copy
+    assert set(found["adapted_source"]) == {"swa"} and "pcm" not in found.index  # a copy
+    assert (found["adapted_start"] == found.index).all()
+    assert found["gain"].tolist() == pytest.approx((found["adapted_f1"] - found["first_f1"]).tolist())
     assert found["gain"].mean() > 7 and found.loc["wol", "gain"] > 20
-    _, low, high = interval(found["gain"].to_numpy(), -100, 100)
-    assert low < found["gain"].mean() < high
-    said = words.adapting(found.reset_index(), "wol", pd.Series({"swa": 63.8}))
-    assert said.startswith(
-        "Adapting first may pay: a start adapted to wol's text, fine-tuned on swa, is expected to add +"
+
+
+def test_adapting_is_compared_with_the_pair_in_the_first_row(published: Rows) -> None:
+    """Both pairs are named with their expected F1, on screen and in the file."""
+    rows = published.where(~published.of(["wol"]))
+    model = Mixed(rows)
+    trial = configurations.judge(model)
+    table, _ = configurations.recommend(model, trial, configurations.asked_for(rows, "wol", features(published)))
+    table["measured_f1"] = np.nan
+    gains = configurations.gains(rows, trial.table)
+    found = configurations.adapting("wol", table, gains, pd.Series({"swa": 63.8}))
+    first = table.iloc[0]
+    assert (found.start, found.source, found.expected_f1) == (first["start"], first["source"], first["expected_f1"])
+    mean, low, high = interval(gains["gain"].to_numpy(), -100, 100)
+    assert found.gain == (mean, low, high) and low < mean < high
+    assert found.adapted_f1[0] == pytest.approx(min(100, first["expected_f1"] + mean))
+    assert found.adapted_f1[1] < found.adapted_f1[0] < found.adapted_f1[2]
+    row = found.row(table)
+    assert (row["start"], row["source"], row["expected_f1"]) == ("wol", "swa", found.adapted_f1[0])
+    assert row["measured_f1"] == 63.8 and "place" not in row
+    said, pair = words.adapting(found), f"{first['start']}-{first['source']}"
+    assert (
+        f"wol-swa (a start adapted to text in wol, then fine-tuned on swa) has an expected F1 of {found.adapted_f1[0]:.1f}"
+        in said
     )
-    assert "kin 70.6 / 63.5" in said and "wol 63.8 /" not in said  # of the target itself nothing is expected from
-    assert said.endswith("Measured on wol itself: 63.8.") and words.adapting(found.iloc[:0].reset_index(), "wol") == ""
+    assert f"{pair} (ranked first) of {first['expected_f1']:.1f}" in said and "Measured F1 of wol-swa: 63.8." in said
+    printed = words.ranking(table, True, found).splitlines()
+    assert printed[1].split()[1:4] == [first["start"], first["source"], f"{first['expected_f1']:.1f}"]
+    assert printed[-2].split()[:4] == ["new", "wol", "swa", f"{found.adapted_f1[0]:.1f}"]
+    assert configurations.adapting("wol", table, gains.iloc[:0]) is None and words.adapting(None) == ""
+
+
+def test_terms_sum_to_the_difference_from_the_average_pair(published: Rows) -> None:
+    rows = published.where(~published.of(["wol"]))
+    model = Mixed(rows)
+    asked = configurations.asked_for(rows, "wol", features(published))
+    table, _ = configurations.recommend(model, configurations.judge(model), asked)
+    assert {"base", "swa", "lug"} < set(table["start"])  # with starts that are adapted to the source, and others
+    terms = table[[c for c in table if c.startswith("points_")]]
+    apart = table["expected_f1"] - table["expected_f1"].mean()
+    assert table["above_average"].tolist() == pytest.approx(apart.tolist())
+    assert terms.sum(axis=1).tolist() == pytest.approx(apart.tolist())
+    told = [sum(float(term.rsplit(" ", 1)[1]) for term in because.split(", ")) for because in table["because"]]
+    assert told == pytest.approx(apart.tolist(), abs=0.25)
+    of = {(row.start, row.source): row.because for row in table.itertuples()}
+    assert "not adapted to the source" in of["base", "hau"] and "not adapted" not in of["hau", "hau"]
+    mean = f"{table['expected_f1'].mean():.1f}"
+    assert f"the average of the {len(table)} pairs for wol (expected F1 {mean})" in words.legend(table, "wol", "model")
 
 
 def test_starts_and_sources_are_ranked_together(published: Rows) -> None:
     rows = published.where(~published.of(["wol"]))
     model = Mixed(rows)
     trial = configurations.judge(model)
-    table, widened = configurations.recommend(
-        model, trial, configurations.asked_for(rows, "wol", features(published), ())
-    )
+    table, widened = configurations.recommend(model, trial, configurations.asked_for(rows, "wol", features(published)))
     assert {"base", "swa", "lug"} < set(table["start"]) and "wol" not in {*table["start"], *table["source"]}
     assert table["expected_f1"].is_monotonic_decreasing and table["place"].is_monotonic_increasing
     assert table["expected_regret"].is_monotonic_increasing and widened.cases > 100
     assert trial.regret("regret")[0] < 0.6 * trial.regret("regret_random")[0]
-
-
-def test_of_two_copies_the_one_goes_that_helps_the_others_language_most() -> None:
-    names = ["hau", "kin", "pcm", "swa"]
-    base = pd.DataFrame(50.0, names, names)
-    kin = pd.DataFrame({"hau": [50.0, 48], "kin": [80.0, 62], "pcm": [40.0, 51]}, ["kin", "swa"])
-    pcm = pd.DataFrame({"hau": [48.0, 48], "kin": [70.0, 62], "pcm": [90.0, 51]}, ["pcm", "swa"])
-    means = {"base": base, "kin": kin, "pcm": pcm}
-    gone, (said,) = configurations.suspects(means, [("kin", "pcm", "swa")], "base")
-    assert gone == {("pcm", "pcm"), ("pcm", "swa")}
-    assert said.endswith(
-        "start pcm helps kin most (+16.0 points compared with base), so it is taken for start kin under a wrong name, "
-        "and nothing of it counts."
-    )
-    pcm.loc[:, "kin"], pcm.loc["swa", "pcm"] = 50.0, 60.0  # each helps its own: nobody knows which was copied
-    gone, _ = configurations.suspects(means, [("kin", "pcm", "swa")], "base")
-    assert gone == {("kin", "swa"), ("pcm", "swa")}
-    assert configurations.suspects(means, [], "base") == (set(), [])
-
-
-def test_copies_are_found_and_equal_constants_are_none() -> None:
-    rng = np.random.default_rng(0)
-    f1 = {
-        ("a", "s"): rng.uniform(size=3),
-        ("b", "t"): rng.uniform(size=3),
-        ("c", "s"): np.zeros(3),
-        ("d", "s"): np.zeros(3),
-    }
-    f1["b", "s"] = f1["a", "s"]
-    rows = [(*key, 0, f"t{i}", value) for key, values in f1.items() for i, value in enumerate(values)]
-    assert configurations.twins(pd.DataFrame(rows, columns=["start", "source", "seed", "target", "f1"])) == [
-        ("a", "b", "s")
-    ]
 
 
 # --- intervals --------------------------------------------------------------------------------------------------
@@ -172,6 +179,40 @@ def test_intervals_hold_what_they_say_for_a_new_target(targets: int) -> None:
     assert np.mean(f1) >= 0.93 and np.mean(regret) >= 0.93
 
 
+def without_each(left: list[expectation.Left]) -> list[list[expectation.Left]]:
+    return [[other for other in left if other is not one] for one in left]
+
+
+def test_the_coverage_is_of_targets_that_had_no_part_in_the_width() -> None:
+    """It is near that for new targets, and a target unlike all others is outside; the widened intervals of the targets
+    that the factor comes from hold 95 % whatever they are."""
+    rng, measured, true = np.random.default_rng(1), [], []
+    for _ in range(60):
+        left, ((expected, f1),) = drawn(rng, 5), drawn(rng, 1)
+        inner = without_each(left)
+        widened = expectation.widening(left, inner, [without_each(one) for one in inner])
+        found = expectation.expect(expected, expectation.errors_of(left), widened)
+        measured.append(widened.f1_held)
+        true.append(((found.f1_low <= f1) & (f1 <= found.f1_high)).mean())
+        assert (widened.cases, widened.targets) == (40, 5)
+    assert np.mean(measured) == pytest.approx(np.mean(true), abs=0.05)
+    expected = np.full(8, 50.0)
+    left = [(expected, expected + shift) for shift in (-0.2, -0.1, 0.0, 0.1, 0.2, 45)]
+    inner = without_each(left)
+    assert expectation.widening(left, inner, [without_each(one) for one in inner]).f1_held == 5 / 6
+    untold = expectation.widening(left, inner)
+    assert untold.cases == 0 and "too few targets to measure the coverage" in words.trust(untold)
+
+
+def test_the_coverage_is_told_as_what_it_is() -> None:
+    said = words.trust(expectation.Widening(1.0, 1.58, 0.986, 0.917, 72, 9))
+    assert said == (
+        "The 95 % intervals were widened (regret by 1.58) to hold 95 % of what was left out. Measured coverage of the "
+        "95 % intervals: 99 % for F1 and 92 % for regret (72 pairs on 9 targets; for each target, errors and widening "
+        "come from the other targets alone)."
+    )
+
+
 def test_an_error_that_all_candidates_share_costs_no_regret() -> None:
     left = [(np.array([50.0, 40]), np.array([50.0, 40]) + shift) for shift in (-20, 0, 20)]
     found = expectation.expect(np.array([60.0, 45]), expectation.errors_of(left))
@@ -184,5 +225,6 @@ def test_gains_by_place_never_rise_and_ties_share_them() -> None:
     f1 = [np.array([40.0, 50, 30]), np.array([10.0, 20, 30])]
     gains = expectation.by_place(scores, f1)
     assert gains.tolist() == [5, 5, -10]
+    assert expectation.by_place([], []).tolist() == []
     assert expectation.at_places(np.array([7.0, 9, 9]), np.array([4.0, 2, -6])).tolist() == [-6, 3, 3]
     assert mixed.MODEL == "model"

@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from analysis.ranking import judging, pairs, rankers, recommendation
 from analysis.ranking.features import FEATURES, MEAN_TRANSFER, facts, genetic_distance, great_circle, of_pair, profile
 from analysis.ranking.pairs import Pairs
-from analysis.report import report
+from analysis.report import ranked_study
 from analysis.transfer.matrices import ISOLATE
 from nertransfer.commands.run import run
 from nertransfer.core import config, options
@@ -538,7 +538,8 @@ def test_the_order_is_that_of_expected_f1_and_of_regret(planted_features: pd.Dat
         assert (table["regret_low"] <= table["expected_regret"]).all() and (table["regret_low"] >= 0).all()
         assert (table["expected_regret"] <= table["regret_high"]).all()
         assert (table.groupby("place")["expected_f1"].nunique() == 1).all()  # equal sources have one place
-        assert min(widened.f1_held, widened.regret_held) >= 0.95 and widened.cases == 30
+        assert widened.cases == 30 and widened.targets == 6 and widened.regret_held > 0.5
+        assert widened.f1_held >= 0.95
     best = judging.recommend(found, judged, judged.chosen)[0].iloc[0]
     assert FAMILY[best["source"]] == FAMILY["qso"] and best["because"]
 
@@ -556,7 +557,7 @@ def test_linear_reasons_are_its_strongest_features(planted_features: pd.DataFram
     judged = judging.judge(found)
     reasons = judging.recommend(found, judged, "linear")[0].iloc[0]["because"].split(", ")
     sizes = [abs(float(reason.split()[1])) for reason in reasons]
-    assert len(reasons) == 3 and sizes == sorted(sizes, reverse=True)
+    assert len(reasons) == 4 and sizes[:3] == sorted(sizes[:3], reverse=True) and reasons[3].startswith("rest ")
     assert judging.recommend(found, judged, "relatives")[0].iloc[0]["because"] == "genetic_distance 0"
 
 
@@ -668,7 +669,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
 
 def test_the_only_start_of_a_study_need_not_be_named(store: Path) -> None:
     tracking = options.TrackingOptions(f"sqlite:///{store}/mlflow.db", "one")
-    path = report.recommend(config.RankConfig("zul", tracking=tracking, output=str(store / "only")))
+    path = ranked_study.recommend(config.RankConfig("zul", tracking=tracking, output=str(store / "only")))
     assert path.name == "zul-mine.csv" and len(pd.read_csv(path)) == 2
 
 
@@ -692,7 +693,7 @@ def test_a_study_of_the_store_is_a_prior_and_can_be_written_as_one(
 def test_a_ranking_that_cannot_be_written_is_bad_input(store: Path) -> None:
     tracking = options.TrackingOptions(f"sqlite:///{store}/mlflow.db", "few")
     with pytest.raises(InputError, match=r"output: the folder .* cannot be made"):
-        report.recommend(config.RankConfig("zul", tracking=tracking, output=str(store / "mlflow.db")))
+        ranked_study.recommend(config.RankConfig("zul", tracking=tracking, output=str(store / "mlflow.db")))
 
 
 def test_few_targets_are_ranked_and_what_is_unknown_is_said(store: Path, python: str) -> None:

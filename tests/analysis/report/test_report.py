@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from project_scripts import ROOT
 from report_page import Page
 
-from analysis.reading import read
+from analysis.reading import read, scored_corpora
 from analysis.report import figures as report_figures
 from analysis.report import report
 from analysis.statistics import tables
