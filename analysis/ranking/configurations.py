@@ -192,13 +192,13 @@ class Adapting:
 
 
 def adapting(target: str, table: pd.DataFrame, gains: pd.DataFrame, own: pd.Series | None = None) -> Adapting | None:
-    """From a ranking for the target and `gains`; None where no other target has a start adapted to it, and where the
-    ranking is of the target's own.
+    """From a ranking for the target and `gains`; None with fewer than two other targets that have a start adapted to
+    them, and where the ranking is of the target's own.
 
     ``own``: F1 in percent by source of the target's own adapted start, where the study has it: measured, not expected.
     """
     gains = gains[gains["target"] != target]
-    if not len(gains) or not len(table) or np.isnan(table["expected_f1"].iloc[0]) or target in set(table["start"]):
+    if len(gains) < 2 or not len(table) or np.isnan(table["expected_f1"].iloc[0]) or target in set(table["start"]):
         return None
     first, source = table.iloc[0], str(gains["adapted_source"].iloc[0])
     gain = gains["gain"].to_numpy(float)

@@ -65,7 +65,12 @@ def compute(prior: Prior, config: RankConfig) -> FromPrior:
         )
     candidates = [name for name in config.sources or prior.sources if name != target]
     if len(candidates) < 2:
-        raise InputError(f"sources={','.join(config.sources)!r}: give at least two other than {target}", "sources")
+        listed = ", ".join(candidates) or "none"
+        whose = "sources has" if config.sources else "this prior has"
+        raise InputError(
+            f"at least two sources other than {target} are needed, and {whose} {listed}; give others as sources",
+            "sources",
+        )
     corpora = _corpora(config, [*candidates, target])
     known = {code: _source(code, prior, corpora) for code in candidates}
     asked = _target(prior, config, corpora)
@@ -78,9 +83,15 @@ def compute(prior: Prior, config: RankConfig) -> FromPrior:
     wanted = mixed.rows(
         [start] * len(candidates), candidates, [target] * len(candidates), feature_table(known, {target: asked})
     )
-    seen = prior.rows.where(~prior.rows.of([target]))
+    seen = prior.rows.where(~prior.rows.of([target], start))
     unknown = np.isnan(wanted.closeness).any(axis=0)
     wanted, seen = wanted.without(unknown), seen.without(unknown)  # what one candidate lacks tells nothing of others
+    wide = _wide(seen)
+    if start not in wide:
+        raise InputError(
+            f"start={start!r}: this prior has too few of its scores that are not of {target}: at least {LEAST_SOURCES} "
+            f"sources and {LEAST_TARGETS} targets are needed; starts with enough: {', '.join(wide) or 'none'}", "start",
+        )  # fmt: skip
     model = Mixed(seen)
     unseen = [name for name in candidates if name not in seen.source]
     folds = list(_folds(model, start, bool(unseen)))
@@ -100,8 +111,7 @@ def compute(prior: Prior, config: RankConfig) -> FromPrior:
     own = (prior.rows.start == target) & (prior.rows.target == target)
     adapted = pd.Series(prior.rows.f1[own], prior.rows.source[own])
     adapting = configurations.adapting(target, table, configurations.gains(seen, _firsts(model, start)), adapted)
-    wide = _wide(seen)
-    judged = pd.concat([judge(model, one, bool(unseen)) for one in wide or [start]])
+    judged = pd.concat([judge(model, one, bool(unseen)) for one in wide])
     judged = judged.groupby(["rule", "target"], sort=False, as_index=False)["regret"].mean()
     return FromPrior(prior, start, table, widened, judged, wide, unseen, adapting, said)
 

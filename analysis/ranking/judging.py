@@ -320,10 +320,22 @@ def _deeper(found: Pairs, name: str) -> list[list[list[Left]]]:
         for other, _ in _inner(found, [held], []):
             gone = frozenset([held, other])
             if gone not in known:
-                scored = [one[name] for _, one in _inner(found, sorted(gone), [name])]
-                known[gone] = _left(name, scored)
+                scored = [one[name] for _, one in _inner(found, sorted(gone), [name])] if name != MODEL else []
+                known[gone] = _left(name, scored) if name != MODEL else list(_by_model(found, sorted(gone)))
             every[-1].append(known[gone])
     return every
+
+
+def _by_model(found: Pairs, gone: Sequence[int]) -> Iterator[Left]:
+    """Every other target left out beside those at the places ``gone``, by the model, without a fold of features."""
+    seen = found.model.seen
+    names = zip(seen.start, seen.source, seen.target, strict=True)
+    places = {(source, target): i for i, (start, source, target) in enumerate(names) if start == found.start}
+    for other in found.scored:
+        left_out = [found.targets[j] for j in (other, *gone)]
+        here = [places[source, left_out[0]] for source in found.sources if source not in left_out]
+        if other not in gone and len(here) > 1:
+            yield found.model.again(left_out, found.start)[here].round(9), seen.f1[here]
 
 
 def _left(name: str, scored: Sequence[Scored]) -> list[Left]:

@@ -81,11 +81,11 @@ def rows(
     return Rows(names[0], names[1], names[2], there.reshape(len(start), len(signs)), scores)
 
 
-def zero_shot(means: Mapping[str, pd.DataFrame], features: pd.DataFrame, without: str = "") -> Rows:
+def zero_shot(means: Mapping[str, pd.DataFrame], features: pd.DataFrame, without: str = "", keep: str = "") -> Rows:
     """The zero-shot scores of transfer matrices by start (rows source, columns target, percent), gaps left out.
 
-    ``without``: a language of which nothing is to be seen, as a start either. Sources of several languages are left
-    out.
+    ``without``: a language of which nothing is to be seen, as a start either, but for the start ``keep``. Sources of
+    several languages are left out.
     """
     found = [
         (start, source, target, value)
@@ -94,9 +94,9 @@ def zero_shot(means: Mapping[str, pd.DataFrame], features: pd.DataFrame, without
         for target, value in zip(matrix.columns, line, strict=True)
         if source != target and value == value and not is_several(source)
     ]
-    found = [one for one in found if not without or without not in one[:3]]
     start, source, target = ([str(one[k]) for one in found] for k in range(3))
-    return rows(start, source, target, features, [one[3] for one in found])
+    every = rows(start, source, target, features, [one[3] for one in found])
+    return every.where(~every.of([without], keep)) if without else every
 
 
 class Mixed:
@@ -124,6 +124,13 @@ class Mixed:
         covariance += _VARIANCE["closeness"] * self._standard_seen @ self._standard_seen.T
         return covariance, self.seen.f1 - LEVEL - self._standard_seen @ PRIOR_WEIGHT
 
+    @cached_property
+    def _solved(self) -> tuple[np.ndarray, np.ndarray]:
+        """The inverse of the covariance (n, n), and what the residuals weigh where all are seen (n,)."""
+        covariance, residual = self._covariance
+        inverse = np.linalg.inv(covariance) if len(residual) else covariance
+        return inverse, inverse @ residual
+
     def _standard(self, asked: Rows) -> np.ndarray:
         """Standardised closeness (n, `CLOSENESS`); 0, the average, of what is not known."""
         found = np.zeros(asked.closeness.shape)
@@ -143,10 +150,14 @@ class Mixed:
         """What the residual of every row weighs where the rows ``gone`` had never been seen (n,); 0 for those."""
         key = gone.tobytes()
         if key not in self._known_weights:
-            kept = np.flatnonzero(~gone)
             covariance, residual = self._covariance
+            there, kept = np.flatnonzero(gone), np.flatnonzero(~gone)
             weights = np.zeros(len(gone))
-            if len(kept):
+            if len(there) < len(kept):  # the smaller system is solved; the larger one in closed form from the whole
+                inverse, whole = self._solved
+                block = np.linalg.solve(inverse[np.ix_(there, there)], whole[there])
+                weights[kept] = whole[kept] - inverse[np.ix_(kept, there)] @ block
+            elif len(kept):
                 weights[kept] = np.linalg.solve(covariance[np.ix_(kept, kept)], residual[kept])
             self._known_weights[key] = weights
         return self._known_weights[key]

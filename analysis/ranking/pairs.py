@@ -152,9 +152,9 @@ def pairs(
             unknown[str(name)] = (sources[i], targets[j])
     kept = np.flatnonzero(~absent.any(axis=(0, 1)))
     names = tuple(str(features.columns[k]) for k in kept)
-    rows = mixed.zero_shot({start: f1, **others}, features, asked)
+    rows = mixed.zero_shot({start: f1, **others}, features, asked, start)
     if len(rows) > MOST_ROWS:
-        rows = mixed.zero_shot({start: f1}, features, asked)
+        rows = mixed.zero_shot({start: f1}, features, asked, start)
     n = len(sources)
     unused = np.array([name not in names for name in CLOSENESS])  # of the target that is asked for, say, not known
     asked_rows = [mixed.rows([start] * n, sources, [target] * n, features).without(unused) for target in targets]
@@ -212,7 +212,8 @@ def check_choice(found: Pairs, asked: str) -> None:
     if len(found.sources) < 2:
         raise InputError(
             f"ranking sources needs at least two other than {asked} with scores; "
-            f"there is {_named(found.sources, 'source')}{_lost(found)}"
+            f"there is {_named(found.sources, 'source')}{_lost(found)}; fine-tune on another source, or rank by what "
+            "another study tells: prior=published"
         )
 
 

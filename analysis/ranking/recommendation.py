@@ -69,9 +69,9 @@ class Encoder(Protocol):
 
 
 def usual_start(found: StudyResults) -> str:
-    """The start that is meant where none is named: the only one of the study, of several the base."""
-    names = set(found.frame["start"])
-    return names.pop() if len(names) == 1 else BASE
+    """The start that is meant where none is named: the base, else the one with most scores, of equals the first."""
+    counts = found.frame["start"].value_counts(sort=False)
+    return BASE if BASE in counts.index else str(counts.idxmax())
 
 
 def compute(
@@ -116,7 +116,7 @@ def compute(
     judged = judging.unjudged(pairs, names) if too_few else judging.judge(pairs, names)
     ranker = config.ranker
     if ranker == BEST:
-        ranker = judged.chosen if too_few or not judged.chosen else judging.first_that_separates(pairs, judged)
+        ranker = judging.first_that_separates(pairs, judged) if judged.chosen else ""
     if ranker not in set(judged.table["ranker"]):
         usable = ", ".join(name for name in judged.table["ranker"] if name in rankers.RANKERS) or "none"
         raise InputError(

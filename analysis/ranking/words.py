@@ -167,7 +167,7 @@ def unjudged(judged_: Judged, pairs: Pairs, ranker: str, too_few: str, asked_for
     words = f"Expected F1, regret and their intervals are unknown, and {learning} cannot learn: {too_few}."
     if MEAN_TRANSFER not in pairs.features:
         words += " Nor is the best source on average known: no other target compares every source with another one."
-    why = "asked for" if asked_for else "the simplest of those that are left, and chosen for nothing else"
+    why = "asked for" if asked_for else "the simplest of those that tell sources apart, and chosen for nothing else"
     lines = [["", "order of the sources", ""]]
     for name in judged_.table["ranker"]:
         lines.append([name, judging.order_in_words(pairs, name), rankers.RANKERS[name].label])

@@ -703,7 +703,9 @@ def test_few_targets_are_ranked_and_what_is_unknown_is_said(store: Path, python:
     assert len(table) == 3 and table["expected_f1"].isna().all() and table["regret_high"].isna().all()
     judged = pd.read_csv(store / "reports" / "few" / "recommended" / "zul-base.judged.csv")
     assert judged.loc[judged["chosen"], "ranker"].tolist() == ["average"] and judged["regret"].isna().all()
-    assert "ranked by average" in done.stdout and "average: the simplest of those that are left" in done.stdout
+    assert (
+        "ranked by average" in done.stdout and "average: the simplest of those that tell sources apart" in done.stdout
+    )
     assert (
         "Expected F1, regret and their intervals are unknown, and linear, lambdarank and model cannot learn"
         in done.stdout
