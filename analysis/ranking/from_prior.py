@@ -28,10 +28,10 @@ NAMES = list(CLOSENESS).index("name_overlap")
 RELATIVES = list(CLOSENESS).index("genetic_distance")
 RULES = {
     "model": "mixed model of starts, sources, names and relatives",
-    "average": "always the source that is best on average over the other targets",
+    "average": "the source that is best on average over the other targets",
     "names": "most names in common",
-    "relatives": "closest relative, of equals by lot",
-    "random": "a source drawn by lot",
+    "relatives": "closest relative, ties broken at random",
+    "random": "a random source",
 }
 
 
@@ -68,7 +68,7 @@ def compute(prior: Prior, config: RankConfig) -> FromPrior:
         listed = ", ".join(candidates) or "none"
         whose = "sources has" if config.sources else "this prior has"
         raise InputError(
-            f"at least two sources other than {target} are needed, and {whose} {listed}; give others as sources",
+            f"at least two sources other than {target} are needed, and {whose} {listed}; name more in sources",
             "sources",
         )
     corpora = _corpora(config, [*candidates, target])
@@ -105,9 +105,11 @@ def compute(prior: Prior, config: RankConfig) -> FromPrior:
         column = [measured.get(source, np.nan) for source in table["source"]]
         table.insert(table.columns.get_loc("because"), "measured_f1", column)
     used = [name for name, gone in zip(CLOSENESS, unknown, strict=True) if not gone]
-    said = [f"Closeness by {listing(used)}." if used else "Of no closeness of languages enough is known."]
+    said = [
+        f"Language similarity: {listing(used)}." if used else "Language similarity is not used: too little is known."
+    ]
     if unknown[NAMES]:
-        said.append(f"Without names in common: {_why_no_names(target, asked, known)}.")
+        said.append(f"name_overlap is not used: {_why_no_names(target, asked, known)}.")
     own = (prior.rows.start == target) & (prior.rows.target == target)
     adapted = pd.Series(prior.rows.f1[own], prior.rows.source[own])
     adapting = configurations.adapting(target, table, configurations.gains(seen, _firsts(model, start)), adapted)
@@ -260,22 +262,18 @@ def text(done: FromPrior, config: RankConfig, unused: str = "") -> str:
     for row in regrets(done.judged).itertuples():
         lines.append([row.ranker, number(row.regret), words.limits(row.regret_low, row.regret_high), row.label])
     targets = count(done.judged["target"].nunique(), "target")
-    new = (
-        f" {listing(done.unseen)}: no score in the prior, so judged with half of the sources unseen."
-        if done.unseen
-        else ""
-    )
+    new = f", and half of the sources, because the prior has no score of {listing(done.unseen)}" if done.unseen else ""
     told = [
         f"Sources for {config.target} from {done.start}, by the prior {done.prior.name} alone:",
         words.ranking(done.table, False, done.adapting),
         words.legend(done.table, config.target, MODEL),
         words.trust(done.widened),
         words.adapting(done.adapting),
-        f"Regret in the prior from {listing(done.wide)}, points of F1 behind the best source, each of {targets} left "
-        f"out in turn:{new}",
+        f"Regret in the prior (points of F1 below the best source; mean over the start{'s' if done.wide[1:] else ''} "
+        f"{listing(done.wide)}), leaving out each of {targets} in turn{new}:",
         aligned(lines, {0, len(lines[0]) - 1}),
-        "Other encoders, recipes and corpora than the prior's have other F1; the order and the regret carry over "
-        "better than F1 does.",
+        "Expected F1 holds for the encoders, hyperparameters and corpora of the prior. With others F1 differs; the "
+        "order of the sources and the regret are likely to transfer better.",
         *done.said,
         unused,
         f"Prior: {done.prior.cited}",

@@ -26,9 +26,9 @@ at best."""
 RANDOM = "random"
 NESTED = "procedure"
 NO_RANKERS = {
-    NESTED: "the whole procedure: the way to rank chosen without the target",
-    HINDSIGHT: "one source for all, chosen in hindsight (no ranker)",
-    RANDOM: "a source drawn by lot (no ranker)",
+    NESTED: "the whole procedure: the ranker is chosen without the target",
+    HINDSIGHT: "the one source that is best over all targets (no ranker)",
+    RANDOM: "a random source (no ranker)",
 }
 """Rows of the table that can not be asked for."""
 

@@ -280,7 +280,7 @@ def features_in_words(found: Pairs) -> str:
     text = f"Features: {', '.join(found.features)}."
     if found.unknown:
         missing = [f"{name} ({source}, {target})" for name, (source, target) in found.unknown.items()]
-        text += f" Not used, for at least the pair named is without: {', '.join(missing)}."
+        text += f" Not used, because some pairs lack them (one is named): {', '.join(missing)}."
     return text
 
 
@@ -289,4 +289,4 @@ def gaps_in_words(found: Pairs) -> str:
     if not found.missing:
         return ""
     missing = ", ".join(f"{source} on {target}" for source, target in found.missing)
-    return f"No score of {missing}; left out, so that the largest table remains: {', '.join(found.dropped)}."
+    return f"Missing scores: {missing}. Left out, to keep the largest complete table: {', '.join(found.dropped)}."

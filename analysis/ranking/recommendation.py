@@ -152,7 +152,7 @@ def compute(
     said = [ranking_pairs.features_in_words(pairs), ranking_pairs.gaps_in_words(pairs)]
     said.append(about)
     said.append(f"Without the texts of the sources: {without}." if without else "")
-    said.append(f"Left out, for they are no language of their own: {', '.join(several)}." if several else "")
+    said.append(f"Left out, because they combine several languages: {', '.join(several)}." if several else "")
     said = [text for text in said if text]
     start = "" if every else config.start
     return Recommendation(pairs, table, start, judged, ranker, widened, trial, adapting, said, too_few)
@@ -257,12 +257,12 @@ def _typology(languages: Sequence[str]) -> tuple[dict[str, Typology], str]:
     found = uriel.read(languages)
     lacking = [code for code in dict.fromkeys(languages) if code not in found]
     if lacking:
-        return {}, f"Distances are not URIEL's, which lacks {', '.join(lacking)}."
+        return {}, f"Distances are not from URIEL, which lacks {', '.join(lacking)}."
     rootless = [code for code, one in found.items() if not one.lineage]
     if rootless:
         found = {code: replace(one, lineage=()) for code, one in found.items()}
-        return found, f"Distances are URIEL's, but for genetic ones: it has no family of {', '.join(rootless)}."
-    return found, "Distances are URIEL's."
+        return found, f"Distances are from URIEL, except genetic ones: it has no family of {', '.join(rootless)}."
+    return found, "Distances are from URIEL."
 
 
 def text(done: Recommendation, config: RankConfig, unused: str = "") -> str:
@@ -282,8 +282,8 @@ def text(done: Recommendation, config: RankConfig, unused: str = "") -> str:
         if not done.start and done.trial is not None:
             told.append(words.configurations(done.trial))
         told += [
-            f"Ways to rank the sources of {done.pairs.start}, each target of the study left out in turn (regret: "
-            "points of F1 behind the best source):",
+            f"Rankers of the sources of {done.pairs.start}, judged by leaving out one target at a time (regret: points "
+            "of F1 below the best source):",
             words.judged(done.judged),
             words.reliance(done.judged, done.ranker),
         ]

@@ -48,8 +48,8 @@ def legend(table: pd.DataFrame, target: str, ranker: str) -> str:
     if ABOVE_AVERAGE in table:
         mean = table["expected_f1"].mean()
         return (
-            f"because: points of F1 by which a row differs from the average of the {len(table)} {rows} for {target} "
-            f"(expected F1 {number(mean)}), by term of the model."
+            f"because: points of F1 above or below the average of the {len(table)} {rows} for {target} (expected F1 "
+            f"{number(mean)}), by term of the model."
         )
     if not rankers.RANKERS[ranker].needs:
         return f"because: contributions to the score of {ranker}, relative to the average of the {len(table)} {rows}."
@@ -59,7 +59,7 @@ def legend(table: pd.DataFrame, target: str, ranker: str) -> str:
 def trust(widened: Widening) -> str:
     """By how much intervals were widened, and how often they then held what they should, when targets were left out."""
     wider = [f"{what} by {number(k, 2)}" for what, k in (("F1", widened.f1), ("regret", widened.regret)) if k > 1.005]
-    text = f"The 95 % intervals were widened ({', '.join(wider)}) to hold 95 % of what was left out. " if wider else ""
+    text = f"The 95 % intervals are widened ({', '.join(wider)}) to hold 95 % of what was left out. " if wider else ""
     if not widened.cases:
         return f"{text}There are too few targets to measure the coverage of the 95 % intervals."
     return (
@@ -90,22 +90,27 @@ def reliance(found: Judged, ranker: str) -> str:
     table = found.table.set_index("ranker")
     nested = table.loc[NESTED]
     text = (
-        "Choosing the way to rank without the target and then the source, the mean regret is "
+        "If the ranker, too, is chosen without the target, the mean regret is "
         f"{number(nested['regret'])} points over {count(int(nested['targets']), 'target')} "
         f"(95 %: {limits(nested['regret_low'], nested['regret_high'])}); "
-        f"a source drawn by lot: {number(table.loc['random', 'regret'])}."
+        f"that of a random source is {number(table.loc['random', 'regret'])}."
     )
     if ranker != found.chosen:
         row = table.loc[ranker]
-        return f"{text} {ranker} alone: {number(row['regret'])} ({limits(row['regret_low'], row['regret_high'])})."
+        return f"{text} That of {ranker} is {number(row['regret'])} ({limits(row['regret_low'], row['regret_high'])})."
     plain = table.drop(index=[ranker, *NO_RANKERS], errors="ignore")["regret"]
     if not len(plain):
         return text
     other = str(plain.idxmin())
     mean, low, high = judging.lead(found, ranker, other)
-    more = f"{number(mean)} less than {other}" if mean >= 0 else f"{number(-mean)} more than {other}"
-    sure = "" if low > 0 or high < 0 else "; that may be chance"
-    return f"{text} {ranker} was chosen: {more} (difference, 95 %: {limits(low, high)}){sure}."
+    more = "lower" if mean >= 0 else "higher"
+    if mean < 0:
+        mean, low, high = -mean, -high, -low
+    sure = "" if low > 0 or high < 0 else ", which may be chance"
+    return (
+        f"{text} The ranker chosen is {ranker}; its regret is {number(mean)} points {more} than that of {other} "
+        f"(95 %: {limits(low, high)}){sure}."
+    )
 
 
 def unused(rows: pd.DataFrame) -> str:
@@ -117,16 +122,14 @@ def unused(rows: pd.DataFrame) -> str:
 
 def configurations(trial: Trial) -> str:
     """The regret of ranking all configurations of the study."""
-    said = []
-    for rule, name in (
-        ("regret", "the model"), ("regret_average", "always the pair that is best on average over the other targets"),
-        ("regret_random", "a pair drawn by lot"),
-    ):  # fmt: skip
-        mean, low, high = trial.regret(rule)
-        said.append(f"{name} {number(mean)} ({limits(low, high)})")
+    rules = ("regret", "regret_average", "regret_random")
+    model, average, chance = (trial.regret(rule) for rule in rules)
+    told = [f"{number(mean)} ({limits(low, high)})" for mean, low, high in (model, average, chance)]
     return (
-        f"Ranking start and source together, each of {count(len(trial.table), 'target')} left out, the mean regret is: "
-        f"{'; '.join(said)}."
+        "Mean regret of the pair of start and source that is ranked first, leaving out each of "
+        f"{count(len(trial.table), 'target')} in turn (95 % interval): {told[0]} for the model, {told[1]} for the pair "
+        f"that is best on average over the other targets, {told[2]} for a random pair."
+        + (" So the model is no better here than the pair that is best on average." if model[0] >= average[0] else "")
     )
 
 
@@ -166,14 +169,14 @@ def unjudged(judged_: Judged, pairs: Pairs, ranker: str, too_few: str, asked_for
     learning = listing([name for name, ranker in rankers.RANKERS.items() if not ranker.needs])
     words = f"Expected F1, regret and their intervals are unknown, and {learning} cannot learn: {too_few}."
     if MEAN_TRANSFER not in pairs.features:
-        words += " Nor is the best source on average known: no other target compares every source with another one."
-    why = "asked for" if asked_for else "the simplest of those that tell sources apart, and chosen for nothing else"
+        words += " The best source on average is unknown, too: no other target compares every source with another one."
+    why = "was asked for" if asked_for else "is the simplest ranker that tells the sources apart"
     lines = [["", "order of the sources", ""]]
     for name in judged_.table["ranker"]:
         lines.append([name, judging.order_in_words(pairs, name), rankers.RANKERS[name].label])
     return [
         words,
-        "Ways to rank that learn nothing, not judged (=: the two are equal):",
+        "Rankers that learn nothing, not judged (=: tied):",
         aligned(lines, {0, 1, 2}),
-        f"{ranker}: {why}; how good it is, this study does not tell.",
+        f"{ranker} {why}; this study cannot tell how good it is.",
     ]

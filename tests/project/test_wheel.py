@@ -71,6 +71,13 @@ def test_the_command_lists_and_runs_the_entry_points(installed: Path, tmp_path: 
     assert "--results VALUE" in help_text
 
 
+def test_the_shipped_prior_is_in_the_wheel(installed: Path, tmp_path: Path) -> None:
+    done = call(installed / "nertransfer", tmp_path, "rank", "zul", "--prior", "published")
+    assert done.returncode == 0, done.stderr
+    assert "Sources for zul from base, by the prior published alone:" in done.stdout
+    assert (tmp_path / "reports" / "prior-published" / "recommended" / "zul-base.csv").is_file()
+
+
 def test_a_study_runs_from_the_wheel_and_is_reported(installed: Path, tmp_path: Path) -> None:
     save_tiny_start(tmp_path / "tiny")
     save_tiny_corpora(tmp_path / "data")

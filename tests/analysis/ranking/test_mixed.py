@@ -205,7 +205,7 @@ def test_the_coverage_is_of_targets_that_had_no_part_in_the_width() -> None:
 def test_the_coverage_is_told_as_what_it_is() -> None:
     said = words.trust(expectation.Widening(1.0, 1.58, 0.986, 0.917, 72, 9))
     assert said == (
-        "The 95 % intervals were widened (regret by 1.58) to hold 95 % of what was left out. Measured coverage of the "
+        "The 95 % intervals are widened (regret by 1.58) to hold 95 % of what was left out. Measured coverage of the "
         "95 % intervals: 99 % for F1 and 92 % for regret (72 pairs on 9 targets; for each target, errors and widening "
         "come from the other targets alone)."
     )

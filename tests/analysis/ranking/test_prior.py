@@ -57,12 +57,98 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8") == prior.SHIPPED["published"].read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"version": 1}', '{"version": 9}', "\xff"])
-def test_a_file_that_is_no_prior_is_named(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        *((text, "it is not JSON") for text in ("", "{", "hello", "\xff", "[" * 100_000)),
+        ("[]", "it has no version"), ("{}", "it has no version"), ('{"version": 1}', "name is missing"),
+        ('{"version": 9}', "its version is 9, and 1 is read"),
+        ('{"version": "1"}', 'its version is "1", and 1 is read'),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_prior_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "p.json"
     path.write_text(text, encoding="latin-1")
-    with pytest.raises(InputError, match=r"prior=.*p\.json"):
+    with pytest.raises(InputError) as raised:
         prior.read(str(path))
+    assert str(raised.value) == f"prior={str(path)!r} is no prior: {message}; rank writes one with save_prior"
+
+
+def with_score(place: int, value: object):  # type: ignore[no-untyped-def]
+    def change(content: dict) -> None:
+        content["scores"][1][place] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (with_score(5, float("nan")), "scores, row 2: f1 NaN is not a number from 0 to 100"),
+        (with_score(5, float("inf")), "scores, row 2: f1 Infinity is not a number from 0 to 100"),
+        (with_score(5, "52.0"), 'scores, row 2: f1 "52.0" is not a number from 0 to 100'),
+        (with_score(5, True), "scores, row 2: f1 true is not a number from 0 to 100"),
+        (with_score(5, None), "scores, row 2: f1 null is not a number from 0 to 100"),
+        (with_score(3, "x" * 99), f'name_overlap "{"x" * 39} ... is neither null nor a number from -1 to 1'),
+        (with_score(4, float("nan")), "genetic_distance NaN is neither null nor a number from -1 to 1"),
+        (with_score(0, 1), "scores, row 2: start 1 is not a name"),
+        (with_score(0, "a\x1b[2J"), "is not a name"),
+        (with_score(1, "../x"), 'scores, row 2: "../x" is not the code of a language'),
+        (lambda c: c["scores"][1].__setitem__(slice(1, 3), ["swa", "swa"]), "swa is source and target"),
+        (lambda c: c["scores"][1].pop(), "scores, row 2: not a list of 6 values"),
+        (lambda c: c["scores"].append(c["scores"][0]), "it has two scores of base-wol on pcm"),
+        (lambda c: c.update(scores=[]), "it has no score of its start base"),
+        (lambda c: c.update(scores=[[*row[:5], row[5] / 100] for row in c["scores"]]), "F1 is in percent"),
+        (lambda c: c.update(scores={}), "scores is not a list"),
+        (lambda c: c.update(columns=["start"]), "columns are not start, source, target, name_overlap"),
+        (lambda c: c.update(start="xlmr"), "it has no score of its start xlmr"),
+        (lambda c: c.update(cited="a\x1b[2J"), "cited is empty, or has characters that cannot be printed"),
+        (lambda c: c["names"].update(swa="@@@@"), 'names: those of "swa" are not hashes in base64'),
+        (lambda c: c["names"].update(swa="AAAA" + "AA=="), 'names: those of "swa" are not hashes in base64'),
+        (lambda c: c["lineages"].update(qqq="Bantu"), 'lineages: that of "qqq" is not a list of names'),
+    ],
+)
+def test_a_wrong_value_in_a_prior_is_told_with_its_row(tmp_path: Path, change, message: str) -> None:  # type: ignore[no-untyped-def]
+    content = json.loads(prior.SHIPPED["published"].read_text(encoding="utf-8"))
+    change(content)
+    (tmp_path / "p.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError) as raised:
+        prior.read(str(tmp_path / "p.json"))
+    assert message in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "p.json").open("wb") as file:
+        file.truncate(prior.MOST_BYTES + 1)
+    with pytest.raises(InputError, match="at most 16,777 are read"):
+        prior.read(str(tmp_path / "p.json"))
+
+
+def test_too_few_scores_to_judge_by_are_an_error() -> None:
+    rows = PUBLISHED.rows
+    few = replace(PUBLISHED, rows=rows.where(np.isin(rows.target, ["swa", "hau", "kin"])))
+    one = replace(PUBLISHED, rows=rows.where(rows.source == "swa"))
+    for told, given, message in (
+        (few, {}, r"start='base': .* at least 3 sources and 4 targets are needed; starts with enough: none"),
+        (PUBLISHED, {"start": "kin"}, r"start='kin': .* starts with enough: base, swa"),
+        (one, {}, "at least two sources other than zul are needed, and this prior has swa; name more in sources"),
+        (PUBLISHED, {"sources": ("zul", "hau")}, "and sources has hau; name more in sources"),
+    ):
+        with pytest.raises(InputError, match=message):
+            from_prior.compute(told, RankConfig(target="zul", prior="published", **given))
+
+
+def test_scores_of_the_start_that_is_adapted_to_the_target_count_on_other_targets() -> None:
+    table = rank("swa", start="swa").table
+    assert table["f1_low"].notna().all() and table["expected_regret"].is_monotonic_increasing
+
+
+def test_a_prior_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "p.json").write_text(prior.text(PUBLISHED), encoding="utf-8")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    assert prior.is_file("../p.json") and prior.read("../p.json").sources == PUBLISHED.sources
+    assert prior.is_file("published") and not prior.is_file("p")
 
 
 def test_names_are_words_that_are_mostly_entities() -> None:
@@ -97,7 +183,9 @@ def test_sources_that_the_prior_has_not_seen_are_ranked_by_closeness_and_that_is
     done = rank("zul", sources=("xho", "sna", "swa", "wol"))
     places = done.table.set_index("source")["place"]
     assert done.unseen == ["xho", "sna"] and places["xho"] < places["wol"]
-    assert "judged with half of the sources unseen" in from_prior.text(done, RankConfig(target="zul"))
+    assert "and half of the sources, because the prior has no score of xho and sna" in from_prior.text(
+        done, RankConfig(target="zul")
+    )
     with pytest.raises(InputError, match="sources='qqq': nothing is known of this language"):
         rank("zul", sources=("qqq", "swa"))
     with pytest.raises(InputError, match="start='xlmr' has no scores in this prior; it has base, "):

@@ -25,10 +25,11 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import ndcg_score
 from sklearn.preprocessing import StandardScaler
 
-from analysis.ranking import judging, pairs, rankers, recommendation
+from analysis.ranking import judging, pairs, rankers, recommendation, words
 from analysis.ranking.features import FEATURES, MEAN_TRANSFER, facts, genetic_distance, great_circle, of_pair, profile
 from analysis.ranking.pairs import Pairs
 from analysis.report import ranked_study
+from analysis.transfer import verdicts
 from analysis.transfer.matrices import ISOLATE
 from nertransfer.commands.run import run
 from nertransfer.core import config, options
@@ -399,7 +400,7 @@ def test_missing_scores_are_listed_and_never_averaged_over(planted_features: pd.
     assert found.missing == [("qse", "qka"), ("qse", "qit")] and found.dropped == ["source qse"]
     assert "qse" not in found.sources and "qse" in found.targets
     words = pairs.gaps_in_words(found)
-    assert words == "No score of qse on qka, qse on qit; left out, so that the largest table remains: source qse."
+    assert words == "Missing scores: qse on qka, qse on qit. Left out, to keep the largest complete table: source qse."
     whole = pairs.pairs(planted_matrix(0).drop(index="qse"), planted_features)
     pd.testing.assert_frame_equal(judging.judge(found).table, judging.judge(whole).table)
 
@@ -575,8 +576,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             row = planted_matrix(seed).loc[source, languages] / 100
             metrics = {f"{split}_f1/{target}": value for target, value in row.items() for split in ("test", "dev")}
             made.log_cell(opened, experiment, ("base", source, seed), languages, metrics=metrics, families=FAMILY)
+    copied = opened.create_experiment("copied", artifact_location=(folder / "artifacts").as_uri())
     (folder / "columns.conll").write_text("a B-PER\nb O\n")
-    for study, starts in (("one", ["mine"]), ("several", ["mine", "swa"])):
+    for source, start in itertools.product(("hau", "swa"), ("base", "copy")):
+        f1 = {"hau": 0.3, "swa": 0.45, "kin": 0.61} if source == "hau" else {"hau": 0.5, "kin": 0.3 + len(start) / 100}
+        metrics = {f"test_f1/{target}": value for target, value in f1.items()}
+        made.log_cell(opened, copied, (start, source, 0), ["hau", "swa", "kin"], metrics=metrics)
+    for study, starts in (("one", ["mine"]), ("several", ["owner/model.v1", "swa"])):
         experiment = opened.create_experiment(study, artifact_location=(folder / "artifacts").as_uri())
         for start, source in itertools.product(starts, ("hau", "swa")):
             metrics = {"test_f1/hau": 0.3, "test_f1/swa": 0.4}
@@ -603,7 +609,7 @@ def test_a_target_with_text_is_ranked_printed_and_written(store: Path, python: s
     assert FAMILY[table["source"][0]] == "Kelwic" and table["measured_f1"].notna().all()
     judged = pd.read_csv(path.with_suffix(".judged.csv"))
     chosen = judged.loc[judged["chosen"], "ranker"].item()
-    assert f"ranked by {chosen}" in done.stdout and f"{chosen} was chosen" in done.stdout
+    assert f"ranked by {chosen}" in done.stdout and f"The ranker chosen is {chosen};" in done.stdout
     assert (
         "Measured coverage of the 95 % intervals" in done.stdout and "Without the texts of the sources" in done.stdout
     )
@@ -627,10 +633,14 @@ def test_a_ranker_and_a_new_language_of_a_known_family_by_its_code(store: Path, 
             "target='xxx': nothing is known of this language; give text or labelled, or one of amh, ",
         ),
         (("--target", "qka", "--start", "swa"), "start='swa' has no scores in this study; it has base"),
-        (("--target", "zul", "--study", "several"), "start='base' has no scores in this study; it has mine, swa"),
+        (
+            ("--target", "zul", "--study", "several", "--start", "base"),
+            "has no scores in this study; it has owner/model.v1, swa",
+        ),
         (
             ("--target", "qka", "--study", "two"),
-            "ranking sources needs at least two other than qka with scores; there is 1 source (qke)",
+            "ranking sources needs at least two other than qka with scores; there is 1 source (qke); fine-tune on "
+            "another source, or rank by what another study tells: prior=published",
         ),
         (
             ("--target", "qka", "--study", "few", "--ranker", "linear"),
@@ -654,7 +664,10 @@ def test_a_ranker_and_a_new_language_of_a_known_family_by_its_code(store: Path, 
         ),
         (("--target", "qka", "--tokenizer", "none"), "tokenizer='none' has no tokenizer.json"),
         (("--target", "qka", "--labelled", "mlflow.db"), "mlflow.db:"),
-        (("--target", "qka", "--study", "sevral"), "study 'sevral' does not exist in this store; it has few, one, "),
+        (
+            ("--target", "qka", "--study", "sevral"),
+            "study 'sevral' does not exist in this store; it has copied, few, one, ",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(
@@ -671,6 +684,59 @@ def test_the_only_start_of_a_study_need_not_be_named(store: Path) -> None:
     tracking = options.TrackingOptions(f"sqlite:///{store}/mlflow.db", "one")
     path = ranked_study.recommend(config.RankConfig("zul", tracking=tracking, output=str(store / "only")))
     assert path.name == "zul-mine.csv" and len(pd.read_csv(path)) == 2
+
+
+def test_without_a_base_the_start_with_most_scores_is_meant(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tracking = options.TrackingOptions(f"sqlite:///{store}/mlflow.db", "several")
+    path = ranked_study.recommend(config.RankConfig("zul", tracking=tracking, output=str(store / "most")))
+    assert path.name == "zul-owner_model.v1-" + path.name.rpartition("-")[2]
+    assert "Sources for zul from owner/model.v1, ranked by" in capsys.readouterr().out
+
+
+def test_what_is_not_used_is_named_on_screen_and_in_the_file(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tracking = options.TrackingOptions(f"sqlite:///{store}/mlflow.db", "copied")
+    path = ranked_study.recommend(config.RankConfig("zul", tracking=tracking, output=str(store / "unused")))
+    unused = pd.read_csv(path.with_suffix(".unused.csv"))
+    why = "its scores are those of base-hau, and only base-hau behaves as it is called"
+    assert unused[["start", "source", "reason"]].to_numpy().tolist() == [["copy", "hau", why]]
+    assert f"Not used:\n  copy-hau: {why}\n" in capsys.readouterr().out
+    used = ranked_study.recommend(config.RankConfig("zul", tracking=replace(tracking, study="few"), output=str(store)))
+    assert used.with_suffix(".unused.csv").read_text() == "start,source,seed,reason\n"
+    assert "Not used:" not in capsys.readouterr().out
+
+
+def test_a_fine_tuning_that_collapsed_is_named_with_its_seed() -> None:
+    frame = pd.DataFrame(
+        [("base", "hau", seed, "hau", "dev", "ALL", f1) for seed, f1 in enumerate([0.9, 0.8, 0.1])],
+        columns=["start", "source", "seed", "target", "split", "category", "f1"],
+    )
+    test = frame.assign(split="test", target="swa")
+    found = verdicts.Verdicts(verdicts.none().excluded, verdicts.collapsed(pd.concat([frame, test])))
+    (row,) = recommendation.not_used(found).to_dict("records")
+    assert (row["start"], row["source"], row["seed"]) == ("base", "hau", 2)
+    assert "its fine-tuning collapsed (F1 10.0 on dev of the source, best other seed 90.0)" in row["reason"]
+    assert "base-hau, seed 2: its fine-tuning collapsed" in words.unused(recommendation.not_used(found))
+
+
+def test_of_few_ways_the_first_that_tells_sources_apart_is_taken() -> None:
+    known = {code: facts(code) for code in ("swa", "kin", "luo")}
+    f1 = pd.DataFrame(50.0, ["swa", "kin"], ["luo"])
+    found = pairs.pairs(f1, pairs.feature_table(known, {"hau": facts("hau")}), "hau")
+    judged = judging.unjudged(found, rankers.QUICK)
+    equal = [name for name in judged.table["ranker"] if "=" in judging.order_in_words(found, name)]
+    assert judged.chosen in equal and judging.first_that_separates(found, judged) == "geography"
+
+
+def test_a_study_of_a_known_target_sees_the_start_that_is_adapted_to_it() -> None:
+    names = ["swa", "kin", "lug", "hau", "luo"]
+    rng = np.random.default_rng(0)
+    means = [pd.DataFrame(rng.uniform(20, 80, (5, 5)), names, names) for _ in range(2)]
+    table = pairs.feature_table({code: facts(code) for code in names})
+    found = pairs.pairs(means[0], table, "swa", "swa", {"base": means[1]})
+    assert set(found.rows.start) == {"swa", "base"}
+    assert "swa" not in {*found.rows.source, *found.rows.target}
+    other = pairs.pairs(means[1], table, "swa", "base", {"swa": means[0]})
+    assert set(other.rows.start) == {"base"}
 
 
 def test_a_study_of_the_store_is_a_prior_and_can_be_written_as_one(
@@ -704,7 +770,8 @@ def test_few_targets_are_ranked_and_what_is_unknown_is_said(store: Path, python:
     judged = pd.read_csv(store / "reports" / "few" / "recommended" / "zul-base.judged.csv")
     assert judged.loc[judged["chosen"], "ranker"].tolist() == ["average"] and judged["regret"].isna().all()
     assert (
-        "ranked by average" in done.stdout and "average: the simplest of those that tell sources apart" in done.stdout
+        "ranked by average" in done.stdout
+        and "average is the simplest ranker that tells the sources apart" in done.stdout
     )
     assert (
         "Expected F1, regret and their intervals are unknown, and linear, lambdarank and model cannot learn"
@@ -712,7 +779,7 @@ def test_few_targets_are_ranked_and_what_is_unknown_is_said(store: Path, python:
     )
     assert re.search(r"^1 +\w+ +n/a +n/a +n/a +n/a  mean_transfer", done.stdout, re.MULTILINE)
     asked = rank(store, "--study", "few", "--target", "zul", "--ranker", "relatives", python=python)
-    assert asked.returncode == 0 and "relatives: asked for; how good it is" in asked.stdout
+    assert asked.returncode == 0 and "relatives was asked for; this study cannot tell how good it is." in asked.stdout
 
 
 def test_lightgbm_is_loaded_only_where_it_is_asked_for(

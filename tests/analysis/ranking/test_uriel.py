@@ -112,9 +112,9 @@ def test_all_six_distances_are_features(real: dict[str, uriel.Typology]) -> None
 @pytest.mark.parametrize(
     ("languages", "target", "features", "lineages", "words"),
     [
-        (["swa", "hau"], "deu", True, True, "Distances are URIEL's."),
-        (["swa", "hau"], "eus", True, False, "Distances are URIEL's, but for genetic ones: it has no family of eus."),
-        (["swa", "q-a"], "deu", False, False, "Distances are not URIEL's, which lacks q-a."),
+        (["swa", "hau"], "deu", True, True, "Distances are from URIEL."),
+        (["swa", "hau"], "eus", True, False, "Distances are from URIEL, except genetic ones: it has no family of eus."),
+        (["swa", "q-a"], "deu", False, False, "Distances are not from URIEL, which lacks q-a."),
     ],
 )
 def test_distances_of_a_ranking_are_of_one_kind(
