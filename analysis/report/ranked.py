@@ -51,9 +51,10 @@ def where(written: Sequence[Path]) -> str:
 
 
 def write(texts: Mapping[Path, str]) -> None:
-    """Write files whole, and their folders. Raises InputError where a folder cannot be made."""
-    for path, text in texts.items():
+    """Write files whole, and their folders. Raises InputError where a folder cannot be made; nothing is written then."""
+    for path in texts:
         make_folder(path.parent, "output")
+    for path, text in texts.items():
         new = path.with_name(f".{path.name}.{os.getpid()}")
         new.write_text(text, encoding="utf-8")
         new.replace(path)

@@ -12,10 +12,20 @@ from analysis.report import ranked
 from analysis.statistics import tables
 from analysis.transfer import verdicts
 from nertransfer.core.config import RankConfig
-from nertransfer.core.files import safe_name
+from nertransfer.core.errors import InputError
+from nertransfer.core.files import make_folder, safe_name
 from nertransfer.tracking.addresses import resolve_uri
 from nertransfer.tracking.store import client
 from nertransfer.tracking.study_data import chosen, settled
+
+
+def _prior_path(given: str) -> Path:
+    """Where a prior is written. Raises InputError where that cannot be."""
+    path = Path(given).absolute()
+    if path.is_dir():
+        raise InputError(f"save_prior={given!r} is a folder; give the name of a file", "save_prior")
+    make_folder(path.parent, "save_prior")
+    return path
 
 
 def recommend(config: RankConfig) -> Path:
@@ -52,7 +62,7 @@ def recommend(config: RankConfig) -> Path:
     texts[path.with_suffix(".unused.csv")] = tables.csv_text(unused)
     written = [path]
     if config.save_prior:
-        written.append(Path(config.save_prior).absolute())
+        written.append(_prior_path(config.save_prior))
         texts[written[-1]] = told
     ranked.write(texts)
     print(recommendation.text(done, config, words.unused(unused)), ranked.where(written), sep="\n\n")

@@ -295,7 +295,8 @@ def relocate(user: User, config: RelocateConfig) -> None:
 def rank(user: User, config: RankConfig) -> None:
     study = f"prior-{config.prior}" if config.prior else study_of(config)
     folder = user.folder / config.output / study / "recommended"
-    tables = [path for path in folder.glob(f"{config.target}*.csv") if not path.name.endswith(".judged.csv")]
+    beside = (".judged.csv", ".adapting.csv", ".unused.csv")
+    tables = [path for path in folder.glob(f"{config.target}*.csv") if not path.name.endswith(beside)]
     path = user.fresh(str(max(tables, key=lambda path: path.stat().st_mtime)))
     if config.sources:
         assert set(pd.read_csv(path)["source"]) == set(config.sources)
