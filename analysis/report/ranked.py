@@ -51,7 +51,7 @@ def where(written: Sequence[Path]) -> str:
 
 
 def write(texts: Mapping[Path, str]) -> None:
-    """Write files whole, and their folders. Raises InputError where a folder cannot be made; nothing is written then."""
+    """Write files whole, and their folders. Raises InputError where a folder cannot be made, before any is written."""
     for path in texts:
         make_folder(path.parent, "output")
     for path, text in texts.items():

@@ -759,11 +759,11 @@ def test_a_study_of_the_store_is_a_prior_and_can_be_written_as_one(
 def test_a_prior_that_cannot_be_written_is_bad_input(store: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     tracking = options.TrackingOptions(f"sqlite:///{store}/mlflow.db", "planted")
-    for given, message in (
+    for path, message in (
         (str(tmp_path), r"save_prior='.*' is a folder; give the name of a file"),
         (str(tmp_path / "file" / "p.json"), r"save_prior: the folder .* cannot be made"),
     ):
-        asked = config.RankConfig("zul", tracking=tracking, output=str(tmp_path / "out"), save_prior=given)
+        asked = config.RankConfig("zul", tracking=tracking, output=str(tmp_path / "out"), save_prior=path)
         with pytest.raises(InputError, match=message):
             ranked_study.recommend(asked)
         assert not (tmp_path / "out").exists()
