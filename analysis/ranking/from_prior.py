@@ -21,7 +21,7 @@ from nertransfer.core.errors import InputError
 from nertransfer.core.text import aligned, count
 from nertransfer.corpora import corpus
 from nertransfer.corpora.corpus import Corpus, read_split
-from nertransfer.corpora.languages import LANGUAGES
+from nertransfer.corpora.languages import CODES
 from nertransfer.scoring.intervals import interval
 
 NAMES = list(CLOSENESS).index("name_overlap")
@@ -78,7 +78,7 @@ def compute(prior: Prior, config: RankConfig) -> FromPrior:
         if not one.lineage and one.text is None and one.names is None:
             raise InputError(
                 f"{parameter}={code!r}: nothing is known of this language; give its text or one of "
-                f"{', '.join(sorted(LANGUAGES))}", parameter,
+                f"{', '.join(CODES)}", parameter,
             )  # fmt: skip
     wanted = mixed.rows(
         [start] * len(candidates), candidates, [target] * len(candidates), feature_table(known, {target: asked})

@@ -33,7 +33,7 @@ from nertransfer.core.errors import InputError
 from nertransfer.core.grid import BASE, is_several
 from nertransfer.core.schema import ALL, F1
 from nertransfer.corpora.corpus import Corpus, read_split
-from nertransfer.corpora.languages import LANGUAGES
+from nertransfer.corpora.languages import CODES, LANGUAGES
 
 BEST = "best"
 SPLIT = "test"
@@ -234,7 +234,7 @@ def _asked(config: RankConfig, found: StudyResults, corpora: Container[str], aid
         counted["labels"] = token_forms(split)
         sentences = sentences or [list(sentence.words) for sentence in split.sentences]
     if not sentences and code not in corpora and code not in {*LANGUAGES, *found.families, *aids.typology}:
-        listed = ", ".join(sorted({*LANGUAGES, *found.families}))
+        listed = ", ".join(sorted({*CODES, *found.families}))
         raise InputError(
             f"target={code!r}: nothing is known of this language; give text or labelled, or one of {listed}", "target"
         )

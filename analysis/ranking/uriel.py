@@ -13,6 +13,7 @@ import numpy as np
 
 from nertransfer.core.errors import InputError
 from nertransfer.core.files import installing
+from nertransfer.corpora.languages import LANGUAGES
 
 PREFIXES = {"syntactic": "S_", "phonological": "P_", "inventory": "INV_", "featural": ""}
 """How the names of the features of a kind begin; ``featural`` stands for all of them."""
@@ -30,7 +31,8 @@ class Typology:
 
 
 def read(codes: Sequence[str]) -> dict[str, Typology]:
-    """By code, without the languages that URIEL lacks. Raises InputError where its files are not installed."""
+    """By code (of two letters, too), without the languages that URIEL lacks. Raises InputError where its files are not
+    installed."""
     try:
         folder = Path(str(distribution("lang2vec").locate_file("lang2vec/data")))
     except PackageNotFoundError:
@@ -54,9 +56,10 @@ def _rows(path: Path, codes: Sequence[str]) -> tuple[np.ndarray, dict[str, np.nd
     """Names of the columns, and the row of every language that is there."""
     with np.load(path, allow_pickle=False) as file:
         places = {code: i for i, code in enumerate(file["langs"].tolist())}
-        there = [code for code in dict.fromkeys(codes) if code in places]
+        iso = {code: LANGUAGES[code].code if code in LANGUAGES else code for code in codes}
+        there = [code for code in iso if iso[code] in places]
         data = file["data"] if there else np.empty(0)
-        return file["feats"], {code: data[places[code], :, 0] for code in there}
+        return file["feats"], {code: data[places[iso[code]], :, 0] for code in there}
 
 
 def _place(points: np.ndarray, apart: np.ndarray) -> tuple[float, float]:

@@ -118,7 +118,7 @@ RECIPES = {
 """Named recipes: parameters that are not given take their value from one of these."""
 
 PLANTED = "planted"
-CORPUS_NAMES = (PLANTED, "masakhaner", "masakhaner2")
+CORPUS_NAMES = (PLANTED, "masakhaner", "masakhaner2", "masakhane_transfer")
 
 
 def default_recipe(data: str) -> str:
@@ -126,7 +126,10 @@ def default_recipe(data: str) -> str:
     return PLANTED if data == PLANTED else "published"
 
 
-CORPORA_HELP = "a folder <language>/{train,dev,test}.txt, or masakhaner, masakhaner2 or planted (made-up languages)"
+CORPORA_HELP = (
+    "a folder <language>/{train,dev,test}.txt, or masakhaner, masakhaner2, masakhane_transfer (forty languages) or "
+    "planted (made-up languages)"
+)
 
 
 @dataclass(frozen=True)

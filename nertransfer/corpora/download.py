@@ -1,9 +1,9 @@
 """Download of the published corpora: pinned commit, checksums, cache.
 
-MasakhaNER 1.0 (Adelani et al. 2021, ten languages) and 2.0 (Adelani et al. 2022, twenty) from
-their repository https://github.com/masakhane-io/masakhane-ner at `COMMIT`. The SHA-256 of
-every file is in ``checksums/<name>.sha256`` beside this file, as `sha256sum` writes it. The cache is
-pooch's for this platform, or the folder in the environment variable NERTRANSFER_CACHE.
+MasakhaNER 1.0 (Adelani et al. 2021, ten languages), 2.0 (Adelani et al. 2022, twenty) and the corpora of forty
+languages beside it (PER, ORG, LOC) from their repository https://github.com/masakhane-io/masakhane-ner at fixed
+commits. The SHA-256 of every file is in ``checksums/<name>.sha256`` beside this file, as `sha256sum` writes it. The
+cache is pooch's for this platform, or the folder in the environment variable NERTRANSFER_CACHE.
 """
 
 import logging
@@ -20,10 +20,10 @@ from tqdm import tqdm
 from nertransfer.core.console import progress_bar
 from nertransfer.core.errors import InputError
 from nertransfer.core.schema import SPLITS
-from nertransfer.corpora.languages import MASAKHANER, MASAKHANER2
+from nertransfer.corpora.languages import MASAKHANER, MASAKHANER2, TRANSFER
 
 COMMIT = "624fe959f3889f0a27a5639b774c8fbc7b065291"
-"""The commit of the repository whose files have the SHA-256 in ``checksums/``; older ones have other files."""
+"""The commit whose files of MasakhaNER have the SHA-256 in ``checksums/``; older ones have others."""
 HOST = "https://raw.githubusercontent.com"
 CACHE_VARIABLE = "NERTRANSFER_CACHE"
 TIMEOUT_SECONDS = 30
@@ -34,23 +34,26 @@ _CHECKSUMS = Path(__file__).parent / "checksums"
 
 @dataclass(frozen=True)
 class Published:
-    """A published corpus: ``<folder>/<language>/<split>.txt`` in its repository at `COMMIT`."""
+    """A published corpus: ``<folder>/<language>/<split>.txt`` in its repository at a ``commit``."""
 
     title: str
     folder: str
     languages: tuple[str, ...]
     citation: str
     licence: str = "CC BY-NC 4.0"
+    licence_id: str = "cc-by-nc-4.0"
+    terms: str = "no commercial use"
+    commit: str = COMMIT
 
     @property
     def base_url(self) -> str:
         """The address in front of ``<language>/<split>.txt``."""
-        return f"{HOST}/{_REPOSITORY}/{COMMIT}/{self.folder}/"
+        return f"{HOST}/{_REPOSITORY}/{self.commit}/{self.folder}/"
 
     @property
     def page(self) -> str:
         """The address where a person finds the files."""
-        return f"https://github.com/{_REPOSITORY}/tree/{COMMIT}/{self.folder}"
+        return f"https://github.com/{_REPOSITORY}/tree/{self.commit}/{self.folder}"
 
 
 CORPORA = {
@@ -65,6 +68,17 @@ CORPORA = {
         "MasakhaNER2.0/data",
         MASAKHANER2,
         "Adelani et al. (2022), MasakhaNER 2.0: Africa-centric Transfer Learning for Named Entity Recognition, EMNLP",
+    ),
+    "masakhane_transfer": Published(
+        "the transfer corpora of MasakhaNER 2.0",
+        "MasakhaNER2.0/transfer_corpus",
+        TRANSFER,
+        "Adelani et al. (2022), MasakhaNER 2.0: Africa-centric Transfer Learning for Named Entity Recognition, EMNLP, "
+        "and the corpus of each language",
+        licence="that of each language's corpus",
+        licence_id="unknown",
+        terms="several allow no commercial use",
+        commit="ba5843cd08aa491d5f96a5e809e71eb9ec461391",
     ),
 }
 LANGUAGES = {name: published.languages for name, published in CORPORA.items()}
@@ -110,7 +124,7 @@ def ensure(name: str, languages: Sequence[str]) -> Path:
     pooch.get_logger().setLevel(logging.WARNING)
     tqdm.write(
         f"Downloading {published.title} ({', '.join(languages)}) into {folder}. Licence: {published.licence} "
-        f"(no commercial use). Cite: {published.citation}.",
+        f"({published.terms}). Cite: {published.citation}.",
         file=sys.stderr,
     )
     fetcher = pooch.create(path=folder, base_url=published.base_url, registry=known)
@@ -144,8 +158,8 @@ def _advice(name: str, published: Published, file: str, folder: Path, error: Exc
         reason = f"{url} cannot be reached ({type(error).__name__})"
     elif isinstance(error, ValueError):
         reason = (
-            f"{url} sends another file than expected: commit {COMMIT} was asked for, and the SHA-256 is not the pinned "
-            f"{registry(name)[file]}"
+            f"{url} sends another file than expected: commit {published.commit} was asked for, and the SHA-256 is not "
+            f"the pinned {registry(name)[file]}"
         )
     else:
         reason = f"{folder / file} cannot be written ({error})"

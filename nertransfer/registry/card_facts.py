@@ -192,8 +192,7 @@ def _data_of(language: str, digest: str, params: Mapping[str, str]) -> Data:
     name = download.published_as(language, "train", digest)
     if name is not None:
         known = download.CORPORA[name]
-        licence = "-".join(known.licence.lower().split())
-        return Data(known.title, known.licence, licence, known.citation, HUB[name], known.page)
+        return Data(known.title, known.licence, known.licence_id, known.citation, HUB.get(name, ""), known.page)
     given = params.get(f"{schema.CONFIG}data", "")
     if given == PLANTED:
         return PLANTED_DATA

@@ -30,9 +30,10 @@ SizeOf = Callable[[str, str], Size]
 TYPICAL: Mapping[str, Mapping[str, Size]] = {
     PLANTED: {"train": Size(500, 7400), "dev": Size(120, 1840), "test": Size(200, 3020)},
     "masakhaner": {"train": Size(1840, 42500), "dev": Size(260, 5800), "test": Size(530, 12900)},
+    "masakhane_transfer": {"train": Size(6500, 140000), "dev": Size(1050, 23000), "test": Size(1700, 36000)},
     "masakhaner2": {"train": Size(6100, 140000), "dev": Size(950, 22000), "test": Size(1600, 37000)},
 }
-"""Means over the languages of the known corpora; those of 2.0 by the sizes of its files."""
+"""Means over the languages of the known corpora; beyond MasakhaNER 1.0 by the sizes of their files."""
 PER_WORD = {PLANTED: 1.35}
 """Sub-tokens of a word by the starts of the data."""
 USUAL_PER_WORD = 1.8

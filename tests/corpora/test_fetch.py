@@ -14,7 +14,7 @@ from nertransfer.core.errors import InputError
 from nertransfer.core.options import DataOptions
 from nertransfer.corpora import download
 from nertransfer.corpora.corpus import load
-from nertransfer.corpora.languages import MASAKHANER, MASAKHANER2
+from nertransfer.corpora.languages import LANGUAGES, MASAKHANER, MASAKHANER2, TRANSFER
 
 FILES = {
     f"{code}/{split}.txt": f"{code} B-LOC\n{split} O\n O\na b O\n".encode()
@@ -131,15 +131,28 @@ def test_what_is_odd_in_a_published_corpus_is_read_and_reported(server: Reposito
 def test_unknown_names_list_what_exists() -> None:
     with pytest.raises(InputError, match=r"MasakhaNER 1\.0 has no zul; it has amh, hau"):
         download.ensure("masakhaner", ("zul",))
-    with pytest.raises(InputError, match="one of masakhaner, masakhaner2"):
+    with pytest.raises(InputError, match="one of masakhaner, masakhaner2, masakhane_transfer"):
         download.ensure("conll", ("eng",))
 
 
-@pytest.mark.parametrize(("name", "languages"), [("masakhaner", MASAKHANER), ("masakhaner2", MASAKHANER2)])
+@pytest.mark.parametrize(
+    ("name", "languages"),
+    [("masakhaner", MASAKHANER), ("masakhaner2", MASAKHANER2), ("masakhane_transfer", TRANSFER)],
+)
 def test_every_file_of_a_published_corpus_has_a_checksum(name: str, languages: tuple[str, ...]) -> None:
     known = download.registry(name)
     assert set(known) == {f"{code}/{split}.txt" for code in languages for split in ("train", "dev", "test")}
     assert all(re.fullmatch("sha256:[0-9a-f]{64}", value) for value in known.values())
+
+
+def test_every_language_of_a_published_corpus_is_known_by_its_code() -> None:
+    """Families, places and scripts, whichever code a corpus has."""
+    for published in download.CORPORA.values():
+        for code in published.languages:
+            one = LANGUAGES[code]
+            assert one.place is not None and one.lineage and one.family and one.script, code
+    assert LANGUAGES["en"] is LANGUAGES["eng"] and LANGUAGES["am"] is LANGUAGES["amh"]
+    assert {len(TRANSFER), len(set(TRANSFER))} == {40} and len(MASAKHANER2) == 20
 
 
 def upstream_files(shared_data: Path) -> list[dict[str, str]]:

@@ -67,11 +67,11 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture(scope="module")
 def real() -> dict[str, uriel.Typology]:
-    return uriel.read(list(LANGUAGES))
+    return uriel.read(sorted({*MASAKHANER, *MASAKHANER2, "en", "sw"}))
 
 
 def test_every_language_of_masakhaner_is_there(real: dict[str, uriel.Typology]) -> None:
-    assert set(real) == set(LANGUAGES)
+    assert set(real) == {*MASAKHANER, *MASAKHANER2, "en", "sw"} and real["sw"].place == real["swa"].place
     assert [code for code, one in real.items() if not one.lineage] == ["twi"]
     for code, one in real.items():
         sizes = {kind: len(values) for kind, values in one.features.items()}
