@@ -39,6 +39,7 @@ ENTRY_POINTS: dict[str, tuple[str, type]] = {
     "serve": ("serve", config.ServeConfig),
     "ui": ("ui", config.UiConfig),
     "import_results": ("import_results", config.ImportConfig),
+    "import_predictions": ("import_predictions", config.PredictionsConfig),
     "analyse": ("analyse", config.AnalyseConfig),
     "rank": ("rank", config.RankConfig),
     "relocate": ("relocate", config.RelocateConfig),

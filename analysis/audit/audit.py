@@ -49,6 +49,8 @@ def audit(
         *without_entities(found, split),
         *names_of_categories(found, {} if isinstance(corpora, str) else corpora, split),
         *unread_words(found, split),
+        *strings_nowhere(found, split),
+        *without_seed(found),
         *nothing_found(found),
         *identical_predictions(found, excluded),
         *unfit(imports),
@@ -88,7 +90,7 @@ def missing_scores(found: StudyResults) -> pd.DataFrame:
     Dev was scored in the source language alone, where it was; baselines were scored on nothing but their source. Where
     cells with a few sentences of a target are planned, those that are missing follow, with columns of their own.
     """
-    absent = matrices.missing(found.frame, found.cells, found.plan)
+    absent = matrices.missing(found.frame, found.cells, found.plan, found.systems)
     if found.imported:
         own, there = absent["source"] == absent["target"], found.frame
         zero_shot = bool((there["source"] != there["target"]).any())
@@ -122,7 +124,7 @@ def missing_cells(found: StudyResults) -> list[Finding]:
 
 def beyond_the_import(found: StudyResults) -> list[Finding]:
     """Configurations of the published plan of NERTransfer that are in none of the results that were imported."""
-    there = set(found.frame[["start", "source"]].itertuples(index=False, name=None))
+    there = set(found.frame[["start", "source"]].itertuples(index=False, name=None)) - found.systems
     published = grid.pairs(published_files.STARTS, published_files.ORDER, published_files.PIVOTS)
     if not found.imported or not there <= set(published) or 2 * len(there) < len(published):
         return []
@@ -141,7 +143,8 @@ def unplanned_cells(found: StudyResults) -> list[Finding]:
     """Cells with scores that the latest study did not ask for: of an earlier one, or of `train`."""
     cells = found.frame[CELL].drop_duplicates(ignore_index=True)
     pairs = pd.MultiIndex.from_frame(cells[["start", "source"]])
-    rows = cells[~(pairs.isin(found.plan["pairs"]) & cells["seed"].isin(found.plan["seeds"]))].reset_index(drop=True)
+    planned = pairs.isin(found.plan["pairs"]) & cells["seed"].isin(found.plan["seeds"])
+    rows = cells[~(planned | pairs.isin(list(found.systems)))].reset_index(drop=True)
     if not found.planned or not len(rows):
         return []
     named = _named(rows.itertuples(index=False, name=None))
@@ -177,7 +180,9 @@ def nothing_found(found: StudyResults) -> list[Finding]:
     seeds = matrices.seed_counts(found.frame).set_index(["start", "source"])["seeds"]
     told: dict[str, list[tuple[str, str, int]]] = {}
     for start, source, seed in rows.itertuples(index=False, name=None):
-        if (start, source) in unread:
+        if (start, source) in found.systems:
+            reason = "its predictions were imported: are its categories called like those of the corpora"
+        elif (start, source) in unread:
             share = f"{number(100 * unread[start, source])} % of the words of {source}"
             reason = f"the vocabulary of {start} lacks letters of {share}: take another start for this script"
         elif start in others and sources[start, source] == seeds[start, source] > 1:
@@ -218,6 +223,31 @@ def unread_words(found: StudyResults, split: str) -> list[Finding]:
     return [Finding(severity, "unread_words", "words that a start cannot read", text, rows.reset_index(drop=True))]
 
 
+def strings_nowhere(found: StudyResults, split: str) -> list[Finding]:
+    """Systems some of whose predicted strings stand nowhere in their sentence."""
+    rows = found.unaligned[found.unaligned["split"] == split].reset_index(drop=True)
+    if not len(rows):
+        return []
+    ordered = rows.sort_values("strings", ascending=False, kind="stable")
+    named = [f"{r.start}-{r.source} on {r.target} ({r.strings:,})" for r in ordered.itertuples()]
+    text = (
+        f"{_some(named)}: such strings count as wrong entities of their category, so precision and F1 are lower for "
+        "them. The pages of errors, which show entities in their place, are without them"
+    )
+    title = "predicted strings that are not in the sentence"
+    return [Finding(Severity.CARE, "unaligned", title, text, rows)]
+
+
+def without_seed(found: StudyResults) -> list[Finding]:
+    """Systems without a seed: nothing but the sentences varies in their intervals and tests."""
+    if not found.without_seed:
+        return []
+    named = sorted(f"{start}-{source}" for start, source in found.without_seed)
+    text = f"{_some(named)}: one result each, so intervals and p of these systems are over sentences alone"
+    rows = pd.DataFrame(sorted(found.without_seed), columns=["start", "source"])
+    return [Finding(Severity.NOTE, "without_seed", f"{count(len(named), 'system')} without a seed", text, rows)]
+
+
 def _unread_sources(found: StudyResults) -> dict[tuple[str, str], float]:
     """The share of words of its source that a start cannot read, where it is a finding."""
     rows = found.unknown_words
@@ -245,7 +275,9 @@ def names_of_categories(found: StudyResults, corpora: Mapping[str, Corpus], spli
     rows = []
     for source, target in pairs:
         parts = grid.languages_of(source)
-        if target not in support.index.get_level_values("target") or not all(part in names for part in parts):
+        if target not in support.index.get_level_values("target") or not (
+            parts and all(part in names for part in parts)
+        ):
             continue
         known = set().union(*(names[part] for part in parts))
         lacking = support[target][[name not in known for name in support[target].index]]
@@ -396,6 +428,8 @@ def inconsistent_runs(found: StudyResults) -> list[Finding]:
 def unequal_seeds(found: StudyResults) -> list[Finding]:
     """Configurations with fewer seeds than others, and a study with few seeds at all."""
     seeds = matrices.seed_counts(found.frame)
+    without = [pair in found.without_seed for pair in zip(seeds["start"], seeds["source"], strict=True)]
+    seeds = seeds[~np.array(without, bool)]
     findings = []
     if seeds["seeds"].nunique() > 1:
         most = int(seeds["seeds"].max())

@@ -76,8 +76,8 @@ def buckets(
 ) -> Buckets:
     """F1 by bucket. ``groups``: (start, source) of every row of the summary, by its name there.
 
-    Train of a source of several languages is that of all of them. Raises KeyError where a language of a cell's source
-    has no corpus.
+    Train of a source of several languages is that of all of them, and that of none is empty. Raises KeyError where a
+    language of a cell's source has no corpus.
     """
     known = _Known(corpora, found)
     tables, gaps, summary = [], [], _Summary(groups, found)
@@ -126,9 +126,10 @@ class _Known:
             name: self._counted(corpora[name].train, codes, lengths, column)
             for name in dict.fromkeys(name for source in self.sources for name in languages_of(source))
         }
+        nothing = np.zeros(len(codes), np.int32), np.zeros((len(codes), len(self.categories)), np.int32)
         self.occurrences, self.entities = (
-            np.stack([sum(by_language[name][i] for name in languages_of(source)) for source in self.sources])
-            for i in (0, 1)
+            np.stack([sum((by_language[name][i] for name in languages_of(source)), empty) for source in self.sources])
+            for i, empty in enumerate(nothing)
         )
 
     def _counted(

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from nertransfer.core.grid import is_several
+from nertransfer.core.grid import is_language
 
 CLOSENESS = {"name_overlap": 1, "genetic_distance": -1}
 """The features of the model, and whether more of one means closer (1) or less (-1)."""
@@ -92,7 +92,7 @@ def zero_shot(means: Mapping[str, pd.DataFrame], features: pd.DataFrame, without
         for start, matrix in means.items()
         for source, line in zip(matrix.index, matrix.to_numpy(float), strict=True)
         for target, value in zip(matrix.columns, line, strict=True)
-        if source != target and value == value and not is_several(source)
+        if source != target and value == value and is_language(source)
     ]
     start, source, target = ([str(one[k]) for one in found] for k in range(3))
     every = rows(start, source, target, features, [one[3] for one in found])

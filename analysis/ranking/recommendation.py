@@ -30,7 +30,7 @@ from analysis.transfer.overlap import token_forms
 from analysis.transfer.verdicts import Verdicts
 from nertransfer.core.config import RankConfig
 from nertransfer.core.errors import InputError
-from nertransfer.core.grid import BASE, is_several
+from nertransfer.core.grid import BASE, is_language, is_several
 from nertransfer.core.schema import ALL, F1
 from nertransfer.corpora.corpus import Corpus, read_split
 from nertransfer.corpora.languages import CODES, LANGUAGES
@@ -96,12 +96,12 @@ def compute(
     sources, targets = matrices.axes(found.frame, found.plan, found.languages)[config.start]
     targets = [name for name in targets if name not in matrices.undefined(found.frame, SPLIT)]
     several = [name for name in sources if is_several(name)]
-    sources = [name for name in sources if name not in several]
+    sources = [name for name in sources if is_language(name)]
     means = start_means(found, targets)
     f1 = matrices.cube(frame, config.start, sources, targets, SPLIT, ALL, F1).statistic("mean")
     others = {start: mean for start, mean in means.items() if start != config.start}
     languages = list(dict.fromkeys([*sources, *targets, *(name for mean in others.values() for name in mean.index)]))
-    languages = [name for name in languages if not is_several(name)]
+    languages = [name for name in languages if is_language(name)]
     aids, about = aids_of(config, [*languages, config.target], encoder)
     # first what may be wrong: an encoder takes its time for the texts of the study
     asked = _asked(config, found, {} if set(languages) - set(corpora) else corpora, aids)
@@ -165,7 +165,7 @@ def prior_of(found: StudyResults, corpora: Mapping[str, Corpus], cited: str = ""
     """
     undefined = matrices.undefined(found.frame, SPLIT)
     means = start_means(found, [name for name in found.languages if name not in undefined])
-    languages = [name for name in found.languages if not is_several(name)]
+    languages = [name for name in found.languages if is_language(name)]
     known = ranking_pairs.known_languages(languages, corpora, found.families)
     cited = cited or f"study {found.study}"
     features = ranking_pairs.feature_table(known)

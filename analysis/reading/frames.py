@@ -12,6 +12,7 @@ from analysis.reading.results import (
     DIGEST_COLUMNS,
     DUPLICATE_COLUMNS,
     FEW_SHOT,
+    UNALIGNED_COLUMNS,
     UNKNOWN_COLUMNS,
     StudyResults,
     packed_values,
@@ -116,15 +117,24 @@ def digest_rows(kept: Mapping[AnyPlace, Run], further: Sequence[str] = ()) -> pd
 
 def unknown_rows(kept: Mapping[Place, Run]) -> pd.DataFrame:
     """`UNKNOWN_COLUMNS` of the used runs."""
-    rows = [
+    return pd.DataFrame(_by_split(kept, schema.UNKNOWN_WORDS), columns=UNKNOWN_COLUMNS)
+
+
+def unaligned_rows(kept: Mapping[Place, Run]) -> pd.DataFrame:
+    """`UNALIGNED_COLUMNS` of the used runs."""
+    return pd.DataFrame(_by_split(kept, schema.UNALIGNED), columns=UNALIGNED_COLUMNS).astype({"strings": int})
+
+
+def _by_split(kept: Mapping[Place, Run], prefix: str) -> list[tuple]:
+    """Place, target, split and value of the metrics ``<prefix><target>.<split>``."""
+    return [
         (*place, target, split, value)
         for place, run in kept.items()
         for name, value in run.data.metrics.items()
-        if name.startswith(schema.UNKNOWN_WORDS)
-        for target, _, split in [name.removeprefix(schema.UNKNOWN_WORDS).rpartition(".")]
+        if name.startswith(prefix)
+        for target, _, split in [name.removeprefix(prefix).rpartition(".")]
         if not grid.is_several(schema.restored(target))
     ]
-    return pd.DataFrame(rows, columns=UNKNOWN_COLUMNS)
 
 
 def utc(milliseconds: int) -> str:
@@ -153,7 +163,7 @@ def duplicate_rows(
 def inconsistent_rows(kept: Sequence[Run]) -> list[str]:
     """What makes the used runs less comparable than a table suggests, in words."""
     found = []
-    recipes = {run.data.tags.get(schema.RECIPE_DIGEST) for run in kept}
+    recipes = {run.data.tags.get(schema.RECIPE_DIGEST) for run in kept if schema.SYSTEM not in run.data.tags}
     if len(recipes) > 1:
         found.append(f"recipes differ: the cells were fine-tuned with {len(recipes)} different recipes (see cells.csv)")
     found += _several(kept, schema.CORPUS_DIGESTS, "corpora differ: {} has {} different digests among the cells")

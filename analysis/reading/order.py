@@ -1,6 +1,6 @@
 """The planned grid of a study, and the order in which starts, sources and targets are shown. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -15,6 +15,9 @@ from nertransfer.corpora.languages import LANGUAGES
 
 FRAMES = ("frame", "overall", "cells", "duplicates", "digests")
 """What `StudyResults` and `FewShotResults` have alike."""
+
+FURTHER = ("unions", "unknown_words", "unaligned")
+"""What `StudyResults` has besides."""
 
 # --- the grid, and the order of everything --------------------------------------------------------
 
@@ -63,15 +66,22 @@ def families_of(cells: Sequence[Run]) -> dict[str, str]:
 
 
 class Order:
-    """The order of starts and languages, the same in every frame."""
+    """The order of starts and languages, the same in every frame.
+
+    ``systems``: the (start, source) whose predictions were imported. They are in no plan, and are added to it.
+    """
 
     def __init__(
         self,
         planned: Mapping[str, list] | None,
         kept: Iterable[tuple[str, str, int]],
         scores: pd.DataFrame,
+        systems: Collection[tuple[str, str]] = (),
     ) -> None:
-        identities = list(kept)
+        every = list(kept)
+        self._systems = sorted(systems)
+        self._trained = [place for place in every if place[:2] not in systems]
+        identities = self._trained or every
         planned = planned or {}
         self._found = {
             "starts": sorted({start for start, _, _ in identities}),
@@ -80,11 +90,16 @@ class Order:
             "seeds": sorted({seed for _, _, seed in identities}),
         }
         self._planned = planned
-        starts = dict.fromkeys([*planned.get("starts", []), *self._found["starts"]])
+        starts = dict.fromkeys(
+            [*planned.get("starts", []), *self._found["starts"], *sorted({name for name, _ in systems})]
+        )
         self.starts = sorted(starts, key=lambda name: name != grid.BASE)  # stable: the rest keeps its order
         axes = ("sources", "targets")
         given = [name for found in (planned, self._found) for axis in axes for name in found.get(axis, [])]
-        self.languages = list(dict.fromkeys(given))
+        given += sorted({source for _, source in systems})
+        self.languages = sorted(
+            dict.fromkeys(given), key=lambda name: name == grid.NONE
+        )  # stable: no language, so last
 
     def grid(self) -> dict[str, list]:
         """The planned grid in this order; without a plan, what was found."""
@@ -92,7 +107,10 @@ class Order:
         axes["starts"].sort(key=self.starts.index)
         axes["sources"].sort(key=self.languages.index)
         axes["targets"].sort(key=self.languages.index)
-        pairs = self._planned.get("pairs") or grid.pairs(axes["starts"], axes["sources"])
+        product = grid.pairs(axes["starts"], axes["sources"]) if self._trained else []
+        pairs = list(dict.fromkeys([*(self._planned.get("pairs") or product), *self._systems]))
+        for axis, place, order in (("starts", 0, self.starts), ("sources", 1, self.languages)):
+            axes[axis] = sorted({*axes[axis], *(pair[place] for pair in self._systems)}, key=order.index)
         ranked = sorted(pairs, key=lambda pair: (self.starts.index(pair[0]), self.languages.index(pair[1])))
         return axes | {"pairs": ranked, "pivots": list(self._planned.get("pivots", []))}
 
@@ -130,7 +148,7 @@ def in_order(found: StudyResults, languages: Sequence[str]) -> StudyResults:
     if sorted(languages) != sorted(found.languages):
         raise ValueError(f"{languages} are not the languages of the study, {found.languages}")
     starts = list(dict.fromkeys([*found.plan["starts"], *found.frame["start"]]))
-    frames = {name: _sorted(getattr(found, name), starts, languages) for name in (*FRAMES, "unions", "unknown_words")}
+    frames = {name: _sorted(getattr(found, name), starts, languages) for name in (*FRAMES, *FURTHER)}
     few = found.few_shot
     ordered = {name: _sorted(getattr(few, name), starts, languages) for name in FRAMES}
     rank = list(languages).index
@@ -175,7 +193,7 @@ def part_of(
         "targets": [name for name in found.plan["targets"] if not targets or name in targets],
     }
     plan["pivots"] = [name for name in found.plan["pivots"] if name in plan["sources"]]
-    frames = {name: rows(getattr(found, name)) for name in (*FRAMES, "unknown_words")}
+    frames = {name: rows(getattr(found, name)) for name in (*FRAMES, *FURTHER) if name != "unions"}
     if not len(frames["frame"]):
         raise InputError(f"study {found.study!r} has no score of these starts, sources and targets", "starts")
     few = found.few_shot

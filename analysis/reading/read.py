@@ -15,6 +15,7 @@ from analysis.reading.frames import (
     inconsistent_rows,
     melt,
     melted_scores,
+    unaligned_rows,
     unknown_rows,
     wide_scores,
 )
@@ -87,7 +88,8 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
     scores, unions = scores[~several], scores[several]
     planned = planned_grid(studies)
     families = families_of([*cells, *few_shot])
-    order = Order(planned, kept, scores)
+    systems = {place[:2]: run.data.tags for place, run in kept.items() if schema.SYSTEM in run.data.tags}
+    order = Order(planned, kept, scores, systems)
     return StudyResults(
         study=study,
         experiment_id=experiment_id,
@@ -111,6 +113,9 @@ def from_runs(study: str, experiment_id: str, runs: Sequence[Run]) -> StudyResul
         warnings=warnings + inconsistent_rows([*kept.values(), *few_shot_kept.values()]),
         unions=order.sort(wide_scores(unions, schema.CATEGORY_MEASURES, FRAME_COLUMNS)),
         unknown_words=order.sort(unknown_rows(kept)),
+        systems=frozenset(systems),
+        without_seed=frozenset(pair for pair, tags in systems.items() if schema.WITHOUT_SEED in tags),
+        unaligned=order.sort(unaligned_rows(kept)),
         few_shot=_few_shot(few_shot, counting, few_shot_kept, planned_few_shot(studies), order),
     )
 

@@ -23,6 +23,7 @@ FEW_SHOT = [schema.FEW_SHOT_LANGUAGE, schema.FEW_SHOT_SENTENCES, schema.FEW_SHOT
 DUPLICATE_COLUMNS = [*CELL, "run_id", "kept_run_id", "reason"]
 DIGEST_COLUMNS = [*CELL, "target", "split", "digest"]
 UNKNOWN_COLUMNS = [*CELL, "target", "split", "share"]
+UNALIGNED_COLUMNS = [*CELL, "target", "split", "strings"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ class StudyResults:
     as of ``frame`` whose target is a source of several languages, on which its best seed is chosen. ``few_shot``: cells
     with a few sentences of a target. ``unknown_words``: a row per (start, source, seed, target, split) of whose words a
     ``share`` of `schema.LEAST_UNKNOWN` or more has letters that the start lacks; older runs did not count them.
+    ``systems``: the (start, source) whose predictions were imported; ``without_seed``: those of them that have none.
+    ``unaligned``: a row per (start, source, seed, target, split) of whose predicted strings a number ``strings`` stands
+    nowhere in its sentence.
     """
 
     study: str
@@ -82,6 +86,9 @@ class StudyResults:
     unions: pd.DataFrame
     few_shot: FewShotResults
     unknown_words: pd.DataFrame
+    systems: frozenset[tuple[str, str]]
+    without_seed: frozenset[tuple[str, str]]
+    unaligned: pd.DataFrame
 
 
 def packed_values(runs: Iterable[Run], name: str) -> dict[str, str]:

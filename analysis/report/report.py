@@ -257,6 +257,8 @@ def _frames(done: Computed) -> dict[str, str]:
         }
     if not isinstance(done.ranking, str):
         frames |= {"ranking/judged": done.ranking.table, "ranking/leave_one_out": done.ranking.left_out}
+    if len(done.systems):
+        frames["systems"] = done.systems
     if len(done.multi_source):
         frames["multi_source"] = done.multi_source
     if len(done.learning_curves):

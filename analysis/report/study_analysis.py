@@ -29,13 +29,14 @@ from analysis.transfer import (
     matrices,
     overlap,
     pretraining,
+    systems,
     verdicts,
 )
 from analysis.transfer.matrices import Cube
 from analysis.transfer.verdicts import Verdicts
 from analysis.transfer.views import View, views
 from nertransfer.core.errors import InputError
-from nertransfer.core.grid import BASE, is_several, is_zero_shot
+from nertransfer.core.grid import BASE, is_language, is_several, is_zero_shot
 from nertransfer.core.schema import ALL
 from nertransfer.corpora.corpus import Corpus
 
@@ -103,7 +104,8 @@ class Ranking:
 class Computed:
     """The analysis of a study: ``found`` is all of it, everything else rests on what the ``verdicts`` leave, and
     ``consequences`` says what they change. ``answers``: the best start and source of every target (``setting``:
-    zero-shot, or in-language where nothing else was scored); ``adapted`` and ``adaptation``: what adapting a start to
+    zero-shot, or in-language where nothing else was scored); ``systems``: those whose predictions were imported, beside
+    the best that was fine-tuned; ``adapted`` and ``adaptation``: what adapting a start to
     the target brings. ``matrices`` by view and category; ``reference``: the start that others are compared with;
     ``overlap`` and ``errors``: None where the corpora are not at hand, ``errors`` also without predictions;
     ``ranking``: or why there is none; ``representations``: None where nothing is embedded; ``learning_curves`` and
@@ -115,6 +117,7 @@ class Computed:
     consequences: pd.DataFrame
     setting: str
     answers: pd.DataFrame
+    systems: pd.DataFrame
     adapted: pd.DataFrame
     adaptation: pd.DataFrame
     views: list[View]
@@ -163,7 +166,7 @@ class Computed:
     @property
     def test(self) -> str:
         """What p and the intervals of differences come from, in words."""
-        one_seed = self.intervals["n_seeds"].max() == 1
+        one_seed = self.intervals["n_seeds"].max() == 1 and not self.found.without_seed
         return ONE_SEED if one_seed else _over(self.intervals, "Welch's t over seeds", "a bootstrap of sentences")
 
     @property
@@ -254,8 +257,8 @@ def compute(
     shown = [view.less(undefined) for view in basis.shown]
     lacking = _lacking(frame)
     names = list(lacking)
-    dropped = basis.verdicts.dropped
-    samples = inference.samples(frame, beside.counts, SPLIT, dropped=dropped)
+    dropped, without_seed = basis.verdicts.dropped, found.without_seed
+    samples = inference.samples(frame, beside.counts, SPLIT, dropped=dropped, without_seed=without_seed)
     intervals = inference.intervals(samples)
     differences = inference.differences(samples, reference)
     cubes = {view.name: view.cube(SPLIT) for view in shown}
@@ -276,6 +279,7 @@ def compute(
         else pd.DataFrame(columns=sensitivity.COLUMNS),
         setting=setting,
         answers=answers.best_pairs(samples, found.plan["pairs"], reference, SETTING_FITS[setting]),
+        systems=systems.compared(samples, found.systems, found.unaligned, SPLIT),
         adapted=adapted,
         adaptation=answers.adaptation_effect(adapted, reference),
         views=shown,
@@ -397,7 +401,7 @@ def _limits(intervals: pd.DataFrame) -> dict[tuple[str, str, str], tuple[float, 
 def _sources(found: StudyResults) -> list[str]:
     """The languages that are a source by themselves, in their order."""
     sources = {source for _, source in found.plan["pairs"]} | set(found.frame["source"])
-    return [name for name in found.languages if name in sources and not is_several(name)]
+    return [name for name in found.languages if name in sources and is_language(name)]
 
 
 def _lacking(frame: pd.DataFrame) -> dict[str, set[str]]:
@@ -480,7 +484,7 @@ def _ranking(corpora: Mapping[str, Corpus], starts: Mapping[str, Cube], families
     Sources of several languages are left out.
     """
     means = {start: cube.statistic("mean") for start, cube in starts.items()}
-    means = {start: mean[[not is_several(source) for source in mean.index]] for start, mean in means.items()}
+    means = {start: mean[[is_language(source) for source in mean.index]] for start, mean in means.items()}
     languages = list(dict.fromkeys(name for mean in means.values() for name in (*mean.index, *mean.columns)))
     features = pairs.feature_table(pairs.known_languages(languages, corpora, families))
     judged, words, reasons = {}, [], []

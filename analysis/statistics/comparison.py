@@ -35,13 +35,14 @@ def differences(
     distribution that has these limits.
 
     Where a side has a single seed nothing is known about seeds: interval and p are then over sentences only, and
-    speak of these very models. Where neither seeds nor sentences vary nothing is known of others: NaN, for no finite
-    sample shows that p is 0 (Davison and Hinkley 1997). Only resamples in which both sides have a score count; NaN
-    where those are fewer than `DEFINED` of all.
+    speak of these very models. A side that has no seeds (`Means.fixed`) varies over sentences alone. Where neither
+    seeds nor sentences vary nothing is known of others: NaN, for no finite sample shows that p is 0 (Davison and
+    Hinkley 1997). Only resamples in which both sides have a score count; NaN where those are fewer than `DEFINED` of
+    all.
     """
     first, second = np.asarray(first, int), np.asarray(second, int)
     sides = np.stack([first, second])
-    several = (means.seeds[sides] > 1).all(axis=0)
+    several = means.known[sides].all(axis=0)
     between = np.where(several, means.seed_variance[sides] / means.seeds[sides], 0)
     own = np.where(several, means.own_variance[sides] / means.seeds[sides], 0)
     apart = means.resampled[:, first] - means.resampled[:, second]

@@ -59,6 +59,7 @@ class Means:
     ``own_variance`` is how much of it comes from sentences: the variance over resamples of a seed's F1 that the
     other seeds do not share. Both are 0 for one seed. ``freedom``: degrees of freedom of ``seed_variance``, one less
     than seeds unless more is known (`moderation`). A resample in which a configuration has no score is NaN.
+    ``fixed``: booleans, those that have no seed, so that their only result is all there is; None: none of them.
     """
 
     mean: np.ndarray
@@ -67,6 +68,12 @@ class Means:
     seed_variance: np.ndarray
     own_variance: np.ndarray
     freedom: np.ndarray
+    fixed: np.ndarray | None = None
+
+    @property
+    def known(self) -> np.ndarray:
+        """Booleans: whether it is known how the seeds of a configuration vary."""
+        return (self.seeds > 1) | (False if self.fixed is None else self.fixed)
 
 
 def means_over_seeds(f1: np.ndarray, resampled: np.ndarray, configuration: np.ndarray) -> Means:

@@ -152,7 +152,7 @@ def _interval(sample: Sample, means: Means, order: Sequence[int], expected: floa
 
 def _best_probabilities(target: str, sample: Sample, means: Means, order: Sequence[int]) -> tuple[float, float]:
     """How often the first and the second are the best where seeds and sentences vary."""
-    if len(order) < 2 or (means.seeds[order] < 2).any():
+    if len(order) < 2 or not means.known[order].all():
         return math.nan, math.nan
     rng = np.random.default_rng(zlib.crc32(f"pairs {target}".encode()))
     if not sample.sentences_vary:
@@ -169,6 +169,9 @@ def _held_out(sample: Sample, best: int, tried: Sequence[int]) -> float:
         f1=sample.f1, configuration=sample.configuration
     )
     table = cells.pivot(index="seed", columns="configuration", values="f1")[list(tried)]
+    for i in tried:
+        if sample.configurations[i] in sample.fixed:  # whatever the seed of the others
+            table[i] = table[i].max()
     seeds = table.index[table[best].notna()]
     if len(seeds) < HELD_OUT_SEEDS:
         return math.nan
@@ -184,7 +187,7 @@ def _gain(means: Means, best: int, default: int | None) -> tuple[float, float, f
     if default is None or best == default:
         return (math.nan if default is None else 0.0), math.nan, math.nan
     apart = comparison.differences(means, [best], [default])
-    known = min(means.seeds[best], means.seeds[default]) > 1
+    known = means.known[best] and means.known[default]
     limits = [100 * float(one[0]) if known else math.nan for one in (apart.low, apart.high)]
     return 100 * float(apart.estimate[0]), limits[0], limits[1]
 

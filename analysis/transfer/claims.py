@@ -14,7 +14,7 @@ from analysis.reading.sentence_counts import SentenceCounts
 from analysis.statistics import comparison
 from analysis.transfer import inference, matrices
 from analysis.transfer.inference import Sample, Scored
-from nertransfer.core.grid import Place, is_several, is_zero_shot
+from nertransfer.core.grid import Place, is_language, is_zero_shot
 from nertransfer.core.schema import F1
 from nertransfer.scoring.intervals import POINTS, interval
 
@@ -46,7 +46,7 @@ def claims(
 
     The two sides of a claim are of different models: no seed of one is a seed of the other.
     """
-    there = {pair for pair in configurations if not is_several(pair[1])}
+    there = {pair for pair in configurations if is_language(pair[1])}
     own = [name for name in sorted({start for start, _ in there}) if name != reference and (name, name) in there]
     based = [name for name in own if (reference, name) in there]
     less = f"{reference}, same source"

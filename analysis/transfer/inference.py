@@ -22,7 +22,7 @@ from analysis.statistics.comparison import Differences
 from analysis.statistics.means import Means
 from analysis.transfer import matrices, verdicts
 from analysis.transfer.matrices import Cube
-from nertransfer.core.grid import BASE, Place, is_several, is_zero_shot
+from nertransfer.core.grid import BASE, Place, is_language, is_zero_shot
 from nertransfer.core.schema import ALL, F1
 
 RESAMPLES = 2000
@@ -58,7 +58,7 @@ class Sample:
     Cells and configurations are sorted, so that no number depends on their order; ``shown`` are the places of the
     configurations in the order of the study. ``pooled``: variance over seeds and its degrees of freedom, each
     (configurations,), from more than the seeds themselves; None: from these alone. ``dropped``: cells that collapsed
-    and are not among ``cells``.
+    and are not among ``cells``. ``fixed``: the configurations that have no seeds.
     """
 
     cells: list[Place]
@@ -70,10 +70,12 @@ class Sample:
     sentences_vary: bool
     pooled: tuple[np.ndarray, np.ndarray] | None = None
     dropped: frozenset[Place] = frozenset()
+    fixed: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def means(self) -> Means:
         found = seed_means.means_over_seeds(self.f1, self.resampled, self.configuration)
+        found = replace(found, fixed=np.array([one in self.fixed for one in self.configurations], bool))
         return found if self.pooled is None else replace(found, seed_variance=self.pooled[0], freedom=self.pooled[1])
 
 
@@ -84,15 +86,16 @@ def samples(
     resamples: int = RESAMPLES,
     category: str = ALL,
     dropped: Collection[Place] = (),
+    without_seed: Collection[tuple[str, str]] = (),
 ) -> dict[str, Sample]:
     """The sample of every target, from counts by sentence where all its cells have them, else over seeds alone.
 
     Where configurations have fewer than `moderation.FEW_SEEDS` seeds, their variances are moderated by those of the
     whole study (``pooled``). Not so those of configurations with a `far_weaker` seed: these are not usual, do not count
-    for what is, and keep their own.
+    for what is, and keep their own. ``without_seed``: the (start, source) that have none.
     """
     chosen = frame[(frame["split"] == split) & (frame["category"] == category)]
-    found = {}
+    found, fixed = {}, frozenset(without_seed)
     for target, rows in chosen.groupby("target", sort=False):
         given = list(dict.fromkeys(rows[["start", "source"]].itertuples(index=False, name=None)))
         rows = rows.sort_values(["start", "source", "seed"])
@@ -111,7 +114,7 @@ def samples(
             resampled = seed_means.resampled_f1(gold, predicted[places], correct[places], weights)
         else:
             resampled, counted = np.tile(f1, (2, 1)), False
-        sample = Sample(cells, configurations, shown, f1, resampled, index, counted, dropped=frozenset(dropped))
+        sample = Sample(cells, configurations, shown, f1, resampled, index, counted, None, frozenset(dropped), fixed)
         found[str(target)] = sample
     return _moderated(found, {(start, source) for start, source, _ in far_weaker(chosen)})
 
@@ -192,16 +195,18 @@ def differences(found: Mapping[str, Sample], reference: str = BASE) -> pd.DataFr
         means = sample.means
         there = comparison.differences(means, first, second)
         for k, (i, j) in enumerate(pairs):
-            tested = _tested(there, k, min(means.seeds[i], means.seeds[j]))
-            rows.append((*sample.configurations[i], target, *tested))
+            about = tested(there, k, bool(means.known[i] and means.known[j]))
+            rows.append((*sample.configurations[i], target, *about))
     table = pd.DataFrame(rows, columns=[name for name in DIFFERENCE_COLUMNS if name != "p_holm"])
     return table.assign(p_holm=comparison.holm(table["p"].astype(float)))[DIFFERENCE_COLUMNS]
 
 
-def _tested(there: Differences, k: int, seeds: int) -> tuple[float, float, float, float, str]:
-    """Estimate and limits in points, p, and why there are no limits and no p; ``seeds``: of the side with fewer."""
+def tested(there: Differences, k: int, known: bool) -> tuple[float, float, float, float, str]:
+    """Estimate and limits in points, p, and why there are no limits and no p.
+
+    ``known``: whether it is known how the seeds of both sides vary."""
     estimate = 100 * there.estimate[k]
-    if seeds < 2:  # it is not known how a single one varies
+    if not known:  # it is not known how a single one varies
         return estimate, np.nan, np.nan, np.nan, ONE_SEED
     p = there.p[k]
     return estimate, 100 * there.low[k], 100 * there.high[k], p, NOTHING_VARIES if np.isnan(p) else ""
@@ -282,7 +287,10 @@ def weighted_averages(found: Mapping[str, Sample], groups: Mapping[str, Mapping[
         together = [_together(parts[name].values(), seeds[name], sizes[name], name in filled) for name in there_are]
         pooled = np.array([variance for variance, _ in together]), np.array([freedom for _, freedom in together])
     cells, configurations = [(name, "", seed) for name, seed in whole], [(name, "") for name in there_are]
-    return {"": Sample(cells, configurations, list(range(len(there_are))), f1, resampled, index, vary, pooled)}
+    seedless = {one for sample in chosen.values() for one in sample.fixed}
+    fixed = frozenset((name, "") for name in there_are if {place[:2] for place in groups[name]} <= seedless)
+    shown = list(range(len(there_are)))
+    return {"": Sample(cells, configurations, shown, f1, resampled, index, vary, pooled, frozenset(), fixed)}
 
 
 def _seeds(found: Mapping[str, Sample], group: Mapping[Scored, int]) -> list[int]:
@@ -426,6 +434,8 @@ def _over_sentences(found: Mapping[str, Sample], setting: str) -> dict[str, floa
 
 def mixed_model(frame: pd.DataFrame, split: str = "test") -> mixed_models.MixedModel:
     """`mixed_model.mixed_model` of the mean over seeds of every start, source and target; not of several as one."""
-    chosen = frame[(frame["split"] == split) & (frame["category"] == ALL) & ~frame["source"].map(is_several)]
+    chosen = frame[
+        (frame["split"] == split) & (frame["category"] == ALL) & frame["source"].map(is_language).astype(bool)
+    ]
     means = chosen.groupby(["start", "source", "target"], sort=False)[F1].mean().mul(100).rename("f1").reset_index()
     return mixed_models.mixed_model(means)

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from nertransfer.core.grid import is_several, is_zero_shot
+from nertransfer.core.grid import is_language, is_zero_shot
 from nertransfer.core.schema import ALL, CATEGORY_MEASURES, F1, SCORED_SPLITS, SUPPORT
 
 Statistic = Literal["mean", "sd", "n"]
@@ -167,9 +167,10 @@ def clustered(matrix: pd.DataFrame, languages: Sequence[str]) -> list[str]:
     """The languages so that those with similar scores, as source and as target, are neighbours.
 
     Average linkage of Euclidean distances with optimal leaf order (Bar-Joseph et al. 2001, scipy). A score that is
-    missing counts as the mean of all; languages that the matrix lacks come last, then sources of several languages.
+    missing counts as the mean of all; languages that the matrix lacks come last, then sources that are no
+    language.
     """
-    several = [name for name in languages if is_several(name)]
+    several = [name for name in languages if not is_language(name)]
     if several:
         single = [name for name in languages if name not in several]
         return clustered(matrix.drop(index=several, errors="ignore"), single) + several
@@ -348,8 +349,12 @@ def by_category(frame: pd.DataFrame, axes: Axes, split: str = "test") -> pd.Data
 MISSING_COLUMNS = [*CELL, "target", "split", "reason"]
 
 
-def missing(frame: pd.DataFrame, cells: pd.DataFrame, plan: Mapping[str, Sequence]) -> pd.DataFrame:
+def missing(
+    frame: pd.DataFrame, cells: pd.DataFrame, plan: Mapping[str, Sequence], systems: Collection[tuple[str, str]] = ()
+) -> pd.DataFrame:
     """Every planned (start, source, seed, target, split) without a score, and why.
+
+    Of ``systems``, (start, source) whose predictions were imported, those seeds and splits are planned that there are.
 
     Reasons: never run, failed, killed, running (by the last run of the cell), not scored (the run
     finished without this target). The dev split of a target that is scored on test alone is not missing: it has none.
@@ -358,13 +363,20 @@ def missing(frame: pd.DataFrame, cells: pd.DataFrame, plan: Mapping[str, Sequenc
     known = states(cells, CELL)
     scored = set(frame[["target", "split"]].itertuples(index=False, name=None))
     absent = {(target, "dev") for target, split in scored if split == "test"} - scored
+    given: dict[tuple[str, str], set[tuple[int, str]]] = {}
+    for start, source, seed, _, split in there:
+        given.setdefault((start, source), set()).add((seed, split))
+    every = {(seed, split) for seed in plan["seeds"] for split in SCORED_SPLITS}
+    wanted = {pair: given.get(pair, set()) if pair in systems else every for pair in map(tuple, plan["pairs"])}
     rows = [
         (start, source, seed, target, split, reason(known.get((start, source, seed))))
         for start, source in plan["pairs"]
-        for seed in plan["seeds"]
+        for seed in sorted({seed for seed, _ in wanted[start, source]})
         for target in plan["targets"]
         for split in SCORED_SPLITS
-        if (start, source, seed, target, split) not in there and (target, split) not in absent
+        if (seed, split) in wanted[start, source]
+        and (start, source, seed, target, split) not in there
+        and (target, split) not in absent
     ]
     return pd.DataFrame(rows, columns=MISSING_COLUMNS)
 

@@ -88,7 +88,8 @@ def overlaps(corpora: Mapping[str, Corpus]) -> pd.DataFrame:
     A row per (source, target, category, unit), in the order of the languages, with `ALL` before the
     categories of any train or test split, and `UNITS`. ``total`` counts the target's test split,
     ``shared`` what of it the source's train split has with the same category (under `ALL`, too),
-    ``fraction`` is shared / total, NaN where total is 0. Dev splits are not looked at.
+    ``fraction`` is shared / total, NaN where total is 0 and where the source has no train split. Dev splits are not
+    looked at.
     """
     known = {language: [count(corpus.train) for count in _COUNTED] for language, corpus in corpora.items()}
     asked = {language: [count(corpus.test) for count in _COUNTED] for language, corpus in corpora.items()}
@@ -108,7 +109,8 @@ def overlaps(corpora: Mapping[str, Corpus]) -> pd.DataFrame:
                 numbers += [(sum(shared), forms.total()), (len(shared), len(forms))]
             rows += [(source, target, category, unit, *pair) for unit, pair in zip(UNITS, numbers, strict=True)]
     found = pd.DataFrame(rows, columns=COLUMNS[:-1])
-    return found.assign(fraction=(found["shared"] / found["total"]).astype(float))
+    trained = found["source"].map({language: bool(corpus.train.sentences) for language, corpus in corpora.items()})
+    return found.assign(fraction=(found["shared"] / found["total"]).astype(float).where(trained.astype(bool)))
 
 
 def pivot(found: pd.DataFrame, category: str = ALL, unit: Unit = "token occurrences") -> pd.DataFrame:
@@ -130,12 +132,14 @@ def train_exposure(found: pd.DataFrame) -> pd.DataFrame:
     """How many test entities of every language stand in its own train split; ``found``: of `overlaps`.
 
     A row per (language, category): ``seen`` and ``entities`` count mentions, ``fraction`` is
-    seen / entities, NaN without entities. An entity is seen when train has the same words with the
-    same category.
+    seen / entities, NaN without entities. Both are missing where the language has test alone. An entity is seen when
+    train has the same words with the same category.
     """
     own = found[(found["source"] == found["target"]) & (found["unit"] == "entities")]
     names = {"source": "language", "shared": "seen", "total": "entities"}
-    return own.rename(columns=names)[["language", "category", "seen", "entities", "fraction"]].reset_index(drop=True)
+    table = own.rename(columns=names)[["language", "category", "seen", "entities", "fraction"]].reset_index(drop=True)
+    unknown = table["fraction"].isna() & (table["entities"] > 0)
+    return table.assign(seen=table["seen"].astype("Int64").mask(unknown))
 
 
 def training_sizes(corpora: Mapping[str, Corpus]) -> pd.Series:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics import comparison
-from nertransfer.core.grid import BASE, OWN, is_several
+from nertransfer.core.grid import BASE, OWN, is_language
 from nertransfer.core.schema import ALL, F1, SUPPORT
 
 SIGNIFICANT = 0.05
@@ -51,7 +51,7 @@ def roles(pairs: Iterable[tuple[str, str]]) -> list[str]:
     two sources have a start of their name that is not wide.
     """
     pairs = list(dict.fromkeys(pairs))
-    pairs = [pair for pair in pairs if not is_several(pair[1])] or pairs  # those have no start of their own
+    pairs = [pair for pair in pairs if is_language(pair[1])] or pairs  # those have no start of their own
     sources = {source for _, source in pairs}
     found = [start for start in dict.fromkeys(start for start, _ in pairs) if _is_wide(start, pairs, sources)]
     narrow = {source for start, source in pairs if start == source and start not in found}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from nertransfer.core.grid import ADDED, AFTER, NONE, check_code, is_zero_shot, languages_of
+from nertransfer.core.grid import ADDED, AFTER, NONE, OWN, START_NAME, check_code, is_zero_shot, languages_of
 from nertransfer.core.options import (
     ADAPT_HELP,
     CORPORA_HELP,
@@ -20,6 +20,7 @@ from nertransfer.core.options import (
     UNLESS_GIVEN,
     DataOptions,
     DeviceOptions,
+    FormatOptions,
     Limited,
     ModelOptions,
     Recipe,
@@ -460,21 +461,7 @@ class ConvertConfig:
         example="theirs",
     )
     output: str = option("converted", "new folder: <language>/{train,dev,test}.txt")
-    scheme: Literal["auto", "iob2", "iob1", "bioes", "bilou", "io"] = option(
-        "auto", "how tags mark entities; auto: found by the tags, and told"
-    )
-    columns: str = option(
-        "", "columns of word and tag, such as word:2,tag:3, counted from 1, or from the end with -1; empty: those that "
-        "the file names, else the first and the last"
-    )  # fmt: skip
-    categories: tuple[str, ...] = option(
-        (), "new names of categories, such as person=PER,DATE=O; O leaves one out, the others stay as they are"
-    )
-    keep: tuple[str, ...] = option((), "categories to keep, by their new names; empty: all")
-    labels: tuple[str, ...] = option((), "names of tags that are numbers, from 0, such as O,B-PER,I-PER")
-    overlaps: Literal["refuse", "longest"] = option(
-        "refuse", "entities that overlap: an error, or the longest one stays, of equals the first"
-    )
+    reading: FormatOptions = field(default_factory=FormatOptions)
     language: str = option("", "code of the language of files that name none")
     rename: tuple[str, ...] = option((), "codes of languages by the names that files have, such as en_ewt-ud=eng")
 
@@ -497,6 +484,52 @@ class ImportConfig:
         "", f"corpora that predictions are scored against, as {CORPORA_HELP}; empty: none, for scores alone"
     )
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+
+WITHOUT_SEED = -1
+
+
+@dataclass(frozen=True)
+class PredictionsConfig(Limited):
+    """Bring predictions of any system on known corpora into a study, as cells."""
+
+    POSITIONAL: ClassVar[str] = "predictions"
+
+    predictions: tuple[str, ...] = required(
+        "a folder with <target>.txt, <target>.jsonl or <target>/<file>, with dev or test in the name where it is not "
+        "split; or <target>:<file>, comma-separated",
+        example="predictions",
+    )
+    system: str = required("the system's name, which stands where a start's does", example="gliner")
+    source: str = required(
+        f"language that the system was trained on for this task, {SEVERAL_HELP}, or {NONE}: on none of them in "
+        "particular, as a prompted model", example="none",
+    )  # fmt: skip
+    seed: int = option(
+        WITHOUT_SEED, f"seed of these predictions; {WITHOUT_SEED}: it has none, and intervals are over sentences alone",
+        at_least=WITHOUT_SEED, at_most=SEEDS["at_most"],
+    )  # fmt: skip
+    split: Literal[SCORED_SPLITS] = option("test", "split of files that name none")  # type: ignore[valid-type]
+    format: Literal["auto", "conll", "spans", "strings"] = option(
+        "auto", "conll: a word and its tag a line; spans: JSON with tokens or a text and spans in it; strings: JSON "
+        "with the entities' own text; auto: found by the file, and told"
+    )  # fmt: skip
+    half_words: Literal["refuse", "widen"] = option(
+        "refuse", "spans that cover a part of a word: an error, or the whole word is taken"
+    )
+    ignore_case: bool = option(False, "strings are looked for in any case")
+    reading: FormatOptions = field(default_factory=FormatOptions)
+    data: DataOptions = corpora_of("the study")
+    tracking: TrackingOptions = study_of("the study called like the data, or the only one there is")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(any(one.strip() for one in self.predictions), "predictions", "", "a folder, or <target>:<file>")
+        allowed = f"a letter, then at most 47 letters, digits, '_' or '-', and not {OWN}"
+        check(bool(START_NAME.fullmatch(self.system)) and self.system != OWN, "system", self.system, allowed)
+        if self.source != NONE:
+            check_source(self.source, "source")
+            check_unique("source", languages_of(self.source))
 
 
 RANKERS = (

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from nertransfer.core.errors import InputError
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
+START_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
+"""What a start, or a system whose predictions are imported, may be called."""
 
 
 def check_code(code: str, parameter: str = "", item: str = "") -> str:
@@ -42,7 +44,8 @@ OWN = "own"
 SEPARATOR = "+"
 """Between the languages of a source of several: ``hau+swa``."""
 NONE = "none"
-"""Source of a cell without transfer: a few sentences of the target alone."""
+"""Source of a cell without transfer: a few sentences of the target alone; and of a system that was trained on no source
+in particular, whose predictions were imported."""
 ADDED, AFTER, ALONE = "added", "after", "alone"
 """How a few sentences of a target are used: in one training with the source's, in a second one after the source's, or
 without a source."""
@@ -56,6 +59,11 @@ def languages_of(source: str) -> tuple[str, ...]:
 def is_several(source: str) -> bool:
     """Whether a source is made of several languages."""
     return SEPARATOR in source
+
+
+def is_language(source: str) -> bool:
+    """Whether a source is one language: neither several, nor `NONE`."""
+    return source != NONE and not is_several(source)
 
 
 def is_zero_shot(source: str, target: str) -> bool:
@@ -97,7 +105,7 @@ def pairs(starts: Sequence[str], sources: Sequence[str], pivots: Sequence[str] =
     Each start is fine-tuned on each source; `OWN` stands for the start named as the source, which a source of several
     languages has not. On a pivot, the own start of every source is fine-tuned too.
     """
-    single = [source for source in sources if not is_several(source)]
+    single = [source for source in sources if is_language(source)]
     found = [
         (source if start == OWN else start, source)
         for start in starts

@@ -159,6 +159,27 @@ class DataOptions(Limited):
         return self.data if self.data in ("", *CORPUS_NAMES) else Path(self.data).resolve().name
 
 
+@dataclass(frozen=True)
+class FormatOptions:
+    """How annotation in other formats than our own is read."""
+
+    scheme: Literal["auto", "iob2", "iob1", "bioes", "bilou", "io"] = option(
+        "auto", "how tags mark entities; auto: found by the tags, and told"
+    )
+    columns: str = option(
+        "", "columns of word and tag, such as word:2,tag:3, counted from 1, or from the end with -1; empty: those that "
+        "the file names, else the first and the last"
+    )  # fmt: skip
+    categories: tuple[str, ...] = option(
+        (), "new names of categories, such as person=PER,DATE=O; O leaves one out, the others stay as they are"
+    )
+    keep: tuple[str, ...] = option((), "categories to keep, by their new names; empty: all")
+    labels: tuple[str, ...] = option((), "names of tags that are numbers, from 0, such as O,B-PER,I-PER")
+    overlaps: Literal["refuse", "longest"] = option(
+        "refuse", "entities that overlap: an error, or the longest one stays, of equals the first"
+    )
+
+
 UNLESS_GIVEN = (
     "no data given, so this study uses the built-in, made-up (planted) corpora; for real ones give data=<folder>, "
     "masakhaner or masakhaner2"

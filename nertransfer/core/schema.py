@@ -82,6 +82,10 @@ OUTPUT = "output"
 """On adaptations: the new start's folder, absolute."""
 LANGUAGE_MODELLING_HEAD = "language_modelling_head"
 """On adaptations: ``of the start``, or ``drawn anew`` where its weights lack some of it."""
+SYSTEM = "system"
+"""On cells whose predictions were imported (`nertransfer.studies.predictions`): the name of the system, their start."""
+WITHOUT_SEED = "without_seed"
+"""On such a cell: ``true`` where the system has no seed. The tag `SEED` is 0 then."""
 MODEL_URI = "model_id"
 """The LoggedModel of a cell."""
 PYTHON_TOKENIZER = "python_tokenizer"
@@ -158,6 +162,11 @@ lacks, where it is `LEAST_UNKNOWN` or more."""
 LEAST_UNKNOWN = 0.01
 
 
+UNALIGNED = "unaligned/"
+"""Prefix of a metric, ``unaligned/<target>.<split>``: how many predicted strings stand nowhere in their sentence. They
+count as wrong entities."""
+
+
 def f1_per_kwh(f1: float, joules: float) -> float:
     """Points of F1, which is given as a fraction, for a kilowatt-hour; NaN where that is unknown."""
     return 100 * f1 / (joules / JOULES_PER_KILOWATT_HOUR) if joules > 0 else math.nan
@@ -229,6 +238,8 @@ PREDICTED_ENTITIES = "predicted_entities.parquet"
 """Every predicted entity by target and split: category and place (`nertransfer.scoring.predicted_entities`)."""
 REPORTED_FILE = "import/reported.csv"
 """The scores of an imported cell as they were published, categories included."""
+UNALIGNED_FILE = "import/unaligned.csv"
+"""The predicted strings of a cell that stand nowhere in their sentence."""
 UNFIT_FILE, DISAGREEMENTS_FILE = "import/unfit.csv", "import/disagreements.csv"
 """What an import could not read, and where reported and counted values differ."""
 

@@ -25,6 +25,7 @@ from transformers import (
 
 from nertransfer.core.errors import InputError
 from nertransfer.core.files import flush
+from nertransfer.core.grid import START_NAME
 from nertransfer.core.options import Recipe
 from nertransfer.core.text import did_you_mean
 from nertransfer.corpora.labels import category_of
@@ -39,8 +40,6 @@ WINDOW = "nertransfer_window"
 WORDS = "nertransfer_words"
 """Entry of a tagger's configuration: ``rule``, by which raw text is cut into words (`nertransfer.corpora.words.RULES`),
 and ``found``, the share of the words of its train split that the rule finds in running text."""
-
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def resolve(text: str, catalogue: Mapping[str, str] = CATALOGUE) -> Start:
             f"start {text!r} is unknown: one of {', '.join(catalogue)}, a folder that exists, "
             f"or a hub id owner/model; prefix it with name= to name it{did_you_mean(location, catalogue)}"
         )
-    if not _NAME.fullmatch(name):
+    if not START_NAME.fullmatch(name):
         raise InputError(
             f"start {text!r}: {name!r} cannot be its name: a letter, then at most 47 letters, digits, '_', '-'; "
             "give it one with name=..."

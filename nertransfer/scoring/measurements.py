@@ -76,7 +76,9 @@ def of_scores(scored: Sequence[Scored], key: str = "") -> Measurements:
         if unknown >= schema.LEAST_UNKNOWN:
             found.points.append(Point(schema.UNKNOWN_WORDS + scored_on.name, unknown, now, dataset=scored_on.name))
         found.files[f"{schema.PREDICTIONS}/{scored_on.name}.txt"] = prediction_text(one)
-        digests[scored_on.name] = predictions_digest(one.predicted)
+        digests[scored_on.name] = predictions_digest(one.predicted, one.unaligned)
+        if strings := sum(map(len, one.unaligned)):
+            found.points.append(Point(schema.UNALIGNED + scored_on.name, float(strings), now, dataset=scored_on.name))
     found.tags |= schema.packed(schema.PREDICTIONS_DIGESTS, digests)
     found.files[schema.SCORES_FILE] = scores_csv(scored)
     found.files[schema.SENTENCE_COUNTS] = sentence_counts.to_bytes(
@@ -146,9 +148,13 @@ def read_predictions(text: str) -> list[tuple[tuple[str, ...], tuple[str, ...], 
     return [tuple(zip(*(line.rsplit(" ", 2) for line in lines), strict=True)) for lines in sentences]  # type: ignore[misc]
 
 
-def predictions_digest(predicted: Sequence[Sequence[str]]) -> str:
-    """Sixteen hexadecimal digits that stand for the predicted tags of a split: equal tags, equal digits."""
+def predictions_digest(predicted: Sequence[Sequence[str]], unaligned: Sequence[Sequence[str]] = ()) -> str:
+    """Sixteen hexadecimal digits that stand for the predictions on a split: equal tags, equal digits.
+
+    ``unaligned`` as of `nertransfer.scoring.scores.count`."""
     text = "\n".join(" ".join(tags) for tags in predicted)
+    if any(unaligned):
+        text += "\n\n" + "\n".join(" ".join(sorted(names)) for names in unaligned)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -109,15 +109,20 @@ class Counts:
     words: int
 
 
-def count(gold: Entities, predicted: Entities) -> Counts:
+def count(gold: Entities, predicted: Entities, unaligned: Sequence[Sequence[str]] = ()) -> Counts:
     """Compare the entities of two taggings of the same sentences.
 
-    An entity is correct when its first word, last word and category agree. Raises ValueError when the sentences
-    differ in number or in length.
+    An entity is correct when its first word, last word and category agree. ``unaligned``: by sentence the categories of
+    further predicted entities that stand nowhere in it, so that all of them are wrong; empty: there are none. Raises
+    ValueError when the sentences differ in number or in length.
     """
     if not np.array_equal(gold.ends, predicted.ends):
         raise ValueError("gold and predicted tags differ in the number of sentences or words")
-    categories = tuple(sorted({*gold.categories, *predicted.categories}))
+    beside = [(i, name) for i, names in enumerate(unaligned) for name in names]
+    categories = tuple(sorted({*gold.categories, *predicted.categories, *(name for _, name in beside)}))
+    wrong = np.zeros((len(gold.ends), len(categories)), dtype=np.int64)
+    for sentence, name in beside:
+        wrong[sentence, categories.index(name)] += 1
     sides = [_renamed(side, categories) for side in (gold, predicted)]
     end_of, category_at = np.full(gold.words, -1), np.full(gold.words, -1)
     end_of[gold.first], category_at[gold.first] = gold.end, sides[0]
@@ -126,16 +131,17 @@ def count(gold: Entities, predicted: Entities) -> Counts:
     same_span = end_of[predicted.first] == predicted.end
     same = same_span & (category_at[predicted.first] == sides[1])
     strict = same & predicted.whole & begins_whole[predicted.first]
-    span = Score(*_ratios(int(same_span.sum()), len(predicted.first), len(gold.first)), len(gold.first))
+    guessed = len(predicted.first) + len(beside)
+    span = Score(*_ratios(int(same_span.sum()), guessed, len(gold.first)), len(gold.first))
     strict_counts = [
         np.bincount(sides[0][gold.whole], minlength=len(categories)),
-        np.bincount(sides[1][predicted.whole], minlength=len(categories)),
+        np.bincount(sides[1][predicted.whole], minlength=len(categories)) + wrong.sum(axis=0),
         np.bincount(sides[1][strict], minlength=len(categories)),
     ]
     return Counts(
         categories=categories,
         gold=_by_sentence(gold, sides[0], len(categories)),
-        predicted=_by_sentence(predicted, sides[1], len(categories)),
+        predicted=_by_sentence(predicted, sides[1], len(categories)) + wrong,
         correct=_by_sentence(predicted, sides[1], len(categories), same),
         strict=_table(categories, *strict_counts),
         span_f1=span.f1,
@@ -201,6 +207,7 @@ class Scored:
 
     ``counts`` are the entities by sentence behind ``scores``, ``entities`` the predicted ones. Of the words
     ``unknown_words`` have letters that the start's vocabulary lacks, and ``cut_words`` are longer than a window.
+    ``unaligned`` as of `count`.
     """
 
     split: Split
@@ -210,3 +217,13 @@ class Scored:
     entities: Entities
     unknown_words: int = 0
     cut_words: int = 0
+    unaligned: Sequence[Sequence[str]] = ()
+
+
+def compared(
+    split: Split, predicted: list[list[str]], gold: Entities | None = None, unaligned: Sequence[Sequence[str]] = ()
+) -> Scored:
+    """Predicted tags of a split beside its gold tags. ``gold``: the split's entities, where they are at hand."""
+    found = entities(predicted)
+    counted = count(gold or entities([one.tags for one in split.sentences]), found, unaligned)
+    return Scored(split, predicted, scores(counted), counted, found, unaligned=unaligned)

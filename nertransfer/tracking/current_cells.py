@@ -48,9 +48,14 @@ def planned_recipe(studies: Iterable[Run]) -> str | None:
 
 
 def of_planned_recipe(runs: Sequence[Run], studies: Iterable[Run]) -> list[Run]:
-    """The runs that have the `planned_recipe`; all of them where there is none."""
+    """The runs that have the `planned_recipe`; all of them where there is none. The predictions of a system, which
+    were imported, have no recipe and always count."""
     recipe = planned_recipe(studies)
-    return [run for run in runs if recipe is None or run.data.tags.get(schema.RECIPE_DIGEST) == recipe]
+    return [
+        run
+        for run in runs
+        if recipe is None or run.data.tags.get(schema.RECIPE_DIGEST) == recipe or schema.SYSTEM in run.data.tags
+    ]
 
 
 def current_cells(finished: Sequence[Run], studies: Sequence[Run]) -> dict[Place, Run]:

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from nertransfer.core import schema
-from nertransfer.core.config import AnalyseConfig, EmbedConfig, ModelsConfig, RankConfig, RegisterConfig
+from nertransfer.core.config import (
+    AnalyseConfig,
+    EmbedConfig,
+    ModelsConfig,
+    PredictionsConfig,
+    RankConfig,
+    RegisterConfig,
+)
 from nertransfer.core.errors import InputError
 from nertransfer.core.options import CORPUS_NAMES, PLANTED, DataOptions, TrackingOptions
 from nertransfer.core.text import did_you_mean
@@ -22,7 +29,7 @@ from nertransfer.tracking.current_cells import current_cells, current_few_shot_c
 from nertransfer.tracking.store import FINISHED, MlflowClient, Run, Study, find_study, kind_runs
 
 logger = logging.getLogger("nertransfer")
-OfStudy = TypeVar("OfStudy", AnalyseConfig, EmbedConfig, RankConfig, RegisterConfig)
+OfStudy = TypeVar("OfStudy", AnalyseConfig, EmbedConfig, PredictionsConfig, RankConfig, RegisterConfig)
 
 
 @dataclass(frozen=True)

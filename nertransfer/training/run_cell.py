@@ -5,7 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -23,10 +23,9 @@ from nertransfer.corpora.words import fitting_rule
 from nertransfer.encoders import starts
 from nertransfer.encoders.inference import predict
 from nertransfer.encoders.tokenization import Encoded, encode, joined
-from nertransfer.scoring import scores as entity_scores
 from nertransfer.scoring.measurements import Measurements, Point, milliseconds, of_scores, scores_table, unscored
 from nertransfer.scoring.reference import score
-from nertransfer.scoring.scores import Scored
+from nertransfer.scoring.scores import Scored, compared
 from nertransfer.training.cell import Cell, checkpoint, weights_folder
 from nertransfer.training.energy import Meter
 from nertransfer.training.finetune import Callbacks, History, Machine, Training, fit, learning_rate
@@ -110,14 +109,10 @@ def score_splits(
         tags = iter(predict(model, together, labels, accelerator, tokens, bar))
     found: list[Scored] = []
     for split, rows in zip(splits, encoded, strict=True):
-        predicted = list(itertools.islice(tags, len(split.sentences)))
-        gold = [s.tags for s in split.sentences]
-        entities = entity_scores.entities(predicted)
-        counted = entity_scores.count(entity_scores.entities(gold), entities)
-        scores = entity_scores.scores(counted)
-        if scores.words != split.number_of_words:
-            raise RuntimeError(f"{scores.words} words scored of {split.number_of_words} in {split.language}")
-        found.append(Scored(split, predicted, scores, counted, entities, rows.unknown_words, rows.cut_words))
+        one = compared(split, list(itertools.islice(tags, len(split.sentences))))
+        if one.scores.words != split.number_of_words:
+            raise RuntimeError(f"{one.scores.words} words scored of {split.number_of_words} in {split.language}")
+        found.append(replace(one, unknown_words=rows.unknown_words, cut_words=rows.cut_words))
     return found
 
 

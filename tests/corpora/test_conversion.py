@@ -170,6 +170,11 @@ def test_what_was_done_is_told_and_the_result_is_read_by_every_command(tmp_path:
     assert corpus.digests(again) == corpus.digests(theirs)
 
 
+def test_a_word_like_a_token_number_of_conll_u_stays_where_words_come_first(tmp_path: Path) -> None:
+    said, ours = converted(tmp_path, {"eng_test.conll": "10.30 CD O\nKano NNP B-LOC\n2-1 CD O\n"})
+    assert (ours / "eng" / "test.txt").read_text() == "10.30 O\nKano B-LOC\n2-1 O\n\n" and "left out" not in said
+
+
 def test_categories_that_languages_do_not_share_are_told(tmp_path: Path) -> None:
     said, _ = converted(tmp_path, {"eng_train.txt": OURS, "hau_train.txt": OURS.replace("LOC", "DATE")})
     assert "eng: no DATE, which 1 other language has; keep=<categories> limits all to what they share" in said

@@ -39,6 +39,7 @@ from nertransfer.core.config import (
     ImportConfig,
     ModelsConfig,
     PredictConfig,
+    PredictionsConfig,
     RankConfig,
     RegisterConfig,
     RelocateConfig,
@@ -291,6 +292,11 @@ def import_results(user: User, config: ImportConfig) -> None:
     assert len(user.runs(config.tracking.study, schema.KIND_CELL)) == cells
 
 
+def import_predictions(user: User, config: PredictionsConfig) -> None:
+    runs = user.runs(config.tracking.study, schema.KIND_CELL)
+    assert config.system in {run.data.tags[schema.SYSTEM] for run in runs}
+
+
 def analyse(user: User, config: AnalyseConfig) -> None:
     user.fresh(config.output, config.tracking.study, "index.html")
     tables = user.folder / config.output / config.tracking.study / "tables"
@@ -323,7 +329,7 @@ def rank(user: User, config: RankConfig) -> None:
 ENTRY_POINTS: dict[str, Callable[[User, Any], None]] = {
     one.__name__: one
     for one in (
-        adapt, analyse, convert, data, embed, evaluate, export, import_results,
+        adapt, analyse, convert, data, embed, evaluate, export, import_predictions, import_results,
         models, predict, rank, register, relocate,
         rollback, study, train,
     )

@@ -9,6 +9,8 @@ REQUIRED = {
     "data": "planted",
     "input": "text.txt",
     "results": "published",
+    "predictions": "gliner",
+    "system": "gliner",
     "source": "swa",
     "model": "models:/ner-swa@champion",
     "language": "swa",

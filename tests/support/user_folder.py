@@ -5,6 +5,7 @@ commands take a second each, and with a port that is free. Nothing else in it di
 """
 
 import hashlib
+import json
 import os
 import shutil
 import socket
@@ -118,6 +119,12 @@ def save_corpora(folder: Path) -> None:
         theirs = folder / "theirs" / f"hau_{split}.conll"
         theirs.parent.mkdir(exist_ok=True)
         theirs.write_text(text.replace("-PER", "-person"), encoding="utf-8")
+    test = folder / "mydata" / "hau" / "test.txt"
+    shutil.copy(test, folder / "last_year.txt")
+    (folder / "gliner").mkdir()
+    found = [json.dumps({"text": text, "entities": [["Nobody", "PER"]]}) for text in texts_of(test)]
+    (folder / "gliner" / "hau.jsonl").write_text("\n".join(found) + "\n", encoding="utf-8")
+    shutil.copytree(folder / "gliner", folder / "llm")
     texts = {"news.txt": "mydata/hau/test.txt", "hausa.txt": "mydata/hau/train.txt", "zulu.txt": "zul/train.txt"}
     for name, corpus in texts.items():
         (folder / name).write_text("\n".join(texts_of(folder / corpus)) + "\n", encoding="utf-8")

@@ -121,6 +121,45 @@ def best(computed: Computed) -> Section | None:
     return Section("best", "Which start and source, for a target without data", paragraphs, listings)
 
 
+def systems(computed: Computed) -> Section | None:
+    if not len(computed.systems):
+        return None
+    columns = [
+        Column("target", "target"),
+        Column("start", "system"),
+        *usual("source", "f1", "low", "high", "n_seeds"),
+        Column(
+            "strings", "not in the sentence", "count", "predicted strings that stand nowhere in it, counted as wrong"
+        ),
+        Column("rival", "compared with"),
+        Column("rival_f1", "its F1", "percent"),
+        Column("difference", "difference", "points"),
+        Column("difference_low", "95 % from", "points"),
+        Column("difference_high", "to", "points"),
+        Column("p", "p", "p"),
+        Column("p_holm", "p (Holm)", "p", "over all rows of this table"),
+    ]
+    without = sorted({start for start, _ in computed.found.without_seed})
+    paragraphs = [
+        "Predictions that were imported, scored as all others, beside the best of what was fine-tuned in this study: "
+        "zero-shot where the system is, too, else with train data of the target. That one is chosen by the scores that "
+        "are shown, which favours it. Sentences are paired: both sides are scored on the same resampled ones.",
+    ]
+    if without:
+        several = (
+            "has no seed: its intervals and tests are"
+            if len(without) == 1
+            else ("have no seed: their intervals and tests are")
+        )
+        paragraphs.append(
+            f"{listing(without)} {several} over sentences alone, and those of the other side over its seeds, too."
+        )
+    title = "Imported systems by target"
+    return Section(
+        "systems", "Other systems", paragraphs, [Listing("systems", title, computed.systems, columns, "systems.csv")]
+    )
+
+
 def _start_averages(computed: Computed) -> Listing:
     columns = [
         *usual("start", "f1", "low", "high"),

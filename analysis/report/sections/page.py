@@ -7,7 +7,7 @@ from analysis.report.html.page_data import Matrix, Page, Section, pictured, with
 from analysis.report.sections import adaptation, answer, choice, reasons, scores, summary
 from analysis.report.study_analysis import SPLIT, Computed
 from analysis.transfer.views import View
-from nertransfer.core.grid import is_several
+from nertransfer.core.grid import is_language, is_several
 from nertransfer.core.text import count
 from nertransfer.corpora.languages import LANGUAGES
 
@@ -31,6 +31,7 @@ def page(
     sections = [
         choice.pretraining(computed, pictures),
         choice.best(computed),
+        choice.systems(computed),
         adaptation.claims(computed),
         choice.several(computed),
         choice.few_shot(computed, pictures),
@@ -49,7 +50,7 @@ def page(
         answer=answer.answer(computed),
         lead=(
             "Cross-lingual transfer in named entity recognition: "
-            f"{count(len(found.plan['starts']), 'start')}, {_sources_text(found.plan['sources'])}, "
+            f"{', '.join([count(len(found.plan['starts']), 'start'), *_sources_text(found.plan['sources'])])}, "
             f"{count(len(found.plan['targets']), 'target language')}, {count(len(found.plan['seeds']), 'seed')}. "
             f"Scores are entity-level micro F1 in percent on the {SPLIT} splits."
         ),
@@ -73,11 +74,12 @@ def page(
     )
 
 
-def _sources_text(sources: Sequence[str]) -> str:
-    """``7 source languages``, ``7 source languages and 2 sources of several``."""
-    several = sum(map(is_several, sources))
-    texts = [count(len(sources) - several, "source language")] if several < len(sources) else []
-    return " and ".join([*texts, *([f"{count(several, 'source')} of several languages"] if several else [])])
+def _sources_text(sources: Sequence[str]) -> list[str]:
+    """``7 source languages``, ``7 source languages and 2 sources of several``, alone; nothing without a source."""
+    several, single = sum(map(is_several, sources)), sum(map(is_language, sources))
+    texts = [count(single, "source language")] if single else []
+    texts += [f"{count(several, 'source')} of several languages"] if several else []
+    return [" and ".join(texts)] if texts else []
 
 
 def _matrix(computed: Computed, view: View, file_of: Callable[[str, str], Mapping[str, str]]) -> Matrix:

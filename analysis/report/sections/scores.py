@@ -100,10 +100,13 @@ def certainty(computed: Computed) -> Section:
     ]
     mixed, n_seeds = computed.mixed, computed.intervals["n_seeds"]
     unequal = n_seeds.min() == 1 < n_seeds.max()
+    without = sorted({start for start, _ in computed.found.without_seed})
+    verb = "has" if len(without) == 1 else "have"
+    systems = f" {listing(without)} {verb} no seed and vary over sentences alone." if without else ""
     single = " Of one seed an interval is over sentences alone, for that very model; its differences are not tested."
     words = [
         f"Intervals of a mean over seeds: {computed.interval}. Intervals and p of a difference: {computed.test}. "
-        f"Resampled sentences are the same for all cells of a target.{single if unequal else ''}",
+        f"Resampled sentences are the same for all cells of a target.{single if unequal else ''}{systems}",
         *_few_seeds(computed.intervals),
         *_nothing_varies(computed.differences),
         *_mixed_words(mixed, computed.several),

@@ -6,7 +6,7 @@ words with a language in front as WikiANN has them.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from nertransfer.core.errors import InputError
@@ -66,10 +66,13 @@ def parse_columns(text: str) -> Columns | None:
     return Columns(found["word"], found["tag"])
 
 
-def read(text: str, path: str, asked: Columns | None, counts: Counter[str]) -> Rows:
+def read(
+    text: str, path: str, asked: Columns | None, counts: Counter[str], words_of_corpus: Set[str] = frozenset()
+) -> Rows:
     """Read one file. Without ``asked`` the columns are those that the file names itself, else the first and the last.
 
-    ``counts`` of what was left out: comments, a header, prefixes of words. Raises InputError that names the line of
+    ``counts`` of what was left out: comments, a header, prefixes of words. ``words_of_corpus``: where the words are
+    known, so that one may be empty, or begin as a comment does. Raises InputError that names the line of
     what does not fit.
     """
     lines = text.removeprefix(BYTE_ORDER_MARK).split("\n")
@@ -93,9 +96,12 @@ def read(text: str, path: str, asked: Columns | None, counts: Counter[str]) -> R
             finish()
         elif number == header:
             counts["header lines left out"] += 1
-        elif _may_be_comment(fields) and (len(fields) != width or _at(fields, columns.tag) not in known):
+        elif _may_be_comment(fields) and (
+            len(fields) != width
+            or (_at(fields, columns.tag) not in known and _at(fields, columns.word) not in words_of_corpus)
+        ):
             counts["comment lines left out"] += 1
-        elif _CONLL_U_LINE.fullmatch(fields[0]) and len(fields) > 2:
+        elif columns.word != 1 and _CONLL_U_LINE.fullmatch(fields[0]) and len(fields) > 2:
             counts["CoNLL-U lines of several words or none left out"] += 1
         else:
             if len(fields) != width:
@@ -106,7 +112,7 @@ def read(text: str, path: str, asked: Columns | None, counts: Counter[str]) -> R
                     f"{path}:{number}: {count(len(fields), 'column')}; wanted: {columns}; name others with "
                     "columns=word:<number>,tag:<number>", "columns",
                 )  # fmt: skip
-            if not word.strip():
+            if not (word.strip() or word in words_of_corpus):
                 raise InputError(f"{path}:{number}: the tag {tag} has no word")
             block.append((word, OUTSIDE if tag in ("_", "") else tag, number))
     finish()

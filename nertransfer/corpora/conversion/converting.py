@@ -5,13 +5,14 @@ done. Nothing is guessed, dropped or converted without a line that says so.
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nertransfer.core.config import ConvertConfig
 from nertransfer.core.errors import InputError
 from nertransfer.core.files import decode, make_folder, read
+from nertransfer.core.options import FormatOptions
 from nertransfer.core.text import aligned, count, did_you_mean
 from nertransfer.corpora import conll
 from nertransfer.corpora.conversion import columns, layouts, records, schemes, tables
@@ -49,13 +50,14 @@ class Conversion:
             numbers = [len(part.records), words, entities.total(), *(entities[name] for name in categories)]
             lines.append([part.found.language, part.found.split, *(f"{n:,}" for n in numbers)])
         done = [
-            f"{part.found.language} {part.found.split}: {'; '.join([part.how, *_told(part.counts)])}"
+            f"{part.found.language} {part.found.split}: {'; '.join([part.how, *told(part.counts)])}"
             for part, _ in self.rows
         ]
         return "\n\n".join("\n".join(one) for one in ([aligned(lines, {0, 1})], done, self.remarks) if one)
 
 
-def _told(counts: Mapping[str, int]) -> list[str]:
+def told(counts: Mapping[str, int]) -> list[str]:
+    """What was done, and how often."""
     return [f"{what}: {n:,}" for what, n in counts.items() if n]
 
 
@@ -71,12 +73,12 @@ def convert(config: ConvertConfig) -> Conversion:
     if not root.exists():
         near = [one.name for one in root.parent.iterdir()] if root.parent.is_dir() else []
         raise InputError(f"input={config.input!r} does not exist{did_you_mean(root.name, near)}", "input")
-    rename = _pairs(config.rename, "rename")
-    asked = columns.parse_columns(config.columns)
+    rename = pairs(config.rename, "rename")
+    asked = columns.parse_columns(config.reading.columns)
     found = [_read(one, asked, config) for one in layouts.find(root, config.language, rename)]
     result = Conversion()
-    entities = _entities(found, config.scheme, result)
-    entities = _mapped(found, entities, _pairs(config.categories, "categories"), config.keep)
+    entities = _entities(found, config.reading.scheme, result)
+    entities = _mapped(found, entities, config.reading)
     texts = [_text(part, spans) for part, spans in zip(found, entities, strict=True)]
     result.rows = [
         (part, Counter(category for one in spans for *_, category in one))
@@ -87,7 +89,8 @@ def convert(config: ConvertConfig) -> Conversion:
     return result
 
 
-def _pairs(given: Sequence[str], parameter: str) -> dict[str, str]:
+def pairs(given: Sequence[str], parameter: str) -> dict[str, str]:
+    """``a=b,c=d`` as names and values; raises InputError on anything else, and on a name that is there twice."""
     found = {}
     for one in given:
         name, equals, value = (part.strip() for part in one.partition("="))
@@ -110,12 +113,12 @@ def _read(found: Found, asked: columns.Columns | None, config: ConvertConfig) ->
         suffix = path.suffix.lower()
         if suffix in layouts.TABLES:
             items, names = tables.read(path)
-            there += records.read(items, str(path), config.overlaps, config.labels or names, counts)
+            there += records.read(items, str(path), config.reading.overlaps, config.reading.labels or names, counts)
             hows.append(f"{path.name}, rows of a dataset")
         elif suffix in layouts.RECORDS:
             text = decode(read(path, "input"), path)
             items = records.of_json(text, str(path))
-            there += records.read(items, str(path), config.overlaps, config.labels, counts)
+            there += records.read(items, str(path), config.reading.overlaps, config.reading.labels, counts)
             hows.append(f"{path.name}, JSON")
         else:
             rows = columns.read(decode(read(path, "input"), path), str(path), asked, counts)
@@ -148,42 +151,61 @@ def _entities(found: Sequence[Part], scheme: str, result: Conversion) -> list[li
 
 
 def _mapped(
-    found: Sequence[Part], entities: list[list[tuple[Span, ...]]], names: Mapping[str, str], keep: Sequence[str]
+    found: Sequence[Part], entities: list[list[tuple[Span, ...]]], asked: FormatOptions
 ) -> list[list[tuple[Span, ...]]]:
-    """The entities under their new categories, without those that are not kept; raises InputError on a name that none
-    has, and on a category that cannot be called so."""
-    there = {category for spans in entities for one in spans for *_, category in one}
-    for name in names:
-        if name not in there:
-            near = did_you_mean(name, there)
-            raise InputError(
-                f"categories: no entity is {name!r}; there are {', '.join(sorted(there))}{near}", "categories"
-            )
-    after = {names.get(name, name) for name in there} - {schemes.OUTSIDE}
-    if unknown := [name for name in keep if name not in after]:
-        raise InputError(f"keep: no entity is {unknown[0]!r}; there are {', '.join(sorted(after))}", "keep")
-    kept = after if not keep else set(keep)
-    for name in sorted(kept):
-        try:
-            category_of(f"B-{name}")
-        except InputError as error:
-            cure = f"categories={name}=<new name>"
-            raise InputError(
-                f"category {name!r} cannot be called so: {error}; {cure} renames it", "categories"
-            ) from None
-    result = []
-    for part, spans in zip(found, entities, strict=True):
-        done: list[tuple[Span, ...]] = []
-        for one in spans:
-            new = [(begin, end, category, names.get(category, category)) for begin, end, category in one]
-            for *_, old, name in new:
-                if name not in kept:
-                    part.counts[f"entities {old} made {schemes.OUTSIDE}"] += 1
-                elif old != name:
-                    part.counts[f"entities {old} made {name}"] += 1
-            done.append(tuple((begin, end, name) for begin, end, _, name in new if name in kept))
-        result.append(done)
-    return result
+    """The entities under their new categories, without those that are not kept."""
+    names = Renaming.of({category for spans in entities for one in spans for *_, category in one}, asked)
+    return [[names.spans(one, part.counts) for one in spans] for part, spans in zip(found, entities, strict=True)]
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """New names of categories, and which of these are kept."""
+
+    names: Mapping[str, str]
+    kept: Set[str]
+
+    @classmethod
+    def of(cls, there: Set[str], asked: FormatOptions) -> "Renaming":
+        """What is asked for, of the categories that are there.
+
+        Raises InputError on a name that none has, and on a category that cannot be called so.
+        """
+        names = pairs(asked.categories, "categories")
+        for name in names:
+            if name not in there:
+                near = did_you_mean(name, there)
+                listed = ", ".join(sorted(there)) or "no entities"
+                raise InputError(f"categories: no entity is {name!r}; there are {listed}{near}", "categories")
+        after = {names.get(name, name) for name in there} - {schemes.OUTSIDE}
+        if unknown := [name for name in asked.keep if name not in after]:
+            listed = ", ".join(sorted(after)) or "no entities"
+            raise InputError(f"keep: no entity is {unknown[0]!r}; there are {listed}", "keep")
+        kept = set(asked.keep) or after
+        for name in sorted(kept):
+            try:
+                category_of(f"B-{name}")
+            except InputError as error:
+                cure = f"categories={name}=<new name>"
+                raise InputError(
+                    f"category {name!r} cannot be called so: {error}; {cure} renames it", "categories"
+                ) from None
+        return cls(names, kept)
+
+    def category(self, old: str, counts: Counter[str]) -> str:
+        """The new name of an entity's category; none where the entity is left out. ``counts`` what was done."""
+        name = self.names.get(old, old)
+        if name not in self.kept:
+            counts[f"entities {old} made {schemes.OUTSIDE}"] += 1
+            return ""
+        if old != name:
+            counts[f"entities {old} made {name}"] += 1
+        return name
+
+    def spans(self, found: Iterable[Span], counts: Counter[str]) -> tuple[Span, ...]:
+        """The entities under their new categories, without those that are left out."""
+        named = [(begin, end, self.category(category, counts)) for begin, end, category in found]
+        return tuple(one for one in named if one[2])
 
 
 # --- writing ------------------------------------------------------------------------------------------

@@ -91,17 +91,17 @@ def _place(path: Path) -> tuple[str, str, int]:
     """Language, split and number of a piece that a path below the input names; empty where it names none."""
     shard = _SHARD.search(path.stem)
     name = _SHARD.sub("", path.stem) if path.suffix not in (".train", ".testa", ".testb") else path.name
-    language, split = _split_off(name)
+    language, split = split_off(name)
     for folder in reversed(path.parts[:-1]):
         if split and language:
             break
-        rest, other = _split_off(folder)
+        rest, other = split_off(folder)
         split = split or other
         language = language or rest
     return language, split, int(shard[1]) if shard else 0
 
 
-def _split_off(name: str) -> tuple[str, str]:
+def split_off(name: str) -> tuple[str, str]:
     """The name without the word for a split, and that split: ``en_ewt-ud-train`` is train of ``en_ewt-ud``."""
     parts = re.split(r"([._\-\s]+)", name)
     places = [i for i, part in enumerate(parts) if part.lower() in SPLIT_WORDS]

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from nertransfer.core.errors import InputError
@@ -20,7 +21,10 @@ from nertransfer.corpora.words import split_text
 WORDS = ("tokens", "words", "tokenized_text")
 TAGS = ("ner_tags", "tags", "ner", "labels", "entities", "label")
 SPANS = ("entities", "spans", "label", "labels", "ner", "annotations")
-_BEGIN, _END, _CATEGORY = ("start", "start_offset"), ("end", "end_offset"), ("label", "labels", "type", "entity_group")
+_BEGIN, _END = ("start", "start_offset"), ("end", "end_offset")
+CATEGORY = ("label", "labels", "category", "type", "entity_type", "entity_group")
+LINES = (".jsonl", ".ndjson")
+"""Endings of files that have a record a line."""
 REFUSE, LONGEST = "refuse", "longest"
 """What happens to entities that overlap: an error; or the longest one stays, of equals the first."""
 
@@ -34,13 +38,14 @@ class Record:
     entities: tuple[Span, ...] = ()
 
 
-def of_json(text: str, path: str) -> Iterator[tuple[int, Any]]:
+def of_json(text: str, path: str, lists: bool = False) -> Iterator[tuple[int, Any]]:
     """The records of a file of JSON, which is a list, or of JSON Lines, with their number: that of the line or item.
 
-    Raises InputError that names the line of what is no JSON.
+    ``lists``: a record may be a list itself, so that one in a line of its own is not the list of all. Raises InputError
+    that names the line of what is no JSON.
     """
     text = text.removeprefix(BYTE_ORDER_MARK)
-    if text.lstrip().startswith("["):
+    if text.lstrip().startswith("[") and not (lists and Path(path).suffix.lower() in LINES):
         try:
             items = json.loads(text)
             yield from enumerate(items, start=1)
@@ -81,37 +86,59 @@ def read(
 def _record(
     item: Any, where: str, path: str, number: int, overlaps: str, names: Sequence[str], counts: Counter[str]
 ) -> list[Record]:
-    if isinstance(item, list) and len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], dict):
-        item = {"text": item[0], **item[1]}  # spaCy's training format
-    if not isinstance(item, dict):
-        raise InputError(f"{where}: {_short(item)} is no record with tokens and tags, or a text and entities")
-    if isinstance(item.get("data"), dict) and "annotations" in item:
-        item = _label_studio(item, where)
-    if (tokens := _first(item, WORDS, list)) is not None:
+    item = plain(item, where)
+    if (tokens := first(item, WORDS, list)) is not None:
         words = item[tokens]
         if not all(isinstance(word, str) and word.strip() for word in words):
             bad = next(word for word in words if not (isinstance(word, str) and word.strip()))
-            raise InputError(f"{where}: {tokens} has {_short(bad)}, which is no word")
+            raise InputError(f"{where}: {tokens} has {short(bad)}, which is no word")
         if not words:
             counts["records without a word left out"] += 1
             return []
-        return [_of_words(item, tuple(words), where, path, number, overlaps, names, counts)]
+        return [of_words(item, tuple(words), where, path, number, overlaps, names, counts)]
+    text, spans = text_and_spans(item, where, counts)
+    return _of_text(text, spans, where, overlaps, counts)
+
+
+def plain(item: Any, where: str) -> dict[str, Any]:
+    """A record as an object, also of spaCy's training format and of Label Studio's export."""
+    if isinstance(item, list) and len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], dict):
+        item = {"text": item[0], **item[1]}  # spaCy's training format
+    if not isinstance(item, dict):
+        raise InputError(f"{where}: {short(item)} is no record with tokens and tags, or a text and entities")
+    if isinstance(item.get("data"), dict) and "annotations" in item:
+        item = _label_studio(item, where)
+    return item
+
+
+def text_and_spans(item: Mapping[str, Any], where: str, counts: Counter[str]) -> tuple[str, list[Span]]:
+    """The text of a record and its spans of characters, without white space around them."""
     text = item.get("text")
     if not isinstance(text, str):
         raise InputError(
             f"{where}: neither {', '.join(WORDS)} nor text; it has {', '.join(map(str, item)) or 'nothing'}"
         )
-    annotated = _first(item, SPANS, list)
+    annotated = first(item, SPANS, list)
     if annotated is None:
         raise InputError(f"{where}: no {', '.join(SPANS)} beside text; it has {', '.join(map(str, item))}")
-    spans = [_span(one, where) for one in item[annotated]]
-    return _of_text(text, spans, where, overlaps, counts)
+    found = []
+    for begin, end, category in [_span(one, where) for one in item[annotated]]:
+        if not 0 <= begin < end <= len(text):
+            raise InputError(f"{where}: {category} from {begin} to {end} of a text of {len(text)} characters")
+        part = text[begin:end]
+        new = (begin + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip()))
+        if new[0] >= new[1]:
+            raise InputError(f"{where}: {category} from {begin} to {end} covers white space alone")
+        counts["entities without the white space around them"] += new != (begin, end)
+        found.append((*new, category))
+    return text, found
 
 
-def _of_words(
+def of_words(
     item: Mapping[str, Any], words: tuple[str, ...], where: str, path: str, number: int, overlaps: str,
     names: Sequence[str], counts: Counter[str],
 ) -> Record:  # fmt: skip
+    """The record of ``words`` with the tags or the spans of words that ``item`` has."""
     for key in TAGS:
         tags = item.get(key)
         if not isinstance(tags, list) or (tags and not isinstance(tags[0], str | int)):
@@ -128,7 +155,7 @@ def _of_words(
                 raise InputError(f"{where}: {key} has {bad[0]}; there are names for 0 to {len(names) - 1}", "labels")
             tags = [names[tag] for tag in tags]
         return Record(words, Tagged(tuple(map(str, tags)), path, (number,) * len(words)))
-    annotated = _first(item, SPANS, list)
+    annotated = first(item, SPANS, list)
     if annotated is None:
         raise InputError(f"{where}: words without {', '.join(dict.fromkeys([*TAGS, *SPANS]))}")
     entities = []
@@ -137,7 +164,7 @@ def _of_words(
         if not 0 <= begin <= end < len(words):
             raise InputError(f"{where}: entity {begin} to {end} of {len(words)} words; both are counted from 0")
         entities.append((begin, end + 1, category))  # GLiNER: the last word belongs to it
-    return Record(words, entities=tuple(_apart(entities, where, overlaps, counts, words)))
+    return Record(words, entities=tuple(apart(entities, where, overlaps, counts, words)))
 
 
 def _label_studio(item: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -153,7 +180,7 @@ def _label_studio(item: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def _span(one: Any, where: str) -> Span:
     if isinstance(one, Mapping):
-        places: list[Any] = [next((one[n] for n in names if n in one), None) for names in (_BEGIN, _END, _CATEGORY)]
+        places: list[Any] = [next((one[n] for n in names if n in one), None) for names in (_BEGIN, _END, CATEGORY)]
         if isinstance(places[2], list) and len(places[2]) == 1:
             places[2] = places[2][0]
     else:
@@ -163,24 +190,13 @@ def _span(one: Any, where: str) -> Span:
         or not all(isinstance(place, int) and not isinstance(place, bool) for place in places[:2])
         or not isinstance(places[2], str)
     ):
-        raise InputError(f"{where}: {_short(one)} is no entity of a start, an end and one label")
+        raise InputError(f"{where}: {short(one)} is no entity of a start, an end and one label")
     return places[0], places[1], places[2]
 
 
 def _of_text(text: str, spans: Sequence[Span], where: str, overlaps: str, counts: Counter[str]) -> list[Record]:
     """The lines of a text as sentences, split into words as raw text is."""
-    for begin, end, category in spans:
-        if not 0 <= begin < end <= len(text):
-            raise InputError(f"{where}: {category} from {begin} to {end} of a text of {len(text)} characters")
-    trimmed = []
-    for begin, end, category in spans:
-        part = text[begin:end]
-        new = (begin + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip()))
-        if new[0] >= new[1]:
-            raise InputError(f"{where}: {category} from {begin} to {end} covers white space alone")
-        counts["entities without the white space around them"] += new != (begin, end)
-        trimmed.append((*new, category))
-    trimmed = _apart(trimmed, where, overlaps, counts, text)
+    trimmed = apart(spans, where, overlaps, counts, text)
     found, taken, offset = [], 0, 0
     for line in text.split("\n"):
         places = split_text(line)
@@ -208,7 +224,7 @@ def _words_of(line: str, places: Sequence[tuple[int, int]], span: Span, where: s
     return first, last + 1, category
 
 
-def _apart(
+def apart(
     spans: Sequence[Span], where: str, overlaps: str, counts: Counter[str], of: str | Sequence[str]
 ) -> list[Span]:
     """Entities of which none overlaps another, in order; raises InputError where some do and none may be left out."""
@@ -229,10 +245,12 @@ def _apart(
     return sorted(kept)
 
 
-def _first(item: Mapping[str, Any], names: Sequence[str], kind: type) -> str | None:
+def first(item: Mapping[str, Any], names: Sequence[str], kind: type) -> str | None:
+    """The first of ``names`` under which a record has something of a kind."""
     return next((name for name in names if isinstance(item.get(name), kind)), None)
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A value as JSON, cut to a line."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -312,7 +312,8 @@ def _summarise(
 
     ``cells`` and ``targets``: those of this import, whether they could be read or not.
     """
-    current = current_cells(cell_runs(study, "FINISHED"), [])
+    finished = [run for run in cell_runs(study, "FINISHED") if schema.SYSTEM not in run.data.tags]
+    current = current_cells(finished, [])
     runs = [run for run in current.values() if run.data.tags.get(schema.IMPORTED)]
     if not runs:  # nothing could be read: there is no study
         return

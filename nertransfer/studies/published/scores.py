@@ -171,9 +171,7 @@ def _scored(path: Path, target: str, gold: Gold, found: Imported) -> Scored | No
     if untagged:
         remark = f"no predicted tag of {count(untagged, 'word')}; taken as {OUTSIDE}"
         found.disagreements.append(Disagreement(name_of(found.files.cell), target, "test", remark=remark))
-    entities = scores.entities(predicted)
-    counted = scores.count(gold.entities(target), entities)
-    return Scored(split, predicted, scores.scores(counted), counted, entities)
+    return scores.compared(split, predicted, gold.entities(target))
 
 
 def _unfit(found: Imported, target: str, remark: str) -> None:

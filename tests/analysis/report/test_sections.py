@@ -20,7 +20,8 @@ from analysis.transfer.matrices import Cube
 def computed(**fields: object) -> Computed:
     """A `Computed` that has these fields alone."""
     found = object.__new__(Computed)
-    found.__dict__.update({"setting": "zero-shot", "start_pairs": pd.DataFrame()} | fields)
+    study = SimpleNamespace(languages=[], without_seed=frozenset())
+    found.__dict__.update({"setting": "zero-shot", "start_pairs": pd.DataFrame(), "found": study} | fields)
     return found
 
 
@@ -65,7 +66,7 @@ def test_that_some_have_one_seed_is_said() -> None:
         found = computed(
             intervals=intervals(*((n, True) for n in numbers)), reference="base",
             differences=pd.DataFrame({"untested": []}), seeds=pd.DataFrame(),
-            mixed=mixed_model._not_fitted(pd.DataFrame(), []), found=SimpleNamespace(languages=[]),
+            mixed=mixed_model._not_fitted(pd.DataFrame(), []),
         )  # fmt: skip
         said.append(" ".join(scores.certainty(found).paragraphs))
     assert ["Of one seed" in text for text in said] == [False, True, False]
