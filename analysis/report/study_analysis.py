@@ -278,7 +278,7 @@ def compute(
         if not basis.verdicts.empty
         else pd.DataFrame(columns=sensitivity.COLUMNS),
         setting=setting,
-        answers=answers.best_pairs(samples, found.plan["pairs"], reference, SETTING_FITS[setting]),
+        answers=answers.best_pairs(samples, found.plan["pairs"], reference, SETTING_FITS[setting], found.systems),
         systems=systems.compared(samples, found.systems, found.unaligned, SPLIT),
         adapted=adapted,
         adaptation=answers.adaptation_effect(adapted, reference),

@@ -41,11 +41,13 @@ def best_pairs(
     planned: Sequence[tuple[str, str]],
     reference: str = BASE,
     fits: Callable[[str, str], bool] = is_zero_shot,
+    without: Collection[tuple[str, str]] = (),
 ) -> pd.DataFrame:
     """One row a target: of all configurations the start and source with the highest mean F1; `PAIR_COLUMNS`.
 
-    ``fits`` says which sources are tried for a target: those that are zero-shot. ``f1`` is the mean that was measured,
-    too high on average, as the highest of many; so are ``lead``, on the next best pair, and ``gain``, over the start
+    ``fits`` says which sources are tried for a target: those that are zero-shot. ``without`` these configurations:
+    systems whose predictions were imported are no starts to fine-tune. ``f1`` is the mean that was measured, too high
+    on average, as the highest of many; so are ``lead``, on the next best pair, and ``gain``, over the start
     ``reference`` with its own best source, the default (with the interval of a difference). ``expected_f1`` is not: the
     mean over the pair's seeds of the F1 that the configuration that is best on all other seeds has on this one; NaN
     below `HELD_OUT_SEEDS` seeds. ``low`` and ``high`` take the choice into account as well (`winner.best_of`; seeds and
@@ -57,7 +59,8 @@ def best_pairs(
     known = _known_variances(found)
     for target, sample in found.items():
         means = known[target]
-        tried = [i for i in sample.shown if fits(sample.configurations[i][1], target)]
+        names = sample.configurations
+        tried = [i for i in sample.shown if fits(names[i][1], target) and names[i] not in without]
         if not tried:
             continue
         order = sorted(tried, key=lambda i: -means.mean[i])

@@ -63,6 +63,11 @@ def test_how_sure_an_answer_is(best: pd.DataFrame) -> None:
     assert best.loc["wol", "expected_f1"] == pytest.approx(best.loc["wol", "f1"])
 
 
+def test_an_imported_system_is_no_start_to_fine_tune(used: pd.DataFrame) -> None:
+    rows = answers.best_pairs(inference.samples(used, {}), [], without={("wol", "swa")}).set_index("target")
+    assert rows.loc["wol", ["start", "source"]].tolist() == ["swa", "ibo"]
+
+
 def test_configurations_without_scores_may_be_better(used: pd.DataFrame) -> None:
     rows = answers.best_pairs(inference.samples(used, {}), [("base", "swa"), ("base", "new"), ("new", "wol")])
     assert rows.set_index("target")["missing"].loc[["wol", "swa"]].tolist() == [1, 2]
