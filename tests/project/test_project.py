@@ -228,3 +228,27 @@ def test_no_path_of_one_machine() -> None:
         lines = [line.strip() for line in text.splitlines() if MACHINE_PATH.search(line)]
         found += [f"{path.relative_to(ROOT)}: {line}" for line in lines]
     assert found == []
+
+
+def test_what_is_published_names_one_version() -> None:
+    """CITATION.cff, pyproject.toml and the changelog."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (cited["title"], cited["version"], cited["license"]) == (
+        project["name"], project["version"], project["license"],
+    )  # fmt: skip
+
+
+def test_the_workflow_and_the_forms_of_github_are_whole() -> None:
+    """The workflow runs .ci/run, with the programs that .ci/run would install as root."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    steps = workflow["jobs"]["test"]["steps"]
+    assert steps[-1]["run"] == ".ci/run" and workflow["permissions"] == {"contents": "read"}
+    (programs,) = (step["run"] for step in steps if "apt-get" in step.get("run", ""))
+    (installed,) = re.findall(r"--no-install-recommends (.*)", programs)
+    wanted = " ".join(re.findall(r"missing\+=\((.*?)\)", (ROOT / ".ci/run").read_text(encoding="utf-8"))).split()
+    assert set(wanted) - set(installed.split()) == {"chromium", "gcc", "libc6-dev"}  # the machines of GitHub have these
+    forms = [ROOT / f".github/ISSUE_TEMPLATE/{name}.yml" for name in ("reproduce", "corpus")]
+    for path in forms:
+        form = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert form["name"] and form["description"] and all(one["attributes"]["label"] for one in form["body"])
