@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 from nertransfer.core.processes import cores, process_pool
 
 Result = TypeVar("Result")
-Encoded = tuple[bytes, bytes]
-"""PNG and PDF of a figure."""
+Encoded = dict[str, bytes]
+"""Files of a figure by what their names end in: ``.png``, ``.pdf``, of a heat map also ``-column.pdf``."""
 _PROCESSES = min(4, cores())
 
 
@@ -61,17 +61,19 @@ def begun(drawings: Mapping[str, Drawing]) -> "dict[str, Future[Encoded]]":
 
 
 def encoded(drawn: "Mapping[str, Future[Encoded]]") -> dict[str, bytes]:
-    """PNG and PDF of every drawing by file name, the key with ``.png`` and ``.pdf``, once they are ready."""
-    files = {}
-    for stem, future in drawn.items():
-        files[f"{stem}.png"], files[f"{stem}.pdf"] = future.result()
-    return files
+    """The files of every drawing by name, the key with their endings, once they are ready."""
+    return {f"{stem}{ending}": content for stem, one in drawn.items() for ending, content in one.result().items()}
 
 
 def _encode(drawing: Drawing) -> Encoded:
     from analysis.report import plots  # the processes have it; the one that has figures drawn does without
 
-    return plots.encoded(getattr(plots, drawing.kind)(*drawing.arguments, **drawing.options))
+    draw = getattr(plots, drawing.kind)
+    png, pdf = plots.encoded(draw(*drawing.arguments, **drawing.options))
+    files = {".png": png, ".pdf": pdf}
+    if drawing.kind == "heatmap":
+        files["-column.pdf"] = plots.pdf(draw(*drawing.arguments, **drawing.options, width=plots.COLUMN))
+    return files
 
 
 @functools.cache

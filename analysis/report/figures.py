@@ -35,18 +35,27 @@ def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]
         spread = one.sd if done.published else one.half
         drawn[stem] = Drawing("heatmap", (one.mean, spread, view.title, label, limits), options)
         captions[stem] = f"Mean F1 in percent: {view.title}, {shown}"
-    others = {view.name: minus_reference(done, view, ALL) for view in wide if view.kind in ("start", "own")}
+    others = {view.name: minus_reference(done, view, ALL) for view in wide if view.kind != "languages"}
     less = {name: frame for name, frame in others.items() if frame is not None and frame.notna().any(axis=None)}
     low, high = matrices.limits(less.values())
     reach = max(abs(low), abs(high))
     for name, frame in less.items():
         stem = f"figures/{safe_name(name)}-minus-{safe_name(done.reference)}"
-        title = f"{name} minus {done.reference}"
-        label = f"difference in F1 (percentage points), {SPLIT}"
         view = next(view for view in wide if view.name == name)
+        title = f"{view.title if view.kind == 'pivot' else name} minus {done.reference}"
+        label = f"difference in F1 (percentage points), {SPLIT}"
+        own_row = view.configuration(view.rows[0])[1] if view.kind == "pivot" and view.rows else ""
+        less_options = {"row_name": view.row_name, "own_row": own_row, "diverging": True}
         arguments: tuple[object, ...] = (averaged(done, view, frame), None, title, label, (-reach, reach))
-        drawn[stem] = Drawing("heatmap", arguments, {"diverging": True})
+        drawn[stem] = Drawing("heatmap", arguments, less_options)
         captions[stem] = f"Difference in F1, percentage points: {title}"
+    for category, one in done.matrices[wide[0].name].items() if wide else ():
+        if category != ALL and one.mean.notna().any(axis=None):
+            stem = f"figures/{safe_name(wide[0].name)}-{safe_name(category)}"
+            label = f"F1 (%) of {category}, {SPLIT}"
+            arguments = (one.mean, None, f"{wide[0].title}, {category}", label, (0.0, 100.0))
+            drawn[stem] = Drawing("heatmap", arguments, {"row_name": wide[0].row_name})
+            captions[stem] = f"Mean F1 of {category} in percent: {wide[0].title}"
     if done.pretraining["mean"].notna().any():
         label = f"F1 (%), {SPLIT}, 95 % interval"
         title = "Fine-tuned and scored on one language"
@@ -71,6 +80,18 @@ def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]
             f"zero-shot F1 (%), {SPLIT}",
         )
         drawn["figures/overlap"] = Drawing("scatter", arguments)
+        shared = 100 * points.pivot(index="source", columns="target", values="overlap")
+        languages = [name for name in done.found.languages if name in shared.index or name in shared.columns]
+        shared = shared.reindex(
+            index=[name for name in languages if name in shared.index],
+            columns=[name for name in languages if name in shared.columns],
+        )
+        label = "entity tokens of the target's test split in the source's train split (%)"
+        arguments = (shared, None, "Shared entity tokens", label, matrices.limits([shared]))
+        drawn["figures/overlap-matrix"] = Drawing("heatmap", arguments)
+        captions["figures/overlap-matrix"] = (
+            "Entity tokens of the target's test split that the source's train split has"
+        )
         captions["figures/overlap"] = f"Zero-shot F1 against overlap: {PAIRS}"
     if done.representations is not None:
         more, captions_of_more = _representation_figures(done, done.representations)

@@ -2,14 +2,15 @@
 
 Draws what it is given: no aggregation, and no file is written.
 
-Sizes are for print: 6.3 inches are the text width of an A4 or letter page. A figure becomes larger only where
-names would be cut off.
+Sizes are for print: 6.3 inches are the text width of an A4 or letter page, 3.03 inches one of its two columns. A figure
+becomes larger only where names would be cut off. PDFs are for papers, whose captions say what a figure shows: they have
+no title.
 """
 
 import io
 import math
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -22,11 +23,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox, offset_copy
 
-from analysis.statistics.tables import MISSING, number
+from analysis.statistics.tables import MINUS, MISSING, number
 from analysis.transfer.matrices import IN_LANGUAGE, MARGINS, ZERO_SHOT
 from nertransfer.core.grid import ALONE, is_zero_shot
 
 WIDTH = 6.3  # inches
+COLUMN = 3.03
+"""Inches of a column where a page has two, as in ACL's papers."""
+_TITLE = "title"
+"""What is left out of a PDF."""
 GAP = 0.35  # between the body and its averages, in cells
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu"
@@ -53,33 +58,35 @@ def heatmap(
     diverging: bool = False,
     row_name: str = "source",
     own_row: str = "",
+    width: float = WIDTH,
 ) -> Figure:
-    """A transfer matrix as a heat map of 6.3 inches.
+    """A transfer matrix as a heat map of ``width`` inches, a page or a `COLUMN`.
 
     ``mean`` and ``spreads`` have sources as rows and targets as columns, in percent; rows and columns at the end that
     are called as in `MARGINS` are set apart. ``label`` stands at the colour bar. Numbers that are missing are
     hatched; where the target is the source, or among its languages, the place is outlined (``own_row``: the source of
     all rows). Up to 12 languages every place shows its mean and, small below it, ± its spread; up to 25 the rounded
-    mean; beyond, colour alone.
+    mean; beyond, colour alone. In a column the means are rounded, as long as they fit.
     """
+    column = width < WIDTH
     with matplotlib.rc_context(_STYLE):
         rows, columns = _places(list(mean.index)), _places(list(mean.columns))
-        figure, axes, bar = _frame(rows[-1] + 1, columns[-1] + 1)
+        figure, axes, bar = _frame(rows[-1] + 1, columns[-1] + 1, width)
         norm = Normalize(*limits)
         colours = matplotlib.colormaps[DIVERGING if diverging else SEQUENTIAL]
-        languages = _languages(mean)
+        numbers = _numbers(mean, 72 * figure.bbox_inches.width * axes.get_position().width / (columns[-1] + 1), column)
         for i, y in enumerate(rows):
             for j, x in enumerate(columns):
                 source, target = mean.index[i], mean.columns[j]
                 own = not is_zero_shot(own_row or source, target) and not {source, target} & set(MARGINS)
                 spread = spreads.iloc[i, j] if spreads is not None else math.nan
-                _cell(axes, (x, y), mean.iloc[i, j], spread, norm, colours, languages, own, diverging)
-        _finish(axes, mean, rows, columns, title, row_name)
+                _cell(axes, (x, y), mean.iloc[i, j], spread, norm, colours, numbers, own, diverging and not column)
+        _finish(axes, mean, rows, columns, title, row_name, column)
         image = matplotlib.cm.ScalarMappable(norm, colours)
         scale = figure.colorbar(image, cax=bar)
         scale.outline.set_visible(False)
         scale.ax.tick_params(labelsize=7, length=2, width=0.5)
-        scale.set_label(label, fontsize=8)
+        scale.set_label(label.split(",")[0] if column else label, fontsize=7 if column else 8)
     return figure
 
 
@@ -88,9 +95,9 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#0
 """Okabe and Ito (2008): told apart by the colour-blind; with a marker each, also in print."""
 
 
-def _figure(height: float) -> Figure:
+def _figure(height: float, width: float = WIDTH) -> Figure:
     """An empty one, as wide as a page, of so many inches."""
-    figure = Figure(figsize=(WIDTH, height), facecolor="white")
+    figure = Figure(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
@@ -149,7 +156,7 @@ def intervals(table: pd.DataFrame, group: str, series: str, title: str, label: s
             if legend.get_window_extent().x0 >= 0:
                 break
         rows = -(-len(names) // columns)
-        axes.set_title(title, fontsize=9.5, fontweight="bold", pad=6 + 12 * rows, loc="left")
+        axes.set_title(title, fontsize=9.5, fontweight="bold", pad=6 + 12 * rows, loc="left", gid=_TITLE)
     return figure
 
 
@@ -186,7 +193,7 @@ def learning_curves(table: pd.DataFrame, title: str, label: str) -> Figure:
         axes.set_xlabel("labelled sentences of the target (logarithmic, 0 set apart)", fontsize=8)
         axes.set_ylabel(label, fontsize=8)
         _open(axes, axis="y")
-        axes.set_title(title, fontsize=9.5, fontweight="bold", pad=8, loc="left")
+        axes.set_title(title, fontsize=9.5, fontweight="bold", pad=8, loc="left", gid=_TITLE)
         axes.legend(
             title="source", title_fontsize=8, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0),
             borderaxespad=0, handlelength=2.6,
@@ -222,7 +229,7 @@ def scatter(points: pd.DataFrame, title: str, x_label: str, y_label: str) -> Fig
         axes.set_xlabel(x_label, fontsize=8)
         axes.set_ylabel(y_label, fontsize=8)
         _open(axes)
-        axes.set_title(title, fontsize=9.5, fontweight="bold", loc="left")
+        axes.set_title(title, fontsize=9.5, fontweight="bold", loc="left", gid=_TITLE)
         if len(drawn) > 1:
             axes.legend(
                 drawn.values(),
@@ -299,7 +306,7 @@ def projections(points: pd.DataFrame, title: str, explained: tuple[float, float]
             axes.set_ylabel(texts[1], fontsize=7, labelpad=1)
             _open(axes)
             axes.set_title(head, fontsize=8, loc="left", pad=4)
-        figure.text(0.015, 1 - 0.17 / height, title, fontsize=9.5, fontweight="bold", va="center")
+        figure.text(0.015, 1 - 0.17 / height, title, fontsize=9.5, fontweight="bold", va="center", gid=_TITLE)
         look = {"loc": "upper center", "fontsize": 7, "frameon": False, "borderaxespad": 0, "handletextpad": 0.4,
                 "columnspacing": 1.2, "handlelength": 1.0, "handleheight": 0.8, "alignment": "center"}  # fmt: skip
         figure.legend(
@@ -325,15 +332,24 @@ def _colour(i: int) -> str:
 
 
 def encoded(figure: Figure) -> tuple[bytes, bytes]:
-    """The figure as PNG, and as PDF with embedded TrueType fonts; the same bytes for the same figure."""
+    """The figure as PNG, and without its title as PDF with embedded TrueType fonts; the same bytes for the same
+    figure."""
     with matplotlib.rc_context(_STYLE):
         there = figure.bbox_inches
         needed = Bbox.union([there, figure.get_tightbbox()])  # a long name of a start may reach over the edge
         box = None if np.allclose(needed.bounds, there.bounds, atol=0.01) else needed.padded(0.04)
-        return (
-            _encode(figure, "png", {"Software": None}, box),
-            _encode(figure, "pdf", {"CreationDate": None, "ModDate": None}, box),
-        )
+        return _encode(figure, "png", {"Software": None}, box), pdf(figure)
+
+
+def pdf(figure: Figure) -> bytes:
+    """The figure as PDF without its title, which is gone from the figure then."""
+    with matplotlib.rc_context(_STYLE):
+        for text in figure.findobj(lambda artist: artist.get_gid() == _TITLE):
+            text.set_visible(False)
+        there, tight = figure.bbox_inches, figure.get_tightbbox()
+        low, high = min(there.x0, tight.x0), max(there.x1, tight.x1)
+        box = Bbox([[low, min(there.y0, tight.y0)], [high, tight.y1 + 0.04]])
+        return _encode(figure, "pdf", {"CreationDate": None, "ModDate": None}, box)
 
 
 def _encode(figure: Figure, kind: str, metadata: dict[str, None], box: Bbox | None) -> bytes:
@@ -356,20 +372,40 @@ def _places(names: list[str]) -> list[float]:
     return [i + (GAP if name in MARGINS else 0) for i, name in enumerate(names)]
 
 
-def _frame(height: float, width: float) -> tuple[Figure, Axes, Axes]:
-    """Figure, axes for square cells, and axes for the colour bar, for so many cells."""
-    left, right, bottom, top = 0.72, 0.95, 0.08, 0.72  # inches around the cells
-    side = min((WIDTH - left - right) / width, 0.62)
+def _frame(height: float, width: float, inches: float) -> tuple[Figure, Axes, Axes]:
+    """Figure of so many ``inches``, axes for square cells, and axes for the colour bar, for so many cells."""
+    left, right, bottom, top, gap, bar_width = (
+        (0.72, 0.95, 0.08, 0.72, 0.14, 0.12) if inches >= WIDTH else (0.56, 0.5, 0.04, 0.7, 0.08, 0.08)
+    )  # inches around the cells
+    side = min((inches - left - right) / width, 0.62)
     total = side * height + bottom + top
-    figure = _figure(total)
+    figure = _figure(total, inches)
     # few languages make a small matrix: it stands in the middle
-    left += (WIDTH - left - right - side * width) / 2
-    axes = figure.add_axes((left / WIDTH, bottom / total, side * width / WIDTH, side * height / total))
+    left += (inches - left - right - side * width) / 2
+    axes = figure.add_axes((left / inches, bottom / total, side * width / inches, side * height / total))
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
-    bar_left = left + side * width + 0.14
-    bar = figure.add_axes((bar_left / WIDTH, bottom / total, 0.12 / WIDTH, side * height / total))
+    bar_left = left + side * width + gap
+    bar = figure.add_axes((bar_left / inches, bottom / total, bar_width / inches, side * height / total))
     return figure, axes, bar
+
+
+class _Numbers(NamedTuple):
+    """How the numbers of a heat map are written: ``size`` in points, ``spreads`` whether there is room for them."""
+
+    decimals: int
+    size: float
+    spreads: bool
+
+
+def _numbers(mean: pd.DataFrame, side: float, column: bool) -> _Numbers | None:
+    """None where places, ``side`` points wide, have no room for numbers of 7 points; at full width of 6 points."""
+    languages = _languages(mean)
+    if column:
+        return _Numbers(0, 7.0, False) if side >= 10 else None
+    if languages > NUMBERS_UP_TO:
+        return None
+    return _Numbers(1 if languages <= DECIMAL_UP_TO else 0, _size(languages), languages <= SD_UP_TO)
 
 
 def _cell(
@@ -379,7 +415,7 @@ def _cell(
     spread: float,
     norm: Normalize,
     colours: matplotlib.colors.Colormap,
-    languages: int,
+    numbers: _Numbers | None,
     own: bool,
     signed: bool,
 ) -> None:
@@ -388,9 +424,9 @@ def _cell(
     place = ((x + inset, y + inset), 1 - 2 * inset, 1 - 2 * inset)
     if math.isnan(value):
         axes.add_artist(Rectangle(*place, facecolor="#f1f1f1", edgecolor="#a0a0a0", hatch="/////", linewidth=0))
-        if languages <= NUMBERS_UP_TO:
+        if numbers:
             box = {"facecolor": "#f1f1f1", "edgecolor": "none", "pad": 0.8}
-            axes.text(x + 0.5, y + 0.5, MISSING, ha="center", va="center", fontsize=_size(languages) - 1, bbox=box)
+            axes.text(x + 0.5, y + 0.5, MISSING, ha="center", va="center", fontsize=numbers.size - 1, bbox=box)
         return
     colour = colours(norm(value))
     axes.add_artist(Rectangle(*place, facecolor=colour, edgecolor="none"))
@@ -398,13 +434,15 @@ def _cell(
     if own:
         outline = 0.07
         frame = ((x + outline, y + outline), 1 - 2 * outline, 1 - 2 * outline)
-        width = 1.0 if languages <= NUMBERS_UP_TO else 0.6
+        width = 1.0 if numbers else 0.6
         axes.add_artist(Rectangle(*frame, fill=False, edgecolor=ink, linewidth=width))
-    if languages > NUMBERS_UP_TO:
+    if numbers is None:
         return
-    decimals = 1 if languages <= DECIMAL_UP_TO else 0
-    lines = [(number(value, decimals, signed), _size(languages))]
-    if languages <= SD_UP_TO and not math.isnan(spread):
+    text = number(value, numbers.decimals, signed)
+    lines = [
+        (text if numbers.spreads or numbers.decimals else text.replace(MINUS, "-"), numbers.size)
+    ]  # it is narrower
+    if numbers.spreads and not math.isnan(spread):
         lines.append((f"±{number(spread)}", 7))
     for (text, size), up in zip(lines, (4.2, -4.8) if len(lines) == 2 else (0,), strict=True):  # points from the middle
         shifted = offset_copy(axes.transData, axes.figure, y=up, units="points")
@@ -426,16 +464,26 @@ def _ink(colour: tuple[float, float, float, float]) -> str:
     return "black" if (luminance + 0.05) / 0.05 >= 1.05 / (luminance + 0.05) else "white"
 
 
-def _finish(axes: Axes, mean: pd.DataFrame, rows: list[float], columns: list[float], title: str, row_name: str) -> None:
+def _finish(
+    axes: Axes,
+    mean: pd.DataFrame,
+    rows: list[float],
+    columns: list[float],
+    title: str,
+    row_name: str,
+    column: bool,
+) -> None:
     longest = _languages(mean)
-    size = 8 if longest <= NUMBERS_UP_TO else 6
-    turned = longest > 14 or max((len(str(name)) for name in mean.columns if name not in MARGINS), default=0) > 5
+    size = 6 if longest > NUMBERS_UP_TO else 7 if column else 8
+    turned = (
+        column or longest > 14 or max((len(str(name)) for name in mean.columns if name not in MARGINS), default=0) > 5
+    )
     heads = [name if turned else _MARGIN_TEXTS.get(name, name) for name in mean.columns]
     axes.set_xticks([x + 0.5 for x in columns], heads, fontsize=size, rotation=90 if turned else 0)
     axes.set_yticks([y + 0.5 for y in rows], list(mean.index), fontsize=size)
     axes.tick_params(length=0, pad=2, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.xaxis.set_label_position("top")
-    axes.set_xlabel("target", fontsize=8, labelpad=5)
-    axes.set_ylabel(row_name, fontsize=8, labelpad=3)
-    axes.set_title(title, fontsize=9.5, fontweight="bold", pad=6)
+    axes.set_xlabel("target", fontsize=7 if column else 8, labelpad=2 if column else 5)
+    axes.set_ylabel(row_name, fontsize=7 if column else 8, labelpad=1 if column else 3)
+    axes.set_title(title, fontsize=9.5, fontweight="bold", pad=6, gid=_TITLE)
     axes.spines[:].set_visible(False)

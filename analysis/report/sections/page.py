@@ -99,7 +99,7 @@ def _matrix(computed: Computed, view: View, file_of: Callable[[str, str], Mappin
 
 
 def _figures(pictures: Mapping[str, str]) -> Section | None:
-    elsewhere = ("figures/pretraining", "figures/overlap", "figures/seen")
+    elsewhere = ("figures/pretraining", "figures/overlap", "figures/overlap-matrix", "figures/seen")
     shown = [
         stem
         for stem in pictures
@@ -107,7 +107,10 @@ def _figures(pictures: Mapping[str, str]) -> Section | None:
     ]
     if not shown:
         return None
-    text = "For papers: PDF with embedded fonts, as wide as the text; every number is in the CSV files."
+    text = (
+        "For papers: PDF with embedded fonts and without a title, as wide as a page's text; heat maps also as wide as "
+        "one of two columns (<name>-column.pdf). Every number is in the CSV files."
+    )
     return Section("figures", "Figures", [text], [], pictured(pictures, *shown))
 
 

@@ -61,7 +61,7 @@ def overlap(computed: Computed, pictures: Mapping[str, str]) -> Section | None:
                 exposure, "overlap/train_exposure.csv",
             ),
         ],
-        pictured(pictures, "figures/overlap"),
+        pictured(pictures, "figures/overlap", "figures/overlap-matrix"),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from scipy import stats
 
 from analysis.report import plots
@@ -308,3 +310,46 @@ def test_a_dollar_sign_is_a_dollar_sign() -> None:
         figure.canvas.draw()
         widths.append(figure.axes[0].get_xticklabels()[0].get_window_extent().width)
     assert widths[0] > 0.9 * widths[1]
+
+
+# --- for papers ----------------------------------------------------------------------------------------------
+
+
+def matrix_of(languages: int) -> pd.DataFrame:
+    names = [f"l{i:02}" for i in range(languages)]
+    return pd.DataFrame(np.linspace(-40, 40, languages**2).reshape(languages, -1), names, names)
+
+
+def inches(pdf: bytes) -> tuple[float, float]:
+    found = re.search(rb"/MediaBox \[ *0 0 ([\d.]+) ([\d.]+)", pdf)
+    assert found is not None
+    return float(found[1]) / 72, float(found[2]) / 72
+
+
+@pytest.mark.parametrize(("languages", "numbers"), [(3, True), (10, True), (25, False)])
+def test_a_heat_map_fits_a_column_with_letters_that_can_be_read(languages: int, numbers: bool) -> None:
+    mean = matrix_of(languages)
+    figure = plots.heatmap(mean, mean * 0 + 1, "a title", "points, test", (-40, 40), diverging=True, width=plots.COLUMN)
+    axes, bar = figure.axes
+    assert bool(axes.texts) == numbers and all("±" not in text.get_text() for text in axes.texts)
+    sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text() and text.get_gid() is None]
+    assert min(sizes) >= 7 and bar.get_ylabel() == "points"
+    side = axes.get_window_extent().width / languages
+    assert all(text.get_window_extent().width < side for text in axes.texts)
+    assert inches(plots.pdf(figure))[0] == pytest.approx(plots.COLUMN, abs=0.1)
+
+
+def test_a_pdf_has_no_title_and_is_cut_above() -> None:
+    mean = matrix_of(4)
+    figure = plots.heatmap(mean, None, "a title", "F1 (%)", (-40, 40))
+    (title,) = (text for text in figure.findobj(Text) if text.get_text() == "a title")
+    whole = figure.bbox_inches.height
+    assert title.get_visible()
+    png, pdf = plots.encoded(figure)
+    assert not title.get_visible() and inches(pdf)[1] < whole - 0.1 and inches(pdf)[0] == pytest.approx(plots.WIDTH)
+    assert image.imread(io.BytesIO(png)).shape[0] == pytest.approx(whole * plots.PNG_DPI, abs=2)  # the page's has it
+    for drawn in (intervals(table_of(["hau"], ["base"])), scatter(points_of(["a", "b", "c"]))):
+        before = [text for text in drawn.findobj(Text) if text.get_text() and text.get_visible()]
+        plots.pdf(drawn)
+        hidden = [text.get_text() for text in before if not text.get_visible()]
+        assert hidden == ["a title"]

@@ -85,6 +85,7 @@ def test_files(index: Path) -> None:
     less = [f"{name}-minus-base" for name in matrices if name != "base"]
     folders = ("transfer", *(f"transfer/{category}" for category in made.CATEGORIES))
     figures = [*made.STARTS, "pretraining", "aaa-minus-base", "bbb-minus-base"]
+    figures += [f"base-{category}" for category in made.CATEGORIES]
     papers = {"pretraining", "categories", "model_cards", "answers", "starts"}
     papers |= {f"transfer-{name}" for name in (*matrices, *less)}
     assert names == (
@@ -95,6 +96,7 @@ def test_files(index: Path) -> None:
         | {f"audit/{name}.csv" for name in ("missing", "unequal_seeds", "duplicates", "invalid_tags", "selection")}
         | {f"tables/{name}.{kind}" for name in papers for kind in ("tex", "md")}
         | {f"figures/{name}.{kind}" for name in figures for kind in ("png", "pdf")}
+        | {f"figures/{name}-column.pdf" for name in figures if name != "pretraining"}
     )  # fmt: skip
     for name in figures:
         assert (index.parent / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
