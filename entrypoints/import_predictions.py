@@ -1,7 +1,7 @@
 """Bring predictions of any system into a study, as cells beside those that were fine-tuned.
 
     mlflow run . -e import_predictions --env-manager local -P predictions=llm -P system=llm -P source=none -P study=mine
-    python entrypoints/import_predictions.py gliner --system gliner --source none --data mydata --study mine
+    python entrypoints/import_predictions.py --predictions gliner --system gliner --source none --study mine
 
 All files are read and scored before anything is written. Importing again adds nothing.
 """

@@ -493,8 +493,6 @@ WITHOUT_SEED = -1
 class PredictionsConfig(Limited):
     """Bring predictions of any system on known corpora into a study, as cells."""
 
-    POSITIONAL: ClassVar[str] = "predictions"
-
     predictions: tuple[str, ...] = required(
         "a folder with <target>.txt, <target>.jsonl or <target>/<file>, with dev or test in the name where it is not "
         "split; or <target>:<file>, comma-separated",

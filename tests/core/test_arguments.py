@@ -102,7 +102,7 @@ def test_no_name_is_taken_for_another_parameter(configuration: type) -> None:
 def test_the_value_without_a_name_has_a_parameter_that_exists(configuration: type) -> None:
     positional = getattr(configuration, "POSITIONAL", "")
     names = {p.name: p for p in parameters(configuration)}
-    assert not positional or names[positional].annotation in (str, options.Text, tuple[str, ...])
+    assert not positional or names[positional].annotation in (str, options.Text)
     others = [p.name for p in names.values() if p.text is None and p.name != positional]
     assert not positional or not others, f"a value could be meant for {others}"
 
