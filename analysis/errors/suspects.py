@@ -12,12 +12,14 @@ COLUMNS = [
     "kind", "sentence", "word", "gold", "gold_category", "suggested", "suggested_category", "support", "gold_support",
     "models", "text",
 ]  # fmt: skip
+MAJORITY = 0.5
+"""Share of the votes that a suggestion needs."""
 HIGHEST = 0.99
 """No cell votes as if its F1 were higher."""
 
 
 def suspects(found: Tagged, one: Wrong) -> pd.DataFrame:
-    """The places of a target where more models agree on another reading than on the gold one: `COLUMNS`.
+    """The places of a target where at least half of the models agree on another reading than gold's: `COLUMNS`.
 
     ``support``: the share of the votes for what is suggested (nothing, where an entity is missing in all), and
     ``gold_support``: for what gold has; for a suggested entity where gold has none, the share that finds none in its
@@ -34,11 +36,13 @@ def suspects(found: Tagged, one: Wrong) -> pd.DataFrame:
     for_gold = np.where(one.gold < 0, 0, of_kind[np.maximum(one.gold, 0)]) if len(of_kind) else np.zeros(errors)
     kind = kinds_of_wrong(found, one)
     rows = []
-    for i in np.flatnonzero(support > for_gold):
+    for i in np.flatnonzero((support >= MAJORITY) & (support > for_gold)):
         place = span(found, one.gold[i]) or span(found, one.predicted[i])
         assert place is not None
         if one.gold[i] < 0:
-            for_gold[i] = 1 - votes[np.unique(found.cell[(found.first < place[1]) & (found.end > place[0])])].sum()
+            for_gold[i] = max(
+                0.0, 1 - votes[np.unique(found.cell[(found.first < place[1]) & (found.end > place[0])])].sum()
+            )
         if support[i] <= for_gold[i]:
             continue
         sentence = int(np.searchsorted(found.ends, place[0], side="right"))

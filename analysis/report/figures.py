@@ -86,7 +86,7 @@ def figures(done: Computed) -> "tuple[dict[str, Future[Encoded]], dict[str, str]
             index=[name for name in languages if name in shared.index],
             columns=[name for name in languages if name in shared.columns],
         )
-        label = "entity tokens of the target's test split in the source's train split (%)"
+        label = "shared entity tokens (%)"
         arguments = (shared, None, "Shared entity tokens", label, matrices.limits([shared]))
         drawn["figures/overlap-matrix"] = Drawing("heatmap", arguments)
         captions["figures/overlap-matrix"] = (
